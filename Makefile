@@ -1,0 +1,47 @@
+# make run: the whole thing on this machine · make test: the whole suite · make bench: the benchmarks
+PYTHON ?= python3
+PORT ?= 8000
+HOST ?= 127.0.0.1
+BIN := .venv/bin
+export PORT HOST
+
+.PHONY: run setup test lint bench clean
+
+run: setup
+	@exec $(BIN)/python -m traceml_site.demo
+
+setup: .venv/ready
+
+.venv/ready: requirements.txt agent/pyproject.toml agent/examples/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TraceML needs Python 3.11 or newer: PYTHON=python3.12 make …")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing what the portal and the example need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r agent/examples/requirements.txt
+	@touch $@
+
+.venv/ready-dev: .venv/ready requirements-dev.txt
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy traceml_site runs hardware agent/src
+
+# The suite on SQLite with the browser tests, then on PostgreSQL where TEST_DATABASE_URL names a server.
+test: lint
+	$(BIN)/python -m pytest -q
+ifdef TEST_DATABASE_URL
+	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" --ignore=tests/agent
+else ifdef CI
+	@echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too" && exit 1
+else
+	@echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
+endif
+
+bench: .venv/ready-dev
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv data build

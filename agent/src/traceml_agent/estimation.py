@@ -1,0 +1,181 @@
+"""Energy and emissions of a run, from the facts that the agent reports.
+
+Every formula of TraceML stands here and nowhere else: the agent calls these functions to give
+numbers without a server, the portal calls them with the catalogue that its admins edit. Pure:
+standard library only, no clock, no file, no network.
+
+One formula serves every device, linear in both of its counters, so that totals can be made again
+exactly from the cumulative counters whenever a profile changes::
+
+    E = share * (idle_w * elapsed_s + (full_load_w - idle_w) * busy_s)
+
+Sources of the constants: ``docs/methodology.md``.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import NamedTuple, Protocol
+
+J_PER_KWH = 3.6e6
+
+COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
+BASES = (COUNTER, SENSOR, TDP, FALLBACK)
+MEASURED = (COUNTER, SENSOR)
+
+#: Idle power as a share of TDP, for profiles without a measured idle power. CPUs: 8-24 % seen, middle
+#: taken. Accelerators: median of the 50 idle draws in the catalogue's evidence.
+IDLE_SHARE_OF_TDP = {"cpu": 0.15, "gpu": 0.12, "tpu": 0.12, "npu": 0.12, "ram": 0.0}
+#: Full-load power as a share of TDP. CPUs: 0.57-0.97 seen, 0.7 typical. Accelerators are held to
+#: their board power limit, as Lannelongue et al. 2021 and Lacoste et al. 2019 assume.
+FULL_LOAD_SHARE_OF_TDP = {"cpu": 0.7, "gpu": 1.0, "tpu": 1.0, "npu": 1.0, "ram": 1.0}
+#: What the true energy may be, as factors of the estimate, by basis.
+RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), TDP: (0.65, 1.35), FALLBACK: (0.4, 2.5)}
+
+
+class PowerProfile(Protocol):
+    """What estimation asks of a hardware profile; the agent's and the portal's both have it.
+
+    ``unit`` says what the watts are for: the whole ``device``, a ``core``, a ``thread`` or a ``gb``.
+    """
+
+    kind: str
+    unit: str
+    fallback: bool
+    cores: int | None
+    tdp_w: float | None
+    idle_w: float | None
+    full_load_w: float | None
+
+
+class Facts(NamedTuple):
+    """What the agent saw of one device: cumulative counters since the writer's start, and its size.
+
+    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time; ``energy_j`` is None
+    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, ``share`` the
+    part of the device it held (1.0 a whole GPU, 2/7 a MIG slice).
+    """
+
+    kind: str
+    elapsed_s: float
+    busy_s: float
+    energy_j: float | None = None
+    basis: str | None = None
+    cores: float | None = None
+    threads: float | None = None
+    memory_gb: float | None = None
+    share: float = 1.0
+
+
+class Energy(NamedTuple):
+    """Energy of a device in joules with its range, and how it came about."""
+
+    energy_j: float
+    low_j: float
+    high_j: float
+    basis: str
+
+
+class Total(NamedTuple):
+    """Energy of several devices; ``measured_j`` is the part that came from a counter or a sensor."""
+
+    energy_j: float
+    low_j: float
+    high_j: float
+    measured_j: float
+
+    @property
+    def measured_share(self) -> float:
+        """Share of the energy that was measured, 0 to 1."""
+        return self.measured_j / self.energy_j if self.energy_j > 0 else 0.0
+
+
+def idle_power_w(profile: PowerProfile) -> float:
+    """Idle power in W of one unit of the profile: measured where known, else a share of TDP."""
+    if profile.idle_w is not None:
+        return profile.idle_w
+    share = IDLE_SHARE_OF_TDP.get(profile.kind, 0.0)
+    return min(share * (profile.tdp_w or 0.0), full_load_power_w(profile))
+
+
+def full_load_power_w(profile: PowerProfile) -> float:
+    """Full-load power in W of one unit of the profile: measured where known, else a share of TDP."""
+    if profile.full_load_w is not None:
+        return profile.full_load_w
+    return FULL_LOAD_SHARE_OF_TDP.get(profile.kind, 1.0) * (profile.tdp_w or 0.0)
+
+
+def units_held(facts: Facts, profile: PowerProfile) -> float:
+    """How many of the profile's units the run held: cores of a CPU, GB of memory, part of a GPU.
+
+    A CPU's idle power is shared in proportion to the cores that the run was allocated, and may exceed
+    one where it held several sockets.
+    """
+    if profile.unit == "core":
+        return facts.cores or facts.threads or 1.0
+    if profile.unit == "thread":
+        return facts.threads or facts.cores or 1.0
+    if profile.unit == "gb":
+        return facts.memory_gb or 0.0
+    if profile.kind == "cpu" and profile.cores and facts.cores:
+        return facts.cores / profile.cores
+    return facts.share
+
+
+def estimated_energy_j(idle_w: float, full_load_w: float, elapsed_s: float, busy_s: float, share: float = 1.0) -> float:
+    """Energy in J between idle and full load: ``share * (idle_w * elapsed_s + (full - idle) * busy_s)``."""
+    return share * (idle_w * elapsed_s + (full_load_w - idle_w) * busy_s)
+
+
+def basis_of(facts: Facts, profile: PowerProfile) -> str:
+    """How this device's energy comes about: measured where joules were, else by profile or fallback."""
+    if facts.energy_j is not None:
+        return facts.basis if facts.basis in MEASURED else SENSOR
+    return FALLBACK if profile.fallback else TDP
+
+
+def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
+    """Energy of one device in J: what was measured, else the linear estimate from its profile.
+
+    A measured energy never depends on the profile.
+    """
+    basis = basis_of(facts, profile)
+    if basis in MEASURED:
+        energy_j = facts.energy_j or 0.0
+    else:
+        energy_j = estimated_energy_j(
+            idle_power_w(profile),
+            full_load_power_w(profile),
+            facts.elapsed_s,
+            facts.busy_s,
+            units_held(facts, profile),
+        )
+    low, high = RANGE_BY_BASIS[basis]
+    return Energy(energy_j, low * energy_j, high * energy_j, basis)
+
+
+def total(energies: list[Energy]) -> Total:
+    """Sum over devices. The range adds up too: errors of one method point the same way."""
+    return Total(
+        sum(e.energy_j for e in energies),
+        sum(e.low_j for e in energies),
+        sum(e.high_j for e in energies),
+        sum(e.energy_j for e in energies if e.basis in MEASURED),
+    )
+
+
+def energy_kwh(energy_j: float) -> float:
+    """kWh from J: 1 kWh is 3.6 MJ."""
+    return energy_j / J_PER_KWH
+
+
+def emissions_kg(energy_kwh: float, kg_per_kwh: float, pue: float = 1.0) -> float:
+    """Emissions in kgCO2e: energy in kWh times PUE times the emission factor in kgCO2e per kWh.
+
+    Raises ValueError for a PUE below 1, which no data centre can have, and for a negative factor.
+    """
+    if not (isfinite(pue) and pue >= 1.0):
+        raise ValueError(f"PUE is total over IT energy and can't be below 1, got {pue}")
+    if not (isfinite(kg_per_kwh) and kg_per_kwh >= 0.0):
+        raise ValueError(f"an emission factor is a finite number of kg per kWh, got {kg_per_kwh}")
+    return energy_kwh * pue * kg_per_kwh

@@ -1,0 +1,80 @@
+"""What staff may look after in the Django admin; samples and counters are not editable."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+
+from runs.models import ApiToken, EmissionFactor, Membership, Project, Run, Team, User
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin):
+    ordering = ["email"]
+    list_display = ["email", "first_name", "last_name", "is_staff", "is_active"]
+    search_fields = ["email", "first_name", "last_name"]
+    fieldsets = [
+        (None, {"fields": ["email", "password"]}),
+        ("Person", {"fields": ["first_name", "last_name", "time_zone", "theme"]}),
+        ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
+    ]
+    add_fieldsets = [(None, {"fields": ["email", "usable_password", "password1", "password2"]})]
+
+
+class MembershipInline(admin.TabularInline):
+    model = Membership
+    autocomplete_fields = ["user"]
+    extra = 0
+
+
+@admin.register(Team)
+class TeamAdmin(admin.ModelAdmin):
+    list_display = ["name", "slug", "created_at"]
+    search_fields = ["name", "slug"]
+    inlines = [MembershipInline]
+
+
+@admin.register(Project)
+class ProjectAdmin(admin.ModelAdmin):
+    list_display = ["name", "team", "created_at"]
+    list_select_related = ["team"]
+    search_fields = ["name", "team__name"]
+
+
+@admin.register(EmissionFactor)
+class EmissionFactorAdmin(admin.ModelAdmin):
+    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(admin.ModelAdmin):
+    """Tokens are issued where they can be shown once; here they are looked at and revoked."""
+
+    list_display = ["__str__", "project", "scopes", "created_at", "last_used_at", "last_used_agent", "revoked_at"]
+    list_select_related = ["project"]
+    search_fields = ["lookup_id", "name", "project__name"]
+    readonly_fields = ["project", "name", "lookup_id", "scopes", "created_by", "last_used_at", "last_used_agent"]
+    actions = ["revoke"]
+
+    def has_add_permission(self, request):
+        return False
+
+    @admin.action(description="Revoke the selected tokens")
+    def revoke(self, request, queryset):
+        for token in queryset:
+            token.revoke()
+
+
+@admin.register(Run)
+class RunAdmin(admin.ModelAdmin):
+    list_display = ["__str__", "tracked_model", "project", "kind", "status", "received_at", "energy_kwh"]
+    list_select_related = ["tracked_model", "project"]
+    list_filter = ["kind", "status"]
+    search_fields = ["name", "run_id"]
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False

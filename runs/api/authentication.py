@@ -1,0 +1,36 @@
+"""Who calls the API: a project's token, in the header only, with the scope that the view asks for."""
+
+from rest_framework import authentication, exceptions, permissions
+
+from runs.models import ApiToken
+
+REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the project's settings."
+
+
+class TokenAuthentication(authentication.BaseAuthentication):
+    """Sets `request.auth` to the ApiToken; there is no user behind it."""
+
+    def authenticate(self, request):
+        scheme, _, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = ApiToken.objects.authenticate(plain_text.strip())
+        if token is None:
+            raise exceptions.AuthenticationFailed(f"The token is unknown, expired or revoked. {REMEDY}")
+        token.note_use(request.META.get("HTTP_USER_AGENT", ""))
+        return None, token
+
+    def authenticate_header(self, request):
+        return 'Bearer realm="traceml"'
+
+
+class HasScope(permissions.BasePermission):
+    """Lets a token through that has the view's `scope` (read, unless the view says otherwise)."""
+
+    def has_permission(self, request, view):
+        if request.auth is None:
+            raise exceptions.NotAuthenticated(f"A token is needed. {REMEDY}")
+        scope = getattr(view, "scope", ApiToken.Scope.READ)
+        if not request.auth.allows(scope):
+            raise exceptions.PermissionDenied(f"This token lacks the scope '{scope.value}'.")
+        return True

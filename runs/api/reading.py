@@ -1,0 +1,158 @@
+"""The read side: runs, models, sums and the catalogue of what the token's project may see."""
+
+from django.db.models import Q, Sum
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from hardware.models import HardwareProfile
+from runs.api import representations as shapes
+from runs.api.fields import Instant, Text
+from runs.models import DailyUsage, EmissionFactor, Run, TrackedModel
+
+MAX_POINTS = 2_000
+
+
+class ByArrival(CursorPagination):
+    page_size, max_page_size, page_size_query_param = 50, 200, "page_size"
+    ordering = ("-received_at", "-id")
+
+
+class BySlug(ByArrival):
+    ordering = ("slug",)
+
+
+class RunFilter(serializers.Serializer):
+    """Filters of the run list; all of them narrow it."""
+
+    model = Text(required=False, help_text="Slug of a model.")
+    kind = serializers.ChoiceField(Run.Kind.choices, required=False)
+    status = serializers.ChoiceField(Run.Status.choices, required=False)
+    since = Instant(required=False, help_text="Started at or after.")
+    q = Text(required=False, help_text="Part of the run's or model's name.")
+
+
+def checked_query(request, serializer_class) -> dict:
+    serializer = serializer_class(data=request.query_params.dict())
+    serializer.is_valid(raise_exception=True)
+    return serializer.validated_data
+
+
+class ProjectRuns(generics.GenericAPIView):
+    """Runs of the token's project, and of nothing else."""
+
+    serializer_class = shapes.RunSummary
+    pagination_class = ByArrival
+    lookup_field, lookup_url_kwarg = "run_id", "run_id"
+
+    def get_queryset(self):
+        return Run.objects.filter(project=self.request.auth.project).with_names()
+
+
+class RunList(ProjectRuns, generics.ListAPIView):
+    @extend_schema(operation_id="list_runs", parameters=[RunFilter])
+    def get(self, request):
+        return self.list(request)
+
+    def filter_queryset(self, queryset):
+        query = checked_query(self.request, RunFilter)
+        narrow = {"model": "tracked_model__slug", "kind": "kind", "status": "status", "since": "started_at__gte"}
+        queryset = queryset.filter(**{column: query[name] for name, column in narrow.items() if name in query})
+        if query.get("q"):
+            queryset = queryset.filter(Q(name__icontains=query["q"]) | Q(tracked_model__name__icontains=query["q"]))
+        return queryset
+
+
+class RunDetail(ProjectRuns, generics.RetrieveAPIView):
+    serializer_class = shapes.RunWhole
+
+    def get_queryset(self):
+        return super().get_queryset().defer(None).prefetch_related("devices__profile", "stages", "calls")
+
+
+class RunSeries(ProjectRuns):
+    @extend_schema(operation_id="run_series", responses={200: shapes.SERIES})
+    def get(self, request, run_id):
+        """Cumulative counters of each device, thinned to at most 2,000 samples a device: thinning loses no energy."""
+        run = self.get_object()
+        series: dict[str, list] = {}
+        for batch in run.batches.select_related("writer").order_by("writer_id", "first_t_s"):
+            for key, samples in batch.samples().items():
+                series.setdefault(f"{batch.writer.key}/{key}", []).extend(samples)
+        return Response({"run_id": str(run.run_id), "devices": [_columns(*item) for item in series.items()]})
+
+
+def _columns(key: str, samples: list) -> dict:
+    unique = sorted(set(samples), key=lambda sample: sample.t_s)
+    step = -(-len(unique) // MAX_POINTS)
+    kept = unique[::step] if len(unique[::step]) == MAX_POINTS else [*unique[:-1:step], unique[-1]]
+    columns = {field: [getattr(sample, field) for sample in kept] for field in kept[0]._fields}
+    return {"device": key} | columns
+
+
+class ModelList(generics.ListAPIView):
+    serializer_class = shapes.ModelSummary
+    pagination_class = BySlug
+
+    def get_queryset(self):
+        return TrackedModel.objects.filter(project=self.request.auth.project).annotate(
+            runs=Sum("dailyusage__runs", default=0),
+            energy_kwh=Sum("dailyusage__energy_kwh", default=0.0),
+            emissions_kg=Sum("dailyusage__emissions_kg", default=0.0),
+        )
+
+
+class ModelDetail(generics.RetrieveAPIView):
+    serializer_class = shapes.ModelWhole
+    lookup_field = "slug"
+
+    def get_queryset(self):
+        return ModelList.get_queryset(self)  # type: ignore[arg-type]
+
+
+class Summary(APIView):
+    @extend_schema(operation_id="summary", responses={200: shapes.SUMMARY})
+    def get(self, request):
+        """Totals of the project, by kind of run and by day, from the daily totals."""
+        usage = DailyUsage.objects.filter(project=request.auth.project)
+        return Response(
+            {
+                "project": request.auth.project.name,
+                "total": usage.aggregate(**shapes.SUMS),
+                "by_kind": list(usage.values("kind").annotate(**shapes.SUMS).order_by("kind")),
+                "by_day": list(usage.values("day").annotate(**shapes.SUMS).order_by("day")),
+            }
+        )
+
+
+class HardwareFilter(serializers.Serializer):
+    q = Text(required=False, help_text="Part of a name or alias.")
+    kind = serializers.ChoiceField(HardwareProfile._meta.get_field("kind").choices or [], required=False)
+
+
+class HardwareList(generics.ListAPIView):
+    serializer_class = shapes.Hardware
+    pagination_class = BySlug
+
+    @extend_schema(operation_id="list_hardware", parameters=[HardwareFilter])
+    def get(self, request):
+        return self.list(request)
+
+    def get_queryset(self):
+        query = checked_query(self.request, HardwareFilter)
+        profiles = HardwareProfile.objects.prefetch_related("aliases")
+        if query.get("kind"):
+            profiles = profiles.filter(kind=query["kind"])
+        if query.get("q"):
+            by_name = Q(name__icontains=query["q"]) | Q(aliases__name__icontains=query["q"])
+            profiles = profiles.filter(by_name).distinct()
+        return profiles
+
+
+class FactorView(APIView):
+    @extend_schema(operation_id="factor", responses={200: shapes.Factor})
+    def get(self, request):
+        """The emission factor in force."""
+        return Response(shapes.Factor(EmissionFactor.objects.active()).data)

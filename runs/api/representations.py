@@ -1,0 +1,194 @@
+"""What goes out: the shapes of the read side."""
+
+from django.db.models import Sum
+from rest_framework import serializers
+
+from hardware.models import HardwareProfile
+from runs.models import Call, Device, EmissionFactor, Run, Stage, TrackedModel
+
+#: Sums over daily totals, which may be taken over any of their rows.
+SUMS = {
+    name: Sum(column, default=0)
+    for name, column in {
+        "run_count": "runs",
+        "total_energy_kwh": "energy_kwh",
+        "total_emissions_kg": "emissions_kg",
+        "total_measured_kwh": "measured_kwh",
+        "total_device_s": "device_s",
+    }.items()
+}
+
+_SUM_PROPERTIES = {name: {"type": "number"} for name in SUMS}
+_SUM = {"type": "object", "properties": _SUM_PROPERTIES}
+SUMMARY = {
+    "type": "object",
+    "properties": {
+        "project": {"type": "string"},
+        "total": _SUM,
+        "by_kind": {"type": "array", "items": _SUM},
+        "by_day": {"type": "array", "items": _SUM},
+    },
+}
+_COLUMN = {"type": "array", "items": {"type": "number", "nullable": True}}
+SERIES = {
+    "type": "object",
+    "properties": {
+        "run_id": {"type": "string", "format": "uuid"},
+        "devices": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"device": {"type": "string"}}
+                | {name: _COLUMN for name in ("t_s", "elapsed_s", "busy_s", "energy_j")},
+            },
+        },
+    },
+}
+
+
+class Factor(serializers.ModelSerializer):
+    class Meta:
+        model = EmissionFactor
+        fields = ["kg_per_kwh", "year", "source", "url", "valid_from"]
+
+
+class RunSummary(serializers.ModelSerializer):
+    model = serializers.CharField(source="tracked_model.name")
+    model_slug = serializers.CharField(source="tracked_model.slug")
+    state = serializers.CharField()
+    measured_share = serializers.FloatField()
+
+    class Meta:
+        model = Run
+        fields = [
+            "run_id",
+            "model",
+            "model_slug",
+            "kind",
+            "name",
+            "tags",
+            "state",
+            "started_at",
+            "ended_at",
+            "received_at",
+            "duration_s",
+            "energy_kwh",
+            "energy_low_kwh",
+            "energy_high_kwh",
+            "emissions_kg",
+            "measured_share",
+        ]
+
+
+class DeviceFigures(serializers.ModelSerializer):
+    profile = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    writer = serializers.CharField(source="writer.key")
+    energy_measured_j = serializers.FloatField(source="energy_j")
+
+    class Meta:
+        model = Device
+        fields = [
+            "key",
+            "writer",
+            "kind",
+            "name",
+            "uuid",
+            "method",
+            "note",
+            "profile",
+            "basis",
+            "counted",
+            "cores",
+            "threads",
+            "memory_gb",
+            "share",
+            "elapsed_s",
+            "busy_s",
+            "energy_measured_j",
+            "energy_kwh",
+            "energy_low_kwh",
+            "energy_high_kwh",
+        ]
+
+
+class StageFigures(serializers.ModelSerializer):
+    class Meta:
+        model = Stage
+        fields = ["key", "name", "parent", "start_s", "end_s"]
+
+
+class CallFigures(serializers.ModelSerializer):
+    class Meta:
+        model = Call
+        fields = ["method", "calls", "items", "busy_s"]
+
+
+class RunWhole(RunSummary):
+    devices = DeviceFigures(many=True)
+    stages = StageFigures(many=True)
+    calls = CallFigures(many=True)
+    factor = Factor()
+
+    class Meta(RunSummary.Meta):
+        fields = [
+            *RunSummary.Meta.fields,
+            "exception",
+            "params",
+            "environment",
+            "agent_version",
+            "clock_skew_s",
+            "dropped_records",
+            "pue",
+            "factor",
+            "devices",
+            "stages",
+            "calls",
+        ]
+
+
+class ModelSummary(serializers.ModelSerializer):
+    runs = serializers.IntegerField()
+    energy_kwh = serializers.FloatField()
+    emissions_kg = serializers.FloatField()
+
+    class Meta:
+        model = TrackedModel
+        fields = ["name", "slug", "created_at", "runs", "energy_kwh", "emissions_kg"]
+
+
+class ModelWhole(ModelSummary):
+    by_kind = serializers.SerializerMethodField()
+
+    class Meta(ModelSummary.Meta):
+        fields = [*ModelSummary.Meta.fields, "by_kind"]
+
+    def get_by_kind(self, model) -> list[dict]:
+        return list(model.dailyusage_set.values("kind").annotate(**SUMS).order_by("kind"))
+
+
+class Hardware(serializers.ModelSerializer):
+    aliases = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+
+    class Meta:
+        model = HardwareProfile
+        fields = [
+            "slug",
+            "vendor",
+            "name",
+            "kind",
+            "family",
+            "form_factor",
+            "memory_gb",
+            "cores",
+            "threads",
+            "tdp_w",
+            "idle_w",
+            "full_load_w",
+            "unit",
+            "fallback",
+            "year",
+            "source",
+            "confidence",
+            "revision",
+            "aliases",
+        ]

@@ -1,0 +1,49 @@
+"""Version 1 of the API; no trailing slashes."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import path, register_converter
+from drf_spectacular.views import SpectacularAPIView
+
+from runs.api import reading, writing
+
+
+class BatchId:
+    regex = "[A-Za-z0-9._-]{1,64}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(BatchId, "batch_id")
+
+
+class RunView(writing.RunHeaderView, reading.RunDetail):
+    """PUT announces a run, GET reads it: two scopes at one address."""
+
+    @property
+    def scope(self):
+        return writing.WriteView.scope if self.request.method == "PUT" else "read"
+
+    def initial(self, request, *args, **kwargs):
+        if request.method == "PUT":
+            super().initial(request, *args, **kwargs)
+        else:
+            reading.RunDetail.initial(self, request, *args, **kwargs)
+
+
+urlpatterns = [
+    path("schema", login_not_required(SpectacularAPIView.as_view()), name="api-schema"),
+    path("runs", reading.RunList.as_view(), name="api-runs"),
+    path("runs/<uuid:run_id>", RunView.as_view(), name="api-run"),
+    path("runs/<uuid:run_id>/batches/<batch_id:batch_id>", writing.BatchView.as_view(), name="api-batch"),
+    path("runs/<uuid:run_id>/finish", writing.FinishView.as_view(), name="api-finish"),
+    path("runs/<uuid:run_id>/series", reading.RunSeries.as_view(), name="api-series"),
+    path("models", reading.ModelList.as_view(), name="api-models"),
+    path("models/<slug:slug>", reading.ModelDetail.as_view(), name="api-model"),
+    path("summary", reading.Summary.as_view(), name="api-summary"),
+    path("hardware", reading.HardwareList.as_view(), name="api-hardware"),
+    path("factor", reading.FactorView.as_view(), name="api-factor"),
+]

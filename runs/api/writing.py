@@ -1,0 +1,85 @@
+"""The write side of the wire: three PUTs that may be repeated for ever with the same effect."""
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from runs.api import serializers
+from runs.api.parsers import require_length
+from runs.api.problems import Conflict, RunUnknown
+from runs.ingest.batch import BatchConflict, record_batch
+from runs.ingest.finish import record_finish
+from runs.ingest.header import record_header
+from runs.models import ApiToken, Run
+
+
+class WriteView(APIView):
+    """A write by a token with the scope `ingest`, whose body has a stated length."""
+
+    scope = ApiToken.Scope.INGEST
+
+    def initial(self, request, *args, **kwargs):
+        super().initial(request, *args, **kwargs)
+        require_length(request)
+
+    def checked(self, serializer_class) -> dict:
+        serializer = serializer_class(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
+        return serializer.validated_data
+
+    def answer(self, run: Run, outcome: str, status: int, batch_id: str | None = None) -> Response:
+        """The acknowledgement that the agent checks before it lets go of a record."""
+        answer = {
+            "run_id": str(run.run_id),
+            "batch_id": batch_id,
+            "sha256": self.request.body_sha256,
+            "status": outcome,
+            "energy_kwh": run.energy_kwh,
+            "emissions_kg": run.emissions_kg,
+            "url": f"{settings.TRACEML_BASE_URL}/runs/{run.run_id}/",
+        }
+        return Response(answer, status=status)
+
+
+class RunHeaderView(WriteView):
+    @extend_schema(
+        operation_id="put_run",
+        request=serializers.Header,
+        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+    )
+    def put(self, request, run_id):
+        """Announce a run, or a further writer of it."""
+        run, created = record_header(request.auth.project, run_id, self.checked(serializers.Header))
+        return self.answer(run, "created" if created else "updated", 201 if created else 200)
+
+
+class BatchView(WriteView):
+    accepts_gzip = True
+
+    @extend_schema(
+        operation_id="put_batch",
+        request=serializers.BatchBody,
+        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+    )
+    def put(self, request, run_id, batch_id):
+        """Store a batch of samples, stages, metrics and calls, once."""
+        data = self.checked(serializers.BatchBody)
+        try:
+            run, stored = record_batch(request.auth.project, run_id, batch_id, request.body_sha256, data)
+        except Run.DoesNotExist:
+            raise RunUnknown from None
+        except BatchConflict:
+            raise Conflict from None
+        return self.answer(run, "stored" if stored else "duplicate", 201 if stored else 200, batch_id)
+
+
+class FinishView(WriteView):
+    @extend_schema(operation_id="finish_run", request=serializers.Finish, responses={200: serializers.WriteAnswer})
+    def put(self, request, run_id):
+        """End a writer with its final counters; the run ends with its last writer."""
+        try:
+            run = record_finish(request.auth.project, run_id, self.checked(serializers.Finish))
+        except Run.DoesNotExist:
+            raise RunUnknown from None
+        return self.answer(run, "finished", 200)

@@ -1,0 +1,52 @@
+"""A run's header: makes the run, or adds a writer to it."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from runs.ingest import totals, writers
+from runs.models import EmissionFactor, Project, Run, TrackedModel
+
+#: What a header says about the run as a whole; a later header of the same run changes none of it.
+RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
+
+
+def record_header(project: Project, run_id, data: dict) -> tuple[Run, bool]:
+    """Store a header. Returns the run and whether it is new; sent again it changes nothing."""
+    factor = EmissionFactor.objects.active()
+    with transaction.atomic():
+        run, created = _run(project, run_id, data, factor)
+        writer = writers.writer_of(run, data)
+        devices = writers.describe_devices(writer, data["devices"])
+        run.last_seen_at = timezone.now()
+        run.clock_skew_s = _skew_s(data.get("sent_at"))
+        if run.status != Run.Status.RUNNING and writer.status == Run.Status.RUNNING:
+            run.status, run.ended_at = Run.Status.RUNNING, None
+        totals.refresh(run, writer, devices)
+    return run, created
+
+
+def _run(project: Project, run_id, data: dict, factor: EmissionFactor) -> tuple[Run, bool]:
+    found = Run.objects.select_for_update().filter(project=project, run_id=run_id).first()
+    if found:
+        return found, False
+    run = Run(
+        project=project,
+        run_id=run_id,
+        tracked_model=TrackedModel.named(project, data["model"]),
+        started_at=data["started_at"],
+        upload_interval_s=data["flush_s"],
+        factor=factor,
+        pue=settings.TRACEML_PUE,
+        **{field: data[field] for field in RUN_FIELDS if field in data},
+    )
+    # The unique constraint decides between parallel first headers; the loser finds the winner's row.
+    Run.objects.bulk_create([run], ignore_conflicts=True)
+    stored = Run.objects.select_for_update().get(project=project, run_id=run_id)
+    return stored, not stored.writers.exists()
+
+
+def _skew_s(sent_at: datetime | None) -> float:
+    return (sent_at - timezone.now()).total_seconds() if sent_at else 0.0

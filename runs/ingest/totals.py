@@ -1,0 +1,145 @@
+"""From counters to energy and emissions: of devices, of the run, and of the days it ran on.
+
+The physics is estimation's; here it is only applied to rows, and the daily totals are kept in step.
+"""
+
+from collections import defaultdict
+from datetime import datetime
+
+from hardware.models import HardwareProfile
+from runs.models import DailyUsage, Device, Run, Writer
+from runs.models.usage import AMOUNTS
+from traceml_agent import catalogue, estimation
+
+DEVICE_AMOUNTS = ("device_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
+
+
+def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
+    """Save a writer with its devices, and bring the run's and the days' totals in step. The run's lock is held."""
+    writer.save()
+    others = [device for device in run.devices.select_related("writer") if device.writer_id != writer.pk]
+    recount(run, others + list(changed.values()))
+
+
+def recount(run: Run, devices: list[Device]) -> None:
+    """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
+    profiles = {id(device): profile_of(device) for device in devices}
+    mark_counted(devices)
+    for device in devices:
+        apply_energy(device, profiles[id(device)])
+    known = [device for device in devices if device.pk]
+    Device.objects.bulk_create([device for device in devices if not device.pk])
+    for device in known:
+        device.save()
+    counted = [device for device in devices if device.counted]
+    _total_run(run, counted)
+    usage = usage_of(run, counted, profiles)
+    _move_usage(run, usage)
+    run.save()
+
+
+def profile_of(device: Device):
+    """The catalogue's profile for a device: of the portal's own rows, or the agent's seed where they lack one."""
+    clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
+    found = HardwareProfile.objects.catalogue().profile_for(device.name, device.kind, **clues)
+    return found or catalogue.profile_for(device.name, device.kind, **clues)
+
+
+def apply_energy(device: Device, profile) -> None:
+    """Set a device's energy, range, basis and the profile revision that they follow from."""
+    energy = estimation.device_energy(device.last_facts(), profile)
+    device.profile_id = getattr(profile, "pk", None)
+    device.profile_revision = getattr(profile, "revision", 0)
+    device.basis = energy.basis
+    device.energy_kwh = estimation.energy_kwh(energy.energy_j)
+    device.energy_low_kwh = estimation.energy_kwh(energy.low_j)
+    device.energy_high_kwh = estimation.energy_kwh(energy.high_j)
+
+
+def mark_counted(devices: list[Device]) -> None:
+    """Count a device that several writers report over the same time only once: where it lasted longest.
+
+    Ranks that each measure every GPU would otherwise make one card into four.
+    """
+    by_uuid = defaultdict(list)
+    for device in devices:
+        device.counted = True
+        if device.uuid:
+            by_uuid[device.uuid].append(device)
+    for same in by_uuid.values():
+        kept: list[Device] = []
+        for device in sorted(same, key=lambda each: (-each.elapsed_s, each.writer.key)):
+            device.counted = not any(_overlap(device.writer, other.writer) for other in kept)
+            if device.counted:
+                kept.append(device)
+
+
+def _overlap(one: Writer, other: Writer) -> bool:
+    return one.started_at < other.heard_until and other.started_at < one.heard_until
+
+
+def _total_run(run: Run, devices: list[Device]) -> None:
+    run.energy_kwh = sum(device.energy_kwh for device in devices)
+    run.energy_low_kwh = sum(device.energy_low_kwh for device in devices)
+    run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
+    run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
+    run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
+    run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in run.writers.all()])
+
+
+def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
+    """Seconds that at least one of the intervals covers: hosts at once count once, a pause between attempts not."""
+    covered, until = 0.0, None
+    for start, end in sorted(intervals):
+        if until is None or start > until:
+            covered += (end - start).total_seconds()
+        elif end > until:
+            covered += (end - until).total_seconds()
+        until = end if until is None else max(until, end)
+    return covered
+
+
+def usage_of(run: Run, devices: list[Device], profiles: dict) -> dict[tuple[str, str, str], dict[str, float]]:
+    """What a run adds to the daily totals: amounts by (device kind, hardware slug, ISO day)."""
+    usage: dict[tuple[str, str, str], dict[str, float]] = {
+        ("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}
+    }
+    for device in devices:
+        profile = profiles[id(device)]
+        for day, facts in device.facts_by_day().items():
+            key = (device.kind, profile.slug, day.isoformat())
+            amounts = usage.setdefault(key, dict.fromkeys(DEVICE_AMOUNTS, 0.0))
+            for name, amount in _amounts(run, facts, profile).items():
+                amounts[name] += amount
+    return usage
+
+
+def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
+    energy = estimation.device_energy(facts, profile)
+    energy_kwh = estimation.energy_kwh(energy.energy_j)
+    return {
+        "device_s": facts.elapsed_s,
+        "energy_kwh": energy_kwh,
+        "energy_low_kwh": estimation.energy_kwh(energy.low_j),
+        "energy_high_kwh": estimation.energy_kwh(energy.high_j),
+        "measured_kwh": energy_kwh if energy.basis in estimation.MEASURED else 0.0,
+        "emissions_kg": estimation.emissions_kg(energy_kwh, run.factor.kg_per_kwh, run.pue),
+    }
+
+
+def _move_usage(run: Run, usage: dict[tuple[str, str, str], dict[str, float]]) -> None:
+    """Add to the daily totals what this run's share changed by, and remember the share."""
+    before = {tuple(key): amounts for key, amounts in run.usage}
+    changes = {}
+    for key in usage.keys() | before.keys():
+        new, old = usage.get(key, {}), before.get(key, {})
+        changes[usage_key(run, key)] = {
+            name: new.get(name, 0) - old.get(name, 0) for name in AMOUNTS if new.get(name, 0) != old.get(name, 0)
+        }
+    DailyUsage.objects.add({key: amounts for key, amounts in changes.items() if amounts})
+    run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+
+
+def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:
+    """A row of the daily totals: this run's project, model and kind, with device kind, hardware and day."""
+    return (run.project_id, run.tracked_model_id, run.kind, *key)

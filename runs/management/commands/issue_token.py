@@ -1,0 +1,37 @@
+"""`manage.py issue_token --team T --project P --scopes ingest,read`: prints the token, alone."""
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from runs.models import ApiToken, Project, Team
+from runs.models.slug import free_slug
+
+
+class Command(BaseCommand):
+    help = "Issue an API token; the team and the project are made where they are missing. Prints the token alone."
+
+    def add_arguments(self, parser):
+        parser.add_argument("--team", required=True)
+        parser.add_argument("--project", required=True)
+        parser.add_argument("--scopes", default="ingest", help="ingest, read or both, separated by a comma")
+        parser.add_argument("--name", default="command line")
+
+    def handle(self, *, team, project, scopes, name, **options):
+        wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+        if not wanted or not set(wanted) <= set(ApiToken.Scope.values):
+            raise CommandError(f"--scopes takes {', '.join(ApiToken.Scope.values)}, not {scopes!r}")
+        with transaction.atomic():
+            _, plain_text = ApiToken.issue(named_project(named_team(team), project), name, wanted)
+        self.stdout.write(plain_text)
+
+
+def named_team(name: str) -> Team:
+    """The team of this name or slug, made when it is missing."""
+    found = Team.objects.filter(slug=name).first() or Team.objects.filter(name=name).first()
+    return found or Team.objects.create(name=name, slug=free_slug(name, Team.objects.all(), "team"))
+
+
+def named_project(team: Team, name: str) -> Project:
+    """The team's project of this name, made when it is missing."""
+    found = Project.objects.filter(team=team, name=name).first()
+    return found or Project.objects.create(team=team, name=name, slug=free_slug(name, Project.objects.all(), "project"))

@@ -1,0 +1,28 @@
+"""Projects: what tokens, models and runs belong to."""
+
+from django.db import models
+
+from runs.models.team import Team
+
+
+class ProjectQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """The projects of the teams that this person is a member of."""
+        return self.filter(team__membership__user=user)
+
+
+class Project(models.Model):
+    """A group of runs of one team."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE)
+    name = models.CharField(max_length=200)
+    slug = models.SlugField(max_length=80, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team", "name"], name="project_name_once_per_team")]
+
+    def __str__(self):
+        return self.name

@@ -1,0 +1,45 @@
+"""Named parts of a run, and calls of a model in use."""
+
+from django.db import models
+
+from runs.models.project import Project
+from runs.models.run import Run, Writer
+
+
+class Stage(models.Model):
+    """An epoch, an evaluation, a block of predictions; its energy is that of its interval, read off the samples."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="stages")
+    writer = models.ForeignKey(Writer, on_delete=models.CASCADE, related_name="stages")
+    key = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    parent = models.CharField(max_length=64, blank=True, help_text="The key of the stage that this one lies in.")
+    start_s = models.FloatField()
+    end_s = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["writer", "key"], name="stage_once_per_writer")]
+        ordering = ["writer_id", "start_s", "id"]
+
+    def __str__(self):
+        return self.name
+
+
+class Call(models.Model):
+    """How often a method of a watched model was called so far: calls, items and busy seconds, cumulative."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls")
+    writer = models.ForeignKey(Writer, on_delete=models.CASCADE, related_name="calls")
+    method = models.CharField(max_length=200)
+    calls = models.PositiveBigIntegerField(default=0)
+    items = models.PositiveBigIntegerField(default=0)
+    busy_s = models.FloatField(default=0.0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["writer", "method"], name="method_once_per_writer")]
+        ordering = ["method"]
+
+    def __str__(self):
+        return self.method

@@ -1,0 +1,94 @@
+"""API tokens: `tml_`, a look-up id and 43 random characters, of which only an HMAC is stored."""
+
+import hashlib
+import hmac
+import secrets
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from runs.models.project import Project
+
+PREFIX = "tml_"
+LOOKUP_LENGTH = 12
+#: A full-entropy secret needs no slow hash; keyed, so that a stolen database alone proves nothing.
+HMAC_CONTEXT = b"traceml.api-token"
+LAST_USED_EVERY_S = 60
+
+
+def digest_of(secret: str) -> str:
+    """Hex HMAC-SHA256 of a token's secret part under this deployment's key."""
+    return hmac.new(settings.SECRET_KEY.encode() + HMAC_CONTEXT, secret.encode(), hashlib.sha256).hexdigest()
+
+
+class ApiTokenQuerySet(models.QuerySet):
+    def usable(self):
+        now = timezone.now()
+        return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
+
+    def authenticate(self, plain_text: str) -> "ApiToken | None":
+        """The usable token that this plain text belongs to, or None."""
+        lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
+        if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not plain_text.isascii():
+            return None
+        token = self.usable().select_related("project__team").filter(lookup_id=lookup_id).first()
+        if token is None or not hmac.compare_digest(token.secret_hmac, digest_of(secret)):
+            return None
+        return token
+
+
+class ApiToken(models.Model):
+    """What an agent (`ingest`) or a script (`read`) shows to act on one project."""
+
+    class Scope(models.TextChoices):
+        INGEST = "ingest"
+        READ = "read"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    name = models.CharField(max_length=200)
+    lookup_id = models.CharField(max_length=LOOKUP_LENGTH, unique=True, editable=False)
+    secret_hmac = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_agent = models.CharField(max_length=64, blank=True, editable=False)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    def __str__(self):
+        return f"{PREFIX}{self.lookup_id}_… ({self.name})"
+
+    @classmethod
+    def issue(cls, project: Project, name: str, scopes, created_by=None, expires_at=None) -> tuple["ApiToken", str]:
+        """A new token and its plain text, which can't be had again."""
+        lookup_id = secrets.token_hex(LOOKUP_LENGTH // 2)
+        secret = secrets.token_urlsafe(32)
+        token = cls.objects.create(
+            project=project,
+            name=name,
+            lookup_id=lookup_id,
+            secret_hmac=digest_of(secret),
+            scopes=sorted(cls.Scope(scope).value for scope in scopes),
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+        return token, f"{PREFIX}{lookup_id}_{secret}"
+
+    def allows(self, scope: str) -> bool:
+        return scope in self.scopes
+
+    def note_use(self, agent: str) -> None:
+        """Remember when and by what it was used, at most once a minute: a write per request would double the load."""
+        now = timezone.now()
+        if self.last_used_at and (now - self.last_used_at).total_seconds() < LAST_USED_EVERY_S:
+            return
+        type(self).objects.filter(pk=self.pk).update(last_used_at=now, last_used_agent=agent[:64])
+
+    def revoke(self) -> None:
+        self.revoked_at = timezone.now()
+        self.save(update_fields=["revoked_at"])

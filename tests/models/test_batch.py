@@ -1,0 +1,24 @@
+"""Columnar batches: what goes in comes out, small."""
+
+import random
+
+from runs.models.batch import Sample, pack, unpack
+
+
+def test_samples_come_back_to_the_millisecond_and_millijoule():
+    samples = {
+        "gpu-0": [Sample(0.0, 0.0, 0.0, 0.0), Sample(5.004, 5.0, 4.321, 1203.5), Sample(10.1, 10.0, 9.9, 2400.125)],
+        "cpu-0": [Sample(5.0, 5.0, 1.25, None)],
+    }
+    assert unpack(pack(samples)) == samples
+
+
+def test_a_thousand_samples_take_at_most_sixteen_bytes_each():
+    source = random.Random(1)
+    t, busy, energy, rows = 0.0, 0.0, 0.0, []
+    for _ in range(1000):
+        t += 5 + source.uniform(-0.005, 0.005)
+        busy += 5 * source.uniform(0.8, 1.0)
+        energy += 5 * source.uniform(250, 400)
+        rows.append(Sample(round(t, 3), round(t, 3), round(busy, 3), round(energy, 3)))
+    assert len(pack({"gpu-0": rows})) <= 16 * 1000

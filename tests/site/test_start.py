@@ -1,0 +1,54 @@
+"""Promise PS20: what the portal refuses to start with, in one line."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+SOUND = {"SECRET_KEY": "k3y-" + "0123456789abcdefghij" * 3, "DEBUG": "0", "ALLOWED_HOSTS": "traceml.example"}
+
+
+def start(tmp_path, **changes):
+    environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND | changes
+    return subprocess.run(
+        [sys.executable, "-c", "import traceml_site.wsgi"], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_it_starts_with_sound_settings(tmp_path):
+    result = start(tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is missing"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY is short or known"),
+        ({"SECRET_KEY": "django-insecure-" + "x7" * 40}, "SECRET_KEY is short or known"),
+        ({"DEBUG": "1", "HOST": "0.0.0.0"}, "DEBUG"),
+        ({"DEBUG": "maybe"}, "DEBUG must be 0 or 1"),
+        ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
+        ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
+        ({"TRACEML_BASE_URL": "traceml.example"}, "TRACEML_BASE_URL"),
+        ({"TRACEML_SIGNUP": "everyone"}, "TRACEML_SIGNUP"),
+    ],
+)
+def test_it_refuses_an_unsafe_setting_in_one_line(tmp_path, changes, word):
+    result = start(tmp_path, **changes)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert word in result.stderr
+
+
+def test_django_finds_nothing_to_warn_of_in_a_deployment_by_https(tmp_path):
+    environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND
+    result = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        env=environment | {"TRACEML_BASE_URL": "https://traceml.example"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,51 @@
+"""Error answers: problem JSON below /api/, a plain page elsewhere, the request's id in both."""
+
+from http import HTTPStatus
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import JsonResponse
+from django.shortcuts import render
+
+DETAILS = {
+    400: "The request could not be understood.",
+    403: "You may not do this.",
+    404: "There is nothing at this address, or you may not see it.",
+    500: "Something went wrong on our side. It was logged; please try again.",
+}
+
+
+def _answer(request, status: int, detail: str = ""):
+    request_id = getattr(request, "request_id", "")
+    title, detail = HTTPStatus(status).phrase, detail or DETAILS[status]
+    if request.path.startswith("/api/"):
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": []}
+        return JsonResponse(
+            problem | {"request_id": request_id}, status=status, content_type="application/problem+json"
+        )
+    context = {"status": status, "title": title, "detail": detail, "request_id": request_id}
+    return render(request, "error.html", context, status=status)
+
+
+@login_not_required
+def bad_request(request, exception=None):
+    return _answer(request, 400)
+
+
+@login_not_required
+def forbidden(request, exception=None):
+    return _answer(request, 403)
+
+
+@login_not_required
+def csrf_failed(request, reason=""):
+    return _answer(request, 403, "This form has expired. Go back, reload the page and send it again.")
+
+
+@login_not_required
+def not_found(request, exception=None):
+    return _answer(request, 404)
+
+
+@login_not_required
+def server_error(request):
+    return _answer(request, 500)

@@ -1,0 +1,27 @@
+"""How gunicorn serves the portal: `gunicorn -c python:traceml_site.gunicorn traceml_site.wsgi`."""
+
+import os
+
+from traceml_site import environment as env
+from traceml_site.checks import is_loopback
+
+bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
+workers = int(env.text("WEB_CONCURRENCY", "2"))
+# Threads, so that idle keep-alive connections don't stop a worker from answering.
+worker_class = "gthread"
+threads = 8
+# The application loads once, in the master: less memory, and an unsafe setting ends the whole server at once.
+preload_app = True
+max_requests, max_requests_jitter = 20_000, 2_000
+timeout = 30
+graceful_timeout = 10
+# The heartbeat file on a memory file system: on a busy disk it stalls workers.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+accesslog = None
+loglevel = "warning"
+
+
+def on_starting(server):
+    hosts = {address[0] for address in server.cfg.address if isinstance(address, tuple)}
+    if env.flag("DEBUG") and not all(map(is_loopback, hosts)):
+        env.refuse("DEBUG shows code and settings; unset it, or bind to 127.0.0.1")

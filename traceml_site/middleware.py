@@ -1,0 +1,44 @@
+"""What every response carries: a request id, privacy headers, times in the reader's zone."""
+
+import uuid
+import zoneinfo
+
+from django.utils import timezone
+
+PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+
+
+def request_id(get_response):
+    """Give each request an id, found again in its errors and in the log."""
+
+    def middleware(request):
+        request.request_id = uuid.uuid4().hex[:16]
+        response = get_response(request)
+        response["X-Request-ID"] = request.request_id
+        return response
+
+    return middleware
+
+
+def private_by_default(get_response):
+    """Keep pages out of shared caches, unless a view said otherwise."""
+
+    def middleware(request):
+        response = get_response(request)
+        response.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        if "Cache-Control" not in response:
+            response["Cache-Control"] = "no-store"
+        return response
+
+    return middleware
+
+
+def time_zone(get_response):
+    """Show times in the zone that the person chose."""
+
+    def middleware(request):
+        name = getattr(request.user, "time_zone", "") or "UTC"
+        with timezone.override(zoneinfo.ZoneInfo(name)):
+            return get_response(request)
+
+    return middleware

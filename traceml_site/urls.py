@@ -1,0 +1,33 @@
+"""Every address of the portal. LoginRequiredMiddleware closes all but the few that say otherwise."""
+
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.db import connection
+from django.http import HttpResponse
+from django.urls import include, path
+
+admin.site.login = secure_admin_login(admin.site.login)
+admin.site.site_header = admin.site.site_title = "TraceML administration"
+
+
+@login_not_required
+def healthz(request):
+    """200 once the database answers: what a load balancer asks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok", content_type="text/plain")
+
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("runs.api.urls")),
+    path("", include("runs.pages.urls")),
+]
+
+handler400 = "traceml_site.errors.bad_request"
+handler403 = "traceml_site.errors.forbidden"
+handler404 = "traceml_site.errors.not_found"
+handler500 = "traceml_site.errors.server_error"
