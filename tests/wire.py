@@ -45,9 +45,7 @@ class Wire:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         if zipped:
             data, headers = gzip.compress(data), headers | {"Content-Encoding": "gzip"}
-        return self.client.put(
-            f"/api/v1/{path}", data, content_type="application/json", headers=self.headers | headers
-        )
+        return self.client.put(f"/api/v1/{path}", data, content_type="application/json", headers=self.headers | headers)
 
     def start(self, run_id: str | None = None, **changes) -> str:
         """Announce a run; returns its id."""

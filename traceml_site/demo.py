@@ -63,8 +63,8 @@ def kept(name: str, make) -> str:
     """The text of a file in the data folder that only its owner may read, made the first time."""
     path = DATA / name
     if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(make())
+        path.touch(mode=0o600)
+        path.write_text(make())
     return path.read_text().strip()
 
 

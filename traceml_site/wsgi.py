@@ -8,6 +8,6 @@ from django.core.wsgi import get_wsgi_application
 
 application = get_wsgi_application()
 
-from traceml_site.checks import refuse_unsafe_start
+from traceml_site.checks import refuse_unsafe_start  # noqa: E402 (after Django is set up)
 
 refuse_unsafe_start()

@@ -65,9 +65,7 @@ def test_the_database_holds_no_plain_text(people):
 
 def test_a_token_remembers_its_last_use_and_the_agents_version(client, people):
     token, plain_text = ApiToken.issue(people.project, "laptop", ["read"])
-    client.get(
-        "/api/v1/runs", headers={"Authorization": f"Bearer {plain_text}", "User-Agent": "traceml-agent/0.1.0"}
-    )
+    client.get("/api/v1/runs", headers={"Authorization": f"Bearer {plain_text}", "User-Agent": "traceml-agent/0.1.0"})
     token.refresh_from_db()
     assert token.last_used_agent == "traceml-agent/0.1.0"
     assert timezone.now() - token.last_used_at < timedelta(minutes=1)

@@ -21,7 +21,9 @@ def imports(path: Path) -> set[str]:
 
 
 def python_files(*folders: str):
-    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts]
+    return [
+        path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+    ]
 
 
 def offenders(files, forbidden):

@@ -1,0 +1,62 @@
+"""Uploads at the same time: promises PS2 and PS25."""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from runs.models import Batch, DailyUsage, Run
+from tests import people as cast
+from tests.wire import A100, Wire, batch, header, sample
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def token() -> str:
+    return cast.token(cast.settle().project)
+
+
+def in_parallel(task, count: int, workers: int) -> list:
+    """Results of `task(n)` for n below count, each thread with a database connection of its own."""
+
+    def once(number):
+        try:
+            return task(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(once, range(count)))
+
+
+def test_fifty_identical_first_headers_make_one_run(token):
+    run_id, body = uuid.uuid4(), json.dumps(header()).encode()
+    answers = in_parallel(lambda _: Wire(Client(), token).put(f"runs/{run_id}", body).status_code, 50, 16)
+    assert sorted(answers) == [200] * 49 + [201]
+    assert Run.objects.count() == 1
+
+
+def test_fifty_identical_batches_make_one_row_and_count_once(token):
+    run_id = Wire(Client(), token).start()
+    body = json.dumps(batch([sample("gpu-0", 10, 5, 3600.0)])).encode()
+    path = f"runs/{run_id}/batches/b-1"
+    answers = in_parallel(lambda _: Wire(Client(), token).put(path, body).status_code, 50, 16)
+    assert sorted(answers) == [200] * 49 + [201]
+    assert (Batch.objects.count(), Run.objects.get().energy_kwh) == (1, 0.001)
+
+
+def test_sixteen_uploaders_at_once_lose_nothing(token):
+    def upload(number):
+        wire = Wire(Client(), token)
+        run_id = wire.start(model=f"model-{number % 3}")
+        answers = [wire.send(run_id, f"b-{n}", batch([sample("gpu-0", 60 * n, 60 * n, 3.6e5 * n)])) for n in (1, 2)]
+        return {answer.status_code for answer in answers} | {wire.finish(run_id, devices=[A100]).status_code}
+
+    assert in_parallel(upload, 32, 16) == [{200, 201}] * 32
+    assert Run.objects.filter(status="completed", energy_kwh=0.2).count() == 32
+    assert sum(DailyUsage.objects.values_list("energy_kwh", flat=True)) == pytest.approx(32 * 0.2, rel=1e-9)
+    assert sum(DailyUsage.objects.values_list("runs", flat=True)) == 32
