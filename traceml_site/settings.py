@@ -191,6 +191,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "RunKind": "runs.models.run.Run.Kind",
+        "DeviceKind": "runs.models.device.Device.Kind",
+        "RunStatus": "runs.models.run.Run.Status",
+    },
 }
 
 LOGGING = {

@@ -2,12 +2,10 @@
 
 import os
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "traceml_site.settings")
-
 from django.core.wsgi import get_wsgi_application
 
-application = get_wsgi_application()
+from traceml_site.checks import refuse_unsafe_start
 
-from traceml_site.checks import refuse_unsafe_start  # noqa: E402 (after Django is set up)
-
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "traceml_site.settings")
 refuse_unsafe_start()
+application = get_wsgi_application()

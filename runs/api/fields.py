@@ -140,7 +140,7 @@ def _fault(sample) -> tuple[str, str] | None:
     if sample["busy_s"] > sample["elapsed_s"] * 1.001 + 0.001:
         return "busy_s", "must not exceed elapsed_s: it is utilisation (0 to 1) integrated over time"
     energy_j = sample.get("energy_j")
-    if energy_j is not None and not (_is_number(energy_j) and 0 <= energy_j):
+    if energy_j is not None and not (_is_number(energy_j) and energy_j >= 0):
         return "energy_j", "must be a number of joules, 0 or more, or null"
     if energy_j is not None and energy_j > MAX_POWER_W * max(sample["elapsed_s"], 1.0):
         return "energy_j", "is more than 1 MW would use in elapsed_s"

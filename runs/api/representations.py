@@ -39,7 +39,7 @@ SERIES = {
             "items": {
                 "type": "object",
                 "properties": {"device": {"type": "string"}}
-                | {name: _COLUMN for name in ("t_s", "elapsed_s", "busy_s", "energy_j")},
+                | dict.fromkeys(("t_s", "elapsed_s", "busy_s", "energy_j"), _COLUMN),
             },
         },
     },

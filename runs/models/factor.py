@@ -13,9 +13,7 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
         factor = self.filter(active=True).first()
         if factor is None:
             seed = catalogue.factor()
-            row = self.model(
-                kg_per_kwh=seed.kg_per_kwh, year=seed.year, source=seed.source, url=seed.url, active=True
-            )
+            row = self.model(kg_per_kwh=seed.kg_per_kwh, year=seed.year, source=seed.source, url=seed.url, active=True)
             self.bulk_create([row], ignore_conflicts=True)
             factor = self.get(active=True)
         return factor

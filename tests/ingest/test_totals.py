@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
-from hardware.models import HardwareProfile
 
+from hardware.models import HardwareProfile
 from runs.models import DailyUsage, EmissionFactor, Run
 from runs.models.usage import AMOUNTS, KEY
 from tests.wire import A100, CPU, MEMORY, batch, sample

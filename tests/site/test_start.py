@@ -10,6 +10,7 @@ SOUND = {"SECRET_KEY": "k3y-" + "0123456789abcdefghij" * 3, "DEBUG": "0", "ALLOW
 
 
 def start(tmp_path, **changes):
+    (tmp_path / "static").mkdir()
     environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND | changes
     return subprocess.run(
         [sys.executable, "-c", "import traceml_site.wsgi"], env=environment, capture_output=True, text=True, check=False

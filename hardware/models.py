@@ -1,0 +1,192 @@
+"""Hardware profiles: the power of device models, edited by admins, matched to the names that runs report."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import F, Q
+
+from traceml_agent.catalogue import Catalogue
+
+MAX_POWER_W = 100_000.0
+#: Fields that an estimate follows from; a change of any of them is a new revision.
+POWER_FIELDS = ("kind", "unit", "fallback", "cores", "tdp_w", "idle_w", "full_load_w")
+
+
+def _power(**options) -> models.FloatField:
+    bounds = [MinValueValidator(0.0), MaxValueValidator(MAX_POWER_W)]
+    return models.FloatField(null=True, blank=True, validators=bounds, **options)
+
+
+class CatalogueState(models.Model):
+    """One row whose version grows with every change, so that each process knows when its index is old."""
+
+    version = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self):
+        return f"version {self.version}"
+
+    @classmethod
+    def grow(cls) -> None:
+        """Note a change; to be called in the transaction that makes it."""
+        if not cls.objects.filter(pk=1).update(version=F("version") + 1):
+            cls.objects.bulk_create([cls(pk=1, version=1)], ignore_conflicts=True)
+
+    @classmethod
+    def current(cls) -> int:
+        return cls.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+
+
+class HardwareProfileManager(models.Manager["HardwareProfile"]):
+    _cached: tuple[tuple[str, int], Catalogue] | None = None
+
+    def catalogue(self) -> Catalogue:
+        """The index over all profiles for matching names; made again in each process when the catalogue has changed."""
+        stamp = (self.db, CatalogueState.current())
+        cached = type(self)._cached
+        if cached is None or cached[0] != stamp:
+            cached = (stamp, Catalogue(Indexed(profile) for profile in self.prefetch_related("aliases")))
+            type(self)._cached = cached
+        return cached[1]
+
+
+class HardwareProfile(models.Model):
+    """A device model with its TDP, idle and full-load power in watts for one `unit` of it."""
+
+    class Kind(models.TextChoices):
+        GPU = "gpu", "GPU"
+        CPU = "cpu", "CPU"
+        RAM = "ram", "Memory"
+        TPU = "tpu", "TPU"
+        NPU = "npu", "NPU"
+        OTHER = "other", "Other"
+
+    class Unit(models.TextChoices):
+        DEVICE = "device", "whole device"
+        CORE = "core", "core"
+        THREAD = "thread", "hardware thread"
+        GB = "gb", "GB"
+
+    class Confidence(models.TextChoices):
+        DATASHEET = "datasheet"
+        DATABASE = "database"
+        ESTIMATE = "estimate"
+
+    slug = models.SlugField(max_length=80, unique=True)
+    vendor = models.CharField(max_length=40, blank=True)
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    family = models.CharField(max_length=60, blank=True)
+    form_factor = models.CharField(max_length=40, blank=True)
+    memory_gb = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(1e5)])
+    cores = models.PositiveIntegerField(null=True, blank=True)
+    threads = models.PositiveIntegerField(null=True, blank=True)
+    tdp_w = models.FloatField("TDP (W)", validators=[MinValueValidator(0.001), MaxValueValidator(MAX_POWER_W)])
+    idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
+    full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
+    unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
+    fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
+    year = models.PositiveSmallIntegerField(null=True, blank=True)
+    source = models.CharField(max_length=400, blank=True)
+    confidence = models.CharField(max_length=10, choices=Confidence.choices, default=Confidence.ESTIMATE)
+    note = models.CharField(max_length=400, blank=True)
+    edited = models.BooleanField(default=False, help_text="Edited by an admin: reloading the seed data leaves it.")
+    revision = models.PositiveIntegerField(default=1, editable=False, help_text="Grows when its power changes.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = HardwareProfileManager()
+
+    class Meta:
+        ordering = ["vendor", "name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(tdp_w__gt=0, tdp_w__lte=MAX_POWER_W), name="tdp_is_plausible"),
+            models.CheckConstraint(
+                condition=Q(idle_w=None) | Q(idle_w__gte=0, idle_w__lte=MAX_POWER_W), name="idle_is_plausible"
+            ),
+            models.CheckConstraint(
+                condition=Q(full_load_w=None) | Q(full_load_w__gte=0, full_load_w__lte=MAX_POWER_W),
+                name="full_load_is_plausible",
+            ),
+            models.CheckConstraint(
+                condition=Q(idle_w=None) | Q(full_load_w=None) | Q(idle_w__lte=F("full_load_w")),
+                name="idle_is_at_most_full_load",
+            ),
+        ]
+        indexes = [models.Index(fields=["kind", "name"], name="profile_by_kind")]
+
+    def __str__(self):
+        return self.name
+
+    def clean(self):
+        top_w = self.full_load_w if self.full_load_w is not None else self.tdp_w
+        if self.idle_w is not None and top_w is not None and self.idle_w > top_w:
+            raise ValidationError({"idle_w": "Idle power can't be above full-load power."})
+
+    def power(self) -> tuple:
+        """What an estimate follows from."""
+        return tuple(getattr(self, field) for field in POWER_FIELDS)
+
+    @transaction.atomic
+    def save(self, *args, **kwargs):
+        """Save; a change of power is a new revision, which the runs' side finds and re-estimates."""
+        before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
+        if before and before.power() != self.power():
+            self.revision = before.revision + 1
+        super().save(*args, **kwargs)
+        CatalogueState.grow()
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        CatalogueState.grow()
+        return super().delete(*args, **kwargs)
+
+
+def alias_key(name: str) -> str:
+    """How aliases are told apart: without case and repeated white space."""
+    return " ".join(name.lower().split())
+
+
+class HardwareAlias(models.Model):
+    """A name that drivers or people use for a profile; within a kind it means one profile only."""
+
+    profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="aliases")
+    kind = models.CharField(max_length=8, choices=HardwareProfile.Kind.choices, editable=False)
+    name = models.CharField(max_length=200)
+    key = models.CharField(max_length=200, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="alias_means_one_profile")]
+        verbose_name_plural = "hardware aliases"
+        ordering = ["name"]
+
+    def __str__(self):
+        return self.name
+
+    def clean(self):
+        key, kind = alias_key(self.name), self.profile.kind
+        taken = HardwareAlias.objects.filter(kind=kind, key=key).exclude(pk=self.pk).select_related("profile").first()
+        if taken:
+            raise ValidationError({"name": f"This alias belongs to {taken.profile} already."})
+
+    @transaction.atomic
+    def save(self, *args, **kwargs):
+        self.kind, self.key = self.profile.kind, alias_key(self.name)
+        super().save(*args, **kwargs)
+        CatalogueState.grow()
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        CatalogueState.grow()
+        return super().delete(*args, **kwargs)
+
+
+class Indexed:
+    """A row of the catalogue as matching and estimation see it: power, names, and the row's own key and revision."""
+
+    __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "memory_gb", "name", "pk", "revision", "slug")
+
+    def __init__(self, row: HardwareProfile):
+        for field in self.__slots__:
+            if field != "aliases":
+                setattr(self, field, getattr(row, field))
+        self.aliases = [alias.name for alias in row.aliases.all()]
