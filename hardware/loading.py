@@ -1,6 +1,6 @@
 """Seed data into profiles: repeatable, all or nothing, and never over what an admin edited."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,22 +35,20 @@ class Report(NamedTuple):
 
 def load(directory: Path = catalogue.DATA) -> Report:
     """Load the CSV set of a directory. Raises BrokenFile, with nothing loaded, where a row can't be right."""
-    seeds = {seed.slug: seed for seed in _checked(directory)}
+    seeds = list(_checked(directory))
     with transaction.atomic():
         known = {profile.slug: profile for profile in HardwareProfile.objects.all()}
-        fresh = [seed for slug, seed in seeds.items() if slug not in known]
-        left = [slug for slug in seeds if slug in known and known[slug].edited]
-        stale = [
-            known[slug]
-            for slug, seed in seeds.items()
-            if slug in known and not known[slug].edited and _take(known[slug], seed)
-        ]
+        left = {slug for slug, profile in known.items() if profile.edited}
+        fresh = [seed for seed in seeds if seed.slug not in known]
+        loaded = [seed for seed in seeds if seed.slug not in left]
+        stale = [seed.slug for seed in loaded if seed.slug in known and _take(known[seed.slug], seed)]
         HardwareProfile.objects.bulk_create([HardwareProfile(slug=seed.slug, **_values(seed)) for seed in fresh])
-        HardwareProfile.objects.bulk_update(stale, [*FIELDS, "revision"], batch_size=200)
-        aliases = _load_aliases([seed for seed in seeds.values() if seed.slug not in left])
-        if fresh or stale or aliases:
-            CatalogueState.grow()
-    return Report(len(fresh), len(stale), len(left), len(seeds) - len(fresh) - len(stale) - len(left))
+        changes = [known[slug] for slug in stale]
+        HardwareProfile.objects.bulk_update(changes, [*FIELDS, "revision"], batch_size=200)
+        changed = {*stale, *_load_aliases(loaded)} - {seed.slug for seed in fresh}
+        if fresh or changed:
+            CatalogueState.renew()
+    return Report(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
 
 
 def _values(seed: catalogue.Profile) -> dict:
@@ -67,53 +65,67 @@ def _take(profile: HardwareProfile, seed: catalogue.Profile) -> bool:
     return changed
 
 
-def _load_aliases(seeds: list[catalogue.Profile]) -> int:
-    """Add the aliases that are missing; one that an admin gave to another profile stays there."""
-    ids = dict(HardwareProfile.objects.values_list("slug", "pk"))
+def _load_aliases(seeds: list[catalogue.Profile]) -> set[str]:
+    """Bring the seed's own aliases in step and return the slugs of profiles that lost or got one.
+
+    An alias that an admin gave to some profile stays there, and so do all of a profile that an admin edited.
+    """
+    wanted = {(seed.kind, alias_key(name)): (seed.slug, name) for seed in seeds for name in seed.aliases}
+    ours = HardwareAlias.objects.filter(source=HardwareAlias.Source.SEED, profile__edited=False)
+    outdated = {
+        pk: slug
+        for pk, slug, kind, key in ours.values_list("pk", "profile__slug", "kind", "key")
+        if wanted.get((kind, key), ("",))[0] != slug
+    }
+    if outdated:
+        HardwareAlias.objects.filter(pk__in=outdated).delete()
     taken = set(HardwareAlias.objects.values_list("kind", "key"))
-    rows = []
-    for seed in seeds:
-        for name in seed.aliases:
-            if (place := (seed.kind, alias_key(name))) not in taken:
-                taken.add(place)
-                rows.append(HardwareAlias(profile_id=ids[seed.slug], kind=seed.kind, name=name, key=place[1]))
+    missing = {place: alias for place, alias in wanted.items() if place not in taken}
+    _create_aliases(missing)
+    return {*outdated.values(), *(slug for slug, _ in missing.values())}
+
+
+def _create_aliases(missing: dict[tuple[str, str], tuple[str, str]]) -> None:
+    ids = dict(HardwareProfile.objects.values_list("slug", "pk")) if missing else {}
+    rows = [
+        HardwareAlias(profile_id=ids[slug], kind=kind, name=name, key=key, source=HardwareAlias.Source.SEED)
+        for (kind, key), (slug, name) in missing.items()
+    ]
     HardwareAlias.objects.bulk_create(rows, batch_size=2000)
-    return len(rows)
 
 
 def _checked(directory: Path) -> Iterator[catalogue.Profile]:
     """Profiles of all files, each checked like an admin's form; stops at the first that can't be right."""
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
+    owners: dict[tuple[str, str], str] = {}
+    for file, line, seed in _read(directory):
+        place = f"{file}, line {line}"
+        if seed.slug in places:
+            raise BrokenFile(f"{place}: {seed.slug} stands at {places[seed.slug]} already")
+        places[seed.slug] = place
+        for name in seed.aliases:
+            owner = owners.setdefault((seed.kind, alias_key(name)), seed.slug)
+            if owner != seed.slug:
+                raise BrokenFile(f"{place}: the alias {name} belongs to {owner} at {places[owner]}")
+        _check(place, seed)
+        yield seed
+
+
+def _read(directory: Path) -> Iterable[tuple[str, int, catalogue.Profile]]:
     for name in catalogue.PROFILE_FILES:
         try:
             for line, seed in catalogue.read_profiles(directory / name):
-                place = f"{name}, line {line}"
-                if seed.slug in seen:
-                    raise BrokenFile(f"{place}: {seed.slug} stands at {seen[seed.slug]} already")
-                seen[seed.slug] = place
-                _check(place, seed)
-                yield seed
-        except (OSError, UnicodeDecodeError) as error:
-            raise BrokenFile(f"{name}: {error}") from None
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise BrokenFile(f"{name}, line {_line_of(seen, name)}: {error!r}") from None
-
-
-def _line_of(seen: dict[str, str], name: str) -> int:
-    """The line after the last one of this file that could be read."""
-    read = [int(place.rpartition(" ")[2]) for place in seen.values() if place.startswith(f"{name},")]
-    return max(read, default=1) + 1
+                yield name, line, seed
+        except (OSError, ValueError) as error:
+            raise BrokenFile(f"{name}, {error}") from None
 
 
 def _check(place: str, seed: catalogue.Profile) -> None:
-    if seed.tdp_w is None or not 0 < seed.tdp_w <= 1e5:
-        raise BrokenFile(f"{place}: {seed.slug}: tdp_w must be more than 0 and at most 100,000")
     profile = HardwareProfile(slug=seed.slug, **_values(seed))
     try:
-        profile.clean()
-        for field in ("slug", "kind", "unit", "idle_w", "full_load_w", "confidence", "memory_gb", "name"):
-            value = getattr(profile, field)
-            if value not in (None, ""):
-                HardwareProfile._meta.get_field(field).clean(value, profile)
+        profile.full_clean(validate_unique=False, validate_constraints=False)
+        for name in seed.aliases:
+            HardwareAlias(profile=profile, name=name).clean_fields(exclude=["profile", "kind", "key", "source"])
     except ValidationError as error:
-        raise BrokenFile(f"{place}: {seed.slug}: {' '.join(error.messages)}") from None
+        complaints = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in error.message_dict.items())
+        raise BrokenFile(f"{place}: {seed.slug}: {complaints}") from None

@@ -1,10 +1,13 @@
 """Hardware profiles: the power of device models, edited by admins, matched to the names that runs report."""
 
+import secrets
+
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
 
+from traceml_agent import estimation
 from traceml_agent.catalogue import Catalogue
 
 MAX_POWER_W = 100_000.0
@@ -18,7 +21,7 @@ def _power(**options) -> models.FloatField:
 
 
 class CatalogueState(models.Model):
-    """One row whose version grows with every change, so that each process knows when its index is old."""
+    """One row whose version is another after every change, so that each process knows when its index is old."""
 
     version = models.PositiveBigIntegerField(default=0)
 
@@ -26,10 +29,10 @@ class CatalogueState(models.Model):
         return f"version {self.version}"
 
     @classmethod
-    def grow(cls) -> None:
+    def renew(cls) -> None:
         """Note a change; to be called in the transaction that makes it."""
-        if not cls.objects.filter(pk=1).update(version=F("version") + 1):
-            cls.objects.bulk_create([cls(pk=1, version=1)], ignore_conflicts=True)
+        # Drawn, not counted: a count that a rollback took back would come again and pass an old index for the new one.
+        cls.objects.update_or_create(pk=1, defaults={"version": secrets.randbits(62)})
 
     @classmethod
     def current(cls) -> int:
@@ -117,28 +120,38 @@ class HardwareProfile(models.Model):
     def __str__(self):
         return self.name
 
-    def clean(self):
-        top_w = self.full_load_w if self.full_load_w is not None else self.tdp_w
-        if self.idle_w is not None and top_w is not None and self.idle_w > top_w:
-            raise ValidationError({"idle_w": "Idle power can't be above full-load power."})
-
-    def power(self) -> tuple:
-        """What an estimate follows from."""
-        return tuple(getattr(self, field) for field in POWER_FIELDS)
-
     @transaction.atomic
     def save(self, *args, **kwargs):
         """Save; a change of power is a new revision, which the runs' side finds and re-estimates."""
         before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
         if before and before.power() != self.power():
             self.revision = before.revision + 1
+            if (fields := kwargs.get("update_fields")) is not None:
+                kwargs["update_fields"] = {*fields, "revision"}
         super().save(*args, **kwargs)
-        CatalogueState.grow()
+        self.aliases.exclude(kind=self.kind).update(kind=self.kind)
+        CatalogueState.renew()
 
     @transaction.atomic
     def delete(self, *args, **kwargs):
-        CatalogueState.grow()
+        CatalogueState.renew()
         return super().delete(*args, **kwargs)
+
+    def clean(self):
+        powers_known = self.idle_w is not None and (self.tdp_w is not None or self.full_load_w is not None)
+        if powers_known and self.idle_w > estimation.full_load_power_w(self):
+            raise ValidationError({"idle_w": "Idle power can't be above full-load power."})
+        if self.pk and (taken := self._taken_aliases().first()):
+            raise ValidationError({"kind": f"Its alias {taken} belongs to {taken.profile} among that kind."})
+
+    def _taken_aliases(self):
+        """Aliases of other profiles that this one's would meet if it had its new kind."""
+        keys = self.aliases.exclude(kind=self.kind).values("key")
+        return HardwareAlias.objects.filter(kind=self.kind, key__in=keys).select_related("profile")
+
+    def power(self) -> tuple:
+        """What an estimate follows from."""
+        return tuple(getattr(self, field) for field in POWER_FIELDS)
 
 
 def alias_key(name: str) -> str:
@@ -149,10 +162,15 @@ def alias_key(name: str) -> str:
 class HardwareAlias(models.Model):
     """A name that drivers or people use for a profile; within a kind it means one profile only."""
 
+    class Source(models.TextChoices):
+        SEED = "seed", "seed data"
+        ADMIN = "admin", "an admin"
+
     profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="aliases")
     kind = models.CharField(max_length=8, choices=HardwareProfile.Kind.choices, editable=False)
     name = models.CharField(max_length=200)
-    key = models.CharField(max_length=200, editable=False)
+    key = models.CharField(max_length=600, editable=False)  # small letters can be longer than capitals
+    source = models.CharField(max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "key"], name="alias_means_one_profile")]
@@ -162,22 +180,22 @@ class HardwareAlias(models.Model):
     def __str__(self):
         return self.name
 
+    @transaction.atomic
+    def save(self, *args, **kwargs):
+        self.kind, self.key = self.profile.kind, alias_key(self.name)
+        super().save(*args, **kwargs)
+        CatalogueState.renew()
+
+    @transaction.atomic
+    def delete(self, *args, **kwargs):
+        CatalogueState.renew()
+        return super().delete(*args, **kwargs)
+
     def clean(self):
         key, kind = alias_key(self.name), self.profile.kind
         taken = HardwareAlias.objects.filter(kind=kind, key=key).exclude(pk=self.pk).select_related("profile").first()
         if taken:
             raise ValidationError({"name": f"This alias belongs to {taken.profile} already."})
-
-    @transaction.atomic
-    def save(self, *args, **kwargs):
-        self.kind, self.key = self.profile.kind, alias_key(self.name)
-        super().save(*args, **kwargs)
-        CatalogueState.grow()
-
-    @transaction.atomic
-    def delete(self, *args, **kwargs):
-        CatalogueState.grow()
-        return super().delete(*args, **kwargs)
 
 
 class Indexed:

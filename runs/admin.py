@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 
+from runs.ingest.removal import remove_run
 from runs.models import ApiToken, EmissionFactor, Membership, Project, Run, Team, User
 
 
@@ -78,3 +79,10 @@ class RunAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request, obj=None):
         return False
+
+    def delete_model(self, request, obj):
+        remove_run(obj)
+
+    def delete_queryset(self, request, queryset):
+        for run in queryset:
+            remove_run(run)

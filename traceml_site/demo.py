@@ -122,7 +122,7 @@ def _finished_training() -> str | None:
 
     runs = Run.objects.filter(project__name=PROJECT, project__team__name=TEAM, kind=Run.Kind.TRAINING)
     run = runs.filter(status=Run.Status.COMPLETED).order_by("-received_at").first()
-    return run and f"{URL}/runs/{run.run_id}/"
+    return f"{URL}/runs/{run.run_id}/" if run else None
 
 
 def _refuse_taken_port() -> None:

@@ -1,6 +1,7 @@
 """Every setting of the portal, read from the environment; docs/settings.md lists them for people who deploy."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import dj_database_url
@@ -86,7 +87,7 @@ SQLITE_OPTIONS = {
 
 
 def _database(url: str) -> dict:
-    config = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(SQLITE_OPTIONS)
     elif config["ENGINE"].endswith("postgresql"):

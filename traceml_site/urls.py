@@ -7,7 +7,7 @@ from django.db import connection
 from django.http import HttpResponse
 from django.urls import include, path
 
-admin.site.login = secure_admin_login(admin.site.login)
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's own way
 admin.site.site_header = admin.site.site_title = "TraceML administration"
 
 

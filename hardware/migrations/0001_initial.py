@@ -59,7 +59,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('gpu', 'GPU'), ('cpu', 'CPU'), ('ram', 'Memory'), ('tpu', 'TPU'), ('npu', 'NPU'), ('other', 'Other')], editable=False, max_length=8)),
                 ('name', models.CharField(max_length=200)),
-                ('key', models.CharField(editable=False, max_length=200)),
+                ('key', models.CharField(editable=False, max_length=600)),
+                ('source', models.CharField(choices=[('seed', 'seed data'), ('admin', 'an admin')], default='admin', editable=False, max_length=8)),
                 ('profile', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='aliases', to='hardware.hardwareprofile')),
             ],
             options={

@@ -36,12 +36,12 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class HasScope(permissions.BasePermission):
-    """Lets a token through that has the view's `scope` (read, unless the view says otherwise)."""
+    """Lets a token through that has the scope which the view's `scopes` ask for this method, else `read`."""
 
     def has_permission(self, request, view):
         if request.auth is None:
             raise exceptions.NotAuthenticated(f"A token is needed. {REMEDY}")
-        scope = getattr(view, "scope", ApiToken.Scope.READ)
+        scope = getattr(view, "scopes", {}).get(request.method, ApiToken.Scope.READ)
         if not request.auth.allows(scope):
             raise exceptions.PermissionDenied(f"This token lacks the scope '{scope.value}'.")
         return True

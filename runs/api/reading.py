@@ -17,7 +17,7 @@ MAX_POINTS = 2_000
 
 class ByArrival(CursorPagination):
     page_size, max_page_size, page_size_query_param = 50, 200, "page_size"
-    ordering = ("-received_at", "-id")
+    ordering: tuple[str, ...] = ("-received_at", "-id")
 
 
 class BySlug(ByArrival):

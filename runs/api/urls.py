@@ -23,10 +23,6 @@ register_converter(BatchId, "batch_id")
 class RunView(writing.RunHeaderView, reading.RunDetail):
     """PUT announces a run, GET reads it: two scopes at one address."""
 
-    @property
-    def scope(self):
-        return writing.WriteView.scope if self.request.method == "PUT" else "read"
-
     def initial(self, request, *args, **kwargs):
         if request.method == "PUT":
             super().initial(request, *args, **kwargs)

@@ -17,7 +17,7 @@ from runs.models import ApiToken, Run
 class WriteView(APIView):
     """A write by a token with the scope `ingest`, whose body has a stated length."""
 
-    scope = ApiToken.Scope.INGEST
+    scopes = {"PUT": ApiToken.Scope.INGEST}
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)

@@ -34,7 +34,7 @@ def recount(run: Run, devices: list[Device]) -> None:
     counted = [device for device in devices if device.counted]
     _total_run(run, counted)
     usage = usage_of(run, counted, profiles)
-    _move_usage(run, usage)
+    move_usage(run, usage)
     run.save()
 
 
@@ -127,7 +127,7 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
     }
 
 
-def _move_usage(run: Run, usage: dict[tuple[str, str, str], dict[str, float]]) -> None:
+def move_usage(run: Run, usage: dict[tuple[str, str, str], dict[str, float]]) -> None:
     """Add to the daily totals what this run's share changed by, and remember the share."""
     before = {tuple(key): amounts for key, amounts in run.usage}
     changes = {}

@@ -36,7 +36,8 @@ def unpack(series: bytes) -> dict[str, list[Sample]]:
 
 
 def _deltas(column) -> list[int | None]:
-    deltas, before = [], 0
+    deltas: list[int | None] = []
+    before = 0
     for value in column:
         if value is None:
             deltas.append(None)

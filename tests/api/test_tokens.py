@@ -39,7 +39,10 @@ def test_a_read_token_may_not_write_and_an_ingest_token_may_not_read(client, peo
     writer = Wire(client, cast.token(people.project, "ingest"))
     assert reader.put(f"runs/{uuid.uuid4()}", header()).status_code == 403
     assert writer.get("runs").status_code == 403
-    assert writer.put(f"runs/{uuid.uuid4()}", header()).status_code == 201
+    run_id = uuid.uuid4()
+    assert writer.put(f"runs/{run_id}", header()).status_code == 201
+    assert writer.get(f"runs/{run_id}").status_code == 403
+    assert reader.get(f"runs/{run_id}").status_code == 200
 
 
 def test_a_revoked_token_ends_at_the_next_request(client, people):

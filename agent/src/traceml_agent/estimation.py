@@ -37,15 +37,23 @@ class PowerProfile(Protocol):
     """What estimation asks of a hardware profile; the agent's and the portal's both have it.
 
     ``unit`` says what the watts are for: the whole ``device``, a ``core``, a ``thread`` or a ``gb``.
+    Properties, as what is only read may be a named tuple's field or a model's as well.
     """
 
-    kind: str
-    unit: str
-    fallback: bool
-    cores: int | None
-    tdp_w: float | None
-    idle_w: float | None
-    full_load_w: float | None
+    @property
+    def kind(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def fallback(self) -> bool: ...
+    @property
+    def cores(self) -> int | None: ...
+    @property
+    def tdp_w(self) -> float | None: ...
+    @property
+    def idle_w(self) -> float | None: ...
+    @property
+    def full_load_w(self) -> float | None: ...
 
 
 class Facts(NamedTuple):
