@@ -1,0 +1,85 @@
+"""What a chart is made of, as plain data: the page draws it, its table shows the same numbers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runs.templatetags import units
+
+#: More colours than this can't be told apart.
+MOST_SERIES = 7
+
+
+class Series(NamedTuple):
+    """One line or colour of a chart; None is a gap."""
+
+    name: str
+    values: Sequence[float | None]
+
+    @property
+    def total(self) -> float:
+        return sum(filter(None, self.values), 0.0)
+
+
+class Band(NamedTuple):
+    """A named span of the axis, such as an epoch."""
+
+    name: str
+    start: float
+    end: float
+
+
+class Totals(NamedTuple):
+    """What each series adds up to, in the table's last line."""
+
+    quantity: str
+    values: list[float]
+
+
+def heights(series: Sequence[Series]) -> list[float]:
+    """How high the series stand together at each label; a gap adds nothing."""
+    return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
+
+
+class Chart(NamedTuple):
+    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month` or `elapsed`."""
+
+    id: str
+    title: str
+    sentence: str
+    quantity: str
+    axis: str
+    labels: list
+    series: list[Series]
+    totals: Totals | None = None
+    bands: list[Band] = []
+
+    @property
+    def data_id(self) -> str:
+        return f"{self.id}-data"
+
+    @property
+    def unit(self) -> units.Unit:
+        return units.unit_for(self.quantity, [value for series in self.series for value in series.values])
+
+    @property
+    def axis_unit(self) -> units.Unit | None:
+        """The unit of an axis of elapsed seconds; days name themselves."""
+        return units.unit_for("elapsed", self.labels[-1:]) if self.axis == "elapsed" else None
+
+    @property
+    def rows(self) -> list[tuple]:
+        """The table under the chart: a label and the value of each series."""
+        columns = [series.values for series in self.series]
+        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
+
+    @property
+    def data(self) -> dict:
+        """What the script needs to draw it, in the units that the portal stores."""
+        return {
+            "axis": self.axis,
+            "axisUnit": self.axis_unit and self.axis_unit._asdict(),
+            "unit": self.unit._asdict(),
+            "labels": self.labels,
+            "series": [series._asdict() for series in self.series],
+            "bands": [band._asdict() for band in self.bands],
+        }

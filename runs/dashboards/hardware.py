@@ -1,0 +1,68 @@
+"""The hardware catalogue for readers: search, and what a profile meant in one's own runs."""
+
+from typing import NamedTuple
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Q
+
+from hardware.models import HardwareAlias, HardwareProfile
+from runs.dashboards import usage
+from runs.models import DailyUsage, Run
+from traceml_agent import estimation
+
+PAGE_SIZE = 50
+RUNS_SHOWN = 10
+
+
+class HardwareFilters(NamedTuple):
+    """What was asked for; an empty field asks for nothing."""
+
+    search: str = ""
+    kind: str = ""
+    seen: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        return any(self)
+
+
+class ProfilePage(NamedTuple):
+    idle_w: float
+    full_load_w: float
+    aliases: list[str]
+    seen: dict
+    runs: list[Run]
+
+
+def profiles(user, filters: HardwareFilters, page: int | str) -> Page:
+    """A page of the catalogue's profiles that match the search by name, vendor, family or alias."""
+    found = HardwareProfile.objects.order_by("name", "slug")
+    if filters.search:
+        found = found.filter(_search(filters.search))
+    if filters.kind:
+        found = found.filter(kind=filters.kind)
+    if filters.seen:
+        found = found.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
+    return Paginator(found, PAGE_SIZE).get_page(page)
+
+
+def _search(text: str) -> Q:
+    """Every word somewhere in name, vendor or family, or the whole text in an alias."""
+    words = Q()
+    for word in text.split():
+        words &= Q(name__icontains=word) | Q(vendor__icontains=word) | Q(family__icontains=word)
+    return words | Q(pk__in=HardwareAlias.objects.filter(name__icontains=text).values("profile"))
+
+
+def profile_page(user, profile: HardwareProfile) -> ProfilePage:
+    """A profile with the power that estimates use, and the share it has in this person's runs."""
+    rows = DailyUsage.objects.for_user(user).filter(hardware=profile.slug)
+    # A sub-query, as a join over devices would show a run with four such cards four times.
+    runs = Run.objects.for_user(user).filter(pk__in=profile.device_set.values("run"))
+    return ProfilePage(
+        idle_w=estimation.idle_power_w(profile),
+        full_load_w=estimation.full_load_power_w(profile),
+        aliases=list(HardwareAlias.objects.filter(profile=profile).order_by("name").values_list("name", flat=True)),
+        seen=usage.totals(rows),
+        runs=list(runs.with_names().order_by("-received_at", "-id")[:RUNS_SHOWN]),
+    )

@@ -1,0 +1,173 @@
+"""Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
+
+from collections import Counter
+from collections.abc import Callable
+from itertools import accumulate
+
+from django.db.models import Case, F, Q, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+from runs.dashboards import periods
+from runs.dashboards.charts import MOST_SERIES, Chart, Series, Totals, heights
+from runs.models import Run
+from runs.models.usage import AMOUNTS
+from runs.templatetags import units
+
+QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
+#: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
+PARTS = {
+    "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
+    "inference": (Run.Kind.INFERENCE,),
+    "other": (Run.Kind.EVALUATION, Run.Kind.OTHER),
+}
+
+
+def totals(usage) -> dict[str, float]:
+    """Every amount summed, with the share of energy that was measured and the range of the emissions."""
+    sums = usage.aggregate(
+        **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
+    )
+    share = _share_of(sums["energy_kwh"])
+    sums["measured_share"] = share(sums["measured_kwh"])
+    sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
+    sums["emissions_high_kg"] = share(sums["energy_high_kwh"]) * sums["emissions_kg"]
+    return sums
+
+
+def _share_of(whole: float) -> Callable[[float], float]:
+    """Parts as shares of a whole; of nothing they are none."""
+    return lambda part: part / whole if whole > 0 else 0.0
+
+
+def _field(usage, name: str):
+    return usage.model._meta.get_field(name)
+
+
+def footprints(usage) -> list[dict]:
+    """A row a model: its amounts, split into training, inference and other; the largest emissions first."""
+    parts = {
+        f"{part}_kg": Coalesce(Sum("emissions_kg", filter=Q(kind__in=kinds)), 0.0) for part, kinds in PARTS.items()
+    }
+    rows = usage.values(
+        "tracked_model_id",
+        name=F("tracked_model__name"),
+        slug=F("tracked_model__slug"),
+        project_name=F("project__name"),
+        project_slug=F("project__slug"),
+    ).annotate(
+        run_count=Sum("runs"),
+        kg=Sum("emissions_kg"),
+        kwh=Sum("energy_kwh"),
+        measured=Sum("measured_kwh"),
+        **parts,
+    )
+    return [_with_bar(row) for row in _largest_first(rows)]
+
+
+def _largest_first(rows) -> list[dict]:
+    return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+
+
+def _with_bar(row: dict) -> dict:
+    row["parts"] = [(part, row[f"{part}_kg"]) for part in PARTS]
+    row["measured_share"] = _share_of(row["kwh"])(row["measured"])
+    return row
+
+
+def bars(rows: list[dict]) -> list[dict]:
+    """The rows with the segments of a horizontal bar, 0 to 100 of the largest model's length."""
+    longest = max((row["kg"] for row in rows), default=0.0) or 1.0
+    for row in rows:
+        row["segments"] = segments(row["parts"], longest)
+    return rows
+
+
+def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
+    """Parts of a bar as start and width in percent of `longest_kg`, with the share of the whole."""
+    start, laid, total_kg = 0.0, [], sum(kg for _, kg in parts) or 1.0
+    for name, kg in parts:
+        width = 100 * kg / longest_kg
+        laid.append({"name": name, "kg": kg, "start": start, "width": width, "share": kg / total_kg})
+        start += width
+    return laid
+
+
+def trend_by_model(usage, period: periods.Period, quantity: str, models: list[dict]) -> Chart | None:
+    """Energy or emissions over time, stacked by model: the largest seven and the other ones."""
+    name, field = QUANTITIES[quantity]
+    top = _names(models[:MOST_SERIES])
+    shown = Case(When(tracked_model_id__in=list(top), then=F("tracked_model_id")), default=None)
+    rows = usage.annotate(shown=shown).values("day", "shown").annotate(amount=Sum(field))
+    names = top | ({None: "Other models"} if len(models) > MOST_SERIES else {})
+    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model")
+
+
+def _names(models: list[dict]) -> dict[int | None, str]:
+    """The models' names by id, and the project where two have a model of one name."""
+    counts = Counter(row["name"] for row in models)
+    return {
+        row["tracked_model_id"]: f"{row['name']} ({row['project_name']})" if counts[row["name"]] > 1 else row["name"]
+        for row in models
+    }
+
+
+def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
+    """Energy or emissions of one model over time, stacked by training, inference and other."""
+    name, field = QUANTITIES[quantity]
+    whens = [When(kind__in=kinds, then=Value(part)) for part, kinds in PARTS.items()]
+    rows = usage.annotate(part=Case(*whens)).values("day", "part").annotate(amount=Sum(field))
+    names = {part: part.capitalize() for part in PARTS}
+    return trend(rows.values_list("day", "part", "amount"), names, period, name, "by kind of use")
+
+
+def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) -> Chart | None:
+    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero."""
+    rows = list(rows)
+    if not any(amount for _, _, amount in rows):
+        return None
+    first = period.first or min(day for day, _, _ in rows)
+    last = max(period.last, max(day for day, _, _ in rows))
+    days = (last - first).days + 1
+    labels = periods.buckets(first, last)
+    amounts = {key: dict.fromkeys(labels, 0.0) for key in names}
+    for day, key, amount in rows:
+        amounts[key][periods.bucket_of(day, days)] += amount
+    series = [Series(name, list(amounts[key].values())) for key, name in names.items() if any(amounts[key].values())]
+    bucket = periods.bucket_name(days)
+    return Chart(
+        id="trend",
+        title=f"{_noun(quantity)} per {bucket}",
+        sentence=_trend_sentence(quantity, bucket, split, labels, series, period),
+        quantity=quantity,
+        axis=bucket,
+        labels=[label.isoformat() for label in labels],
+        series=series,
+        totals=Totals(quantity, [one.total for one in series]),
+    )
+
+
+def _noun(quantity: str) -> str:
+    return {"emissions": "Emissions", "energy": "Energy"}[quantity]
+
+
+def _trend_sentence(quantity: str, bucket: str, split: str, labels, series: list[Series], period) -> str:
+    sums = heights(series)
+    peak = max(range(len(sums)), key=sums.__getitem__)
+    return (
+        f"{_noun(quantity)} per {bucket} {split} over {period.label}: {units.text(quantity, sum(sums))} in all, "
+        f"most in the {bucket} of {labels[peak]:%-d %b %Y} with {units.text(quantity, sums[peak])}."
+    )
+
+
+def cumulative(chart: Chart) -> Chart:
+    """The same chart with running sums: how a footprint grew."""
+    series = [Series(one.name, list(accumulate(value or 0.0 for value in one.values))) for one in chart.series]
+    total = units.text(chart.quantity, sum(one.total for one in chart.series))
+    noun = _noun(chart.quantity)
+    return chart._replace(
+        id="growth",
+        title=f"Cumulative {noun.lower()}",
+        sentence=f"{noun} added up since the first run, by kind of use: {total} today.",
+        series=series,
+        totals=None,
+    )

@@ -1,0 +1,24 @@
+from django.shortcuts import get_object_or_404, render
+
+from hardware.models import HardwareProfile
+from runs.dashboards import hardware as dashboard
+from runs.models import Device
+from runs.pages import query
+
+
+def hardware_list(request):
+    filters = dashboard.HardwareFilters(
+        search=query.asked(request, "q"), kind=query.asked(request, "kind"), seen=query.asked(request, "seen")
+    )
+    context = {
+        "page": dashboard.profiles(request.user, filters, query.asked(request, "page")),
+        "filters": filters,
+        "kinds": Device.Kind.choices,
+    }
+    return render(request, "hardware/list.html", context)
+
+
+def hardware_detail(request, slug):
+    profile = get_object_or_404(HardwareProfile, slug=slug)
+    page = dashboard.profile_page(request.user, profile)
+    return render(request, "hardware/detail.html", {"profile": profile, "page": page})

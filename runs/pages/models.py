@@ -1,0 +1,20 @@
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+
+from runs.dashboards import models as dashboard
+from runs.models import TrackedModel
+from runs.pages import query
+
+
+def model_list(request):
+    search = query.asked(request, "q")
+    page = dashboard.footprints(request.user, search, query.asked(request, "page"))
+    return render(request, "models/list.html", {"page": page, "models": page.object_list, "search": search})
+
+
+def model_detail(request, project, slug):
+    models = TrackedModel.objects.for_user(request.user).select_related("project")
+    model = get_object_or_404(models, project__slug=project, slug=slug)
+    quantity = query.quantity(request)
+    page = dashboard.model_page(model, timezone.now().date(), quantity)
+    return render(request, "models/detail.html", {"model": model, "page": page, "quantity": quantity})

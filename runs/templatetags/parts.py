@@ -1,0 +1,60 @@
+"""Small parts that many pages show: icons, badges, logged values."""
+
+import json
+
+from allauth.account.adapter import get_adapter
+from django import template
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.utils.text import Truncator
+
+register = template.Library()
+
+BASES = {
+    "counter": ("measured", "Measured: counter", "Read from the hardware's own energy counter"),
+    "sensor": ("measured", "Measured: sensor", "Power read from the hardware's sensor and added up over time"),
+    "tdp": ("estimated", "Estimated: TDP", "Between idle and full-load power of the matched hardware profile"),
+    "fallback": ("fallback", "Estimated: fallback", "The device is not in the catalogue: a typical power of its kind"),
+}
+STATES = {
+    "running": "Running",
+    "completed": "Completed",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+    "lost": "Lost",
+}
+#: A badge stays on one line, on a phone too.
+LONGEST_EXCEPTION = 36
+
+
+@register.inclusion_tag("partials/_icon.html")
+def icon(name: str):
+    return {"sprite": staticfiles_storage.url("img/icons.svg"), "name": name}
+
+
+@register.inclusion_tag("partials/_badge.html")
+def state(run):
+    """The run's state as a word with icon and colour; a failure with its exception's type."""
+    word, title = STATES[run.state], ""
+    if run.state == "failed" and run.exception:
+        word, title = f"{word}: {Truncator(run.exception).chars(LONGEST_EXCEPTION)}", run.exception
+    elif run.state == "lost":
+        title = "Silent for longer than three upload intervals; late data revives it"
+    return {"look": run.state, "icon": run.state, "word": word, "title": title}
+
+
+@register.inclusion_tag("partials/_badge.html")
+def basis(name: str):
+    """How an energy value came about."""
+    icon_name, word, title = BASES.get(name, ("fallback", "Nothing measured yet", ""))
+    return {"look": name, "icon": icon_name, "word": word, "title": title}
+
+
+@register.filter
+def as_json(value) -> str:
+    """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@register.simple_tag(takes_context=True)
+def signup_is_open(context) -> bool:
+    return get_adapter().is_open_for_signup(context["request"])

@@ -1,0 +1,111 @@
+/* What all charts share: colours of the theme, numbers, axes, redrawing. Pages add how their own charts look. */
+const TraceCharts = (function () {
+  "use strict";
+  const COLOURS = 7;
+  const drawn = [];
+
+  /* A custom property may hold light-dark(), which a canvas can't read: let an element resolve it. */
+  function colour(name) {
+    const probe = document.createElement("span");
+    probe.style.color = "var(" + name + ")";
+    document.body.append(probe);
+    const resolved = getComputedStyle(probe).color;
+    probe.remove();
+    return resolved;
+  }
+
+  function seriesColour(index, name) {
+    return colour(name === "Other models" || index >= COLOURS ? "--series-other" : "--series-" + (index + 1));
+  }
+
+  function faded(rgb, alpha) {
+    const parts = rgb.match(/[\d.]+/g).slice(0, 3);
+    return "rgba(" + parts.join(", ") + ", " + alpha + ")";
+  }
+
+  /* As units.py: three significant digits, thousands separated. */
+  function number(value) {
+    return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  }
+
+  function dayLabel(iso, axis) {
+    const options = axis === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
+    return new Date(iso + "T00:00:00Z").toLocaleDateString("en-GB", { timeZone: "UTC", ...options });
+  }
+
+  function scaled(values, unit) {
+    return values.map((value) => (value === null ? null : value / unit.size));
+  }
+
+  function axis(title, extra) {
+    return {
+      title: { display: Boolean(title), text: title, color: colour("--ink-soft") },
+      ticks: { color: colour("--ink-soft"), maxRotation: 0, autoSkipPadding: 16 },
+      grid: { color: colour("--line"), drawTicks: false },
+      border: { display: false },
+      ...extra,
+    };
+  }
+
+  function valueAxis(unit, extra) {
+    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: number, maxTicksLimit: 6 } });
+  }
+
+  function options(data, scales, title) {
+    return {
+      animation: false,
+      responsive: true,
+      maintainAspectRatio: false,
+      interaction: { mode: "index", intersect: false },
+      scales: scales,
+      plugins: {
+        legend: {
+          display: data.series.length > 1,
+          position: "bottom",
+          align: "start",
+          labels: { color: colour("--ink-soft"), boxWidth: 11, boxHeight: 11, padding: 14 },
+        },
+        tooltip: {
+          backgroundColor: colour("--ink"),
+          titleColor: colour("--surface"),
+          bodyColor: colour("--surface"),
+          footerColor: colour("--surface"),
+          filter: (item) => item.raw !== null && (item.raw.y === undefined ? item.raw : item.raw.y) > 0,
+          callbacks: {
+            title: (items) => (items.length ? title(items[0]) : ""),
+            label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y) + " " + data.unit.symbol,
+            footer: (items) => (items.length > 1 ? "Together: " + number(items.reduce((sum, item) => sum + item.parsed.y, 0)) + " " + data.unit.symbol : ""),
+          },
+        },
+      },
+    };
+  }
+
+  function dataOf(figure) {
+    return JSON.parse(document.getElementById(figure.dataset.source).textContent);
+  }
+
+  function draw(figure, configure) {
+    const chart = new Chart(figure.querySelector("canvas"), configure(dataOf(figure)));
+    drawn.push({ figure: figure, configure: configure, chart: chart });
+  }
+
+  /* Draw every chart of a kind; `configure` gives Chart.js's configuration from the chart's data. */
+  function each(kind, configure) {
+    document.querySelectorAll('figure[data-chart="' + kind + '"]').forEach((figure) => draw(figure, configure));
+  }
+
+  function redraw() {
+    drawn.splice(0).forEach((one) => {
+      one.chart.destroy();
+      draw(one.figure, one.configure);
+    });
+  }
+
+  Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+  Chart.defaults.font.size = 12;
+  document.addEventListener("themechange", redraw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+  return { axis, colour, dayLabel, each, faded, number, options, scaled, seriesColour, valueAxis };
+})();

@@ -1,0 +1,60 @@
+"""On every page, in both themes, on a desk and on a phone: nothing to complain of and nothing to scroll sideways."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PUBLIC = ["/accounts/login/", "/accounts/password/reset/"]
+PAGES = [
+    "/",
+    "/?range=all&show=kwh",
+    "/runs/",
+    "/runs/?q=nosuch",
+    "/runs/{run_id}/",
+    "/models/",
+    "/models/digits/resnet-50/",
+    "/models/digits/{long}/",
+    "/hardware/",
+    "/hardware/?q=nosuch",
+    "/hardware/nvidia-a100-sxm4-40gb/",
+    "/methodology/",
+    "/accounts/password/change/",
+    "/accounts/email/",
+    "/accounts/logout/",
+]
+
+
+def overflow_px(page) -> int:
+    """How far the page can be scrolled sideways."""
+    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_every_page_fits_and_the_browser_has_nothing_to_complain_of(tab, run_id, theme, width):
+    tab.page.set_viewport_size({"width": width, "height": 844})
+    tab.page.emulate_media(color_scheme=theme)
+    long = "w" * 72
+    sideways = {path: overflow_px(tab.open(path)) for path in PUBLIC}
+    tab.sign_in()
+    sideways |= {path: overflow_px(tab.open(path.format(run_id=run_id, long=long))) for path in PAGES}
+    assert {path: px for path, px in sideways.items() if px > 0} == {}
+    assert tab.complaints == []
+
+
+def test_the_account_menu_opens_and_signs_out(tab, people):
+    page = tab.sign_in().page
+    menu = page.get_by_role("button", name="Sign out")
+    assert not menu.is_visible()
+    page.get_by_label("Account: alice@example.org").click()
+    menu.click()
+    page.wait_for_url("**/accounts/login/**")
+    assert tab.complaints == []
+
+
+def test_the_keyboard_reaches_the_content_first(tab, people):
+    page = tab.sign_in().open("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"

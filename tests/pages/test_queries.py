@@ -1,0 +1,61 @@
+"""Promise PS24: a page takes at most 12 queries, and as many for 40 runs as for 2."""
+
+import uuid
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from runs.models import Run
+from tests.pages.conftest import METERED
+from tests.wire import batch, sample
+
+MOST = 12
+RUNS = [uuid.UUID(int=n) for n in range(1, 41)]
+PAGES = [
+    "/",
+    "/?range=all&show=kwh",
+    "/runs/",
+    "/runs/?q=model&kind=training&state=running&sort=energy",
+    "/models/",
+    "/models/digits/model-1/",
+    "/hardware/",
+    "/hardware/?seen=1&q=a100",
+    "/hardware/nvidia-a100-sxm4-40gb/",
+    "/methodology/",
+]
+
+
+def send(wire, run_id: uuid.UUID, number: int, gpus: int = 2, stages: int = 3) -> None:
+    cards = [METERED | {"key": f"gpu-{n}", "uuid": f"{run_id}-{n}"} for n in range(gpus)]
+    wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number)
+    samples = [sample(card["key"], 60.0, 30.0, 3.6e6) for card in cards]
+    names = [{"id": str(n), "name": f"epoch {n}", "start_s": n, "end_s": n + 1} for n in range(stages)]
+    wire.send(str(run_id), "b-1", batch(samples, cards, stages=names))
+
+
+def queries(reader, path: str) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        reader.read(path)
+    return len(captured)
+
+
+def test_no_list_or_dashboard_takes_more_queries_for_more_runs(alice, wire, profile):
+    for number in (1, 2):
+        send(wire, RUNS[number], number)
+    alice.read("/")
+    few = {path: queries(alice, path) for path in PAGES}
+    for number in range(3, 40):
+        send(wire, RUNS[number], number)
+    many = {path: queries(alice, path) for path in PAGES}
+    assert Run.objects.count() == 39
+    assert many == few
+    assert max(many.values()) <= MOST
+
+
+def test_a_run_takes_as_many_queries_whatever_is_in_it(alice, wire, profile):
+    counts = []
+    for number, (gpus, stages) in enumerate([(1, 1), (2, 3), (16, 60)], start=1):
+        send(wire, RUNS[number], number, gpus, stages)
+        counts.append(queries(alice, f"/runs/{RUNS[number]}/"))
+    assert len(set(counts)) == 1
+    assert counts[0] <= MOST

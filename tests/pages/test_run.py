@@ -1,0 +1,165 @@
+"""A run's page: figures with their range, power over time, devices, stages, calls, and how it was calculated."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from runs.models import EmissionFactor, Run
+from tests.pages.conftest import METERED
+from tests.wire import A100, CPU, MEMORY, ago, batch, sample
+
+UNKNOWN_GPU = {"key": "gpu-1", "kind": "gpu", "name": "Foobar X1", "uuid": "GPU-2222", "note": "half the card"}
+
+
+def path(run_id: str) -> str:
+    return f"/runs/{run_id}/"
+
+
+def stage(key: str, start_s: float, end_s: float | None, **more) -> dict:
+    return {"id": key, "name": f"epoch {key}", "parent": "", "start_s": start_s, "end_s": end_s} | more
+
+
+@pytest.fixture
+def staged(wire, profile) -> str:
+    """A metered run of an hour with an epoch of 1 kWh and one of 2, the second with an evaluation inside."""
+    run_id = wire.start()
+    body = batch(
+        [sample("gpu-0", 1800, 900, 3.6e6), sample("gpu-0", 3600, 1800, 10.8e6)],
+        [METERED],
+        stages=[stage("1", 0, 1800), stage("2", 1800, None), stage("3", 2700, 3600, parent="2", name="evaluation")],
+        metrics=[
+            {"t_s": 900, "name": "loss", "value": 0.9},
+            {"t_s": 1799, "name": "loss", "value": 0.5},
+            {"t_s": 3000, "name": "accuracy", "value": 0.93},
+        ],
+        calls=[
+            {"method": "predict", "calls": 12, "items": 400, "busy_s": 360},
+            {"method": "embed", "calls": 3, "items": 0, "busy_s": 0.2},
+        ],
+    )
+    assert wire.send(run_id, "b-1", body).status_code == 201
+    return run_id
+
+
+def test_alice_and_bob_see_the_run(alice, bob, run):
+    run_id = run(name="the run")
+    assert "the run" in alice.read(path(run_id)).one("h1").text
+    assert bob.read(path(run_id)).text == alice.read(path(run_id)).text
+
+
+def test_charlie_gets_the_same_404_as_for_a_run_that_is_not_there(charlie, run):
+    theirs, missing = charlie.get(path(run())), charlie.get(path(str(uuid.uuid4())))
+    assert theirs.status_code == missing.status_code == 404
+    assert theirs.content.replace(theirs.headers["X-Request-ID"].encode(), b"") == missing.content.replace(
+        missing.headers["X-Request-ID"].encode(), b""
+    )
+
+
+def test_energy_and_emissions_are_exact_in_the_html_and_have_a_range(alice, run):
+    page = alice.read(path(run(kwh=1.25)))
+    factor = EmissionFactor.objects.active().kg_per_kwh
+    assert page.by_id("energy").figures == [1.25]
+    assert page.by_id("emissions").figures == pytest.approx([1.25 * factor])
+    assert "1.19–1.31 kWh" in page.by_id("energy").text
+
+
+def test_the_charts_table_adds_up_to_the_runs_energy(alice, staged):
+    page = alice.read(path(staged))
+    chart = page.data("power-data")
+    width_s = 2 * chart["labels"][0]
+    assert sum(chart["series"][0]["values"]) * width_s / 3.6e6 == pytest.approx(3.0)
+    table = page.root.all("table")[0]
+    assert sum(table.all("tfoot")[0].figures) == pytest.approx(page.by_id("energy").figures[0])
+    assert table.all("tbody")[0].figures[1::2] == pytest.approx(chart["series"][0]["values"])
+
+
+def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice, staged):
+    assert alice.read(path(staged)).table(2) == [
+        ["epoch 1", "30 min", "1", "0.5", "–"],
+        ["epoch 2 open", "30 min", "2", "–", "0.93"],
+        ["evaluation", "15 min", "1", "–", "0.93"],
+    ]
+
+
+def test_calls_have_their_energy_per_thousand_and_none_where_too_short_to_tell(alice, staged):
+    assert alice.read(path(staged)).table(3) == [
+        ["embed", "3", "–", "0.2 s", "–"],
+        ["predict", "12", "400", "6 min", "750"],
+    ]
+
+
+def test_each_device_says_how_its_energy_is_known(alice, wire, profile):
+    devices = [METERED, UNKNOWN_GPU, CPU, MEMORY]
+    samples = [sample(device["key"], 3600, 1800, 3.6e6 if device is METERED else None) for device in devices]
+    page = alice.read(path(wire.whole_run(samples, devices)))
+    bases = {row[0].split(" · ")[0]: row[2] for row in page.table(1)}
+    assert bases == {
+        "NVIDIA A100-SXM4-40GB gpu-0": "Measured: counter",
+        "Foobar X1 gpu-1": "Estimated: fallback",
+        "AMD EPYC 7742 64-Core Processor cpu-0": "Estimated: TDP",
+        "Memory ram": "Estimated: TDP",
+    }
+    assert "/hardware/nvidia-a100-sxm4-40gb/" in page.links()
+    assert "gpu-1: half the card" in page.text
+
+
+def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
+    text = alice.read(path(wire.whole_run([sample("gpu-0", 3600, 1800)], [A100]))).by_id("calculation").text
+    assert "1 · (50 W · 3,600 s + (400 W − 50 W) · 1,800 s)" in text
+    assert "= 810,000 J = 0.225 kWh" in text
+    assert "0.225 kWh · 1 · " in text
+
+
+def test_a_run_without_samples_yet_says_so(alice, wire):
+    page = alice.read(path(wire.start(devices=[])))
+    assert "No sample has arrived yet" in page.text
+    assert "Nothing measured yet" in page.text
+    assert page.root.all("canvas") == []
+
+
+def test_a_running_run_says_when_data_last_came(alice, wire):
+    run_id = wire.start()
+    Run.objects.update(last_seen_at=timezone.now() - timedelta(minutes=4), upload_interval_s=300)
+    text = alice.read(path(run_id)).text
+    assert "Running" in text
+    assert "last data 4 min ago" in text
+
+
+def test_attempts_on_one_device_are_named_apart(alice, wire, profile):
+    run_id = wire.start(started_at=ago(hours=3))
+    for number, hours in ((1, 3), (2, 1)):
+        own = {"writer": f"w-{number}", "writer_started_at": ago(hours=hours)}
+        wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [METERED], **own))
+    page = alice.read(path(run_id))
+    assert page.by_id("energy").figures == [2.0]
+    assert [series["name"] for series in page.data("power-data")["series"]] == [
+        "gpu-0 (attempt 1)",
+        "gpu-0 (attempt 2)",
+    ]
+
+
+def test_a_device_that_two_processes_report_is_counted_once_and_the_page_says_so(alice, wire, profile):
+    run_id = wire.start()
+    for number in (1, 2):
+        body = batch([sample("gpu-0", 3600, 0, 3.6e6)], [METERED], writer=f"w-{number}")
+        wire.send(run_id, f"b-{number}", body)
+    page = alice.read(path(run_id))
+    assert page.by_id("energy").figures == [1.0]
+    assert "is counted once" in page.text
+    assert "counted elsewhere" in page.text
+
+
+def test_parameters_and_environment_are_shown_as_they_were_logged(alice, run):
+    text = alice.read(path(run(params={"lr": 0.0001, "amp": True, "layers": [1, 2]}))).text
+    for shown in ("lr 0.0001", "amp true", "layers [1, 2]", "python 3.11"):
+        assert shown in text
+
+
+def test_dropped_records_and_a_wrong_clock_are_said(alice, wire):
+    run_id = wire.start(sent_at=ago(minutes=30))
+    wire.finish(run_id, dropped_records=7)
+    text = alice.read(path(run_id)).text
+    assert "had to drop 7 records" in text
+    assert "clock differs from the server's by 30 min" in text
