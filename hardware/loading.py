@@ -33,7 +33,7 @@ class Report(NamedTuple):
         )
 
 
-def load(directory: Path = catalogue.DATA) -> Report:
+def load(directory: Path = Path(catalogue.DATA)) -> Report:
     """Load the CSV set of a directory. Raises BrokenFile, with nothing loaded, where a row can't be right."""
     seeds = list(_checked(directory))
     with transaction.atomic():
@@ -114,7 +114,7 @@ def _checked(directory: Path) -> Iterator[catalogue.Profile]:
 def _read(directory: Path) -> Iterable[tuple[str, int, catalogue.Profile]]:
     for name in catalogue.PROFILE_FILES:
         try:
-            for line, seed in catalogue.read_profiles(directory / name):
+            for line, seed in catalogue.read_profiles(str(directory / name)):
                 yield name, line, seed
         except (OSError, ValueError) as error:
             raise BrokenFile(f"{name}, {error}") from None

@@ -66,7 +66,7 @@ class RunPage(NamedTuple):
 
 def run_page(run: Run) -> RunPage:
     """Everything that the page of a run shows, in a fixed number of queries."""
-    devices = list(run.devices.select_related("profile", "writer"))
+    devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_SHOWN + 1])
     curves = series.curves(run, devices)
     names = device_names(devices)

@@ -11,6 +11,7 @@ import pytest
 
 from hardware.models import HardwareProfile
 from traceml_agent import catalogue
+from traceml_agent.candidates import POWER_CLASS
 
 LEAST_RIGHT = 0.98
 with (Path(__file__).parent / "match_cases.csv").open(newline="", encoding="utf-8") as file:
@@ -31,7 +32,7 @@ def is_of_wrong_power(case: dict, found) -> bool:
     if found is None or (found.slug in accepted(case)):
         return False
     expected_w = float(case["expected_tdp_watts"] or 0)
-    return abs(found.tdp_w - expected_w) > catalogue.POWER_CLASS * expected_w
+    return abs(found.tdp_w - expected_w) > POWER_CLASS * expected_w
 
 
 def test_real_device_names_find_their_profile_98_times_of_100():

@@ -12,7 +12,7 @@ class Command(BaseCommand):
     help = "Load the hardware catalogue's seed data. Profiles that an admin edited are left as they are."
 
     def add_arguments(self, parser):
-        parser.add_argument("--directory", type=Path, default=catalogue.DATA, help="the folder of the CSV set")
+        parser.add_argument("--directory", type=Path, default=Path(catalogue.DATA), help="the folder of the CSV set")
 
     def handle(self, *, directory, **options):
         try:

@@ -1,0 +1,7 @@
+"""`python -m traceml_agent`: the command line, where its script is not on the path."""
+
+import sys
+
+from traceml_agent.cli import main
+
+sys.exit(main())

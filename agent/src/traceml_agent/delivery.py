@@ -1,0 +1,241 @@
+"""From a spool file to the portal: which records make a batch, what of it was answered, what goes to quarantine."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+
+from traceml_agent import client as portal
+from traceml_agent import spool
+from traceml_agent.client import Answer
+from traceml_agent.sent import Group, Sent
+from traceml_agent.spool_folder import NAME, has_living_writer, open_regular, quarantine, set_aside
+
+MAX_BATCH_ROWS = 1000
+MAX_BATCH_BYTES = 512 * 1024
+#: So much of a file is in memory at once, however much an outage let gather.
+SLICE_BYTES = 4 * 1024 * 1024
+_SETTLED = (portal.DELIVERED, portal.QUARANTINE)
+
+
+class Delivery:
+    """Delivers one spool file; may be asked again as the file grows."""
+
+    def __init__(self, path: str):
+        self.path = path
+        match = NAME.fullmatch(os.path.basename(path))
+        if match is None:
+            raise ValueError(f"{path} is not named like a spool file")
+        self.run_id, self.writer = match.groups()
+        self.header: dict | None = None
+        #: True once the file is gone: delivered to its end, dropped, or set aside.
+        self.done = False
+        self._sent = Sent(path)
+        self._read_bytes = 0
+        self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
+        self._damaged = False
+        self._finished = False
+        self._heard_at = time.monotonic()
+
+    def deliver(
+        self,
+        client: portal.Client,
+        header_only: bool = False,
+        silence_s: float = math.inf,
+        alive: bool | None = None,
+    ) -> Answer:
+        """Send what is not acknowledged yet, in order; stops at the first record that can't be delivered now.
+
+        A run that has nothing new for `silence_s` is announced again, so that the portal does not take it for lost.
+        Where it is known whether the writer is `alive`, its lock is not asked.
+        """
+        try:
+            os.stat(self.path)
+            with self._sent.locked() as held:
+                if not held:
+                    return Answer(portal.BUSY, "another process delivers it")
+                # Asked before reading: what a writer appends before it dies must be read before the file goes.
+                alive = has_living_writer(self.path) if alive is None else alive
+                answer = self._send_all(client, header_only)
+                if self._is_silent(silence_s) and alive and answer.outcome == portal.DELIVERED:
+                    answer = self._announce(client)
+                return self._conclude(answer, over=self._finished or not (alive or header_only))
+        except FileNotFoundError:
+            self._leave(os.unlink)  # the lock's file may be made anew when the spool file is gone already
+            return Answer(portal.DELIVERED, "another process delivered it")
+        except OSError as error:
+            return Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
+
+    def _is_silent(self, silence_s: float) -> bool:
+        known = self.header is not None and not self._finished and not self.done
+        return known and time.monotonic() - self._heard_at > silence_s
+
+    def _conclude(self, answer: Answer, over: bool) -> Answer:
+        """Let go of the file where nothing more is to come. One with damaged lines is kept for a person to look at."""
+        if answer.outcome == portal.GONE:
+            self._leave(os.unlink)
+        elif answer.outcome in _SETTLED and over and not self.done:
+            if self._damaged or os.path.getsize(self.path) > self._read_bytes:
+                self._leave(set_aside)
+                return Answer(portal.QUARANTINE, "some lines were damaged; the others are delivered")
+            self._leave(os.unlink)
+        return answer
+
+    def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
+        result = Answer(portal.DELIVERED)
+        while self._fill():
+            for group, records in self._groups(header_only):
+                answer = self._send(client, group, records)
+                if answer.outcome not in _SETTLED or self.done:
+                    return answer
+                result = answer if answer.outcome == portal.QUARANTINE else result
+            if header_only:
+                break
+        return result
+
+    def _fill(self) -> bool:
+        """Read on until a slice of the file is in memory; whether there is anything to send."""
+        self._pending = {n: each for n, each in self._pending.items() if not self._sent.is_acknowledged(n)}
+        size, until, start = sum(length for length, _ in self._pending.values()), -1, self._read_bytes
+        for end, record in spool.records(self.path, self._read_bytes):
+            if record is None:
+                self._damaged = True
+            else:
+                if size > SLICE_BYTES and record["n"] > until:
+                    break
+                until = (self._sent.group_of(record["n"]) or (0, -1))[1]  # a group travels whole
+                size += self._take(record, end - self._read_bytes)
+            self._read_bytes = end
+        if self._read_bytes > start:
+            self._sync()
+        return bool(self._pending)
+
+    def _take(self, record: dict, length: int) -> int:
+        """Keep a record that is still to be sent; the bytes that this takes."""
+        if record["type"] == "header":
+            self.header = record["body"]
+        if self._sent.is_acknowledged(record["n"]):
+            self._finished |= record["type"] == "finish"
+            return 0
+        self._pending[record["n"]] = (length, record)
+        return length
+
+    def _sync(self) -> None:
+        """What is marked as sent must not be lost here by a power failure: its repeat would be another batch."""
+        descriptor = open_regular(self.path, os.O_RDONLY)
+        with contextlib.suppress(OSError):
+            spool.sync_to_disk(descriptor)
+        os.close(descriptor)
+
+    def _groups(self, header_only: bool) -> list[tuple[Group, list[dict]]]:
+        """What is pending as it travels: as planned before, else planned now."""
+        pending = [each for _, each in sorted(self._pending.items()) if not header_only or each[1]["type"] == "header"]
+        self._sent.plan(list(_new_groups([each for each in pending if self._group_of(each[1]) is None])))
+        by_group = itertools.groupby((record for _, record in pending), self._group_of)
+        return [(group, list(members)) for group, members in by_group if group is not None]
+
+    def _group_of(self, record: dict) -> Group | None:
+        return self._sent.group_of(record["n"])
+
+    def _send(self, client: portal.Client, group: Group, records: list[dict]) -> Answer:
+        answer = self._put(client, group, records)
+        if answer.outcome == portal.RUN_UNKNOWN:
+            answer = self._announce(client)
+            if answer.outcome == portal.DELIVERED:
+                answer = self._put(client, group, records)
+            if answer.outcome == portal.RUN_UNKNOWN:
+                return Answer(portal.RETRY, answer.reason)
+        if answer.outcome in _SETTLED and not self.done:
+            self._settle(answer, group, records)
+        return answer
+
+    def _put(self, client: portal.Client, group: Group, records: list[dict]) -> Answer:
+        body = records[0]["body"]
+        try:
+            if records[0]["type"] == "header":
+                return self._announce(client)
+            if records[0]["type"] == "finish":
+                return self._heard(client.put_finish(self.run_id, self._from_writer() | body))
+            batch = portal.encode(self._from_writer() | merged([record["body"] for record in records]))
+        except (ValueError, RecursionError) as error:
+            return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
+        return self._heard(client.put_batch(self.run_id, f"{self.writer}-{group[0]}-{group[1]}", batch))
+
+    def _announce(self, client: portal.Client) -> Answer:
+        """Send the header. Without one, or where it is refused, nothing can be delivered: the file is set aside."""
+        if self.header is None:
+            answer = Answer(portal.QUARANTINE, "the file holds no readable header")
+        else:
+            body = {name: value for name, value in self.header.items() if name != "portal"}
+            answer = self._heard(client.put_run(self.run_id, body))
+        if answer.outcome == portal.QUARANTINE:
+            self._leave(set_aside)
+        return answer
+
+    def _heard(self, answer: Answer) -> Answer:
+        if answer.outcome == portal.DELIVERED:
+            self._heard_at = time.monotonic()
+        return answer
+
+    def _settle(self, answer: Answer, group: Group, records: list[dict]) -> None:
+        """Mark a group as done with, delivered or refused."""
+        if answer.outcome == portal.QUARANTINE:
+            self._keep(f"{group[0]}-{group[1]}.json", {"reason": answer.reason, "records": records})
+        self._sent.acknowledge(group)
+        self._finished |= records[0]["type"] == "finish"
+
+    def _from_writer(self) -> dict:
+        started_at = (self.header or {}).get("writer_started_at")
+        return {"writer": self.writer} | ({"writer_started_at": started_at} if started_at else {})
+
+    def _keep(self, name: str, content: dict) -> None:
+        with contextlib.suppress(OSError, RecursionError):
+            path = os.path.join(quarantine(os.path.dirname(self.path)), f"{self.run_id}.{self.writer}.{name}")
+            descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                json.dump(content, file)
+
+    def _leave(self, way) -> None:
+        """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""
+        self.done = True
+        with contextlib.suppress(OSError):
+            way(self.path)
+        if not os.path.lexists(self.path):
+            with contextlib.suppress(OSError):
+                os.unlink(self._sent.path)
+
+
+def _new_groups(pending: list[tuple[int, dict]]) -> Iterator[Group]:
+    """Consecutive chunks, as many together as make a batch; header and finish alone."""
+    first, last, size, rows = -1, -2, 0, 0
+    for length, record in pending:
+        n, weight = record["n"], _weight(record)
+        fits = n == last + 1 and size + length <= MAX_BATCH_BYTES and rows + weight <= MAX_BATCH_ROWS
+        if not fits:
+            if first >= 0:
+                yield first, last
+            first, size, rows = n, 0, 0
+        last, size, rows = n, size + length, rows + weight
+    if first >= 0:
+        yield first, last
+
+
+def _weight(record: dict) -> int:
+    """Rows of a chunk; header and finish fill a batch of their own."""
+    if record["type"] != "chunk":
+        return MAX_BATCH_ROWS + 1
+    return max(len(record["body"].get(name) or ()) for name in spool.ROWS)
+
+
+def merged(bodies: list[dict]) -> dict:
+    """One batch body of several chunks: samples and metrics in a row, of devices, stages and calls the latest."""
+    result: dict = {}
+    for name, key in spool.ROWS.items():
+        rows = [row for body in bodies for row in body.get(name) or ()]
+        result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
+    return result

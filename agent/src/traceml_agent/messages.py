@@ -1,0 +1,55 @@
+"""What the agent says: by the logger `traceml_agent`, the same message at most once a minute, never on stdout."""
+
+import contextlib
+import functools
+import os
+import time
+
+AGAIN_AFTER_S = 60.0
+_said: dict[str, float] = {}
+#: `TRACEML_AGENT_STRICT=1` or `strict=True`: faults of the agent raise, for developers.
+raising = os.environ.get("TRACEML_AGENT_STRICT") == "1"
+
+
+def warn(message: str) -> None:
+    """Log a warning, unless the same was said within the last minute."""
+    now = time.monotonic()
+    if now - _said.get(message, -AGAIN_AFTER_S) < AGAIN_AFTER_S:
+        return
+    if len(_said) > 200:
+        _said.clear()
+    _said[message] = now
+    import logging
+
+    with contextlib.suppress(Exception):  # somebody else's handler: what it raises is not the training's to bear
+        logging.getLogger("traceml_agent").warning("TraceML: %s", message)
+
+
+def guarded(default=None):
+    """Decorate a public call: whatever goes wrong inside the agent is a warning, and the caller gets `default`.
+
+    The first of the agent's two borders that catch broadly (the other is its own threads): a job that costs thousands
+    must not end because of its tracker. `TRACEML_AGENT_STRICT=1` raises instead, for developers.
+    """
+
+    def decorate(call):
+        @functools.wraps(call)
+        def border(*args, **kwargs):
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:
+                if raising:
+                    raise
+                warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
+                return default() if callable(default) else default
+
+        return border
+
+    return decorate
+
+
+def _words(error: Exception) -> str:
+    """An exception's type and text, if it can tell one: it may be the caller's own."""
+    with contextlib.suppress(Exception):
+        return f"{type(error).__name__}: {error}"
+    return type(error).__name__

@@ -1,0 +1,110 @@
+"""Profiles of the seed data: the one CSV set that the agent carries and the portal loads.
+
+Pure: standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from math import isfinite
+from typing import NamedTuple
+
+#: A text: pathlib would cost an agent's start five milliseconds.
+DATA = os.path.join(os.path.dirname(__file__), "data")
+GENERIC_FILE = "generic.csv"
+PROFILE_FILES = ("accelerators.csv", "cpus.csv", GENERIC_FILE)
+_DIGITS = re.compile(rb"\d")
+
+
+class Profile(NamedTuple):
+    """A device model's power: watts, GB, counts; None where unknown. Satisfies estimation's PowerProfile."""
+
+    slug: str
+    vendor: str
+    name: str
+    kind: str
+    family: str
+    form_factor: str
+    memory_gb: float | None
+    cores: int | None
+    threads: int | None
+    tdp_w: float | None
+    idle_w: float | None
+    full_load_w: float | None
+    unit: str
+    fallback: bool
+    year: int | None
+    source: str
+    confidence: str
+    note: str
+    aliases: tuple[str, ...]
+
+
+def _number(text: str) -> float | None:
+    if text and not isfinite(float(text)):
+        raise ValueError(f"{text} is no number of this world")
+    return float(text) if text else None
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def read_profile(row: list[str]) -> Profile:
+    """A profile from a row of the seed data. Raises ValueError for a row of wrong length or what is no number."""
+    if len(row) != len(Profile._fields):
+        raise ValueError(f"{len(row)} cells instead of {len(Profile._fields)}")
+    slug, vendor, name, kind, family, form_factor = row[:6]
+    memory_gb, tdp_w, idle_w, full_load_w = map(_number, (row[6], *row[9:12]))
+    cores, threads, year = map(_count, (row[7], row[8], row[14]))
+    unit, is_fallback, source, confidence, note = row[12], row[13] == "1", *row[15:18]
+    aliases = tuple(row[18].split("|")) if row[18] else ()
+    device = (slug, vendor, name, kind, family, form_factor, memory_gb, cores, threads)
+    power = (tdp_w, idle_w, full_load_w, unit, is_fallback)
+    return Profile(*device, *power, year, source, confidence, note, aliases)
+
+
+def read_profiles(path: str) -> Iterator[tuple[int, Profile]]:
+    """Profiles of a seed file with their line numbers. Raises ValueError, with the line, for what can't be read."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        try:
+            if tuple(next(reader, ())) != Profile._fields:
+                raise ValueError(f"the columns must be {', '.join(Profile._fields)}")
+            for row in reader:
+                yield reader.line_num, read_profile(row)
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"line {reader.line_num}: {error}") from None
+
+
+def lines_with(needles: set[str], text: bytes) -> list[str]:
+    """The lines in which a needle stands. A needle without digits is a whole name, between separators."""
+    lowered, found = text.lower(), {}
+    for needle in (each.encode() for each in needles):
+        alone = not _DIGITS.search(needle)
+        at = lowered.find(needle)
+        while at >= 0:
+            start, end = text.rfind(b"\n", 0, at) + 1, text.find(b"\n", at)
+            if not alone or _stands_alone(lowered, at, len(needle)):
+                found[start] = text[start:end].decode()
+            at = lowered.find(needle, end if start in found else at + 1)
+    return list(found.values())
+
+
+def _stands_alone(text: bytes, at: int, length: int) -> bool:
+    return text[at - 1] in b',|"' and text[at + length] in b',|"\r\n'
+
+
+def read(file: str) -> bytes:
+    with open(os.path.join(DATA, file), "rb") as opened:
+        return opened.read()
+
+
+@lru_cache(maxsize=1)
+def generic_lines() -> list[str]:
+    """The rows of the fallbacks and of memory."""
+    return read(GENERIC_FILE).decode().splitlines()[1:]

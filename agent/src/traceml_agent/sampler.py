@@ -1,0 +1,215 @@
+"""The sampler: one thread that reads the sensors, advances each device's cumulative counters, and fills the spool.
+
+Waking up costs more than reading, so it sleeps as long as the sensors allow. The interval between stored samples grows
+with the run: a month costs a few thousand of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from math import isfinite
+
+from traceml_agent.messages import warn
+from traceml_agent.sensors import Reading, Sensor
+
+#: Stored samples lie about this share of the run's age apart, from the reading interval up to five minutes.
+SHARE_OF_AGE = 1 / 500
+MOST_S = 300.0
+#: Records go to the spool this far apart at first: what a kill loses at the most.
+RECORD_S = 5.0
+#: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
+GAP_INTERVALS = 5
+#: A counter that ran faster than this many times the device's most is no reading.
+MOST_POWER = 3.0
+GIVE_UP_AFTER = 5
+FINAL_READ_S = 2.0
+
+
+class Meter:
+    """Cumulative counters of one device since the writer's start, advanced by its sensor's readings."""
+
+    def __init__(self, sensor: Sensor):
+        self.sensor, self.facts = sensor, sensor.facts
+        self.elapsed_s = self.busy_s = 0.0
+        self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
+        self.at = self.asked_at = 0.0
+        self.failures = self.dropped = 0
+        self._before: Reading | None = None
+
+    def read(self, interval_s: float) -> None:
+        """Read the sensor and count what happened since its last reading; a failed read is no reading, never 0."""
+        try:
+            reading = self.sensor.read()
+        except Exception as error:  # noqa: BLE001 (a vendor's library may raise anything; the training goes on)
+            self.failures += 1
+            if self.failures == GIVE_UP_AFTER:
+                warn(f"{self.facts['name']} can't be read any more ({type(error).__name__}: {error}); it is left out")
+            return
+        self.failures = 0
+        if reading is None or not _is_sane(reading):
+            self.dropped += 1
+            return
+        self.take(time.monotonic(), reading, GAP_INTERVALS * interval_s)
+
+    @property
+    def is_lost(self) -> bool:
+        return self.failures >= GIVE_UP_AFTER
+
+    def take(self, at: float, reading: Reading, gap_s: float) -> None:
+        """Advance the counters from the last reading to this one, `at` a monotonic time in seconds."""
+        before, self._before = self._before, reading
+        before_at, self.at = self.at, at
+        if before is None or at <= before_at:
+            return
+        passed_s = at - before_at
+        added_j = self._added_j(before, reading, passed_s, gap_s)
+        if self.energy_j is not None:
+            if added_j is None:
+                self.dropped += 1
+                return
+            self.energy_j += added_j
+        busy_s = _busy_s(before, reading, passed_s, gap_s)
+        counts_in_full = passed_s <= gap_s or reading.energy_j is not None
+        # Of a gap only the time that a counter of busy seconds proves is counted.
+        self.elapsed_s += passed_s if counts_in_full else busy_s
+        self.busy_s += busy_s
+
+    def _added_j(self, before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
+        """Joules between two readings; None where they prove nothing: a reset or impossible counter, a gap."""
+        if before.energy_j is not None and now.energy_j is not None:
+            added_j = now.energy_j - before.energy_j
+            most_w = self.sensor.most_w
+            impossible = added_j < 0 or (most_w and added_j > MOST_POWER * most_w * max(passed_s, 1.0))
+            return None if impossible else added_j
+        if before.power_w is None or now.power_w is None or passed_s > gap_s:
+            return None
+        return (before.power_w + now.power_w) / 2 * passed_s
+
+    def sample(self, started_at: float) -> dict:
+        """The counters as the wire wants them."""
+        energy_j = None if self.energy_j is None else round(self.energy_j, 6)
+        counters = {"elapsed_s": round(self.elapsed_s, 6), "busy_s": round(self.busy_s, 6), "energy_j": energy_j}
+        return {"device": self.facts["key"], "t_s": round(max(self.at - started_at, 0.0), 6)} | counters
+
+
+def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float:
+    """Busy seconds between two readings, at most the time that passed."""
+    if before.busy_s is not None and now.busy_s is not None:
+        return min(max(now.busy_s - before.busy_s, 0.0), passed_s)
+    if before.busy_share is None or now.busy_share is None or passed_s > gap_s:
+        return 0.0
+    return min((before.busy_share + now.busy_share) / 2, 1.0) * passed_s
+
+
+def _is_sane(reading: Reading) -> bool:
+    values = (reading.busy_share, reading.busy_s, reading.power_w, reading.energy_j)
+    return all(value is None or (isfinite(value) and value >= 0) for value in values)
+
+
+def sample_spacing_s(age_s: float, interval_s: float) -> float:
+    """Seconds between stored samples of a run of this age."""
+    return min(max(age_s * SHARE_OF_AGE, interval_s), MOST_S)
+
+
+class Sampler:
+    """Reads `meters` every `interval_s` in a thread of its own and hands samples to `record`.
+
+    `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait.
+    """
+
+    def __init__(self, interval_s: float, started_at: float, record: Callable[[list[dict]], None]):
+        self.meters: list[Meter] = []
+        self._interval_s, self._started_at, self._record = interval_s, started_at, record
+        self._pending: list[dict] = []
+        self._sample_due = self._record_due = 0.0
+        self._marked = False
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, prepare: Callable[[], None]) -> None:
+        """Take the first reading here, lest a busy training keep the thread waiting for it, and start the thread.
+
+        Raises RuntimeError where the system gives no thread.
+        """
+        for meter in self.meters:
+            meter.read(self._interval_s)
+        self._thread = threading.Thread(target=self._work, args=(prepare,), name="traceml-sampler", daemon=True)
+        self._thread.start()
+
+    def _work(self, prepare: Callable[[], None]) -> None:
+        """The thread: one of the agent's borders that catch broadly, for nothing in it may reach the training."""
+        try:
+            with self._lock:
+                prepare()
+                self.tick(time.monotonic(), everything=True)
+        except Exception as error:  # noqa: BLE001
+            warn(f"measuring did not start ({type(error).__name__}: {error})")
+        finally:
+            self._ready.set()
+        while not self._wake.wait(self._pause_s()):
+            try:
+                with self._lock:
+                    if not self._stopping:
+                        self.tick(time.monotonic())
+            except Exception as error:  # noqa: BLE001
+                warn(f"a reading failed ({type(error).__name__}: {error})")
+
+    def _pause_s(self) -> float:
+        """How long to sleep: one interval where an instant's value is integrated, else until a sample is due."""
+        if self._marked or any(meter.sensor.every_s == 0.0 for meter in self.meters):
+            return self._interval_s
+        longest_s = min((meter.sensor.every_s for meter in self.meters), default=MOST_S)
+        return min(max(self._sample_due - time.monotonic(), self._interval_s), longest_s)
+
+    def mark(self) -> None:
+        """Ask for a sample soon: a stage began or ended, and its energy is read off the samples around."""
+        self._marked = True
+
+    def tick(self, now: float, everything: bool = False) -> None:
+        """Read what has to be read now; store a sample and write a record where they are due."""
+        age_s = now - self._started_at
+        spacing_s = sample_spacing_s(age_s, self._interval_s)
+        sampled_at = self._sample_due - spacing_s
+        due = everything or now >= self._sample_due or (self._marked and now >= sampled_at + spacing_s / 2)
+        for meter in self.meters:
+            if due or now - meter.asked_at >= meter.sensor.every_s:
+                meter.asked_at = now
+                meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
+        self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
+        if due:
+            self._pending += [meter.sample(self._started_at) for meter in self.meters if not meter.is_lost]
+            self._sample_due, self._marked = now + spacing_s, False
+        if due and (everything or now >= self._record_due):
+            self.flush()
+            self._record_due = now + max(RECORD_S, spacing_s) - self._interval_s / 2
+
+    def flush(self) -> None:
+        """Hand over the samples that wait."""
+        samples, self._pending = self._pending, []
+        self._record(samples)
+
+    def stop(self) -> None:
+        """End with a last reading of everything, unless a sensor hangs."""
+        self._ready.wait(FINAL_READ_S)
+        if not self._lock.acquire(timeout=FINAL_READ_S):
+            warn("a sensor hangs; its last interval is missing")
+            self._stopping = True
+            self._wake.set()
+            return
+        try:
+            self._stopping = True
+            self._wake.set()
+            self.tick(time.monotonic(), everything=True)
+        finally:
+            self._lock.release()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(FINAL_READ_S)
+
+    def samples(self) -> list[dict]:
+        """The counters as they stand: of all devices, lost ones included."""
+        return [meter.sample(self._started_at) for meter in self.meters]

@@ -1,0 +1,74 @@
+"""Sensors behind one question each: who are you (`facts`), and what do you read now (`read`)?
+
+A vendor's library is imported inside its own probe only; being absent is normal. A sensor that fails is dropped with
+one warning, and the run goes on. Units are converted where the vendor's number enters: joules, watts, seconds, GB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from traceml_agent.messages import warn
+
+
+class Reading:
+    """What a sensor reads at one instant; None where it has nothing to say.
+
+    `busy_share`: utilisation now, 0 to 1. `busy_s`: busy seconds since any origin. `power_w`: watts now.
+    `energy_j`: joules since any origin.
+    """
+
+    __slots__ = ("busy_s", "busy_share", "energy_j", "power_w")
+
+    def __init__(
+        self,
+        busy_share: float | None = None,
+        busy_s: float | None = None,
+        power_w: float | None = None,
+        energy_j: float | None = None,
+    ):
+        self.busy_share, self.busy_s, self.power_w, self.energy_j = busy_share, busy_s, power_w, energy_j
+
+
+class Sensor:
+    """One device. `facts` describes it as docs/wire.md does; `every_s` is how often it has to be read at least:
+    0 for every tick of the sampler, where an instant's value is integrated."""
+
+    facts: dict
+    every_s = 0.0
+    #: Watts that the device can't exceed, where known: more than three times this is no reading.
+    most_w: float | None = None
+
+    def read(self) -> Reading | None:
+        """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of descriptors and libraries."""
+
+
+def facts(key: str, kind: str, name: str, **more) -> dict:
+    """A device as the wire describes it."""
+    return {"key": key, "kind": kind, "name": name, "uuid": "", "basis": "", "method": "", "note": ""} | more
+
+
+def of_host(scope: str = "job") -> Iterator[Sensor]:
+    """Processor and memory: found in a millisecond, so a start reads them before the training goes on."""
+    from traceml_agent.sensors import cpu, memory
+
+    return _found([cpu.probe, memory.probe], scope)
+
+
+def of_accelerators(scope: str = "job") -> Iterator[Sensor]:
+    """GPUs and their kin: a vendor's library may take seconds to load."""
+    from traceml_agent.sensors import nvidia
+
+    return _found([nvidia.probe], scope)
+
+
+def _found(probes: list[Callable[[str], Iterator[Sensor]]], scope: str) -> Iterator[Sensor]:
+    for probe in probes:
+        try:
+            yield from probe(scope)
+        except Exception as error:  # noqa: BLE001 (vendors' libraries raise anything, and the run goes on without them)
+            warn(f"{probe.__module__.rpartition('.')[2]} can't be read ({type(error).__name__}: {error})")

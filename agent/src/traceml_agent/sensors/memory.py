@@ -1,0 +1,66 @@
+"""Memory: GB times one constant of the catalogue, or RAPL's dram counters where they can be read.
+
+A job with an allocation holds all of it, one without holds what its processes use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from traceml_agent import host
+from traceml_agent.sensors import Reading, Sensor, facts, rapl
+from traceml_agent.sensors.processes import processes
+
+
+def probe(scope: str) -> Iterator[Sensor]:
+    """The job's memory as one device."""
+    total_gb = _total_gb()
+    if total_gb:
+        yield Memory(scope, total_gb)
+
+
+class Memory(Sensor):
+    """Busy is the part of `memory_gb` that the job holds: all of an allocation, else what is used of the host's."""
+
+    every_s = 60.0
+
+    def __init__(self, scope: str, total_gb: float):
+        allocated_gb = total_gb if scope == "machine" else host.allocated_gb()
+        is_allocated = allocated_gb is not None and (allocated_gb < total_gb or scope == "machine")
+        self._total_gb = total_gb
+        self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
+        self._used_gb = None if is_allocated else processes().used_gb
+        self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
+        self.facts["method"] = "allocated GB" if is_allocated else "used GB"
+        self._counter: Dram | None = None
+        if zones := rapl.zones("dram"):
+            self._counter, self.every_s = Dram(zones, total_gb), rapl.READ_EVERY_S
+            self.facts |= {"basis": "counter", "method": "RAPL dram, the job's part"}
+
+    def read(self) -> Reading:
+        held_gb = self._used_gb() if self._used_gb else self._memory_gb
+        energy_j = self._counter.job_j(held_gb) if self._counter else None
+        return Reading(busy_share=min(held_gb / self._memory_gb, 1.0), energy_j=energy_j)
+
+
+class Dram:
+    """The dram counters and the job's part of them: in proportion to the GB that it holds of the host's."""
+
+    def __init__(self, zones: list[rapl.Zone], total_gb: float):
+        self._zones, self._total_gb = zones, total_gb
+        self._last_j = self._job_j = 0.0
+
+    def job_j(self, held_gb: float) -> float:
+        """The job's joules since the start. Raises OSError for a failed read."""
+        dram_j = rapl.total_j(self._zones)
+        self._job_j += (dram_j - self._last_j) * min(held_gb / self._total_gb, 1.0)
+        self._last_j = dram_j
+        return self._job_j
+
+
+def _total_gb() -> float | None:
+    if host.has_proc():
+        return host.memory_info("MemTotal")
+    import psutil
+
+    return psutil.virtual_memory().total / host.GB

@@ -1,0 +1,168 @@
+"""CPU time and memory of the job's processes: this one, its descendants, and children that ended already."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from traceml_agent import host
+
+#: Pids are used again: how long one is remembered as a stranger's.
+STRANGERS_FOR_S = 60.0
+#: CPU and memory are read one after the other: one look at the tree serves both.
+FRESH_FOR_S = 0.05
+
+
+class Processes:
+    """The process tree below `pid`, read from /proc.
+
+    `cpu_s` never falls: of one process the time of children that were waited for moves into its own counters.
+    """
+
+    def __init__(self, pid: int):
+        self.pid = pid
+        self._tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
+        self._page_gb = os.sysconf("SC_PAGE_SIZE") / host.GB
+        self._strangers: set[str] = set()
+        self._family: set[str] = set()
+        self._forget_at = self._fresh_until = 0.0
+        self._cpu_s = 0.0
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far of the whole tree, user and system."""
+        own_s = (
+            self._own_cpu_s()
+        )  # before the children: one that ends in between is then missed once, not counted twice
+        total_s = own_s + sum(self._cpu_of(pid) for pid in self.descendants())
+        self._cpu_s = max(self._cpu_s, total_s)
+        return self._cpu_s
+
+    def _own_cpu_s(self) -> float:
+        if self.pid != os.getpid():
+            return self._cpu_of(str(self.pid))
+        times = os.times()
+        return time.process_time() + times.children_user + times.children_system
+
+    def _cpu_of(self, pid: str) -> float:
+        """User and system seconds of a process and of its children that were waited for."""
+        fields = _stat(pid)
+        return sum(map(int, fields[11:15])) * self._tick_s if fields else 0.0
+
+    def used_gb(self) -> float:
+        """GB that the tree holds: what each process has for itself, and once the largest part that they may share."""
+        private = shared = 0.0
+        for pid in (str(self.pid), *self.descendants()):
+            pages = (host.read("proc", pid, "statm") or "0 0 0").split()
+            resident, file_backed = int(pages[1]), int(pages[2])
+            private += (resident - file_backed) * self._page_gb
+            shared = max(shared, file_backed * self._page_gb)
+        if not self._family:
+            return private + shared
+        # Pages that forked children share with their parent look like their own, but none can be used twice.
+        return min(private + shared, _machine_used_gb())
+
+    def descendants(self) -> set[str]:
+        """Pids of living descendants. Only processes not seen before are asked for their parent."""
+        now = time.monotonic()
+        if now < self._fresh_until:
+            return self._family
+        self._fresh_until = now + FRESH_FOR_S
+        if self.pid == os.getpid() and not _has_children():
+            self._family = set()
+            return self._family
+        if now > self._forget_at:
+            self._strangers, self._forget_at = set(), now + STRANGERS_FOR_S
+        living = {name for name in os.listdir(host.path("proc")) if name.isdigit()}
+        parents = {pid: _parent(pid) for pid in living - self._strangers}
+        family = {str(self.pid)}
+        while grown := {pid for pid, parent in parents.items() if parent in family and pid not in family}:
+            family |= grown
+        self._strangers = living - family
+        self._family = family - {str(self.pid)}
+        return self._family
+
+
+def _machine_used_gb() -> float:
+    total_gb, available_gb = host.memory_info("MemTotal"), host.memory_info("MemAvailable")
+    return total_gb - available_gb if total_gb and available_gb else float("inf")
+
+
+def _has_children() -> bool:
+    """Whether this process has any child, ended ones included; looks without waiting for them."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _stat(pid: str) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
+    return (host.read("proc", pid, "stat") or "").rpartition(")")[2].split()
+
+
+def _parent(pid: str) -> str:
+    fields = _stat(pid)
+    return fields[1] if fields else ""
+
+
+class PsutilProcesses:
+    """The same where there is no /proc (macOS, Windows)."""
+
+    def __init__(self, pid: int):
+        import psutil
+
+        self._psutil = psutil
+        self._process = psutil.Process(pid)
+        self._cpu_s = 0.0
+
+    def _family(self) -> list:
+        return [self._process, *self._process.children(recursive=True)]
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far of the whole tree; a child that ended counts as long as psutil can tell."""
+        total_s = 0.0
+        for process in self._family():
+            try:
+                times = process.cpu_times()
+            except self._psutil.Error:
+                continue
+            total_s += times.user + times.system
+            total_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        self._cpu_s = max(self._cpu_s, total_s)
+        return self._cpu_s
+
+    def used_gb(self) -> float:
+        """GB that the tree holds."""
+        total = 0
+        for process in self._family():
+            try:
+                total += process.memory_info().rss
+            except self._psutil.Error:
+                continue
+        return total / host.GB
+
+
+_trees: dict[int, Processes | PsutilProcesses] = {}
+
+
+def processes(pid: int | None = None) -> Processes | PsutilProcesses:
+    """The process tree below this process, or another one; sensors share it."""
+    root = pid or os.getpid()
+    if root not in _trees:
+        _trees[root] = (Processes if host.has_proc() else PsutilProcesses)(root)
+    return _trees[root]
+
+
+def ancestors(pid: int) -> set[int]:
+    """Pids above a process, up to the first; empty where the system does not tell."""
+    if not host.has_proc():
+        import psutil
+
+        return {parent.pid for parent in psutil.Process(pid).parents()}
+    found: set[int] = set()
+    parent = _parent(str(pid))
+    while parent.isdigit() and int(parent) > 0 and int(parent) not in found:
+        found.add(int(parent))
+        parent = _parent(parent)
+    return found

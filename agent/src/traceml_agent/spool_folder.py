@@ -1,0 +1,190 @@
+"""The folder of the spool: where it lies, which of its files are ours, who still writes them, what is set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+import time
+
+from traceml_agent.messages import warn
+
+try:
+    import fcntl
+except ImportError:  # Windows: no locks, and correctness does not rest on them
+    fcntl = None  # type: ignore[assignment]
+
+SUFFIX, SENT_SUFFIX = ".spool", ".sent"
+NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.spool")
+QUARANTINE = "quarantine"
+#: What was refused is kept for a person to look at, the newest of it.
+MAX_QUARANTINE_BYTES = 32 * 1024 * 1024
+#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it.
+MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (used like $TMPDIR: a private folder in it, its owner checked)
+#: Where locks don't work, a file untouched for a day has no living writer.
+ABANDONED_S = 86_400.0
+#: An empty file this young is being made: its writer may be about to lock it.
+NEWBORN_S = 60.0
+
+
+def places(settings) -> list[str]:
+    """Folders that a spool may lie in, best first."""
+    home = os.path.expanduser("~")
+    state = os.environ.get("XDG_STATE_HOME") or ""
+    name = f"traceml-{os.getuid() if hasattr(os, 'getuid') else os.environ.get('USERNAME', 'user')}"
+    found = [
+        settings.spool_dir,
+        os.path.join(state, "traceml") if os.path.isabs(state) else "",
+        os.path.join(home, ".local", "state", "traceml") if os.path.isabs(home) else "",
+        os.path.join(os.environ.get("TMPDIR") or os.environ.get("TEMP") or "/tmp", name),  # noqa: S108 (owner checked)
+        os.path.join(MEMORY_FOLDER, name) if os.path.isdir(MEMORY_FOLDER) else "",
+    ]
+    return [place for place in dict.fromkeys(found) if place]
+
+
+def folder(settings) -> str | None:
+    """The folder for new spool files, made if it is missing; None where no place can be written."""
+    return next((place for place in places(settings) if _is_usable(place, settings, make=True)), None)
+
+
+def folders(settings) -> list[str]:
+    """Every folder that may hold files of earlier runs: where this one writes, another may not have been able to."""
+    return [place for place in places(settings) if _is_usable(place, settings, make=False)]
+
+
+def _is_usable(place: str, settings, make: bool) -> bool:
+    """Whether we may write there. A place that nobody chose must be ours alone, and no link that somebody laid."""
+    try:
+        if make:
+            os.makedirs(place, mode=0o700, exist_ok=True)
+        if place != settings.spool_dir and not _is_private(place):
+            warn(f"spool folder {place} is not used: it belongs to somebody else or is a link")
+            return False
+        return os.access(place, os.W_OK | os.X_OK)
+    except OSError:
+        return False
+
+
+def _is_private(place: str) -> bool:
+    found = os.lstat(place)
+    if not stat.S_ISDIR(found.st_mode) or not _is_ours(found):
+        return False
+    if os.name == "posix" and found.st_mode & 0o077:
+        os.chmod(place, 0o700)
+    return True
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
+def is_in_memory(place: str, settings) -> bool:
+    return place != settings.spool_dir and os.path.dirname(place) == MEMORY_FOLDER
+
+
+def size_of(place: str) -> int:
+    """Bytes that spool files and quarantine take there."""
+    found = [name for name in _names(place) if name.endswith((SUFFIX, SENT_SUFFIX))]
+    found += [os.path.join(QUARANTINE, name) for name in _names(os.path.join(place, QUARANTINE))]
+    return sum(size for _, size, _ in map(_age_and_size, (os.path.join(place, name) for name in found)))
+
+
+def _names(place: str) -> list[str]:
+    try:
+        return os.listdir(place)
+    except OSError:
+        return []
+
+
+def _age_and_size(path: str) -> tuple[float, int, str]:
+    """When a file was last written, its bytes, and its path, so that they sort by age."""
+    try:
+        found = os.lstat(path)
+    except OSError:  # gone while we looked
+        return 0.0, 0, path
+    return found.st_mtime, found.st_size, path
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open a file, but never a link, a pipe or a device that bears its name."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def spool_files(place: str) -> list[str]:
+    """Our spool files of a folder, oldest first. What bears such a name and can't be one goes to quarantine."""
+    paths = [os.path.join(place, name) for name in _names(place) if name.endswith(SUFFIX)]
+    return [path for _, _, path in sorted(map(_age_and_size, filter(_is_spool_file, paths)))]
+
+
+def _is_spool_file(path: str) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    if not _is_ours(found):
+        return False
+    if stat.S_ISREG(found.st_mode) and NAME.fullmatch(os.path.basename(path)):
+        return True
+    set_aside(path)
+    return False
+
+
+def has_living_writer(path: str) -> bool:
+    """Whether the process that writes this file is alive: it holds a shared lock as long as it lives."""
+    try:
+        descriptor = open_regular(path, os.O_RDWR)  # to write as well, for over NFS an exclusive lock needs that
+    except OSError:
+        return False
+    try:
+        return _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    found = os.fstat(descriptor)
+    age_s = time.time() - found.st_mtime
+    if found.st_size == 0 and age_s < NEWBORN_S:
+        return True
+    if fcntl is None:
+        return age_s < ABANDONED_S
+    try:
+        return not _takes_lock(descriptor) and not _takes_lock(descriptor, after_s=0.01)
+    except OSError:
+        return age_s < ABANDONED_S
+
+
+def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
+    """Whether nobody has the lock; somebody else who asks this has it for a moment."""
+    time.sleep(after_s)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def quarantine(place: str) -> str:
+    """The folder for what was refused or is damaged, made if it is missing; its oldest files make room for new ones."""
+    kept = os.path.join(place, QUARANTINE)
+    os.makedirs(kept, mode=0o700, exist_ok=True)
+    found = sorted(_age_and_size(os.path.join(kept, name)) for name in _names(kept))
+    excess = sum(size for _, size, _ in found) - MAX_QUARANTINE_BYTES
+    for _, size, path in found:
+        if excess > 0:
+            excess -= size
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+    return kept
+
+
+def set_aside(path: str) -> None:
+    """Move a file to quarantine."""
+    with contextlib.suppress(OSError):
+        os.replace(path, os.path.join(quarantine(os.path.dirname(path)), os.path.basename(path)))

@@ -1,0 +1,112 @@
+"""A run's numbers without any server: the same facts and formulas as the portal's, with the bundled catalogue."""
+
+from __future__ import annotations
+
+import sys
+
+
+class Record(dict):
+    """A dictionary whose keys are attributes as well: `summary.energy_kwh`, and `json.dumps(summary)` works too."""
+
+    def __getattr__(self, name: str):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def summarise(meters: list, duration_s: float, url: str | None) -> Record:
+    """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
+    from traceml_agent import catalogue, estimation
+
+    facts = [facts_of(meter) for meter in meters]
+    energies = [estimation.device_energy(f, profile_of(m.facts)) for f, m in zip(facts, meters, strict=True)]
+    total = estimation.total(energies)
+    energy_kwh = estimation.energy_kwh(total.energy_j)
+    return Record(
+        energy_kwh=energy_kwh,
+        energy_low_kwh=estimation.energy_kwh(total.low_j),
+        energy_high_kwh=estimation.energy_kwh(total.high_j),
+        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue.factor().kg_per_kwh),
+        duration_s=duration_s,
+        measured_share=total.measured_share,
+        url=url,
+        devices=[_device(meter, energy) for meter, energy in zip(meters, energies, strict=True)],
+    )
+
+
+def facts_of(meter):
+    """A meter's counters as estimation takes them."""
+    from traceml_agent.estimation import Facts
+
+    f = meter.facts
+    sizes = (f.get("cores"), f.get("threads"), f.get("memory_gb"), f.get("share", 1.0))
+    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, *sizes)
+
+
+def profile_of(facts: dict):
+    """The bundled catalogue's profile for a device, or its kind's fallback."""
+    from traceml_agent import catalogue
+
+    return catalogue.profile_for(
+        facts["name"], facts["kind"], memory_gb=facts.get("memory_gb"), power_limit_w=facts.get("power_limit_w")
+    )
+
+
+def _device(meter, energy) -> Record:
+    return Record(
+        kind=meter.facts["kind"],
+        name=meter.facts["name"],
+        uuid=meter.facts["uuid"],
+        method=meter.facts["method"],
+        basis=energy.basis,
+        energy_j=energy.energy_j,
+        busy_s=meter.busy_s,
+        elapsed_s=meter.elapsed_s,
+    )
+
+
+def nothing(duration_s: float = 0.0) -> Record:
+    """The summary of a run that measured nothing: disabled, or a process whose parent is tracked already."""
+    zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
+    return Record(zeros, duration_s=duration_s, url=None, devices=[])
+
+
+def line(model: str, summary: Record) -> str:
+    """The one line that a run prints at its end."""
+    energy, unit = _scaled(summary.energy_kwh, _ENERGY)
+    emissions, mass = _scaled(summary.emissions_kg, _EMISSIONS)
+    size = energy / summary.energy_kwh if summary.energy_kwh else 0.0
+    parts = [
+        f"{energy:.3g} {unit} ({size * summary.energy_low_kwh:.2g}–{size * summary.energy_high_kwh:.2g})",
+        f"{emissions:.3g} {mass} CO2e",
+        f"{summary.measured_share:.0%} measured",
+        _duration(summary.duration_s),
+    ]
+    return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
+
+
+_ENERGY = ((1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))
+_EMISSIONS = ((1e3, "t"), (1.0, "kg"), (1e-3, "g"), (1e-6, "mg"))
+
+
+def _scaled(value: float, units) -> tuple[float, str]:
+    """A value in the largest unit that it is at least one of."""
+    size, unit = next((unit for unit in units if value >= unit[0]), units[-1])
+    return value / size, unit
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def say(text: str) -> None:
+    """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError, AttributeError):
+        pass

@@ -1,0 +1,74 @@
+"""What the agent's tests share: a home without settings, a portal that can fail."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.portal import FakePortal
+from traceml_agent import config, messages, uploader
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty home folder, and no setting of the agent from anywhere."""
+    for name in list(os.environ):
+        if name.startswith(config.PREFIX) or name.upper() in PROXIES:
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))  # a spool may lie there too
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(messages, "_said", {})
+    return folder
+
+
+@pytest.fixture
+def portal(tmp_path_factory):
+    """A portal in another process, which can be made to fail."""
+    with FakePortal(tmp_path_factory.mktemp("portal")) as fake:
+        yield fake
+
+
+@pytest.fixture
+def settings(home, portal, tmp_path):
+    """Settings of an agent that reports to the fake portal."""
+    return config.load(url=portal.url, token=portal.token, spool_dir=tmp_path / "spool")
+
+
+@pytest.fixture
+def place(settings):
+    """The folder of the spool."""
+    return Path(settings.spool_dir)
+
+
+@pytest.fixture
+def launch():
+    """Launch uploaders; what is left of them at the end of the test is killed."""
+    launched = []
+
+    def start(settings) -> uploader.Uploader:
+        launched.append(uploader.launch(settings))
+        return launched[-1]
+
+    yield start
+    for each in launched:
+        each.close()
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(each._process.pid, signal.SIGKILL)
+            os.waitpid(each._process.pid, 0)
+
+
+@pytest.fixture
+def client(settings):
+    """A client of the fake portal."""
+    from traceml_agent.client import Client
+
+    return Client(settings)

@@ -1,0 +1,133 @@
+"""The command line, as a shell calls it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from traceml_agent import spool
+
+AGENT = [sys.executable, "-m", "traceml_agent"]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
+    return kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
+
+
+@pytest.fixture
+def agent(environment, tmp_path):
+    def call(*words, given=None):
+        return subprocess.run(
+            [*AGENT, *words], env=environment, cwd=tmp_path, input=given, capture_output=True, timeout=60, check=False
+        )
+
+    return call
+
+
+@pytest.fixture
+def records(tmp_path):
+    def read(kind):
+        files = sorted((tmp_path / "spool").glob("*.spool"))
+        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        return [record["body"] for record in everything if record["type"] == kind]
+
+    return read
+
+
+def test_run_keeps_exit_code_and_bytes(agent, records):
+    given = bytes(range(256)) * 50
+    done = agent("run", "--model", "digits", "--", "sh", "-c", "cat; exit 7", given=given)
+    assert (done.returncode, done.stdout) == (7, given)
+    assert [header["model"] for header in records("header")] == ["digits"]
+    assert [(f["status"], f["exception"]) for f in records("finish")] == [("failed", "exit status 7")]
+
+
+def test_run_measures_the_command_not_itself(agent, records):
+    burn = "import time\nwhile time.process_time() < 1: pass"
+    agent("run", "--", sys.executable, "-c", burn)
+    (finish,) = records("finish")
+    (device,) = [d for d in finish["devices"] if d["kind"] == "cpu"]
+    (sample,) = [s for s in finish["samples"] if s["device"] == device["key"]]
+    assert sample["busy_s"] * device["cores"] == pytest.approx(1.05, abs=0.3)
+
+
+def test_run_dies_of_the_signal_that_the_command_died_of(agent, records):
+    done = agent("run", "--", "sh", "-c", "kill -KILL $$")
+    assert done.returncode == -signal.SIGKILL
+    assert [finish["exception"] for finish in records("finish")] == ["SIGKILL"]
+
+
+def test_run_passes_a_signal_on_and_ends_as_the_command_does(environment, tmp_path, records):
+    words = [*AGENT, "run", "--", "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.1; done"]
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"ready\n"
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 5
+    assert [finish["exception"] for finish in records("finish")] == ["exit status 5"]
+
+
+@pytest.mark.parametrize(("words", "code"), [(["no-such-command-here"], 127), (["/etc/passwd"], 126)])
+def test_run_says_what_a_shell_would_say_of_a_command_that_is_none(agent, words, code):
+    done = agent("run", "--", *words)
+    assert done.returncode == code
+    assert done.stderr.decode().splitlines()[-1].startswith(f"traceml-agent: {words[0]}: ")
+
+
+def test_a_tracked_script_under_run_starts_no_second_run(agent, records, tmp_path):
+    (tmp_path / "train.py").write_text("from traceml_agent import track\nwith track('inner'): pass")
+    agent("run", "--", sys.executable, "train.py")
+    assert [header["model"] for header in records("header")] == ["train"]
+
+
+def test_doctor_names_every_device_with_method_and_why(agent):
+    done = agent("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert found["ok"]
+    devices = {device["key"]: device for device in found["devices"]}
+    assert devices["cpu-0"]["method"] in ("CPU time", "RAPL, the job's part")
+    assert all(device[word] for device in devices.values() for word in ("name", "quality", "why", "basis"))
+
+
+def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
+    environment |= {"TRACEML_AGENT_URL": "http://127.0.0.1:9", "TRACEML_AGENT_TOKEN": "tml_x"}
+    done = agent("doctor")
+    assert done.returncode == 1
+    assert "NOT OK  portal: http://127.0.0.1:9" in done.stdout.decode()
+    assert b"tml_x" not in done.stdout + done.stderr
+
+
+def test_sync_without_a_portal_says_what_to_do(agent):
+    done = agent("sync")
+    assert done.returncode == 1
+    assert b"traceml-agent login" in done.stderr
+
+
+def test_every_command_has_help(agent):
+    for command in ("run", "sync", "doctor", "login"):
+        assert agent(command, "--help").returncode == 0
+
+
+def test_a_command_that_is_interrupted_by_the_terminal_is_waited_for(environment, records):
+    """Ctrl-C reaches the whole group: the command decides what it does, and the run is still written."""
+    code = (
+        "import sys, time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    sys.exit(9)"
+    )
+    words = [*AGENT, "run", "--", sys.executable, "-c", code]
+    process = subprocess.Popen(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert process.stdout.readline() == b"ready\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 9
+    assert [finish["exception"] for finish in records("finish")] == ["exit status 9"]

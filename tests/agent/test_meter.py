@@ -1,0 +1,144 @@
+"""Counters of one device: what readings add to them, and what they don't."""
+
+import math
+
+import pytest
+
+from traceml_agent.sampler import MOST_S, Meter, Sampler, sample_spacing_s
+from traceml_agent.sensors import Reading, Sensor, facts
+
+
+class Scripted(Sensor):
+    """A sensor that reads what the test gives it."""
+
+    def __init__(self, basis="", most_w=None, every_s=0.0):
+        self.facts = facts("gpu-0", "gpu", "Scripted", basis=basis)
+        self.most_w, self.every_s = most_w, every_s
+        self.now: Reading | Exception | None = None
+
+    def read(self):
+        if isinstance(self.now, Exception):
+            raise self.now
+        return self.now
+
+
+def metered(*readings, basis="", most_w=None, gap_s=5.0):
+    """A meter after readings given as (time, Reading)."""
+    meter = Meter(Scripted(basis, most_w))
+    for at, reading in readings:
+        meter.take(at, reading, gap_s)
+    return meter
+
+
+def test_a_counter_adds_what_it_grew_by():
+    readings = [(0, Reading(energy_j=1000)), (1, Reading(energy_j=1250)), (2, Reading(energy_j=1600))]
+    meter = metered(*readings, basis="counter")
+    assert (meter.energy_j, meter.elapsed_s) == (600, 2)
+
+
+def test_the_first_reading_adds_nothing():
+    meter = metered((10, Reading(busy_share=1.0, energy_j=5e6)), basis="counter")
+    assert (meter.energy_j, meter.busy_s, meter.elapsed_s) == (0, 0, 0)
+
+
+def test_power_is_integrated_by_trapezoids():
+    meter = metered((0, Reading(power_w=100)), (2, Reading(power_w=200)), basis="sensor")
+    assert meter.energy_j == 300
+
+
+def test_a_counter_stays_right_across_a_gap():
+    meter = metered((0, Reading(energy_j=0)), (600, Reading(energy_j=60_000)), basis="counter")
+    assert (meter.energy_j, meter.elapsed_s) == (60_000, 600)
+
+
+def test_a_gap_adds_nothing_to_what_is_integrated():
+    meter = metered((0, Reading(1.0, power_w=300)), (600, Reading(1.0, power_w=300)), basis="sensor")
+    assert (meter.energy_j, meter.busy_s, meter.elapsed_s) == (0, 0, 0)
+
+
+def test_of_a_gap_only_the_busy_seconds_that_a_counter_proves_are_counted():
+    meter = metered((0, Reading(busy_s=0)), (600, Reading(busy_s=40)))
+    assert (meter.busy_s, meter.elapsed_s) == (40, 40)
+
+
+def test_a_counter_that_starts_again_is_no_reading_for_its_interval():
+    readings = [(0, Reading(energy_j=9e6)), (1, Reading(energy_j=50)), (2, Reading(energy_j=350))]
+    meter = metered(*readings, basis="counter")
+    assert (meter.energy_j, meter.elapsed_s, meter.dropped) == (300, 1, 1)
+
+
+def test_more_than_three_times_the_most_power_is_no_reading():
+    meter = metered((0, Reading(energy_j=0)), (1, Reading(energy_j=1e6)), basis="counter", most_w=300)
+    assert (meter.energy_j, meter.dropped) == (0, 1)
+
+
+def test_busy_time_is_never_more_than_time():
+    assert metered((0, Reading(busy_s=0)), (1, Reading(busy_s=9))).busy_s == 1
+
+
+def test_utilisation_is_integrated():
+    assert metered((0, Reading(0.2)), (1, Reading(0.4)), (2, Reading(0.4))).busy_s == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("lie", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize("field", ["busy_share", "busy_s", "power_w", "energy_j"])
+def test_a_reading_of_no_sane_number_is_dropped_and_counted(field, lie):
+    meter = Meter(Scripted("counter"))
+    meter.sensor.now = Reading(**{field: lie})
+    meter.read(1.0)
+    assert (meter.dropped, meter.at) == (1, 0.0)
+
+
+def test_a_sensor_that_keeps_failing_is_left_out():
+    meter = Meter(Scripted())
+    meter.sensor.now = OSError("gone")
+    for _ in range(5):
+        meter.read(1.0)
+    assert meter.is_lost
+
+
+def test_a_sensor_that_comes_back_is_kept():
+    meter = Meter(Scripted())
+    for reading in [OSError("busy")] * 4 + [Reading(0.5), OSError("busy")]:
+        meter.sensor.now = reading
+        meter.read(1.0)
+    assert not meter.is_lost
+
+
+def test_samples_are_stored_further_apart_as_a_run_grows():
+    assert [sample_spacing_s(age_s, 1.0) for age_s in (0, 5000, 50_000, 5e6)] == [1, 10, 100, MOST_S]
+
+
+def test_a_month_costs_a_few_thousand_samples():
+    age_s, count = 0.0, 0
+    while age_s < 30 * 86_400:
+        age_s += sample_spacing_s(age_s, 1.0)
+        count += 1
+    assert count < 12_000
+
+
+def ticked(times, sensor):
+    """Samples that a sampler hands over when ticked at these times, in seconds since its start."""
+    records: list[list[dict]] = []
+    sampler = Sampler(1.0, 0.0, records.append)
+    sampler.meters = [Meter(sensor)]
+    for now in times:
+        sensor.now = Reading(0.5)
+        sampler.tick(float(now))
+    return records
+
+
+def test_records_are_written_every_five_seconds_at_first():
+    assert 4 <= len(ticked(range(1, 22), Scripted())) <= 5
+
+
+def test_what_need_not_be_integrated_is_read_only_when_a_sample_is_due():
+    reads = []
+
+    class Counting(Scripted):
+        def read(self):
+            reads.append(1)
+            return super().read()
+
+    ticked(range(10_000, 10_042), Counting(every_s=60.0))
+    assert len(reads) == 3  # at 10,000 s samples lie a little over 20 s apart

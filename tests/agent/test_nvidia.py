@@ -1,0 +1,177 @@
+"""NVIDIA GPUs: pynvml's real code on a fake libnvidia-ml.so.1, compiled here."""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from traceml_agent.sampler import Meter
+from traceml_agent.sensors import nvidia
+
+SOURCE = Path(__file__).parent.parent / "fakes" / "nvml.c"
+GIB = 2**30
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None and not os.environ.get("CI"):
+        pytest.skip("no C compiler: the fake NVML can't be made")
+    assert compiler, "CI needs a C compiler for the fake NVML"
+    path = tmp_path_factory.mktemp("nvml") / nvidia.LIBRARY
+    words = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{nvidia.LIBRARY}", "-o", path, SOURCE]
+    subprocess.run(words, check=True)
+    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)  # loaded by this name, pynvml finds it by the same
+    return path
+
+
+@pytest.fixture
+def gpus(library, tmp_path, monkeypatch):
+    """Writes the GPUs that NVML shows, as lines of the fake; a driver seems to be there."""
+    state = tmp_path / "gpus"
+    (tmp_path / "root/proc/driver/nvidia").mkdir(parents=True)
+    (tmp_path / "root/proc/driver/nvidia/version").touch()
+    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "root"))
+    monkeypatch.setenv("FAKE_NVML", str(state))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+
+    def show(*lines):
+        state.write_text("".join(f"{line}\n" for line in lines))
+
+    return show
+
+
+def gpu(number=0, name="NVIDIA A100-SXM4-40GB", energy="1000000", power="100000", used="50", slices="", error=""):
+    return f"GPU-{number}{number}{number}-abc|{name}|{40 * GIB}|400000|{energy}|{power}|{used}|{slices}|{error}"
+
+
+def found(scope="job"):
+    return list(nvidia.probe(scope))
+
+
+def uuids(scope="job"):
+    return [sensor.facts["uuid"] for sensor in found(scope)]
+
+
+def test_a_gpu_is_described_as_the_driver_gives_it(gpus):
+    gpus(gpu())
+    (sensor,) = found()
+    told = {name: sensor.facts[name] for name in ("key", "kind", "name", "uuid", "basis", "method", "power_limit_w")}
+    assert told == {
+        "key": "gpu-0",
+        "kind": "gpu",
+        "name": "NVIDIA A100-SXM4-40GB",
+        "uuid": "GPU-000-abc",
+        "basis": "counter",
+        "method": "NVML energy counter",
+        "power_limit_w": 400.0,
+    }
+    assert sensor.facts["memory_gb"] == pytest.approx(42.9, abs=0.1)
+
+
+def test_without_a_driver_nothing_is_loaded(gpus, monkeypatch, tmp_path):
+    gpus(gpu())
+    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "nowhere"))
+    assert found() == []
+
+
+def test_the_counter_gives_joules(gpus):
+    gpus(gpu(energy="1000000"))
+    (sensor,) = found()
+    before = sensor.read()
+    gpus(gpu(energy="1250500"))
+    assert sensor.read().energy_j - before.energy_j == pytest.approx(250.5)
+
+
+def test_without_a_counter_power_is_read(gpus):
+    gpus(gpu(energy="", power="250500"))
+    (sensor,) = found()
+    assert (sensor.facts["basis"], sensor.read().power_w) == ("sensor", 250.5)
+
+
+def test_without_counter_and_power_utilisation_is_left(gpus):
+    gpus(gpu(energy="", power="", used="70"))
+    (sensor,) = found()
+    reading = sensor.read()
+    assert (sensor.facts["basis"], reading.busy_share, reading.energy_j, reading.power_w) == ("", 0.7, None, None)
+
+
+def test_a_lost_gpu_is_left_out_and_the_others_go_on(gpus):
+    gpus(gpu(0), gpu(1))
+    lost, kept = map(Meter, found())
+    gpus(gpu(0, error="15"), gpu(1))
+    for _ in range(5):
+        lost.read(1.0)
+        kept.read(1.0)
+    assert (lost.is_lost, kept.is_lost) == (True, False)
+
+
+def test_a_driver_that_was_loaded_anew_drops_its_interval_alone(gpus):
+    gpus(gpu(energy="9000000"))
+    meter = Meter(found()[0])
+    meter.read(1.0)
+    for energy in ("50000", "60000"):
+        gpus(gpu(energy=energy))
+        meter.read(1.0)
+    assert (meter.energy_j, meter.dropped) == (10, 1)
+
+
+@pytest.mark.parametrize(
+    ("listed", "order", "seen"),
+    [
+        ("", "", []),
+        ("-1", "", []),
+        ("0", "", [0]),
+        ("2,0", "", [2, 0]),
+        ("1,7,0", "", [1]),
+        ("GPU-222", "", [2]),
+        ("GPU-222-abc,GPU-000", "", [2, 0]),
+        ("GPU", "", []),
+        ("GPU-999", "", []),
+        ("nonsense,0", "", []),
+        ("1,1", "", [1]),
+    ],
+)
+def test_the_visible_gpus_are_those_that_cuda_sees(gpus, monkeypatch, listed, order, seen):
+    gpus(gpu(0), gpu(1), gpu(2))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert uuids() == [f"GPU-{n}{n}{n}-abc" for n in seen]
+
+
+def test_the_machines_scope_takes_all_gpus(gpus, monkeypatch):
+    gpus(gpu(0), gpu(1))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert len(uuids("machine")) == 2
+
+
+def test_in_a_container_that_lists_fewer_gpus_all_listed_are_taken(gpus, monkeypatch):
+    gpus(gpu(0))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    (sensor,) = found()
+    assert "container" in sensor.facts["note"]
+
+
+def test_an_index_among_different_gpus_is_flagged_unless_the_order_is_set(gpus, monkeypatch):
+    gpus(gpu(0), gpu(1, name="NVIDIA T400"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert "CUDA_DEVICE_ORDER" in found()[0].facts["note"]
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert found()[0].facts["note"] == ""
+
+
+def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, monkeypatch):
+    gpus(gpu(0, energy="7000000", slices="2,3"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-000-abc-1")
+    (sensor,) = found()
+    assert (sensor.facts["share"], sensor.facts["basis"]) == (2 / 7, "sensor")
+    assert sensor.read().energy_j == pytest.approx(2000)
+    assert "estimate" in sensor.facts["note"]
+
+
+def test_all_slices_of_a_board_have_keys_of_their_own(gpus):
+    gpus(gpu(0, slices="2,3"))
+    assert [sensor.facts["key"] for sensor in found()] == ["gpu-0.0", "gpu-0.1"]

@@ -1,0 +1,196 @@
+"""CPU time, memory and RAPL: on this machine's own processes, and on built trees of /proc and /sys."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from traceml_agent import host
+from traceml_agent.sensors import cpu, memory, rapl
+from traceml_agent.sensors.processes import Processes
+
+BURN = "import time; t = time.process_time()\nwhile time.process_time() - t < {seconds}: pass"
+
+
+def burn(seconds: float) -> None:
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+        pass
+
+
+@pytest.fixture
+def tree():
+    return Processes(os.getpid())
+
+
+def test_cpu_time_of_this_process_is_counted(tree):
+    before = tree.cpu_s()
+    burn(0.2)
+    assert tree.cpu_s() - before == pytest.approx(0.2, abs=0.05)
+
+
+def test_cpu_time_of_children_that_ended_is_kept(tree):
+    before = tree.cpu_s()
+    for _ in range(3):  # as workers that are made anew every epoch
+        subprocess.run([sys.executable, "-c", BURN.format(seconds=0.2)], check=True)
+    assert tree.cpu_s() - before >= 0.6
+
+
+def test_cpu_time_of_a_living_grandchild_is_counted(tree):
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '''{BURN.format(seconds=0.3)}\ninput()'''])"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    before, deadline = tree.cpu_s(), time.monotonic() + 10
+    while tree.cpu_s() - before < 0.3 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert tree.cpu_s() - before >= 0.3
+    assert len(tree.descendants()) == 2
+    child.communicate(b"\n")
+
+
+def test_cpu_time_never_falls(tree):
+    values = []
+    for _ in range(5):
+        child = subprocess.Popen([sys.executable, "-c", BURN.format(seconds=0.05)])
+        values += [tree.cpu_s(), child.wait() or tree.cpu_s()]
+    assert values == sorted(values)
+
+
+def test_memory_is_what_the_processes_hold(tree):
+    before = tree.used_gb()
+    block = bytearray(os.urandom(1)) * 200_000_000
+    assert tree.used_gb() - before == pytest.approx(0.2, abs=0.03)
+    del block
+
+
+def test_memory_that_forked_children_share_is_not_counted_for_each(tree):
+    block = bytearray(os.urandom(1)) * 100_000_000
+    children = [os.fork() or os._exit(time.sleep(3) or 0) for _ in range(2)]
+    assert tree.used_gb() <= host.memory_info("MemTotal") - host.memory_info("MemAvailable")
+    for child in children:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    del block
+
+
+@pytest.fixture
+def powercap(tmp_path, monkeypatch):
+    """A tree with the real /proc and a built /sys/class/powercap; sets a zone's counter in µJ."""
+    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path))
+    (tmp_path / "proc").symlink_to("/proc")
+
+    def zone(folder, name=None, energy_uj=None, range_uj=262_143_328_850):
+        place = tmp_path / rapl.POWERCAP / folder
+        place.mkdir(parents=True, exist_ok=True)
+        if name:
+            (place / "name").write_text(f"{name}\n")
+            (place / "max_energy_range_uj").write_text(f"{range_uj}\n")
+        if energy_uj is not None:
+            (place / "energy_uj").write_text(f"{energy_uj}\n")
+        return place / "energy_uj"
+
+    return zone
+
+
+def test_only_packages_and_dram_are_energy_of_their_own(powercap):
+    powercap("intel-rapl:0", "package-0", 1_000)
+    powercap("intel-rapl:0:0", "core", 900)
+    powercap("intel-rapl:0:1", "uncore", 10)
+    powercap("intel-rapl:0:2", "dram", 300)
+    powercap("intel-rapl:1", "psys", 5_000)
+    powercap("intel-rapl-mmio:0", "package-0", 1_000)
+    assert [zone.folder.rpartition("/")[2] for zone in rapl.zones("package")] == ["intel-rapl:0"]
+    assert [zone.folder.rpartition("/")[2] for zone in rapl.zones("dram")] == ["intel-rapl:0:2"]
+
+
+def test_two_sockets_have_two_zones_of_one_name_even_below_their_packages(powercap):
+    for socket in (0, 1):
+        powercap(f"intel-rapl:{socket}", f"package-{socket}", 1_000_000 * (socket + 1))
+        powercap(f"intel-rapl:{socket}/intel-rapl:{socket}:0", "dram", 70_000 * (socket + 3))
+    assert (len(rapl.zones("package")), len(rapl.zones("dram"))) == (2, 2)
+
+
+def test_a_zone_that_mirrors_another_is_left_out(powercap):
+    powercap("intel-rapl:0", "package-0", 123_456)
+    powercap("intel-rapl:1", "package-1", 123_456)
+    assert len(rapl.zones("package")) == 1
+
+
+def test_a_counter_that_wraps_goes_on(powercap):
+    powercap("intel-rapl:0", "package-0", 65_000_000_000, range_uj=65_532_610_987)
+    (zone,) = rapl.zones("package")
+    powercap("intel-rapl:0", energy_uj=100_000_000)
+    assert zone.energy_j() == pytest.approx(632.610987)
+
+
+def test_a_failed_read_is_no_reading_and_the_next_one_has_it_all(powercap):
+    file = powercap("intel-rapl:0", "package-0", 0)
+    zones = rapl.zones("package")
+    file.unlink()
+    with pytest.raises(OSError):
+        rapl.total_j(zones)
+    powercap("intel-rapl:0", energy_uj=7_000_000)
+    assert rapl.total_j(zones) == 7.0
+
+
+def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
+    file = powercap("intel-rapl:0", "package-0", 0)
+    file.unlink()
+    (sensor,) = cpu.probe("job")
+    assert sensor.facts["basis"] == ""
+    assert "udevadm" in sensor.facts["note"]
+    assert "a+r" not in sensor.facts["note"]
+
+
+def test_the_whole_machines_energy_is_the_counters(powercap):
+    powercap("intel-rapl:0", "package-0", 0)
+    (sensor,) = cpu.probe("machine")
+    before = sensor.read()
+    powercap("intel-rapl:0", energy_uj=50_000_000)
+    assert sensor.read().energy_j - before.energy_j == 50
+    assert (sensor.facts["basis"], sensor.facts["method"]) == ("counter", "RAPL")
+
+
+def test_of_a_counter_an_idle_job_takes_its_part_of_idle_power_alone(powercap, monkeypatch):
+    """Half of the threads are the job's, and strangers did all the work."""
+    powercap("intel-rapl:0", "package-0", 0)
+    processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
+    machine_s = iter([0.0, 0.0, 64.0])
+    clock = iter([0.0, 0.0, 10.0])
+    monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
+    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
+    packages = cpu.Packages(rapl.zones("package"), processor, held=0.5, whole=False)
+    packages.job_j(0.0)
+    powercap("intel-rapl:0", energy_uj=1_000_000_000)
+    idle_w = 0.15 * 225
+    assert packages.job_j(0.0) == pytest.approx(0.5 * 10 * idle_w)
+
+
+def test_of_a_counter_a_busy_job_takes_what_is_above_idle_by_its_cpu_time(powercap, monkeypatch):
+    powercap("intel-rapl:0", "package-0", 0)
+    processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
+    machine_s = iter([0.0, 0.0, 64.0])
+    clock = iter([0.0, 0.0, 10.0])
+    monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
+    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
+    packages = cpu.Packages(rapl.zones("package"), processor, held=1.0, whole=False)
+    packages.job_j(0.0)
+    powercap("intel-rapl:0", energy_uj=1_000_000_000)
+    idle_j = 10 * 0.15 * 225
+    assert packages.job_j(16.0) == pytest.approx(idle_j + (1000 - idle_j) / 4)
+
+
+def test_dram_replaces_the_estimate_of_memory(powercap):
+    powercap("intel-rapl:0/intel-rapl:0:0", "dram", 0)
+    powercap("intel-rapl:0", "package-0", 0)
+    (sensor,) = memory.probe("machine")
+    sensor.read()
+    powercap("intel-rapl:0/intel-rapl:0:0", energy_uj=3_000_000)
+    assert (sensor.facts["basis"], sensor.read().energy_j) == ("counter", 3.0)
+
+
+def test_a_job_with_an_allocation_holds_all_of_it(powercap, monkeypatch):
+    monkeypatch.setattr(host, "allocated_gb", lambda: 4.0)
+    (sensor,) = memory.probe("job")
+    assert (sensor.facts["memory_gb"], sensor.read().busy_share) == (4.0, 1.0)

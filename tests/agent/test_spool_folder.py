@@ -1,0 +1,113 @@
+"""Where the spool lies, and which of its files are whose."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.agent.spooling import begun, chunk, new_run_id, run_id_of, whole
+from traceml_agent import config, spool, spool_folder
+from traceml_agent.spool import Spool
+
+
+@pytest.fixture
+def no_disk(home, tmp_path, monkeypatch):
+    """Every place on disk is a file, so no folder can be made in it."""
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    monkeypatch.setenv("HOME", str(blocked))
+    monkeypatch.setenv("TMPDIR", str(blocked))
+    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(blocked / "none"))
+    return blocked
+
+
+def test_places_are_tried_in_order(no_disk, tmp_path, monkeypatch, caplog):
+    for variable, value in (
+        (None, None),
+        ("MEMORY_FOLDER", tmp_path / "memory"),
+        ("TMPDIR", tmp_path / "tmp"),
+        ("HOME", tmp_path / "home-2"),
+        ("XDG_STATE_HOME", tmp_path / "state"),
+    ):
+        if variable == "MEMORY_FOLDER":
+            value.mkdir()
+            monkeypatch.setattr(spool_folder, variable, str(value))
+        elif variable:
+            monkeypatch.setenv(variable, str(value))
+        place = spool_folder.folder(config.load())
+        assert (place is None) if value is None else place.startswith(f"{value}/")
+    chosen = config.load(spool_dir=tmp_path / "chosen")
+    assert spool_folder.folder(chosen) == str(tmp_path / "chosen")
+    assert len(spool_folder.folders(chosen)) == 5, "what lies in the other places is not forgotten"
+
+
+def test_without_any_place_records_wait_in_memory_with_one_warning(no_disk, caplog):
+    made = Spool.create(config.load(), new_run_id(), "w-1")
+    assert [made.append("chunk", chunk(number)) for number in range(3)] == [False] * 3
+    assert (made.path, len(made._waiting), len(caplog.records)) == (None, 3, 1)
+
+
+def test_a_spool_in_memory_says_so_and_stays_small(no_disk, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(tmp_path))
+    made = Spool.create(config.load(), new_run_id(), "w-1")
+    made.append("header", {"model": "m"})
+    for number in range(100):
+        made.append("chunk", chunk(number, note="x" * 100_000))
+    assert Path(made.path).stat().st_size <= spool.MEMORY_LIMIT_BYTES
+    assert "lies in memory" in caplog.text
+
+
+def test_a_link_in_a_public_place_is_not_used(home, tmp_path, monkeypatch):
+    (tmp_path / "trap").mkdir()
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / f"traceml-{os.getuid()}").symlink_to(tmp_path / "trap")
+    assert not (spool_folder.folder(config.load()) or "").startswith(str(tmp_path))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to make somebody else's folder")
+def test_somebody_elses_folder_is_not_used(home, tmp_path, monkeypatch):
+    place = tmp_path / f"traceml-{os.getuid()}"
+    place.mkdir()
+    os.chown(place, 12345, 12345)
+    monkeypatch.setenv("HOME", "/proc/none")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert spool_folder.folder(config.load()) != str(place)
+
+
+def test_a_file_has_a_living_writer_until_its_process_lets_go(tmp_path):
+    made = begun(tmp_path)
+    assert spool_folder.has_living_writer(made.path)
+    made.close()
+    assert not spool_folder.has_living_writer(made.path)
+
+
+def test_an_empty_file_is_being_made_unless_it_is_old(tmp_path):
+    path = tmp_path / f"{new_run_id()}.w-1.spool"
+    path.touch()
+    assert spool_folder.has_living_writer(str(path))
+    os.utime(path, (0, 0))
+    assert not spool_folder.has_living_writer(str(path))
+
+
+def test_what_cannot_be_a_spool_file_is_set_aside_and_the_others_are_listed(tmp_path):
+    good = whole(tmp_path)
+    names = [f"{new_run_id()}.w-1.spool" for _ in range(3)]
+    os.mkfifo(tmp_path / names[0])
+    (tmp_path / names[1]).symlink_to("/etc/passwd")
+    (tmp_path / names[2]).mkdir()
+    (tmp_path / "noname.spool").write_text("x")
+    (tmp_path / "unrelated.txt").write_text("x")
+    assert spool_folder.spool_files(str(tmp_path)) == [good.path]
+    assert {path.name for path in (tmp_path / "quarantine").iterdir()} == {*names, "noname.spool"}
+
+
+def test_quarantine_keeps_the_newest_within_its_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr(spool_folder, "MAX_QUARANTINE_BYTES", 2500)
+    for number in range(10):
+        made = tmp_path / f"{run_id_of(begun(tmp_path))}.w-{number}.spool"
+        made.write_bytes(b"x" * 1000)
+        os.utime(made, (number, number))
+        spool_folder.set_aside(str(made))
+    kept = sorted(path.name.split(".")[1] for path in (tmp_path / "quarantine").iterdir())
+    assert kept == ["w-7", "w-8", "w-9"]

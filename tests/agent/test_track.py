@@ -1,0 +1,365 @@
+"""`track` and `start`: real processes, whose spool is read afterwards. No server anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from traceml_agent import spool
+
+LINE = "TraceML: "
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Runs a script under the agent in a process of its own."""
+
+    def run(code, *arguments, wait=True, **environment):
+        file = tmp_path / "script.py"
+        file.write_text(textwrap.dedent(code))
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
+        settings = {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+        process = subprocess.Popen(
+            [sys.executable, str(file), *arguments],
+            env=kept | settings | environment,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if not wait:
+            return process
+        process.out, process.err = process.communicate(timeout=60)
+        return process
+
+    return run
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Records of all spool files, by type."""
+
+    def read(kind):
+        files = sorted((tmp_path / "spool").glob("*.spool")) if (tmp_path / "spool").exists() else []
+        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        return [record["body"] for record in everything if record["type"] == kind]
+
+    return read
+
+
+def test_a_tracked_block_is_measured_and_printed_in_one_line(script, records):
+    process = script("""
+        import json, time
+        from traceml_agent import track
+        with track("digits", kind="training", name="first", tags=["a"], params={"lr": 0.1}) as run:
+            with run.stage("load"):
+                time.sleep(0.1)
+            for epoch in run.epochs(range(2)):
+                sum(range(3_000_000))
+                run.log(loss=1 / (epoch + 1))
+        print(json.dumps(run.summary))
+    """)
+    assert process.returncode == 0
+    summary = json.loads(process.out)
+    assert summary["energy_kwh"] > 0
+    assert summary["emissions_kg"] == pytest.approx(summary["energy_kwh"] * 0.47294)
+    assert {device["kind"] for device in summary["devices"]} >= {"cpu", "ram"}
+    lines = process.err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{LINE}digits: ")
+    (header,), (finish,) = records("header"), records("finish")
+    assert [header[name] for name in ("model", "name", "tags", "params")] == ["digits", "first", ["a"], {"lr": 0.1}]
+    assert finish["status"] == "completed"
+    stages = {stage["id"]: stage for chunk in records("chunk") for stage in chunk.get("stages", [])}
+    assert [stage["name"] for stage in stages.values()] == ["load", "epoch 1", "epoch 2"]
+    assert all(stage["end_s"] > stage["start_s"] for stage in stages.values())
+    assert [m["value"] for chunk in records("chunk") for m in chunk.get("metrics", [])] == [1.0, 0.5]
+
+
+def test_the_summary_is_what_estimation_makes_of_the_spools_last_counters(script, records):
+    from traceml_agent import catalogue, estimation
+
+    process = script("""
+        import json
+        from traceml_agent import start
+        run = start("digits")
+        sum(range(20_000_000))
+        print(json.dumps(run.stop()))
+    """)
+    (finish,) = records("finish")
+    devices = {device["key"]: device for device in finish["devices"]}
+    total_j = 0.0
+    for sample in finish["samples"]:
+        device = devices[sample["device"]]
+        sizes = (device.get("cores"), device.get("threads"), device.get("memory_gb"))
+        counters = (sample["elapsed_s"], sample["busy_s"], sample["energy_j"], device["basis"] or None)
+        profile = catalogue.profile_for(device["name"], device["kind"], memory_gb=device.get("memory_gb"))
+        total_j += estimation.device_energy(estimation.Facts(device["kind"], *counters, *sizes), profile).energy_j
+    assert json.loads(process.out)["energy_kwh"] == pytest.approx(total_j / 3.6e6, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("last", "status", "exception", "code"),
+    [
+        ("raise ValueError('no')", "failed", "ValueError", 1),
+        ("raise KeyboardInterrupt", "cancelled", "KeyboardInterrupt", -signal.SIGINT),
+        ("raise SystemExit(0)", "completed", "", 0),
+        ("raise SystemExit(3)", "failed", "SystemExit", 3),
+    ],
+)
+def test_how_a_block_ends_is_told_and_stays_as_it_was(script, records, last, status, exception, code):
+    process = script(f"""
+        from traceml_agent import track
+        with track("digits"):
+            {last}
+    """)
+    (finish,) = records("finish")
+    assert (finish["status"], finish["exception"], process.returncode) == (status, exception, code)
+
+
+def test_a_run_that_nobody_stops_ends_with_the_process(script, records):
+    script("import traceml_agent; traceml_agent.start('digits')")
+    assert [finish["status"] for finish in records("finish")] == ["completed"]
+
+
+def test_a_run_that_nobody_stops_fails_with_the_process(script, records):
+    process = script("import traceml_agent; traceml_agent.start('digits'); 1 / 0")
+    assert process.returncode == 1
+    assert [finish["exception"] for finish in records("finish")] == ["ZeroDivisionError"]
+
+
+def test_stopping_again_gives_the_same_summary(script):
+    process = script("""
+        from traceml_agent import start
+        run = start("digits")
+        print(run.stop() is run.stop() is run.summary)
+    """)
+    assert process.out == "True\n"
+
+
+def test_functions_of_every_kind_may_be_decorated(script, records):
+    process = script("""
+        import asyncio
+        from traceml_agent import track
+
+        @track
+        def plain(x): return x + 1
+
+        @track("named", kind="evaluation")
+        async def coroutine(): return 2
+
+        @track("generator")
+        def generator(): yield 3
+
+        @track("async generator")
+        async def stream():
+            yield 4
+
+        async def main():
+            return await coroutine(), [x async for x in stream()]
+
+        print(plain(0), plain.__name__, list(generator()), asyncio.run(main()))
+    """)
+    assert process.out == "1 plain [3] (2, [4])\n"
+    kinds = {header["model"]: header["kind"] for header in records("header")}
+    assert kinds.keys() == {"plain", "named", "generator", "async generator"}
+    assert kinds["named"] == "evaluation"
+
+
+def test_a_decorated_function_is_a_run_each_call(script, records):
+    script("""
+        from traceml_agent import track
+        @track("digits")
+        def train(): pass
+        train(); train()
+    """)
+    assert len({header["writer"] for header in records("header")}) == 2
+
+
+def test_stages_nest_by_where_the_code_runs(script, records):
+    script("""
+        import asyncio
+        from traceml_agent import track
+
+        async def part(run, name):
+            with run.stage(name):
+                await asyncio.sleep(0.05)
+
+        async def main():
+            with track("digits") as run:
+                with run.stage("outer"):
+                    await asyncio.gather(part(run, "left"), part(run, "right"))
+                with run.stage("after"):
+                    pass
+
+        asyncio.run(main())
+    """)
+    stages = {stage["name"]: stage for chunk in records("chunk") for stage in chunk.get("stages", [])}
+    outer = stages["outer"]["id"]
+    assert [stages[name]["parent"] for name in ("left", "right", "after")] == [outer, outer, ""]
+
+
+def test_disabled_there_is_no_thread_file_or_line(script, tmp_path):
+    process = script(
+        """
+        import threading
+        from traceml_agent import track, watch
+        with track("digits") as run:
+            with run.stage("x"): run.log(a=1)
+            watch(lambda x: x)(1)
+        print(threading.active_count(), run.summary.energy_kwh)
+        """,
+        TRACEML_AGENT_DISABLED="1",
+    )
+    assert (process.out, process.err) == ("1 0.0\n", "")
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_killed_process_keeps_all_but_its_last_interval(script, records):
+    process = script(
+        """
+        import sys, time
+        from traceml_agent import start
+        run = start("digits", interval=0.1)
+        print("started", flush=True)
+        time.sleep(60)
+        """,
+        wait=False,
+    )
+    process.stdout.readline()
+    time.sleep(6)
+    process.kill()
+    process.communicate()
+    last_s = max(sample["t_s"] for chunk in records("chunk") for sample in chunk["samples"])
+    assert last_s > 4
+
+
+def test_signals_are_left_alone(script):
+    process = script(
+        """
+        import signal, time
+        before = [signal.getsignal(n) for n in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}]
+        from traceml_agent import start
+        run = start("digits")
+        assert before == [signal.getsignal(n) for n in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}]
+        print("ready", flush=True)
+        time.sleep(60)
+        """,
+        wait=False,
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    process.communicate()
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_a_forked_child_is_inert(script, records):
+    process = script("""
+        import os
+        from traceml_agent import start
+        run = start("digits")
+        for _ in range(50):
+            child = os.fork()
+            if child == 0:
+                with run.stage("in the child"):
+                    run.log(a=1)
+                run.stop("failed")
+                os._exit(0)
+            os.waitpid(child, 0)
+        run.stop()
+    """)
+    assert process.returncode == 0
+    assert [finish["status"] for finish in records("finish")] == ["completed"]
+    assert not [stage for chunk in records("chunk") for stage in chunk.get("stages", [])]
+
+
+def test_a_spawned_worker_starts_no_second_run(script, records):
+    script("""
+        import multiprocessing
+        from traceml_agent import track
+
+        def work(x):
+            with track("worker"):
+                return x * x
+
+        if __name__ == "__main__":
+            with track("parent"):
+                with multiprocessing.get_context("spawn").Pool(2) as pool:
+                    assert pool.map(work, [1, 2, 3]) == [1, 4, 9]
+    """)
+    assert [header["model"] for header in records("header")] == ["parent"]
+
+
+def test_a_service_is_one_run_however_often_its_model_is_called(script, records):
+    process = script("""
+        from traceml_agent import watch
+        class Model:
+            def predict(self, batch): return batch
+        model = watch(Model(), name="service")
+        for _ in range(1000):
+            model.predict([1, 2])
+    """)
+    assert process.returncode == 0
+    (header,) = records("header")
+    assert (header["model"], header["kind"]) == ("service", "inference")
+    (call,) = [chunk["calls"] for chunk in records("chunk") if chunk.get("calls")][-1]
+    assert (call["method"], call["calls"], call["items"]) == ("predict", 1000, 2000)
+
+
+def test_a_watched_model_belongs_to_the_run_under_way(script, records):
+    script("""
+        from traceml_agent import track, watch
+        with track("digits", kind="evaluation"):
+            watch(len)([1, 2, 3])
+    """)
+    assert [header["model"] for header in records("header")] == ["digits"]
+    assert [chunk["calls"] for chunk in records("chunk") if chunk.get("calls")][-1][0]["items"] == 3
+
+
+def test_two_runs_in_one_process_are_two_runs(script, records):
+    script("""
+        from traceml_agent import start
+        first, second = start("first"), start("second")
+        second.stop(); first.stop()
+    """)
+    assert {header["model"] for header in records("header")} == {"first", "second"}
+    assert len(records("finish")) == 2
+
+
+NASTY = ["None", "object()", "float('nan')", "b'\\xff'", "'\\ud800'", "10**400", "[[[]]]", "{1: {}}", "lambda: 1", "''"]
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_no_public_call_raises_whatever_it_is_given(script, value):
+    process = script(f"""
+        import traceml_agent as t
+        x = {value}
+        settings = dict(url=x, token=x, interval=x, run_id=x, nonsense=x)
+        for run in (t.start(x, x, x, x, x, **settings), t.start(x)):
+            run.log(a=x, b=x)
+            with run.stage(x): pass
+            t.watch(x, name=x, run=x)
+            run.stop(x, x)
+        with t.track(x, kind=x, name=x, tags=x, params=x, flush_s=x) as run: pass
+        print("done")
+    """)
+    assert (process.returncode, process.out) == (0, "done\n"), process.err
+    assert "Traceback" not in process.err
+
+
+def test_messages_go_to_the_logger_and_stdout_stays_the_scripts(script):
+    process = script("import traceml_agent; traceml_agent.start('x', kind='wrong').stop(); print('mine')")
+    assert process.out == "mine\n"
+    assert len(process.err.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("last", "environment"), [("strict=True", {}), ("strict=None", {"TRACEML_AGENT_STRICT": "1"})])
+def test_for_developers_the_agents_own_faults_raise(script, last, environment):
+    process = script(f"import traceml_agent; traceml_agent.start('x', params=5, {last})", **environment)
+    assert process.returncode == 1
+    assert "TypeError" in process.err
