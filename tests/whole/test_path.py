@@ -172,3 +172,17 @@ def test_a_token_that_the_portal_does_not_know_changes_nothing_and_keeps_the_spo
     assert (done.returncode, done.stdout) == (7, "trained\n")
     assert "token" in done.stderr
     assert len(list((tmp_path / "spool").glob("*.spool"))) == 1
+
+
+def test_several_runs_of_one_process_all_arrive_without_a_word(live_server, train):
+    code = """
+        from traceml_agent import track
+        for number in range(3):
+            with track(f"model {number}"):
+                pass
+    """
+    done = train(live_server.url, code)
+    assert sorted(Run.objects.values_list("tracked_model__name", "status")) == [
+        (f"model {number}", "completed") for number in range(3)
+    ]
+    assert len(done.stderr.splitlines()) == 3, done.stderr

@@ -59,8 +59,8 @@ class Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope)]
         self._sampler.start(self._prepare)
-        if not _active:
-            atexit.register(end_of_process)
+        atexit.unregister(end_of_process)
+        atexit.register(end_of_process)  # once, however many runs a process has
         _active.append(self)
         return self
 
