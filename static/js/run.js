@@ -3,12 +3,12 @@
   "use strict";
   const T = TraceCharts;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
-  const NARROWEST_NAME = 34;
 
-  /* Labels are the middles of equal buckets from 0 on; the line starts and ends at the outer edges. */
+  /* Labels are the middles of equal buckets from 0 on. Each bucket is drawn from edge to edge: Chart.js can step a line, but
+     fills a stacked area under it aslant. */
   function points(values, data) {
-    const middles = data.labels.map((at, n) => ({ x: at / data.axisUnit.size, y: values[n] }));
-    return [{ x: 0, y: values[0] }, ...middles, { x: end(data), y: values[values.length - 1] }];
+    const half = data.labels[0];
+    return data.labels.flatMap((at, n) => [at - half, at + half].map((edge) => ({ x: edge / data.axisUnit.size, y: values[n] })));
   }
 
   function end(data) {
@@ -26,7 +26,6 @@
       borderWidth: 1.5,
       pointRadius: 0,
       pointHoverRadius: 3,
-      stepped: "middle",
       spanGaps: false,
       fill: "stack",
     };
@@ -39,14 +38,11 @@
     if (width <= 0) return;
     if (index % 2 === 0) ctx.fillRect(left, area.top, width, area.height);
     ctx.fillRect(left, area.top, 1, area.height);
-    if (width >= NARROWEST_NAME) writeName(ctx, band.name, left + 4, area.top + 12, width - 8);
+    if (ctx.measureText(band.name).width <= width - 8) writeName(ctx, band.name, left + 4, area.top + 12);
   }
 
-  function writeName(ctx, name, x, y, width) {
+  function writeName(ctx, name, x, y) {
     ctx.save();
-    ctx.beginPath();
-    ctx.rect(x, y - 12, width, 16);
-    ctx.clip();
     ctx.fillStyle = T.colour("--ink-soft");
     ctx.fillText(name, x, y);
     ctx.restore();
