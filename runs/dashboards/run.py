@@ -12,6 +12,8 @@ from traceml_agent import estimation
 
 STAGES_SHOWN = 200
 METRICS_SHOWN = 6
+#: Metrics that the agent sends as amounts of useful work since the last one.
+WORK = ("samples", "tokens")
 DEEPEST = 3
 _time = itemgetter(0)
 #: Below this a window says nothing about one call (MEASURING, time and scope).
@@ -47,6 +49,14 @@ class CallRow(NamedTuple):
         return None if self.energy_kwh is None or not count else 1000 * self.energy_kwh / count
 
 
+class WorkRow(NamedTuple):
+    """Useful work that the run logged, and the energy of a thousand of it."""
+
+    name: str
+    amount: float
+    kwh_per_1000: float
+
+
 class RunPage(NamedTuple):
     run: Run
     devices: list[DeviceRow]
@@ -55,6 +65,8 @@ class RunPage(NamedTuple):
     stage_count: int
     metric_names: list[str]
     calls: list[CallRow]
+    work: list[WorkRow]
+    wasted_kwh: float
     basis: str
     notes: list[str]
     writer_count: int
@@ -71,7 +83,8 @@ def run_page(run: Run) -> RunPage:
     curves = series.curves(run, devices)
     names = device_names(devices)
     shown = stages[:STAGES_SHOWN]
-    logged = {stage.pk: metrics for stage, metrics in zip(shown, metrics_by_stage(run, shown), strict=True)}
+    metrics = metrics_of(run)
+    logged = {stage.pk: _metrics_within(metrics[stage.writer_id], stage) for stage in shown}
     metric_names = list(dict.fromkeys(name for metrics in logged.values() for name in metrics))[:METRICS_SHOWN]
     return RunPage(
         run=run,
@@ -81,6 +94,8 @@ def run_page(run: Run) -> RunPage:
         stage_count=len(stages),
         metric_names=metric_names,
         calls=call_rows(run),
+        work=work_rows(run, metrics),
+        wasted_kwh=wasted_kwh(devices),
         basis=leading_basis(devices),
         notes=notes(run, devices),
         writer_count=len({device.writer_id for device in devices}),
@@ -137,30 +152,52 @@ def terms(device: Device) -> dict:
     }
 
 
-def metrics_by_stage(run: Run, stages: list[Stage]) -> list[dict[str, float]]:
-    """The last value of each metric that was logged during each stage."""
+def metrics_of(run: Run) -> dict[int, list]:
+    """All logged metrics by writer, in the order of time."""
     by_writer: dict[int, list] = defaultdict(list)
     for writer_id, rows in run.batches.values_list("writer_id", "metrics"):
         by_writer[writer_id].extend(rows)
     for rows in by_writer.values():
         rows.sort(key=_time)
-    return [_metrics_within(by_writer[stage.writer_id], stage) for stage in stages]
+    return by_writer
 
 
 def _metrics_within(metrics: list, stage: Stage) -> dict[str, float]:
+    """The last value of each metric that was logged during a stage; amounts of work are no values to follow."""
     end_s = float("inf") if stage.end_s is None else stage.end_s
     first = bisect_left(metrics, stage.start_s, key=_time)
-    return {name: value for _, name, value in metrics[first : bisect_right(metrics, end_s, key=_time)]}
+    rows = metrics[first : bisect_right(metrics, end_s, key=_time)]
+    return {name: value for _, name, value in rows if name not in WORK}
+
+
+def work_rows(run: Run, metrics: dict[int, list]) -> list[WorkRow]:
+    """The samples and tokens that the run logged, added up over all writers."""
+    totals: dict[str, float] = defaultdict(float)
+    for rows in metrics.values():
+        for _, name, value in rows:
+            if name in WORK:
+                totals[name] += value
+    return [WorkRow(name, sum_, 1000 * run.energy_kwh / sum_) for name, sum_ in totals.items() if sum_ > 0]
+
+
+def wasted_kwh(devices: list[Device]) -> float:
+    """Energy of attempts that were killed or failed and that a later one had to take up again."""
+    writers = {device.writer for device in devices}
+    gave_up = {
+        writer.pk
+        for writer in writers
+        if writer.status != Run.Status.COMPLETED and any(later.started_at >= writer.heard_until for later in writers)
+    }
+    return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
 
 
 def stage_rows(run: Run, stages: list[Stage], curves: list[series.Curve], logged: dict, names: list) -> list[StageRow]:
-    """Each stage with the energy of its whole interval, on the devices of its own process."""
+    """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
     depths = _depths(stages)
     rows = []
     for stage in stages:
         start_s, end_s = series.span_of(run, stage)
-        own = [curve for curve in curves if curve.device.writer_id == stage.writer_id]
-        energy_kwh = estimation.energy_kwh(sum(curve.energy_between_j(start_s, end_s) for curve in own))
+        energy_kwh = estimation.energy_kwh(sum(curve.energy_between_j(start_s, end_s) for curve in curves))
         metrics = [(name, logged[stage.pk].get(name)) for name in names]
         rows.append(StageRow(stage, depths[stage.pk], end_s - start_s, energy_kwh, metrics))
     return rows

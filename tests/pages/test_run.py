@@ -163,3 +163,37 @@ def test_dropped_records_and_a_wrong_clock_are_said(alice, wire):
     text = alice.read(path(run_id)).text
     assert "had to drop 7 records" in text
     assert "clock differs from the server's by 30 min" in text
+
+
+def test_a_killed_attempt_that_was_taken_up_again_is_energy_wasted(alice, wire, profile):
+    run_id = wire.start(started_at=ago(hours=5))
+    for number, hours in ((1, 5), (2, 2)):
+        own = {"writer": f"w-{number}", "writer_started_at": ago(hours=hours)}
+        wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, number * 3.6e6)], [METERED], **own))
+    wire.finish(run_id, writer="w-2")
+    page = alice.read(path(run_id))
+    assert (page.by_id("energy").figures[0], page.by_id("wasted").figures) == (3.0, [1.0])
+
+
+def test_a_run_in_one_go_wasted_nothing(alice, wire, profile):
+    assert "Wasted" not in alice.read(path(wire.whole_run())).text
+
+
+def test_the_energy_of_a_thousand_samples_is_told(alice, wire, profile):
+    run_id = wire.start()
+    metrics = [{"t_s": t_s, "name": "samples", "value": 2000} for t_s in (10, 20)]
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 3600, 0, 3.6e6)], [METERED], metrics=metrics))
+    text = alice.read(path(run_id)).text
+    assert "Energy per 1,000 samples" in text
+    assert "250 Wh" in text
+    assert "4,000 samples" in text
+
+
+def test_ranks_of_one_run_share_the_energy_of_a_stage(alice, wire, profile):
+    run_id = wire.start(started_at=ago(hours=1))
+    stages = [{"id": "1", "name": "epoch 1", "start_s": 0, "end_s": 3600}]
+    for number in (1, 2):
+        own = {"writer": f"w-{number}", "writer_started_at": ago(hours=1), "stages": stages if number == 1 else []}
+        device = METERED | {"uuid": f"GPU-{number}"}
+        wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [device], **own))
+    assert alice.read(path(run_id)).by_id("stages").figures[0] == pytest.approx(2.0, rel=1e-3)
