@@ -120,7 +120,7 @@ def test_a_month_costs_a_few_thousand_samples():
 def ticked(times, sensor):
     """Samples that a sampler hands over when ticked at these times, in seconds since its start."""
     records: list[list[dict]] = []
-    sampler = Sampler(1.0, 0.0, records.append)
+    sampler = Sampler(1.0, 0.0, records.append, look=lambda: None)
     sampler.meters = [Meter(sensor)]
     for now in times:
         sensor.now = Reading(0.5)

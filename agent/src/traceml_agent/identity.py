@@ -35,12 +35,17 @@ def new_writer() -> str:
     return f"w-{os.urandom(6).hex()}"
 
 
+def host_name() -> str:
+    """What the host calls itself; stays on it unless the settings allow otherwise."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")
+
+
 def host_label(settings) -> str:
     """A word for this host: its name where the settings allow it, else a hash keyed by the token.
 
     The same for all of a project's runs on the host, and worth nothing to who does not know the token.
     """
-    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")
+    name = host_name()
     if settings.hostname:
         return name[:200]
     import hashlib

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 
 from traceml_agent import config, metadata, sensors
 from traceml_agent import summary as numbers
+from traceml_agent.budget import Budget
+from traceml_agent.epochs import Epochs, Gauge
 from traceml_agent.messages import guarded, warn
 from traceml_agent.sampler import Meter, Sampler
 from traceml_agent.spool import Spool
@@ -24,6 +26,10 @@ from traceml_agent.version import __version__
 #: Rows of one kind in a record, and of stages in a run: the portal takes no more, and nobody reads more.
 MAX_ROWS = 1000
 MAX_STAGES = 20_000
+#: Metrics that are amounts of useful work: added up, not followed.
+WORK = ("samples", "tokens")
+#: Set for child processes of a tracked one: they start no second run.
+TRACKED = "TRACEML_AGENT_TRACKED"
 #: The uploaders of this process, each with the flush budget in seconds, by portal, token and folder.
 _uploaders: dict[tuple, tuple] = {}
 _active: list[Run] = []
@@ -32,8 +38,8 @@ _active: list[Run] = []
 class Run:
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
-    def __init__(self, model, kind, name, tags, params, settings: config.Settings):
-        from traceml_agent import identity
+    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget: Budget | None = None):
+        from traceml_agent import identity, job
 
         self.settings = settings
         self.model = metadata.text(model) if model is not None else ""
@@ -42,18 +48,25 @@ class Run:
         if self.kind != str(kind).strip().lower():
             warn(f"kind {str(kind)[:50]!r} is none of {', '.join(metadata.KINDS)}: taken as other")
         self.name, self.tags, self.params = metadata.text(name or ""), metadata.tags(tags), metadata.params(params)
-        self.run_id = identity.run_id_of(settings.run_id) if settings.run_id else identity.new_run_id()
+        shared = settings.run_id or job.name()
+        self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
+        self.rank = job.rank()
         self.writer = identity.new_writer()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
+        self.budget, self.gauge = budget or Budget(), Gauge()
+        self.forecast: numbers.Record | None = None
         self.watched: list = []
+        self._work: dict[str, float] = dict.fromkeys(WORK, 0.0)
+        self._told: dict[str, float] = {}
         self._pid = os.getpid()
         self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self._keys = itertools.count(1)
+        self._has_epochs = False
         self._metrics: deque[tuple[float, str, float]] = deque(maxlen=10 * MAX_ROWS)
         self._stages: deque[Stage] = deque(maxlen=10 * MAX_ROWS)
         self._summary: numbers.Record | None = None
         self._spool = Spool.create(settings, self.run_id, self.writer)
-        self._sampler = Sampler(settings.interval, self._started_at, self._record)
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self._look)
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
@@ -62,6 +75,7 @@ class Run:
         atexit.unregister(end_of_process)
         atexit.register(end_of_process)  # once, however many runs a process has
         _active.append(self)
+        _tell_children()
         return self
 
     def _prepare(self) -> None:
@@ -108,6 +122,7 @@ class Run:
     def _record(self, samples: list[dict]) -> None:
         """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
         metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
+        metrics += self._work_done()
         stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
         body = {"samples": samples, "devices": [meter.facts for meter in self._sampler.meters]}
         calls = [row for watched in self.watched for row in watched.calls()]
@@ -119,8 +134,27 @@ class Run:
             self._spool.append("chunk", body | {name: rows for name, rows in more.items() if rows})
             body, calls, metrics, stages = {}, [], metrics[MAX_ROWS:], stages[MAX_ROWS:]
 
+    def _work_done(self) -> list[dict]:
+        """Work since the last record, as metrics: however often it was logged, one number."""
+        t_s = round(time.monotonic() - self._started_at, 6)
+        done = {name: total - self._told.get(name, 0.0) for name, total in self._work.items()}
+        self._told = dict(self._work)
+        return [{"t_s": t_s, "name": name, "value": value} for name, value in done.items() if value]
+
+    def _look(self) -> None:
+        """After each tick: what forecast and budget go by."""
+        if self._has_epochs or self.budget.is_set:
+            self.gauge.read(self._sampler.meters)
+        if self.budget.is_set:
+            self.budget.check(self, self._so_far())
+
     @property
-    def _is_mine(self) -> bool:
+    def over_budget(self) -> bool:
+        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
+        return self.budget.is_over
+
+    @property
+    def is_measuring(self) -> bool:
         """False in a forked child, whose copy of a run is inert, and after the end."""
         return self._summary is None and os.getpid() == self._pid
 
@@ -128,33 +162,41 @@ class Run:
     def stage(self, name: str = "stage") -> Stage | NoStage:
         """A context manager around a named part of the run: `with run.stage("evaluation"):`."""
         number = next(self._keys)
-        if not self._is_mine or number > MAX_STAGES:
+        if not self.is_measuring or self.rank or number > MAX_STAGES:
             if number == MAX_STAGES + 1:
                 warn(f"only the first {MAX_STAGES} stages of a run are kept")
             return NoStage()
         return Stage(metadata.text(name) or "stage", str(number), self._started_at, self._report_stage)
 
     def _report_stage(self, stage: Stage) -> None:
-        if self._is_mine:
+        if self.is_measuring:
             self._stages.append(stage)
             self._sampler.mark()
 
-    def epochs(self, iterable: Iterable, name: str = "epoch") -> Iterator:
-        """The items of `iterable`, each in a stage of its own: `for epoch in run.epochs(range(90)):`."""
-        for number, item in enumerate(iterable, 1):
-            with self.stage(f"{name} {number}"):
-                yield item
+    def epochs(self, iterable: Iterable, name: str = "epoch") -> Epochs:
+        """The items of `iterable`, each in a stage of its own: `for epoch in run.epochs(range(90)):`.
+
+        After each of them `forecast` tells what the whole is expected to use; on a terminal a line shows it. With
+        `on_budget="stop"` there is no further one once the budget is used.
+        """
+        self._has_epochs = True
+        return Epochs(self, iterable, metadata.text(name) or "epoch")
 
     @guarded()
     def log(self, **metrics) -> None:
-        """Keep numbers with the time they were logged at: `run.log(loss=0.3, accuracy=0.91)`."""
-        if not self._is_mine:
+        """Keep numbers with the time they were logged at: `run.log(loss=0.3, accuracy=0.91)`.
+
+        `samples` and `tokens` are work done since the last call: added up, the summary tells the energy of a thousand.
+        """
+        if not self.is_measuring or self.rank:
             return
         t_s = round(time.monotonic() - self._started_at, 6)
         for name, given in metrics.items():
             value = metadata.number(given)
             if value is None:
                 warn(f"the metric {name[:50]!r} is no finite number and is left out")
+            elif name in self._work:
+                self._work[name] += value
             else:
                 self._metrics.append((t_s, metadata.text(name), value))
 
@@ -166,7 +208,9 @@ class Run:
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         meters = self._sampler.meters if os.getpid() == self._pid else []
-        return numbers.summarise(meters, time.monotonic() - self._started_at, self.url)
+        summary = numbers.summarise(meters, time.monotonic() - self._started_at, self.url)
+        summary["work"] = numbers.per_unit(self._work, summary.energy_kwh)
+        return summary
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         """End the run and return its summary; a second call returns the same.
@@ -174,7 +218,7 @@ class Run:
         `energy_kwh`, `emissions_kg` (kgCO2e), `duration_s`, `measured_share` (0 to 1), `url`, and `devices`, each with
         `kind`, `name`, `uuid`, `basis`, `energy_j`, `busy_s`, `elapsed_s`.
         """
-        if self._is_mine:
+        if self.is_measuring:
             self._end(status, exception)
         return self._summary or numbers.nothing()
 
@@ -185,13 +229,15 @@ class Run:
         self._summary = summary
         if self in _active:
             _active.remove(self)
+            _tell_children()
         self._spool.append("finish", self._finish(status, exception, summary.duration_s))
         self._spool.flush_to_disk()
         self._spool.close()
         for uploader, _ in _uploaders.values():
             if uploader:
                 uploader.wake()
-        numbers.say(numbers.line(self.model, summary))
+        if self.rank == 0:
+            numbers.say(numbers.line(self.model, summary))
 
     def _finish(self, status, exception, duration_s: float) -> dict:
         return {
@@ -218,6 +264,7 @@ class InertRun(Run):
 
     def __init__(self, model: str = ""):
         self.model, self.kind, self.run_id, self.url = model, "other", "", None
+        self.rank, self.budget, self.gauge, self.forecast = 0, Budget(), Gauge(), None
         self.watched = []
         self._pid, self._started_at = os.getpid(), time.monotonic()
         self._keys = itertools.count(1)
@@ -235,8 +282,17 @@ def outcome(kind, error) -> tuple[str, str]:
 
 def current() -> Run | None:
     """The run that was started last in this process and still runs."""
-    mine = [run for run in _active if run._is_mine]
+    mine = [run for run in _active if run.is_measuring]
     return mine[-1] if mine else None
+
+
+def _tell_children() -> None:
+    """Mark the environment for processes that start from here on: they are measured with this one."""
+    run = current()
+    if run is None:
+        os.environ.pop(TRACKED, None)
+    else:
+        os.environ[TRACKED] = f"{os.getpid()}:{run.run_id}"
 
 
 def default_model() -> str:

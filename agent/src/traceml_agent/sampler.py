@@ -36,6 +36,7 @@ class Meter:
         self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
         self.at = self.asked_at = 0.0
         self.failures = self.dropped = 0
+        self.profile = None  # the catalogue's, once somebody asked for the energy
         self._before: Reading | None = None
 
     def read(self, interval_s: float) -> None:
@@ -114,14 +115,16 @@ def sample_spacing_s(age_s: float, interval_s: float) -> float:
 
 
 class Sampler:
-    """Reads `meters` every `interval_s` in a thread of its own and hands samples to `record`.
+    """Reads `meters` every `interval_s` in a thread of its own, hands samples to `record`, calls `look` after each.
 
     `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait.
     """
 
-    def __init__(self, interval_s: float, started_at: float, record: Callable[[list[dict]], None]):
+    def __init__(
+        self, interval_s: float, started_at: float, record: Callable[[list[dict]], None], look: Callable[[], None]
+    ):
         self.meters: list[Meter] = []
-        self._interval_s, self._started_at, self._record = interval_s, started_at, record
+        self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
         self._pending: list[dict] = []
         self._sample_due = self._record_due = 0.0
         self._marked = False
@@ -156,6 +159,7 @@ class Sampler:
                 with self._lock:
                     if not self._stopping:
                         self.tick(time.monotonic())
+                self._look()
             except Exception as error:  # noqa: BLE001
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 

@@ -19,8 +19,7 @@ def summarise(meters: list, duration_s: float, url: str | None) -> Record:
     """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
     from traceml_agent import catalogue, estimation
 
-    facts = [facts_of(meter) for meter in meters]
-    energies = [estimation.device_energy(f, profile_of(m.facts)) for f, m in zip(facts, meters, strict=True)]
+    energies = [energy_of(meter) for meter in meters]
     total = estimation.total(energies)
     energy_kwh = estimation.energy_kwh(total.energy_j)
     return Record(
@@ -33,6 +32,15 @@ def summarise(meters: list, duration_s: float, url: str | None) -> Record:
         url=url,
         devices=[_device(meter, energy) for meter, energy in zip(meters, energies, strict=True)],
     )
+
+
+def energy_of(meter):
+    """Estimation's energy of a meter's counters, in joules with its range and basis."""
+    from traceml_agent import estimation
+
+    if meter.profile is None:
+        meter.profile = profile_of(meter.facts)
+    return estimation.device_energy(facts_of(meter), meter.profile)
 
 
 def facts_of(meter):
@@ -66,22 +74,29 @@ def _device(meter, energy) -> Record:
     )
 
 
+def per_unit(work: dict[str, float], energy_kwh: float) -> Record:
+    """Of each kind of useful work that was logged: how much, and the kWh of a thousand."""
+    return Record(
+        {name: Record(count=count, kwh_per_1000=1000 * energy_kwh / count) for name, count in work.items() if count > 0}
+    )
+
+
 def nothing(duration_s: float = 0.0) -> Record:
     """The summary of a run that measured nothing: disabled, or a process whose parent is tracked already."""
     zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
-    return Record(zeros, duration_s=duration_s, url=None, devices=[])
+    return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record())
 
 
 def line(model: str, summary: Record) -> str:
     """The one line that a run prints at its end."""
-    energy, unit = _scaled(summary.energy_kwh, _ENERGY)
+    energy, unit = scaled_energy(summary.energy_kwh)
     emissions, mass = _scaled(summary.emissions_kg, _EMISSIONS)
     size = energy / summary.energy_kwh if summary.energy_kwh else 0.0
     parts = [
         f"{energy:.3g} {unit} ({size * summary.energy_low_kwh:.2g}–{size * summary.energy_high_kwh:.2g})",
         f"{emissions:.3g} {mass} CO2e",
         f"{summary.measured_share:.0%} measured",
-        _duration(summary.duration_s),
+        duration(summary.duration_s),
     ]
     return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
 
@@ -90,13 +105,19 @@ _ENERGY = ((1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))
 _EMISSIONS = ((1e3, "t"), (1.0, "kg"), (1e-3, "g"), (1e-6, "mg"))
 
 
+def scaled_energy(energy_kwh: float) -> tuple[float, str]:
+    """kWh in the unit that reads best."""
+    return _scaled(energy_kwh, _ENERGY)
+
+
 def _scaled(value: float, units) -> tuple[float, str]:
     """A value in the largest unit that it is at least one of."""
     size, unit = next((unit for unit in units if value >= unit[0]), units[-1])
     return value / size, unit
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -7,28 +7,37 @@ import os
 import sys
 
 from traceml_agent import config, messages, metadata
+from traceml_agent.budget import Budget
 from traceml_agent.messages import guarded, warn
-from traceml_agent.run import InertRun, Run, default_model, outcome
-
-#: Set for child processes of a tracked one: they are measured with it, and start no second run.
-TRACKED = "TRACEML_AGENT_TRACKED"
+from traceml_agent.run import TRACKED, InertRun, Run, default_model, outcome
 
 
 @guarded(InertRun)
-def start(model=None, kind="training", name=None, tags=None, params=None, **settings) -> Run:
-    """Start a run and return it; call `stop()` at its end, or let the end of the process do so.
+def start(
+    model=None,
+    kind="training",
+    name=None,
+    tags=None,
+    params=None,
+    *,
+    budget_kwh=None,
+    budget_kg=None,
+    on_budget="warn",
+    **settings,
+) -> Run:
+    """Start a run and return it; call `stop()` at its end, or let the end of the process do so. Never raises.
 
     `model` is the model's name, the same over its whole life; `kind` is training, finetuning, evaluation, inference or
-    other; `settings` are those of agent/README.md (url, token, spool_dir, interval …), over the environment's. Never
-    raises.
+    other. With `budget_kwh` or `budget_kg` (CO2e), `on_budget` says what happens once more is used: `warn`, `stop` (no
+    further epoch of `run.epochs()`), or a function of the run. `settings` are those of agent/README.md (url, token,
+    spool_dir, interval …), over the environment's.
     """
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
     if chosen.disabled or _is_tracked_already():
         return InertRun(metadata.text(model) if model is not None else default_model())
-    run = Run(model, kind, name, tags, params, chosen).begin()
-    os.environ[TRACKED] = f"{os.getpid()}:{run.run_id}"
-    return run
+    budget = Budget(budget_kwh, budget_kg, on_budget)
+    return Run(model, kind, name, tags, params, chosen, budget).begin()
 
 
 def _is_tracked_already() -> bool:

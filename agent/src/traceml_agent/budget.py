@@ -1,0 +1,58 @@
+"""A budget of energy or emissions: what a run may use, and what happens when it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from traceml_agent.messages import warn
+from traceml_agent.metadata import number
+
+ACTIONS = ("warn", "stop")
+
+
+class Budget:
+    """At most `kwh` of energy and `kg` of CO2e; None where there is no such bound."""
+
+    def __init__(self, kwh=None, kg=None, on_budget="warn"):
+        self.kwh, self.kg = _bound("budget_kwh", kwh), _bound("budget_kg", kg)
+        self.action: str | Callable = on_budget
+        if not (callable(on_budget) or on_budget in ACTIONS):
+            warn(f"on_budget takes {', '.join(ACTIONS)} or a function; taken as warn")
+            self.action = "warn"
+        self.is_over = False
+
+    @property
+    def is_set(self) -> bool:
+        return self.kwh is not None or self.kg is not None
+
+    @property
+    def stops(self) -> bool:
+        """Whether `epochs()` gives no further epoch."""
+        return self.is_over and self.action == "stop"
+
+    def check(self, run, summary) -> None:
+        """Look at the numbers so far; what is to happen happens once."""
+        if self.is_over or not (_above(summary.energy_kwh, self.kwh) or _above(summary.emissions_kg, self.kg)):
+            return
+        self.is_over = True
+        used = f"{summary.energy_kwh:.3g} kWh and {summary.emissions_kg:.3g} kg CO2e are used"
+        if callable(self.action):
+            self.action(run)
+        elif self.action == "stop":
+            warn(f"over budget: {used}; epochs() ends with the epoch under way")
+        else:
+            warn(f"over budget: {used}")
+
+
+def _bound(name: str, given) -> float | None:
+    if given is None:
+        return None
+    bound = number(given)
+    if bound is None or bound < 0:
+        warn(f"{name} is no number of 0 or more and is ignored")
+        return None
+    return bound
+
+
+def _above(value: float, bound: float | None) -> bool:
+    return bound is not None and value > bound
