@@ -5,12 +5,24 @@
 ...     for epoch in run.epochs(range(90)):
 ...         run.log(loss=train_one_epoch())
 
-No call of this package raises, waits for the network, or writes to stdout.
+No call of this package raises, waits for the network, or writes to stdout. Importing it loads next to nothing: what
+measures is loaded by the first run.
 """
 
-from traceml_agent.run import Run
 from traceml_agent.track import start, track
 from traceml_agent.version import __version__
 from traceml_agent.watch import watch
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from traceml_agent.run import Run
+
 __all__ = ["Run", "__version__", "start", "track", "watch"]
+
+
+def __getattr__(name: str):
+    if name == "Run":
+        from traceml_agent.run import Run
+
+        return Run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,10 @@ from traceml_agent import summary as numbers
 from traceml_agent.messages import guarded
 
 
+#: How long the last power is taken to go on where no reading comes: a busy interpreter delays them.
+GO_ON_S = 5.0
+
+
 class Gauge:
     """A run's energy at any moment, from its meters' last two readings: counters are read once a second, epochs end
     when they end."""
@@ -31,7 +35,7 @@ class Gauge:
         interval_s = at - before_at
         if not before_at or interval_s <= 0:
             return energy_j
-        return energy_j + (energy_j - before_j) / interval_s * min(max(now - at, 0.0), 2 * interval_s)
+        return energy_j + (energy_j - before_j) / interval_s * min(max(now - at, 0.0), GO_ON_S)
 
 
 class Epochs:

@@ -7,10 +7,13 @@ name under SLURM, and so goes on with its run; elsewhere `TRACEML_AGENT_RUN_ID` 
 from __future__ import annotations
 
 import os
+import sys
 
 from traceml_agent import host
 from traceml_agent.messages import warn
 
+#: Set for child processes of a tracked one: they are measured with it, and start no second run.
+TRACKED = "TRACEML_AGENT_TRACKED"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 #: What torchrun calls a job that nobody named.
@@ -76,3 +79,23 @@ def _began_at(pid: int) -> str:
     """When a process began, in ticks since boot: pids are used again."""
     fields = (host.read("proc", str(pid), "stat") or "").rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else ""
+
+
+def tell_children(run) -> None:
+    """Mark the environment for processes that start from here on: they are measured with `run`, or with none."""
+    if run is None:
+        os.environ.pop(TRACKED, None)
+    else:
+        os.environ[TRACKED] = f"{os.getpid()}:{run.run_id}"
+
+
+def is_tracked_already() -> bool:
+    """Whether an ancestor's run measures this process with its own: a spawned worker, or a command under the agent."""
+    from traceml_agent.sensors.processes import ancestors
+
+    pid, _, _ = os.environ.get(TRACKED, "").partition(":")
+    if not pid.isdigit() or int(pid) == os.getpid() or int(pid) not in ancestors(os.getpid()):
+        return False
+    if "multiprocessing.spawn" not in sys.modules:
+        warn("an outer process is tracked already and measures this one with it; no second run is started")
+    return True

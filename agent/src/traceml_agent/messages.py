@@ -1,7 +1,5 @@
 """What the agent says: by the logger `traceml_agent`, the same message at most once a minute, never on stdout."""
 
-import contextlib
-import functools
 import os
 import time
 
@@ -21,8 +19,10 @@ def warn(message: str) -> None:
     _said[message] = now
     import logging
 
-    with contextlib.suppress(Exception):  # somebody else's handler: what it raises is not the training's to bear
+    try:
         logging.getLogger("traceml_agent").warning("TraceML: %s", message)
+    except Exception:  # noqa: S110, BLE001 (somebody else's handler: what it raises is not the training's to bear)
+        pass
 
 
 def guarded(default=None):
@@ -33,7 +33,6 @@ def guarded(default=None):
     """
 
     def decorate(call):
-        @functools.wraps(call)
         def border(*args, **kwargs):
             try:
                 return call(*args, **kwargs)
@@ -43,6 +42,9 @@ def guarded(default=None):
                 warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
                 return default() if callable(default) else default
 
+        # As functools.wraps does, which would cost an import of milliseconds.
+        border.__name__, border.__qualname__, border.__doc__ = call.__name__, call.__qualname__, call.__doc__
+        border.__wrapped__ = call  # type: ignore[attr-defined]
         return border
 
     return decorate
@@ -50,6 +52,7 @@ def guarded(default=None):
 
 def _words(error: Exception) -> str:
     """An exception's type and text, if it can tell one: it may be the caller's own."""
-    with contextlib.suppress(Exception):
+    try:
         return f"{type(error).__name__}: {error}"
-    return type(error).__name__
+    except Exception:  # noqa: BLE001
+        return type(error).__name__

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import config, metadata, sensors
+from traceml_agent import config, job, metadata, sensors
 from traceml_agent import summary as numbers
 from traceml_agent.budget import Budget
 from traceml_agent.epochs import Epochs, Gauge
@@ -28,8 +28,6 @@ MAX_ROWS = 1000
 MAX_STAGES = 20_000
 #: Metrics that are amounts of useful work: added up, not followed.
 WORK = ("samples", "tokens")
-#: Set for child processes of a tracked one: they start no second run.
-TRACKED = "TRACEML_AGENT_TRACKED"
 #: The uploaders of this process, each with the flush budget in seconds, by portal, token and folder.
 _uploaders: dict[tuple, tuple] = {}
 _active: list[Run] = []
@@ -39,11 +37,10 @@ class Run:
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
     def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget: Budget | None = None):
-        from traceml_agent import identity, job
+        from traceml_agent import identity
 
         self.settings = settings
-        self.model = metadata.text(model) if model is not None else ""
-        self.model = self.model or default_model()
+        self.model = _model_name(model)
         self.kind = metadata.kind(kind) or "other"
         if self.kind != str(kind).strip().lower():
             warn(f"kind {str(kind)[:50]!r} is none of {', '.join(metadata.KINDS)}: taken as other")
@@ -75,7 +72,7 @@ class Run:
         atexit.unregister(end_of_process)
         atexit.register(end_of_process)  # once, however many runs a process has
         _active.append(self)
-        _tell_children()
+        job.tell_children(self)
         return self
 
     def _prepare(self) -> None:
@@ -229,7 +226,7 @@ class Run:
         self._summary = summary
         if self in _active:
             _active.remove(self)
-            _tell_children()
+            job.tell_children(current())
         self._spool.append("finish", self._finish(status, exception, summary.duration_s))
         self._spool.flush_to_disk()
         self._spool.close()
@@ -262,8 +259,9 @@ class Run:
 class InertRun(Run):
     """A run that measures nothing and leaves no trace: the agent is disabled, or a parent is tracked already."""
 
-    def __init__(self, model: str = ""):
-        self.model, self.kind, self.run_id, self.url = model, "other", "", None
+    def __init__(self, model=None):
+        self.model = _model_name(model)
+        self.kind, self.run_id, self.url = "other", "", None
         self.rank, self.budget, self.gauge, self.forecast = 0, Budget(), Gauge(), None
         self.watched = []
         self._pid, self._started_at = os.getpid(), time.monotonic()
@@ -286,13 +284,8 @@ def current() -> Run | None:
     return mine[-1] if mine else None
 
 
-def _tell_children() -> None:
-    """Mark the environment for processes that start from here on: they are measured with this one."""
-    run = current()
-    if run is None:
-        os.environ.pop(TRACKED, None)
-    else:
-        os.environ[TRACKED] = f"{os.getpid()}:{run.run_id}"
+def _model_name(given) -> str:
+    return (metadata.text(given) if given is not None else "") or default_model()
 
 
 def default_model() -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import sys
+from traceml_agent.messages import guarded
 
-from traceml_agent import config, messages, metadata
-from traceml_agent.budget import Budget
-from traceml_agent.messages import guarded, warn
-from traceml_agent.run import TRACKED, InertRun, Run, default_model, outcome
+TYPE_CHECKING = False  # typing's own would cost the import of typing
+if TYPE_CHECKING:
+    from traceml_agent.run import Run
 
 
-@guarded(InertRun)
+def _inert() -> Run:
+    from traceml_agent.run import InertRun
+
+    return InertRun()
+
+
+@guarded(_inert)
 def start(
     model=None,
     kind="training",
@@ -32,31 +35,16 @@ def start(
     further epoch of `run.epochs()`), or a function of the run. `settings` are those of agent/README.md (url, token,
     spool_dir, interval …), over the environment's.
     """
+    from traceml_agent import config, job, messages
+    from traceml_agent.budget import Budget
+    from traceml_agent.run import InertRun, Run
+
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
-    if chosen.disabled or _is_tracked_already():
-        return InertRun(metadata.text(model) if model is not None else default_model())
+    if chosen.disabled or job.is_tracked_already():
+        return InertRun(model)
     budget = Budget(budget_kwh, budget_kg, on_budget)
     return Run(model, kind, name, tags, params, chosen, budget).begin()
-
-
-def _is_tracked_already() -> bool:
-    """Whether an ancestor's run measures this process with its own: a spawned worker, or a command under the agent."""
-    pid, _, _ = os.environ.get(TRACKED, "").partition(":")
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return False
-    if not _is_ancestor(int(pid)):
-        return False
-    if "multiprocessing.spawn" not in sys.modules:
-        warn("an outer process is tracked already and measures this one with it; no second run is started")
-    return True
-
-
-def _is_ancestor(pid: int) -> bool:
-    """Whether `pid` is alive above this process."""
-    from traceml_agent.sensors.processes import ancestors
-
-    return pid in ancestors(os.getpid())
 
 
 class track:
@@ -83,7 +71,7 @@ class track:
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
-            self._runs.pop().stop(*outcome(kind, error))
+            self._runs.pop().__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Run:
         return self.__enter__()
@@ -95,6 +83,8 @@ class track:
         """The function, each call of which is a run."""
         if self._arguments[0] is None:
             self._arguments = (_name(function), *self._arguments[1:])
+        import functools
+
         return functools.wraps(function)(_wrapper(function)(self._again, function))
 
     def _again(self) -> track:
