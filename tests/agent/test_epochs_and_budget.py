@@ -30,7 +30,8 @@ FORECAST = """
     from traceml_agent import track
     with track("digits", interval=0.05) as run:
         for epoch in run.epochs(range(6)):
-            sum(range(12_000_000))
+            for _ in range(60):
+                sum(range(200_000))
             if epoch == 2:
                 early = run.forecast
             run.log(samples=500, tokens=1000)

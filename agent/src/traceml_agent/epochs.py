@@ -10,14 +10,13 @@ from traceml_agent import forecast
 from traceml_agent import summary as numbers
 from traceml_agent.messages import guarded
 
-
 #: How long the last power is taken to go on where no reading comes: a busy interpreter delays them.
 GO_ON_S = 5.0
 
 
 class Gauge:
-    """A run's energy at any moment, from its meters' last two readings: counters are read once a second, epochs end
-    when they end."""
+    """A run's energy at any moment, from two readings of its meters: they are read once a second, epochs end when they
+    end."""
 
     def __init__(self):
         self._before: tuple[float, float] = (0.0, 0.0)
@@ -64,7 +63,7 @@ class Epochs:
 
     def _now(self) -> tuple[float, float]:
         now = time.monotonic()
-        return now, self._run.gauge.energy_j(now)
+        return now, self._run.energy_j(now)
 
     @guarded()
     def _note(self, began_at: float, began_j: float) -> None:

@@ -50,7 +50,7 @@ class Run:
         self.rank = job.rank()
         self.writer = identity.new_writer()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
-        self.budget, self.gauge = budget or Budget(), Gauge()
+        self.budget, self._gauge = budget or Budget(), Gauge()
         self.forecast: numbers.Record | None = None
         self.watched: list = []
         self._work: dict[str, float] = dict.fromkeys(WORK, 0.0)
@@ -58,7 +58,6 @@ class Run:
         self._pid = os.getpid()
         self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self._keys = itertools.count(1)
-        self._has_epochs = False
         self._metrics: deque[tuple[float, str, float]] = deque(maxlen=10 * MAX_ROWS)
         self._stages: deque[Stage] = deque(maxlen=10 * MAX_ROWS)
         self._summary: numbers.Record | None = None
@@ -139,11 +138,16 @@ class Run:
         return [{"t_s": t_s, "name": name, "value": value} for name, value in done.items() if value]
 
     def _look(self) -> None:
-        """After each tick: what forecast and budget go by."""
-        if self._has_epochs or self.budget.is_set:
-            self.gauge.read(self._sampler.meters)
+        """After each tick: whether the budget is used."""
         if self.budget.is_set:
             self.budget.check(self, self._so_far())
+
+    def energy_j(self, now: float) -> float:
+        """Joules so far at a monotonic time: the devices' last readings, and their power since."""
+        if not self.is_measuring:
+            return 0.0
+        self._gauge.read(self._sampler.meters)
+        return self._gauge.energy_j(now)
 
     @property
     def over_budget(self) -> bool:
@@ -176,7 +180,6 @@ class Run:
         After each of them `forecast` tells what the whole is expected to use; on a terminal a line shows it. With
         `on_budget="stop"` there is no further one once the budget is used.
         """
-        self._has_epochs = True
         return Epochs(self, iterable, metadata.text(name) or "epoch")
 
     @guarded()
@@ -262,7 +265,7 @@ class InertRun(Run):
     def __init__(self, model=None):
         self.model = _model_name(model)
         self.kind, self.run_id, self.url = "other", "", None
-        self.rank, self.budget, self.gauge, self.forecast = 0, Budget(), Gauge(), None
+        self.rank, self.budget, self.forecast = 0, Budget(), None
         self.watched = []
         self._pid, self._started_at = os.getpid(), time.monotonic()
         self._keys = itertools.count(1)
