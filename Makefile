@@ -41,7 +41,7 @@ else
 endif
 
 bench: .venv/ready-dev
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks --write $(PARTS)
 
 clean:
 	rm -rf .venv data build
