@@ -79,3 +79,44 @@ with track("digits") as run:
     assert len({file.name.partition(".")[0] for file in files}) == 1
     records = [record["body"] for file in files for _, record in spool.records(str(file)) if record]
     assert len({stage["id"] for body in records for stage in body.get("stages", [])}) == 1
+    cores = sum(body["devices"][0]["cores"] for body in records if "status" in body)
+    assert cores == pytest.approx(os.cpu_count(), rel=0.01)  # the host once, not four times
+
+
+@pytest.mark.parametrize(
+    ("environment", "count"),
+    [
+        ({"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, 4),
+        ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"}, 4),
+        ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, 2),
+        ({"WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "4"}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_ranks_of_this_host_are_counted(monkeypatch, environment, count):
+    for name in (*job.SIZES, *job.LOCAL_SIZES, "SLURM_STEP_TASKS_PER_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert job.local_size() == count
+
+
+CLAIM = "import sys, time\nfrom traceml_agent.claims import Claims\nc = Claims('r', sys.argv[1])\n"
+CLAIM += "print([uuid for uuid in ('GPU-1', 'GPU-2') if c.take(uuid)], flush=True)\nsys.stdin.read()"
+
+
+def test_each_gpu_is_measured_by_one_rank_until_that_ends(tmp_path):
+    def rank():
+        words = [sys.executable, "-c", CLAIM, str(tmp_path)]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    first, second = rank(), None
+    assert first.stdout.readline() == "['GPU-1', 'GPU-2']\n"
+    second = rank()
+    assert second.stdout.readline() == "[]\n"
+    first.kill()
+    first.communicate()
+    third = rank()
+    assert third.stdout.readline() == "['GPU-1', 'GPU-2']\n"
+    for each in (second, third):
+        each.communicate("")

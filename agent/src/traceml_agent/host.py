@@ -74,9 +74,13 @@ def _machine_name() -> str:
     return platform.processor() or f"{platform.machine() or 'unknown'} CPU"
 
 
-def allocated_threads(host_threads: int) -> float:
-    """Hardware threads that the job may use: the least of affinity, cgroup quota and what the scheduler gave it."""
-    limits = [float(host_threads), cgroup_threads(), _slurm("SLURM_CPUS_PER_TASK") or _slurm("SLURM_CPUS_ON_NODE")]
+def allocated_threads(host_threads: int, ranks: int = 1) -> float:
+    """Hardware threads that this process may use: the least of affinity, cgroup quota and what the scheduler gave it.
+
+    What the `ranks` of a job share on the host is divided: each reports its part, together they report all.
+    """
+    common = [float(host_threads), cgroup_threads(), _slurm("SLURM_CPUS_ON_NODE")]
+    limits = [limit / ranks if limit else None for limit in common] + [_slurm("SLURM_CPUS_PER_TASK")]
     if hasattr(os, "sched_getaffinity"):
         limits.append(float(len(os.sched_getaffinity(0))))
     return min(limit for limit in limits if limit)

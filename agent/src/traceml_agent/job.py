@@ -16,6 +16,7 @@ from traceml_agent.messages import warn
 TRACKED = "TRACEML_AGENT_TRACKED"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+LOCAL_SIZES = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE")
 #: What torchrun calls a job that nobody named.
 UNNAMED = ("", "none")
 
@@ -35,6 +36,18 @@ def _number(names: tuple[str, ...]) -> int | None:
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
     return None
+
+
+def local_size() -> int:
+    """How many ranks of the job this host has, 1 where this process is alone."""
+    count = _number(LOCAL_SIZES) or _number_before(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
+    return max(count or 1, 1) if size() > 1 else 1
+
+
+def _number_before(text: str) -> int | None:
+    """SLURM writes `4(x2)` for two hosts of four tasks each."""
+    digits = text.partition("(")[0].partition(",")[0]
+    return int(digits) if digits.isdigit() else None
 
 
 def name() -> str:
@@ -68,8 +81,7 @@ def _launcher() -> str:
     """The launcher that started the ranks of this host: a process, told apart by when it began."""
     from traceml_agent import identity
 
-    local = _number(("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"))
-    if local is not None and local < size():
+    if local_size() < size():
         warn("each host is a run of its own; TRACEML_AGENT_RUN_ID, the same on all hosts, makes them one")
     parent = os.getppid()
     return f"launcher/{identity.host_name()}/{parent}/{_began_at(parent)}"

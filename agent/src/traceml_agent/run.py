@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from traceml_agent import config, job, metadata, sensors
 from traceml_agent import summary as numbers
 from traceml_agent.budget import Budget
+from traceml_agent.claims import Claims
 from traceml_agent.epochs import Epochs, Gauge
 from traceml_agent.messages import guarded, warn
 from traceml_agent.sampler import Meter, Sampler
@@ -62,6 +63,7 @@ class Run:
         self._stages: deque[Stage] = deque(maxlen=10 * MAX_ROWS)
         self._summary: numbers.Record | None = None
         self._spool = Spool.create(settings, self.run_id, self.writer)
+        self._claims = Claims(self.run_id, os.path.dirname(self._spool.path or "") if job.size() > 1 else None)
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self._look)
 
     def begin(self) -> Run:
@@ -77,7 +79,10 @@ class Run:
     def _prepare(self) -> None:
         self._spool.append("header", self._header())
         self._upload()
-        self._sampler.meters += [Meter(sensor) for sensor in sensors.of_accelerators(self.settings.scope)]
+        found = [s for s in sensors.of_accelerators(self.settings.scope) if self._claims.take(s.facts["uuid"])]
+        replaced = {key for sensor in found for key in sensor.replaces}
+        kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
+        self._sampler.meters = kept + [Meter(sensor) for sensor in found]
 
     def _header(self) -> dict:
         from traceml_agent import identity
@@ -233,6 +238,7 @@ class Run:
         self._spool.append("finish", self._finish(status, exception, summary.duration_s))
         self._spool.flush_to_disk()
         self._spool.close()
+        self._claims.release()
         for uploader, _ in _uploaders.values():
             if uploader:
                 uploader.wake()

@@ -36,6 +36,8 @@ class Sensor:
 
     facts: dict
     every_s = 0.0
+    #: Keys of devices whose energy this one's counter holds already, as a module's power holds its CPU's.
+    replaces: tuple[str, ...] = ()
     #: Watts that the device can't exceed, where known: more than three times this is no reading.
     most_w: float | None = None
 

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
 from traceml_agent.sensors.processes import processes
 
@@ -27,7 +27,7 @@ class Cpu(Sensor):
     def __init__(self, scope: str):
         processor = host.processor()
         whole = scope == "machine"
-        threads = float(processor.threads) if whole else host.allocated_threads(processor.threads)
+        threads = float(processor.threads) if whole else host.allocated_threads(processor.threads, job.local_size())
         self._cores = threads * processor.cores / processor.threads
         self._cpu_s = machine_cpu_s if whole else processes().cpu_s
         self.facts = facts("cpu-0", "cpu", processor.name, cores=self._cores, threads=threads, method="CPU time")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
 from traceml_agent.sensors.processes import processes
 
@@ -26,6 +26,8 @@ class Memory(Sensor):
 
     def __init__(self, scope: str, total_gb: float):
         allocated_gb = total_gb if scope == "machine" else host.allocated_gb()
+        if allocated_gb and scope == "job":
+            allocated_gb /= job.local_size()
         is_allocated = allocated_gb is not None and (allocated_gb < total_gb or scope == "machine")
         self._total_gb = total_gb
         self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
