@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,10 @@ def gpus(library, tmp_path, monkeypatch):
     return show
 
 
-def gpu(number=0, name="NVIDIA A100-SXM4-40GB", energy="1000000", power="100000", used="50", slices="", error=""):
-    return f"GPU-{number}{number}{number}-abc|{name}|{40 * GIB}|400000|{energy}|{power}|{used}|{slices}|{error}"
+def gpu(
+    number=0, name="NVIDIA A100-SXM4-40GB", energy="1000000", power="100000", used="50", slices="", error="", on=""
+):
+    return f"GPU-{number}{number}{number}-abc|{name}|{40 * GIB}|400000|{energy}|{power}|{used}|{slices}|{error}|{on}"
 
 
 def found(scope="job"):
@@ -175,3 +178,65 @@ def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, m
 def test_all_slices_of_a_board_have_keys_of_their_own(gpus):
     gpus(gpu(0, slices="2,3"))
     assert [sensor.facts["key"] for sensor in found()] == ["gpu-0.0", "gpu-0.1"]
+
+
+@pytest.fixture
+def stranger(tmp_path):
+    """A process that is not the job's: its parent is the first one."""
+    (tmp_path / "root/proc").mkdir(exist_ok=True)
+    code = "import os, time\nif os.fork(): os._exit(0)\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        pid = int(process.stdout.readline())
+        yield pid
+        os.kill(pid, 9)
+
+
+@pytest.fixture
+def real_proc(gpus, monkeypatch, tmp_path):
+    """The GPUs of a test with the real processes below /proc, in which a driver seems to be there."""
+    monkeypatch.setattr(nvidia, "_driver_may_be_there", lambda: True)
+    monkeypatch.setenv("TRACEML_AGENT_ROOT", "/")
+    return gpus
+
+
+def test_a_gpu_that_strangers_use_is_split_by_each_process_use(real_proc, stranger):
+    on = f"{os.getpid()}:30,{stranger}:10"
+    real_proc(gpu(energy="1000000", on=on))
+    (sensor,) = found()
+    before = sensor.read()
+    real_proc(gpu(energy="1400000", on=on))
+    assert sensor.read().energy_j - before.energy_j == pytest.approx(300)
+    assert sensor.facts["basis"] == "sensor"
+    assert "split" in sensor.facts["note"]
+
+
+def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_proc, stranger):
+    on = f"{os.getpid()},{stranger}"
+    real_proc(gpu(energy="1000000", on=on))
+    (sensor,) = found()
+    before = sensor.read()
+    real_proc(gpu(energy="1400000", on=on))
+    assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
+    assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
+
+
+def test_the_hosts_pids_in_a_container_are_no_strangers(real_proc):
+    real_proc(gpu(on="4194305:90"))
+    (sensor,) = found()
+    sensor.read()
+    assert sensor.facts["note"] == ""
+
+
+def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):
+    on = f"{os.getpid()}:30,{stranger}:10"
+    real_proc(gpu(energy="1000000", on=on))
+    (sensor,) = found("machine")
+    before = sensor.read()
+    real_proc(gpu(energy="1400000", on=on))
+    assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
+
+
+def test_a_module_whose_power_holds_the_cpus_replaces_it(gpus):
+    gpus(gpu(name="NVIDIA GH200 480GB"), gpu(1))
+    module, card = found()
+    assert (module.replaces, card.replaces) == (("cpu-0",), ())

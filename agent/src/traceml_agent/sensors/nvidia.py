@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from traceml_agent import host
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors.sharing import Sharing
 
 #: A whole GPU has seven compute slices.
 MIG_SLICES = 7
 LIBRARY = "libnvidia-ml.so.1"
+#: Modules whose power holds that of the CPU: adding the CPU's again would count it twice.
+MODULES = ("GH200", "GB10", "Orin", "Xavier", "Thor")
 
 
 def probe(scope: str) -> Iterator[Sensor]:
@@ -35,7 +38,7 @@ def probe(scope: str) -> Iterator[Sensor]:
     listed = None if scope == "machine" else os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
     for board in chosen:
-        yield from board.sensors(listed, note)
+        yield from board.sensors(listed, note, alone=scope == "machine")
 
 
 def _driver_may_be_there() -> bool:
@@ -115,10 +118,11 @@ class Board:
         except self._nvml.NVMLError:
             return None
 
-    def sensors(self, listed: str | None, note: str) -> Iterator[Sensor]:
-        """The whole board, or each of its slices that the job sees."""
+    def sensors(self, listed: str | None, note: str, alone: bool) -> Iterator[Sensor]:
+        """The whole board, or each of its slices that the job sees; `alone` counts strangers' use as well."""
         if not self.slices:
-            yield Gpu(self._nvml, self, f"gpu-{self._index}", self.uuid, 1.0, note)
+            sharing = None if alone else Sharing(self._nvml, self.ask)
+            yield Gpu(self._nvml, self, f"gpu-{self._index}", self.uuid, 1.0, note, sharing)
             return
         for number, (uuid, count) in enumerate(self.slices.items()):
             if listed is None or any(uuid.startswith(entry.strip()) for entry in listed.split(",") if "MIG" in entry):
@@ -132,8 +136,11 @@ class Gpu(Sensor):
 
     every_s = 0.0
 
-    def __init__(self, nvml, board: Board, key: str, uuid: str, share: float, note: str):
-        self._nvml, self._board, self._share = nvml, board, share
+    def __init__(
+        self, nvml, board: Board, key: str, uuid: str, share: float, note: str, sharing: Sharing | None = None
+    ):
+        self._nvml, self._board, self._share, self._sharing = nvml, board, share, sharing
+        self._board_j = self._job_j = 0.0
         memory = board.ask(nvml.nvmlDeviceGetMemoryInfo)
         limit_mw = board.ask(nvml.nvmlDeviceGetEnforcedPowerLimit)
         self.has_counter = board.ask(nvml.nvmlDeviceGetTotalEnergyConsumption) is not None
@@ -142,6 +149,8 @@ class Gpu(Sensor):
         self.facts = facts(key, "gpu", board.name, uuid=uuid, share=share, note=note)
         self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": self.most_w}
         self.facts |= self._method()
+        if self.facts["basis"] and any(word in board.name for word in MODULES):
+            self.replaces = ("cpu-0",)
 
     def _method(self) -> dict[str, str]:
         """One source for a whole run: a counter and an integrated sensor are never mixed."""
@@ -158,10 +167,38 @@ class Gpu(Sensor):
         used = self._board.ask(nvml.nvmlDeviceGetUtilizationRates)
         share_now = used.gpu / 100 if used is not None else None
         if self.has_counter:
-            return Reading(share_now, energy_j=self._share * nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
+            return Reading(
+                share_now, energy_j=self._job_energy_j(nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
+            )
         if self.has_power:
-            return Reading(share_now, power_w=self._share * nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+            return Reading(share_now, power_w=self._part() * nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
         return Reading(share_now)
+
+    def _job_energy_j(self, board_j: float) -> float:
+        """The job's part of the counter. One that fell is handed on as it is: the meter drops the interval."""
+        added_j, self._board_j = board_j - self._board_j, board_j
+        if added_j < 0:
+            self._job_j = 0.0
+            return self._job_j
+        self._job_j += self._part() * added_j
+        return self._job_j
+
+    def _part(self) -> float:
+        """The job's part of the board: its slice of it, or what it used beside strangers."""
+        if self._sharing is None:
+            return self._share
+        part = self._sharing.part()
+        if self._sharing.is_shared and "Other jobs" not in self.facts["note"]:
+            self._say_shared()
+        return part
+
+    def _say_shared(self) -> None:
+        if self._sharing and self._sharing.is_known:
+            told = "Other jobs use this GPU: its energy is split by each process's use"
+            self.facts |= {"basis": "sensor", "method": f"{self.facts['method']}, the job's part"}
+        else:
+            told = "Other jobs use this GPU, and what part they use is not known: all of it is counted"
+        self.facts["note"] = f"{self.facts['note']} {told}".strip()
 
 
 def _text(value) -> str:
