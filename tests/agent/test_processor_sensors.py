@@ -137,7 +137,7 @@ def test_a_failed_read_is_no_reading_and_the_next_one_has_it_all(powercap):
 def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
     file = powercap("intel-rapl:0", "package-0", 0)
     file.unlink()
-    (sensor,) = cpu.probe("job")
+    (sensor,) = cpu.probe("job", host.Target())
     assert sensor.facts["basis"] == ""
     assert "udevadm" in sensor.facts["note"]
     assert "a+r" not in sensor.facts["note"]
@@ -145,7 +145,7 @@ def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
 
 def test_the_whole_machines_energy_is_the_counters(powercap):
     powercap("intel-rapl:0", "package-0", 0)
-    (sensor,) = cpu.probe("machine")
+    (sensor,) = cpu.probe("machine", host.Target())
     before = sensor.read()
     powercap("intel-rapl:0", energy_uj=50_000_000)
     assert sensor.read().energy_j - before.energy_j == 50
@@ -184,13 +184,13 @@ def test_of_a_counter_a_busy_job_takes_what_is_above_idle_by_its_cpu_time(powerc
 def test_dram_replaces_the_estimate_of_memory(powercap):
     powercap("intel-rapl:0/intel-rapl:0:0", "dram", 0)
     powercap("intel-rapl:0", "package-0", 0)
-    (sensor,) = memory.probe("machine")
+    (sensor,) = memory.probe("machine", host.Target())
     sensor.read()
     powercap("intel-rapl:0/intel-rapl:0:0", energy_uj=3_000_000)
     assert (sensor.facts["basis"], sensor.read().energy_j) == ("counter", 3.0)
 
 
 def test_a_job_with_an_allocation_holds_all_of_it(powercap, monkeypatch):
-    monkeypatch.setattr(host, "allocated_gb", lambda: 4.0)
-    (sensor,) = memory.probe("job")
+    monkeypatch.setattr(host, "allocated_gb", lambda target: 4.0)
+    (sensor,) = memory.probe("job", host.Target())
     assert (sensor.facts["memory_gb"], sensor.read().busy_share) == (4.0, 1.0)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from traceml_agent import config, metadata
+from traceml_agent import attach, config, metadata
 from traceml_agent.version import __version__
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_doctor(commands)
     _add_login(commands)
+    attach.add_command(commands)
     return parser
 
 

@@ -74,22 +74,51 @@ def _machine_name() -> str:
     return platform.processor() or f"{platform.machine() or 'unknown'} CPU"
 
 
-def allocated_threads(host_threads: int, ranks: int = 1) -> float:
-    """Hardware threads that this process may use: the least of affinity, cgroup quota and what the scheduler gave it.
+class Target:
+    """What is measured: this process and its children, another process and its own, or a cgroup by its path."""
+
+    def __init__(self, pid: int | None = None, cgroup: str | None = None):
+        self.pid = pid or os.getpid()
+        self.cgroup = "/" + cgroup.removeprefix("/sys/fs/cgroup").strip("/") if cgroup else None
+        self.is_self = self.pid == os.getpid() and not cgroup
+
+    def cgroup_places(self) -> list[tuple[str, str]]:
+        """The cgroup's controllers and path, by hierarchy; an empty name is version 2."""
+        if self.cgroup:
+            return [("", self.cgroup), ("cpu,cpuacct", self.cgroup), ("cpu", self.cgroup), ("memory", self.cgroup)]
+        lines = (read("proc", "self" if self.is_self else str(self.pid), "cgroup") or "").splitlines()
+        return [(names, place) for _, names, place in (line.split(":", 2) for line in lines)]
+
+    def own_folders(self, controller: str) -> list[str]:
+        """The folders of the cgroup itself, without its ancestors."""
+        return [folder for folder in cgroup_folders(controller, self) if folder.endswith(str(self.cgroup))]
+
+    def affinity(self) -> int | None:
+        """Hardware threads that the scheduler lets it run on."""
+        if self.cgroup or not hasattr(os, "sched_getaffinity"):
+            return None
+        try:
+            return len(os.sched_getaffinity(0 if self.is_self else self.pid))
+        except OSError:
+            return None
+
+
+def allocated_threads(host_threads: int, ranks: int = 1, target: Target | None = None) -> float:
+    """Hardware threads that the target may use: the least of affinity, cgroup quota and what the scheduler gave it.
 
     What the `ranks` of a job share on the host is divided: each reports its part, together they report all.
     """
-    common = [float(host_threads), cgroup_threads(), _slurm("SLURM_CPUS_ON_NODE")]
-    limits = [limit / ranks if limit else None for limit in common] + [_slurm("SLURM_CPUS_PER_TASK")]
-    if hasattr(os, "sched_getaffinity"):
-        limits.append(float(len(os.sched_getaffinity(0))))
+    target = target or Target()
+    common = [float(host_threads), cgroup_threads(target), _slurm("SLURM_CPUS_ON_NODE", target)]
+    limits = [limit / ranks if limit else None for limit in common]
+    limits += [_slurm("SLURM_CPUS_PER_TASK", target), target.affinity()]
     return min(limit for limit in limits if limit)
 
 
-def cgroup_threads() -> float | None:
+def cgroup_threads(target: Target | None = None) -> float | None:
     """CPUs that the cgroup's quota allows, the least over all ancestors; None where there is no quota."""
     quotas = []
-    for folder in cgroup_folders("cpu"):
+    for folder in cgroup_folders("cpu", target):
         quota, _, period = (read(folder, "cpu.max") or "").partition(" ")
         if not period:
             quota, period = read(folder, "cpu.cfs_quota_us") or "", read(folder, "cpu.cfs_period_us") or ""
@@ -98,22 +127,21 @@ def cgroup_threads() -> float | None:
     return min(quotas, default=None)
 
 
-def allocated_gb() -> float | None:
-    """GB of memory that a cgroup or the scheduler limits the job to; None where it may take all."""
-    limits = [number(folder, name) for folder in cgroup_folders("memory") for name in _MEMORY_LIMITS]
+def allocated_gb(target: Target | None = None) -> float | None:
+    """GB of memory that a cgroup or the scheduler limits the target to; None where it may take all."""
+    limits = [number(folder, name) for folder in cgroup_folders("memory", target) for name in _MEMORY_LIMITS]
     in_gb = [limit / GB for limit in limits if limit and limit < NO_LIMIT_BYTES]
-    in_gb += [megabytes * 2**20 / GB for megabytes in [_slurm("SLURM_MEM_PER_NODE")] if megabytes]
+    in_gb += [megabytes * 2**20 / GB for megabytes in [_slurm("SLURM_MEM_PER_NODE", target)] if megabytes]
     return min(in_gb, default=None)
 
 
 _MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")
 
 
-def cgroup_folders(controller: str) -> list[str]:
-    """This process's cgroup and its ancestors, for version 2 and for a controller of version 1, below the root."""
+def cgroup_folders(controller: str, target: Target | None = None) -> list[str]:
+    """The target's cgroup and its ancestors, for version 2 and for a controller of version 1, below the root."""
     folders = []
-    for line in (read("proc", "self", "cgroup") or "").splitlines():
-        _, names, place = line.split(":", 2)
+    for names, place in (target or Target()).cgroup_places():
         if names == "":
             mounts = ["sys/fs/cgroup"]
         elif controller in names.split(","):
@@ -139,7 +167,9 @@ def memory_info(field: str) -> float | None:
     return None
 
 
-def _slurm(name: str) -> float | None:
+def _slurm(name: str, target: Target | None = None) -> float | None:
+    if target is not None and not target.is_self:
+        return None
     try:
         return float(os.environ[name]) or None
     except (KeyError, ValueError):

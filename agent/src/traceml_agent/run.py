@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import config, job, metadata, sensors
+from traceml_agent import config, host, job, metadata, sensors
 from traceml_agent import summary as numbers
 from traceml_agent.budget import Budget
 from traceml_agent.claims import Claims
@@ -37,10 +37,11 @@ _active: list[Run] = []
 class Run:
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
-    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget: Budget | None = None):
+    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None):
         from traceml_agent import identity
 
         self.settings = settings
+        self._target: host.Target = target or host.Target()
         self.model = _model_name(model)
         self.kind = metadata.kind(kind) or "other"
         if self.kind != str(kind).strip().lower():
@@ -68,7 +69,7 @@ class Run:
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
-        self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope)]
+        self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
         self._sampler.start(self._prepare)
         atexit.unregister(end_of_process)
         atexit.register(end_of_process)  # once, however many runs a process has

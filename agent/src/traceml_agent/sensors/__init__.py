@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from traceml_agent import host
 from traceml_agent.messages import warn
 
 
@@ -54,11 +55,11 @@ def facts(key: str, kind: str, name: str, **more) -> dict:
     return {"key": key, "kind": kind, "name": name, "uuid": "", "basis": "", "method": "", "note": ""} | more
 
 
-def of_host(scope: str = "job") -> Iterator[Sensor]:
+def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[Sensor]:
     """Processor and memory: found in a millisecond, so a start reads them before the training goes on."""
     from traceml_agent.sensors import cpu, memory
 
-    return _found([cpu.probe, memory.probe], scope)
+    return _found([cpu.probe, memory.probe], scope, target or host.Target())
 
 
 def of_accelerators(scope: str = "job") -> Iterator[Sensor]:
@@ -68,9 +69,9 @@ def of_accelerators(scope: str = "job") -> Iterator[Sensor]:
     return _found([nvidia.probe], scope)
 
 
-def _found(probes: list[Callable[[str], Iterator[Sensor]]], scope: str) -> Iterator[Sensor]:
+def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:
     for probe in probes:
         try:
-            yield from probe(scope)
+            yield from probe(*about)
         except Exception as error:  # noqa: BLE001 (vendors' libraries raise anything, and the run goes on without them)
             warn(f"{probe.__module__.rpartition('.')[2]} can't be read ({type(error).__name__}: {error})")

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import processes
+from traceml_agent.sensors.processes import of_target
 
 
-def probe(scope: str) -> Iterator[Sensor]:
+def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     """The host's processors as one device."""
-    yield Cpu(scope)
+    yield Cpu(scope, target)
 
 
 class Cpu(Sensor):
@@ -24,12 +24,14 @@ class Cpu(Sensor):
 
     every_s = 60.0
 
-    def __init__(self, scope: str):
+    def __init__(self, scope: str, target: host.Target):
         processor = host.processor()
         whole = scope == "machine"
-        threads = float(processor.threads) if whole else host.allocated_threads(processor.threads, job.local_size())
+        threads = (
+            float(processor.threads) if whole else host.allocated_threads(processor.threads, job.local_size(), target)
+        )
         self._cores = threads * processor.cores / processor.threads
-        self._cpu_s = machine_cpu_s if whole else processes().cpu_s
+        self._cpu_s = machine_cpu_s if whole else of_target(target).cpu_s
         self.facts = facts("cpu-0", "cpu", processor.name, cores=self._cores, threads=threads, method="CPU time")
         self._counter: Packages | None = None
         if zones := rapl.zones("package"):

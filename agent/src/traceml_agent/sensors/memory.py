@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import processes
+from traceml_agent.sensors.processes import of_target
 
 
-def probe(scope: str) -> Iterator[Sensor]:
+def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     """The job's memory as one device."""
     total_gb = _total_gb()
     if total_gb:
-        yield Memory(scope, total_gb)
+        yield Memory(scope, total_gb, target)
 
 
 class Memory(Sensor):
@@ -24,14 +24,14 @@ class Memory(Sensor):
 
     every_s = 60.0
 
-    def __init__(self, scope: str, total_gb: float):
-        allocated_gb = total_gb if scope == "machine" else host.allocated_gb()
+    def __init__(self, scope: str, total_gb: float, target: host.Target):
+        allocated_gb = total_gb if scope == "machine" else host.allocated_gb(target)
         if allocated_gb and scope == "job":
             allocated_gb /= job.local_size()
         is_allocated = allocated_gb is not None and (allocated_gb < total_gb or scope == "machine")
         self._total_gb = total_gb
         self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
-        self._used_gb = None if is_allocated else processes().used_gb
+        self._used_gb = None if is_allocated else of_target(target).used_gb
         self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
         self.facts["method"] = "allocated GB" if is_allocated else "used GB"
         self._counter: Dram | None = None

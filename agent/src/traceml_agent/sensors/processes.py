@@ -154,6 +154,53 @@ def processes(pid: int | None = None) -> Processes | PsutilProcesses:
     return _trees[root]
 
 
+class Cgroup:
+    """A cgroup's own counters, whoever its processes are and were."""
+
+    def __init__(self, target: host.Target):
+        folders = target.own_folders("cpuacct")
+        self._cpu = [folder for folder in folders if self._usage_s(folder) is not None]
+        self._memory = target.own_folders("memory")
+        if not self._cpu:
+            raise ValueError(f"{target.cgroup} is no cgroup whose CPU time can be read")
+
+    @staticmethod
+    def _usage_s(folder: str) -> float | None:
+        """CPU seconds by version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
+        for line in (host.read(folder, "cpu.stat") or "").splitlines():
+            if line.startswith("usage_usec "):
+                return float(line.split()[1]) / 1e6
+        nanoseconds = host.number(folder, "cpuacct.usage")
+        return None if nanoseconds is None else nanoseconds / 1e9
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far. Raises ValueError once the cgroup is gone."""
+        seconds = self._usage_s(self._cpu[0])
+        if seconds is None:
+            raise ValueError("the cgroup is gone")
+        return seconds
+
+    def used_gb(self) -> float:
+        """GB that it holds, less what the kernel would give up at once."""
+        for folder in self._memory:
+            used = host.number(folder, "memory.current") or host.number(folder, "memory.usage_in_bytes")
+            if used is not None:
+                return max(used - self._inactive(folder), 0.0) / host.GB
+        return 0.0
+
+    @staticmethod
+    def _inactive(folder: str) -> float:
+        for line in (host.read(folder, "memory.stat") or "").splitlines():
+            if line.startswith(("inactive_file ", "total_inactive_file ")):
+                return float(line.split()[1])
+        return 0.0
+
+
+def of_target(target: host.Target) -> Processes | PsutilProcesses | Cgroup:
+    """CPU time and memory of what is measured."""
+    return Cgroup(target) if target.cgroup else processes(target.pid)
+
+
 def ancestors(pid: int) -> set[int]:
     """Pids above a process, up to the first; empty where the system does not tell."""
     if not host.has_proc():

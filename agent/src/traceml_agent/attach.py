@@ -1,0 +1,79 @@
+"""`traceml-agent watch`: measure a process that is no Python of ours, or a cgroup, until it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from traceml_agent import config, host, metadata
+from traceml_agent.run import Run
+
+LOOK_EVERY_S = 0.5
+TEXT = "Measure a running process with its children, or a cgroup, until it ends."
+EXAMPLE = "traceml-agent watch --pid 4711 --model llama-server --kind inference"
+
+
+def add_command(commands) -> None:
+    """Add `watch` to the command line's parsers."""
+    parser = commands.add_parser("watch", help=TEXT, description=TEXT, epilog=f"example: {EXAMPLE}")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--pid", type=int, help="a process")
+    target.add_argument("--cgroup", help="a cgroup's path, as in /proc/PID/cgroup or below /sys/fs/cgroup")
+    parser.add_argument("--model", help="the model's name (default: the program's)")
+    parser.add_argument("--kind", choices=metadata.KINDS, default="inference")
+    parser.add_argument("--name", help="a name for this run")
+    parser.set_defaults(command=command)
+
+
+def command(options) -> int:
+    """Measure until the target ends; 2 where there is none."""
+    target = host.Target(options.pid, options.cgroup)
+    if not is_alive(target):
+        print(
+            f"traceml-agent: {options.cgroup or options.pid} is not running; see `ps` or /sys/fs/cgroup",
+            file=sys.stderr,
+        )
+        return 2
+    attach(target, options.model or name_of(target), options.kind, options.name)
+    return 0
+
+
+def attach(target: host.Target, model: str, kind: str, name: str | None) -> Run:
+    """Measure the target until it ends; returns the stopped run. Ctrl-C ends the measuring, not the target."""
+    see_its_gpus(target)
+    run = Run(model, kind, name, None, None, config.load(), target=target).begin()
+    try:
+        while is_alive(target):
+            time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        run.stop("cancelled", "KeyboardInterrupt")
+    run.stop()
+    return run
+
+
+def is_alive(target: host.Target) -> bool:
+    """Whether the process runs (a zombie does not), or the cgroup has any process."""
+    if target.cgroup:
+        return any(host.read(folder, "cgroup.procs") for folder in target.own_folders("cpu"))
+    state = (host.read("proc", str(target.pid), "stat") or "").rpartition(")")[2].split()
+    return bool(state) and state[0] not in ("Z", "X")
+
+
+def name_of(target: host.Target) -> str:
+    """What a target is called that nobody named: its program, or the end of the cgroup's path."""
+    if target.cgroup:
+        return os.path.basename(target.cgroup.rstrip("/")) or "cgroup"
+    return host.read("proc", str(target.pid), "comm") or str(target.pid)
+
+
+def see_its_gpus(target: host.Target) -> None:
+    """Take over which GPUs the process sees. Its environment is readable by its owner and root alone."""
+    if target.is_self or target.cgroup:
+        return
+    pairs = (entry.partition("=") for entry in (host.read("proc", str(target.pid), "environ") or "").split("\0"))
+    theirs = {name: value for name, _, value in pairs}
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        os.environ.pop(name, None)
+        if name in theirs:
+            os.environ[name] = theirs[name]
