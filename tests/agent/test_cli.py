@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def test_a_tracked_script_under_run_starts_no_second_run(agent, records, tmp_pat
 
 
 def test_doctor_names_every_device_with_method_and_why(agent):
-    done = agent("doctor", "--json")
+    done = agent("doctor", "--json", "--quick")
     found = json.loads(done.stdout)
     assert done.returncode == 0
     assert found["ok"]
@@ -98,10 +99,16 @@ def test_doctor_names_every_device_with_method_and_why(agent):
 
 def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
     environment |= {"TRACEML_AGENT_URL": "http://127.0.0.1:9", "TRACEML_AGENT_TOKEN": "tml_x"}
-    done = agent("doctor")
+    done = agent("doctor", "--quick")
     assert done.returncode == 1
     assert "NOT OK  portal: http://127.0.0.1:9" in done.stdout.decode()
     assert b"tml_x" not in done.stdout + done.stderr
+
+
+def test_doctor_measures_for_five_seconds_and_sees_its_own_load(agent):
+    found = json.loads(agent("doctor", "--json").stdout)
+    (test,) = [finding for finding in found["findings"] if finding["subject"] == "self-test"]
+    assert test["ok"], test["text"]
 
 
 def test_sync_without_a_portal_says_what_to_do(agent):
@@ -110,8 +117,31 @@ def test_sync_without_a_portal_says_what_to_do(agent):
     assert b"traceml-agent login" in done.stderr
 
 
+def test_a_terminal_shows_a_bar_while_many_runs_are_delivered(environment, agent, portal):
+    environment |= {"TRACEML_AGENT_URL": portal.url, "TRACEML_AGENT_TOKEN": ""}
+    for _ in range(3):
+        agent("run", "--", "true")
+    environment |= {"TRACEML_AGENT_TOKEN": portal.token}
+    ours, theirs = pty.openpty()
+    done = subprocess.run([*AGENT, "sync"], env=environment, stderr=theirs, stdout=subprocess.PIPE, check=False)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert "3 of 3" in shown.rpartition("\r[")[2]
+    assert len(portal.runs()) == 3
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(environment):
+    words = [*AGENT, "estimate", "--gpu", "T4", "--hours", "1"]
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.wait(timeout=30)
+
+
 def test_every_command_has_help(agent):
-    for command in ("run", "sync", "doctor", "login"):
+    for command in ("run", "sync", "doctor", "login", "watch", "estimate", "export"):
         assert agent(command, "--help").returncode == 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from traceml_agent import host
 from traceml_agent.sampler import Meter
 from traceml_agent.sensors import nvidia
 
@@ -53,7 +54,7 @@ def gpu(
 
 
 def found(scope="job"):
-    return list(nvidia.probe(scope))
+    return list(nvidia.probe(scope, host.Target()))
 
 
 def uuids(scope="job"):
@@ -240,3 +241,25 @@ def test_a_module_whose_power_holds_the_cpus_replaces_it(gpus):
     gpus(gpu(name="NVIDIA GH200 480GB"), gpu(1))
     module, card = found()
     assert (module.replaces, card.replaces) == (("cpu-0",), ())
+
+
+def test_a_driver_that_hangs_costs_two_seconds_and_the_gpu_alone(library, tmp_path):
+    state = tmp_path / "gpus"
+    state.write_text(gpu(error="hang"))
+    code = """
+import time
+from traceml_agent import start
+run = start("x")
+time.sleep(0.3)
+began = time.perf_counter()
+summary = run.stop()
+print(time.perf_counter() - began, [device.kind for device in summary.devices], summary.energy_kwh > 0)
+"""
+    settings = {"LD_LIBRARY_PATH": str(library.parent), "FAKE_NVML": str(state), "HOME": str(tmp_path)}
+    settings["TRACEML_AGENT_SPOOL_DIR"] = str(tmp_path / "spool")
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=True)
+    took_s, rest = done.stdout.split(maxsplit=1)
+    assert float(took_s) < 2.5
+    assert rest == "['cpu', 'ram'] True\n"
+    assert len(done.stderr.splitlines()) == 2

@@ -9,17 +9,27 @@ import signal
 import subprocess
 import sys
 
-from traceml_agent import attach, config, metadata
+from traceml_agent import attach, config, estimate, export, metadata
 from traceml_agent.version import __version__
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
+INTERRUPTED, BROKEN_PIPE = 130, 141
+BAR = 40
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns its exit status."""
+    """Run a command; returns its exit status: 130 after Ctrl-C, as a shell would."""
     options = _parser().parse_args(arguments)
-    return options.command(options)
+    try:
+        status = options.command(options)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough; stdout is closed here, lest Python complains at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_sync(commands)
     _add_doctor(commands)
     _add_login(commands)
-    attach.add_command(commands)
+    for module in (attach, estimate, export):
+        module.add_command(commands)
     return parser
 
 
@@ -59,7 +70,9 @@ def _add_sync(commands) -> None:
 
 def _add_doctor(commands) -> None:
     text = "Show what can be measured here, how well and why, and what would make it better."
-    _command(commands, "doctor", doctor, text).add_argument("--json", action="store_true", help="print as JSON")
+    parser = _command(commands, "doctor", doctor, text)
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--quick", action="store_true", help="leave out the self-test of 5 s")
 
 
 def _add_login(commands) -> None:
@@ -156,16 +169,26 @@ def sync(options) -> int:
     return 0 if set(counts) <= {client.DELIVERED, client.GONE, "other portal"} else 1
 
 
-def _report(path: str, answer) -> None:
+def _report(path: str, answer, number: int, total: int) -> None:
+    """A bar on a terminal, where only what failed has a line; a line each elsewhere."""
     run_id = os.path.basename(path).partition(".")[0]
-    print(f"{run_id}  {answer.outcome}{f': {answer.reason}' if answer.reason else ''}")
+    line = f"{run_id}  {answer.outcome}{f': {answer.reason}' if answer.reason else ''}"
+    if total == 1 or not sys.stderr.isatty():
+        print(line)
+        return
+    done = number * BAR // total
+    if answer.outcome != "delivered":
+        print(f"\r{line}\033[K", file=sys.stderr)
+    print(f"\r[{'#' * done}{'.' * (BAR - done)}] {number} of {total}\033[K", end="", file=sys.stderr, flush=True)
+    if number == total:
+        print(file=sys.stderr)
 
 
 def doctor(options) -> int:
     """Print the examination; 0 when nothing is wrong."""
     from traceml_agent.doctor import examine
 
-    found = examine(config.load())
+    found = examine(config.load(), options.quick)
     print(json.dumps(found.as_dict(), indent=2) if options.json else found.text())
     return 0 if found.is_well else 1
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from traceml_agent import sensors, spool
-from traceml_agent.summary import profile_of
+from traceml_agent.sampler import Meter
+from traceml_agent.summary import energy_of, profile_of
+
+TEST_S = 5.0
 
 QUALITY = {"counter": "measured by a counter", "sensor": "measured by a power sensor"}
 
@@ -47,10 +52,41 @@ class Examination:
         return "\n".join(lines)
 
 
-def examine(settings) -> Examination:
-    """Look at every device, the spool and the portal."""
+def examine(settings, quick: bool = False) -> Examination:
+    """Look at every device, the spool and the portal; unless `quick`, measure for five seconds as well."""
     found = [*sensors.of_host(settings.scope), *sensors.of_accelerators(settings.scope)]
-    return Examination([_device(sensor) for sensor in found], [_spool(settings), *_portal(settings)])
+    findings = [_spool(settings), *_portal(settings)]
+    if not quick:
+        findings.append(self_test(found))
+    return Examination([_device(sensor) for sensor in found], findings)
+
+
+def self_test(found: list) -> Finding:
+    """Load a core for half of five seconds, and see whether the meters saw it."""
+    meters = [Meter(sensor) for sensor in found]
+    for meter in meters:
+        meter.read(TEST_S)
+    began_s, until = time.process_time(), time.monotonic() + TEST_S / 2
+    while time.monotonic() < until:
+        pass
+    loaded_s = time.process_time() - began_s
+    time.sleep(TEST_S / 2)
+    for meter in meters:
+        meter.read(TEST_S)
+    return _verdict(meters, loaded_s)
+
+
+def _verdict(meters: list[Meter], loaded_s: float) -> Finding:
+    silent = [meter.facts["key"] for meter in meters if meter.elapsed_s <= 0]
+    if silent:
+        return Finding(
+            "self-test", False, f"no reading of {', '.join(silent)}", "Run it again; then see the driver's log."
+        )
+    seen_s = sum(meter.busy_s * (meter.facts.get("cores") or 0.0) for meter in meters if meter.facts["kind"] == "cpu")
+    energy_j = sum(energy_of(meter).energy_j for meter in meters)
+    text = f"of {loaded_s:.1f} s of load on one core {seen_s:.1f} s were seen, {energy_j:.1f} J in {TEST_S:g} s"
+    # A whole machine is busy with more than this load; less than it was never seen.
+    return Finding("self-test", seen_s >= 0.75 * loaded_s and energy_j > 0, text)
 
 
 def _device(sensor) -> dict:

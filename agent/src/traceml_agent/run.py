@@ -80,10 +80,11 @@ class Run:
     def _prepare(self) -> None:
         self._spool.append("header", self._header())
         self._upload()
-        found = [s for s in sensors.of_accelerators(self.settings.scope) if self._claims.take(s.facts["uuid"])]
+        accelerators = sensors.of_accelerators(self.settings.scope, self._target)
+        found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
-        self._sampler.meters = kept + [Meter(sensor) for sensor in found]
+        self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
 
     def _header(self) -> dict:
         from traceml_agent import identity

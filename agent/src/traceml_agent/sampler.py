@@ -147,9 +147,10 @@ class Sampler:
     def _work(self, prepare: Callable[[], None]) -> None:
         """The thread: one of the agent's borders that catch broadly, for nothing in it may reach the training."""
         try:
+            prepare()  # without the lock: a driver that hangs here must not keep the others from their last reading
             with self._lock:
-                prepare()
-                self.tick(time.monotonic(), everything=True)
+                if not self._stopping:
+                    self.tick(time.monotonic(), everything=True)
         except Exception as error:  # noqa: BLE001
             warn(f"measuring did not start ({type(error).__name__}: {error})")
         finally:
@@ -199,19 +200,20 @@ class Sampler:
 
     def stop(self) -> None:
         """End with a last reading of everything, unless a sensor hangs."""
-        self._ready.wait(FINAL_READ_S)
-        if not self._lock.acquire(timeout=FINAL_READ_S):
+        deadline = time.monotonic() + FINAL_READ_S
+        if not self._ready.wait(FINAL_READ_S):
+            warn("a device's driver hangs; it is not measured")
+        is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
+        self._stopping = True
+        self._wake.set()
+        if not is_free:
             warn("a sensor hangs; its last interval is missing")
-            self._stopping = True
-            self._wake.set()
             return
         try:
-            self._stopping = True
-            self._wake.set()
             self.tick(time.monotonic(), everything=True)
         finally:
             self._lock.release()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and self._thread is not threading.current_thread() and self._ready.is_set():
             self._thread.join(FINAL_READ_S)
 
     def samples(self) -> list[dict]:

@@ -90,7 +90,7 @@ def nothing(duration_s: float = 0.0) -> Record:
 def line(model: str, summary: Record) -> str:
     """The one line that a run prints at its end."""
     energy, unit = scaled_energy(summary.energy_kwh)
-    emissions, mass = _scaled(summary.emissions_kg, _EMISSIONS)
+    emissions, mass = scaled_emissions(summary.emissions_kg)
     size = energy / summary.energy_kwh if summary.energy_kwh else 0.0
     parts = [
         f"{energy:.3g} {unit} ({size * summary.energy_low_kwh:.2g}–{size * summary.energy_high_kwh:.2g})",
@@ -108,6 +108,11 @@ _EMISSIONS = ((1e3, "t"), (1.0, "kg"), (1e-3, "g"), (1e-6, "mg"))
 def scaled_energy(energy_kwh: float) -> tuple[float, str]:
     """kWh in the unit that reads best."""
     return _scaled(energy_kwh, _ENERGY)
+
+
+def scaled_emissions(emissions_kg: float) -> tuple[float, str]:
+    """kg in the unit that reads best."""
+    return _scaled(emissions_kg, _EMISSIONS)
 
 
 def _scaled(value: float, units) -> tuple[float, str]:

@@ -176,7 +176,8 @@ def is_for(path: str, settings) -> bool:
 def sync(settings, report=None) -> dict[str, int]:
     """Deliver every spool file once, until the portal fails; counts by outcome.
 
-    Raises config.Refused for settings that can't be used.
+    `report` hears of each: its path, the answer, and how many of how many are through. Raises config.Refused for
+    settings that can't be used.
     """
     from traceml_agent import client as portal
     from traceml_agent.delivery import Delivery
@@ -189,7 +190,7 @@ def sync(settings, report=None) -> dict[str, int]:
         answer = Delivery(path).deliver(client)
         counts[answer.outcome] = counts.get(answer.outcome, 0) + 1
         if report:
-            report(path, answer)
+            report(path, answer, number, len(mine))
         if answer.outcome in (portal.RETRY, portal.STOP):
             counts["not tried"] = len(mine) - number
             break

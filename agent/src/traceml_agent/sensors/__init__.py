@@ -62,11 +62,11 @@ def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[S
     return _found([cpu.probe, memory.probe], scope, target or host.Target())
 
 
-def of_accelerators(scope: str = "job") -> Iterator[Sensor]:
+def of_accelerators(scope: str = "job", target: host.Target | None = None) -> Iterator[Sensor]:
     """GPUs and their kin: a vendor's library may take seconds to load."""
-    from traceml_agent.sensors import nvidia
+    from traceml_agent.sensors import amd, apple, nvidia
 
-    return _found([nvidia.probe], scope)
+    return _found([nvidia.probe, amd.probe, apple.probe], scope, target or host.Target())
 
 
 def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:

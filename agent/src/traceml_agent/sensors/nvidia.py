@@ -20,7 +20,7 @@ LIBRARY = "libnvidia-ml.so.1"
 MODULES = ("GH200", "GB10", "Orin", "Xavier", "Thor")
 
 
-def probe(scope: str) -> Iterator[Sensor]:
+def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     """The GPUs, or MIG slices of them, that the job sees; all of them with `scope="machine"`."""
     if not _driver_may_be_there():
         return
@@ -38,7 +38,7 @@ def probe(scope: str) -> Iterator[Sensor]:
     listed = None if scope == "machine" else os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
     for board in chosen:
-        yield from board.sensors(listed, note, alone=scope == "machine")
+        yield from board.sensors(listed, note, None if scope == "machine" else target)
 
 
 def _driver_may_be_there() -> bool:
@@ -118,10 +118,10 @@ class Board:
         except self._nvml.NVMLError:
             return None
 
-    def sensors(self, listed: str | None, note: str, alone: bool) -> Iterator[Sensor]:
-        """The whole board, or each of its slices that the job sees; `alone` counts strangers' use as well."""
+    def sensors(self, listed: str | None, note: str, target: host.Target | None) -> Iterator[Sensor]:
+        """The whole board, or each of its slices that the job sees; without a target strangers' use counts as well."""
         if not self.slices:
-            sharing = None if alone else Sharing(self._nvml, self.ask)
+            sharing = Sharing(self._nvml, self.ask, target) if target else None
             yield Gpu(self._nvml, self, f"gpu-{self._index}", self.uuid, 1.0, note, sharing)
             return
         for number, (uuid, count) in enumerate(self.slices.items()):

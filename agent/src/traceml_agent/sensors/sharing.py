@@ -18,8 +18,8 @@ class Sharing:
     `ask` calls an NVML function for this GPU and gives None where it has no answer.
     """
 
-    def __init__(self, nvml, ask):
-        self._nvml, self._ask = nvml, ask
+    def __init__(self, nvml, ask, target: host.Target):
+        self._nvml, self._ask, self._target = nvml, ask, target
         self._look_at = 0.0
         self._strangers: set[int] = set()
         self._seen_us = 0
@@ -54,14 +54,14 @@ class Sharing:
         """Pids on the GPU that are not the job's. In a container NVML gives the host's, of which nothing is known."""
         pids = {row.pid for row in self._ask(self._nvml.nvmlDeviceGetComputeRunningProcesses) or []}
         known = {pid for pid in pids if os.path.exists(host.path("proc", str(pid)))}
-        if not known - {os.getpid()}:
-            return set()
-        return known - self._family()
+        return known - self._family() if known - {os.getpid()} else set()
 
-    @staticmethod
-    def _family() -> set[int]:
-        """The job's pids: this process's tree, or that of the launcher of its ranks."""
-        root = os.getppid() if job.local_size() > 1 else os.getpid()
+    def _family(self) -> set[int]:
+        """The job's pids: the target's tree, that of the launcher of its ranks, or the cgroup's."""
+        if self._target.cgroup:
+            texts = (host.read(folder, "cgroup.procs") or "" for folder in self._target.own_folders("cpu"))
+            return {int(pid) for text in texts for pid in text.split()}
+        root = os.getppid() if self._target.is_self and job.local_size() > 1 else self._target.pid
         tree = processes(root)
         descendants = tree.descendants() if hasattr(tree, "descendants") else set()
         return {root, *map(int, descendants)}

@@ -1,0 +1,126 @@
+"""`traceml-agent estimate`: what hardware uses over hours, before anything runs and without any server."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+from traceml_agent import catalogue, estimation
+from traceml_agent import summary as numbers
+
+TEXT = "Estimate energy and emissions of hardware over hours, from the bundled catalogue."
+EXAMPLE = 'traceml-agent estimate --gpu "8x A100-SXM4-80GB" --cpu "AMD EPYC 7742" --memory-gb 512 --hours 72'
+NEAR_NAMES = 5
+_COUNTED = re.compile(r"^(\d+)\s*[x×]\s*(?=\S)")
+
+
+class Unknown(Exception):
+    """A name that the catalogue does not know, or knows too many of; the text names what comes near."""
+
+
+def add_command(commands) -> None:
+    """Add `estimate` to the command line's parsers."""
+    parser = commands.add_parser("estimate", help=TEXT, description=TEXT, epilog=f"example: {EXAMPLE}")
+    parser.add_argument(
+        "--gpu", action="append", default=[], metavar="NAME", help='may be given several times; "8x NAME"'
+    )
+    parser.add_argument("--cpu", metavar="NAME", help='a processor; "2x NAME" for two sockets')
+    parser.add_argument("--cores", type=float, help="cores that the job holds (default: all of the processor's)")
+    parser.add_argument("--memory-gb", type=float, help="memory that the job holds")
+    parser.add_argument("--hours", type=float, required=True)
+    parser.add_argument("--utilisation", type=float, default=1.0, help="of GPUs and processors, 0 to 1 (default 1)")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(command=command)
+
+
+def command(options) -> int:
+    """Print the estimate; 2 for what can't be estimated."""
+    try:
+        found = estimate(options)
+    except (Unknown, ValueError) as error:
+        print(f"traceml-agent: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(found, indent=2) if options.json else text(found))
+    return 0
+
+
+def estimate(options) -> numbers.Record:
+    """Energy (kWh, with its range) and emissions (kgCO2e). Raises Unknown for a name, ValueError for a number."""
+    if not 0.0 <= options.utilisation <= 1.0 or not 0.0 < options.hours < 1e6:
+        raise ValueError("--utilisation lies between 0 and 1, and --hours above 0")
+    rows = [_row(name, "gpu", options) for name in options.gpu]
+    rows += [_row(options.cpu, "cpu", options)] if options.cpu else []
+    rows += [_memory(options)] if options.memory_gb else []
+    if not rows:
+        raise ValueError(f"say which hardware: {EXAMPLE}")
+    total = estimation.total([energy for _, energy in rows])
+    energy_kwh = estimation.energy_kwh(total.energy_j)
+    return numbers.Record(
+        energy_kwh=energy_kwh,
+        energy_low_kwh=estimation.energy_kwh(total.low_j),
+        energy_high_kwh=estimation.energy_kwh(total.high_j),
+        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue.factor().kg_per_kwh),
+        hours=options.hours,
+        utilisation=options.utilisation,
+        devices=[row for row, _ in rows],
+    )
+
+
+def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Energy]:
+    """A device with its energy; `8x NAME` counts eight of it."""
+    counted = _COUNTED.match(given)
+    count, name = (int(counted[1]), given[counted.end() :]) if counted else (1, given)
+    match = catalogue.explain(name, kind)
+    if match is None:
+        raise Unknown(_unknown(name, kind))
+    cores = None if kind != "cpu" else options.cores or count * (match.profile.cores or 1)
+    share = 1.0 if kind == "cpu" else float(count)
+    elapsed_s = options.hours * 3600
+    facts = estimation.Facts(kind, elapsed_s, options.utilisation * elapsed_s, cores=cores, share=share)
+    return _with_energy(match.profile, match.how, name, count, facts)
+
+
+def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
+    profile, elapsed_s = catalogue.profile_for("Memory", "ram"), options.hours * 3600
+    facts = estimation.Facts("ram", elapsed_s, elapsed_s, memory_gb=options.memory_gb)
+    return _with_energy(profile, "name", f"{options.memory_gb:g} GB of memory", 1, facts)
+
+
+def _with_energy(profile, how: str, name: str, count: int, facts) -> tuple[numbers.Record, estimation.Energy]:
+    energy = estimation.device_energy(facts, profile)
+    row = numbers.Record(
+        name=name, kind=profile.kind, count=count, profile=profile.name, slug=profile.slug, matched_by=how
+    )
+    row |= {"tdp_w": profile.tdp_w, "energy_kwh": estimation.energy_kwh(energy.energy_j), "basis": energy.basis}
+    return numbers.Record(row), energy
+
+
+def _unknown(name: str, kind: str) -> str:
+    import difflib
+
+    names = {
+        each.lower(): each for profile in catalogue.seed(kind == "cpu").by_slug.values() for each in (profile.name,)
+    }
+    near = difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4)
+    near += [key for key in names if name.lower() in key and key not in near][: NEAR_NAMES - len(near)]
+    found = ", ".join(names[key] for key in near)
+    return f"the catalogue knows no {kind.upper()} {name!r} for certain; " + (
+        f"near: {found}" if near else "see /hardware/"
+    )
+
+
+def text(found: numbers.Record) -> str:
+    """The estimate for people: a line a device, and the sum."""
+    lines = []
+    for row in found.devices:
+        energy, unit = numbers.scaled_energy(row.energy_kwh)
+        per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"
+        lines.append(f"{row.count} × {row.profile} (by {row.matched_by}{per}): {energy:.3g} {unit}")
+    energy, unit = numbers.scaled_energy(found.energy_kwh)
+    size = energy / found.energy_kwh if found.energy_kwh else 0.0
+    low, high = size * found.energy_low_kwh, size * found.energy_high_kwh
+    emissions, mass = numbers.scaled_emissions(found.emissions_kg)
+    lines.append(f"{energy:.3g} {unit} ({low:.3g}–{high:.3g}), {emissions:.3g} {mass} CO2e")
+    lines.append(f"Over {found.hours:g} h at utilisation {found.utilisation:g}, estimated between idle and full load.")
+    return "\n".join(lines)
