@@ -363,3 +363,27 @@ def test_for_developers_the_agents_own_faults_raise(script, last, environment):
     process = script(f"import traceml_agent; traceml_agent.start('x', params=5, {last})", **environment)
     assert process.returncode == 1
     assert "TypeError" in process.err
+
+
+def test_a_notebooks_cell_that_is_run_again_starts_a_second_run_and_both_end(script, records):
+    script("""
+        cell = "from traceml_agent import start; run = start('digits'); run.log(loss=1)"
+        for _ in range(2):
+            exec(cell, globals())
+    """)
+    assert [finish["status"] for finish in records("finish")] == ["completed", "completed"]
+
+
+def test_a_run_may_be_started_and_stopped_in_threads(script, records):
+    process = script("""
+        import threading
+        from traceml_agent import start
+        runs = []
+        for step in (lambda: runs.append(start("digits")), lambda: runs[0].stop()):
+            thread = threading.Thread(target=step)
+            thread.start()
+            thread.join()
+        print(runs[0].summary.duration_s > 0)
+    """)
+    assert process.out == "True\n"
+    assert len(records("finish")) == 1

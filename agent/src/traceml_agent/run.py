@@ -187,7 +187,7 @@ class Run:
         After each of them `forecast` tells what the whole is expected to use; on a terminal a line shows it. With
         `on_budget="stop"` there is no further one once the budget is used.
         """
-        return Epochs(self, iterable, metadata.text(name) or "epoch")
+        return Epochs(self, iterable, _epochs_name(name))
 
     @guarded()
     def log(self, **metrics) -> None:
@@ -293,6 +293,11 @@ def current() -> Run | None:
     """The run that was started last in this process and still runs."""
     mine = [run for run in _active if run.is_measuring]
     return mine[-1] if mine else None
+
+
+@guarded("epoch")
+def _epochs_name(given) -> str:
+    return metadata.text(given) or "epoch"
 
 
 def _model_name(given) -> str:

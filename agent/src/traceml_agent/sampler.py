@@ -17,6 +17,8 @@ from traceml_agent.sensors import Reading, Sensor
 #: Stored samples lie about this share of the run's age apart, from the reading interval up to five minutes.
 SHARE_OF_AGE = 1 / 500
 MOST_S = 300.0
+#: A power sensor is read this share of the run's age apart at first, up to the reading interval.
+SHARE_OF_AGE_READ = 1 / 200
 #: Records go to the spool this far apart at first: what a kill loses at the most.
 RECORD_S = 5.0
 #: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
@@ -166,6 +168,10 @@ class Sampler:
 
     def _pause_s(self) -> float:
         """How long to sleep: one interval where an instant's value is integrated, else until a sample is due."""
+        if any(meter.facts["basis"] == "sensor" for meter in self.meters):
+            # Power that jumps is integrated to 2 % only if a short run has readings enough.
+            age_s = time.monotonic() - self._started_at
+            return min(max(age_s * SHARE_OF_AGE_READ, self._interval_s / 10), self._interval_s)
         if self._marked or any(meter.sensor.every_s == 0.0 for meter in self.meters):
             return self._interval_s
         longest_s = min((meter.sensor.every_s for meter in self.meters), default=MOST_S)
