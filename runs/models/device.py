@@ -20,13 +20,7 @@ class Device(models.Model):
     was used, and days can be made again exactly after a profile was corrected.
     """
 
-    class Kind(models.TextChoices):
-        GPU = "gpu", "GPU"
-        CPU = "cpu", "CPU"
-        RAM = "ram", "Memory"
-        TPU = "tpu", "TPU"
-        NPU = "npu", "NPU"
-        OTHER = "other", "Other"
+    Kind = HardwareProfile.Kind
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="devices")

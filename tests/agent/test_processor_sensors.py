@@ -152,33 +152,34 @@ def test_the_whole_machines_energy_is_the_counters(powercap):
     assert (sensor.facts["basis"], sensor.facts["method"]) == ("counter", "RAPL")
 
 
-def test_of_a_counter_an_idle_job_takes_its_part_of_idle_power_alone(powercap, monkeypatch):
+@pytest.fixture
+def ten_seconds(powercap, monkeypatch):
+    """1,000 J and 64 s of the machine's CPU in ten seconds, as a job sees them that holds a part and used `cpu_s`."""
+
+    def job_j(held, cpu_s):
+        powercap("intel-rapl:0", "package-0", 0)
+        machine_s, clock = iter([0.0, 0.0, 64.0]), iter([0.0, 0.0, 10.0])
+        monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
+        monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
+        processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
+        packages = cpu.Packages(rapl.zones("package"), processor, held, whole=False)
+        packages.job_j(0.0)
+        powercap("intel-rapl:0", energy_uj=1_000_000_000)
+        return packages.job_j(cpu_s)
+
+    return job_j
+
+
+IDLE_W = 0.15 * 225
+
+
+def test_of_a_counter_an_idle_job_takes_its_part_of_idle_power_alone(ten_seconds):
     """Half of the threads are the job's, and strangers did all the work."""
-    powercap("intel-rapl:0", "package-0", 0)
-    processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
-    machine_s = iter([0.0, 0.0, 64.0])
-    clock = iter([0.0, 0.0, 10.0])
-    monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
-    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
-    packages = cpu.Packages(rapl.zones("package"), processor, held=0.5, whole=False)
-    packages.job_j(0.0)
-    powercap("intel-rapl:0", energy_uj=1_000_000_000)
-    idle_w = 0.15 * 225
-    assert packages.job_j(0.0) == pytest.approx(0.5 * 10 * idle_w)
+    assert ten_seconds(held=0.5, cpu_s=0.0) == pytest.approx(0.5 * 10 * IDLE_W)
 
 
-def test_of_a_counter_a_busy_job_takes_what_is_above_idle_by_its_cpu_time(powercap, monkeypatch):
-    powercap("intel-rapl:0", "package-0", 0)
-    processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
-    machine_s = iter([0.0, 0.0, 64.0])
-    clock = iter([0.0, 0.0, 10.0])
-    monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
-    monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
-    packages = cpu.Packages(rapl.zones("package"), processor, held=1.0, whole=False)
-    packages.job_j(0.0)
-    powercap("intel-rapl:0", energy_uj=1_000_000_000)
-    idle_j = 10 * 0.15 * 225
-    assert packages.job_j(16.0) == pytest.approx(idle_j + (1000 - idle_j) / 4)
+def test_of_a_counter_a_busy_job_takes_what_is_above_idle_by_its_cpu_time(ten_seconds):
+    assert ten_seconds(held=1.0, cpu_s=16.0) == pytest.approx(10 * IDLE_W + (1000 - 10 * IDLE_W) / 4)
 
 
 def test_dram_replaces_the_estimate_of_memory(powercap):
