@@ -260,6 +260,6 @@ print(time.perf_counter() - began, [device.kind for device in summary.devices], 
     words = [sys.executable, "-c", code]
     done = subprocess.run(words, env=os.environ | settings, capture_output=True, text=True, timeout=30, check=True)
     took_s, rest = done.stdout.split(maxsplit=1)
-    assert float(took_s) < 2.5
+    assert float(took_s) < 4
     assert rest == "['cpu', 'ram'] True\n"
     assert len(done.stderr.splitlines()) == 2
