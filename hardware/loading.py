@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from hardware.models import CatalogueState, HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import catalogue
@@ -48,7 +48,15 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
         changed = {*stale, *_load_aliases(loaded)} - {seed.slug for seed in fresh}
         if fresh or changed:
             CatalogueState.renew()
+            _refresh_statistics()
     return Report(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
+
+
+def _refresh_statistics() -> None:
+    """Have PostgreSQL look at the tables now: planned for empty ones, the first queries after a load took seconds."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE hardware_hardwareprofile, hardware_hardwarealias")
 
 
 def _values(seed: catalogue.Profile) -> dict:
