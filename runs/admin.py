@@ -3,8 +3,9 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 
+from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_run
-from runs.models import ApiToken, EmissionFactor, Membership, Project, Run, Team, User
+from runs.models import ApiToken, Membership, Project, Run, Team, User
 
 
 @admin.register(User)
@@ -38,14 +39,6 @@ class ProjectAdmin(admin.ModelAdmin):
     list_display = ["name", "team", "created_at"]
     list_select_related = ["team"]
     search_fields = ["name", "team__name"]
-
-
-@admin.register(EmissionFactor)
-class EmissionFactorAdmin(admin.ModelAdmin):
-    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
 
 @admin.register(ApiToken)

@@ -17,6 +17,9 @@ TRACEML_BASE_URL = env.text("TRACEML_BASE_URL", "http://127.0.0.1:8000").rstrip(
 TRACEML_SIGNUP = env.choice("TRACEML_SIGNUP", ("closed", "invite", "open"))
 TRACEML_PUE = 1.0
 
+# `manual` where a worker of the deployment's own calls `manage.py reestimate`; else the portal starts one when needed.
+TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
+
 _base = urlsplit(TRACEML_BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
     env.refuse(f"TRACEML_BASE_URL must look like https://traceml.example, not {TRACEML_BASE_URL!r}")
@@ -29,6 +32,8 @@ INSTALLED_APPS = [
     "hardware",
     "allauth",
     "allauth.account",
+    "import_export",
+    "simple_history",
     "rest_framework",
     "drf_spectacular",
     "csp",
@@ -56,6 +61,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
 ]
 

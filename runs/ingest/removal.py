@@ -3,12 +3,12 @@
 from django.db import transaction
 
 from runs.ingest import totals
-from runs.models import Run
+from runs.models import DailyUsage, Run
 
 
 def remove_run(run: Run) -> None:
     """Delete a run with all that belongs to it."""
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        totals.move_usage(locked, {})
+        DailyUsage.objects.add(totals.usage_changes(locked, {}))
         locked.delete()

@@ -4,6 +4,7 @@ from runs.models.batch import Batch
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
 from runs.models.project import Project
+from runs.models.reestimation import Reestimation, RunRevision
 from runs.models.run import Run, Writer
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
@@ -21,7 +22,9 @@ __all__ = [
     "EmissionFactor",
     "Membership",
     "Project",
+    "Reestimation",
     "Run",
+    "RunRevision",
     "Stage",
     "Team",
     "TrackedModel",
