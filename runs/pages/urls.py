@@ -4,6 +4,7 @@ from runs.pages.hardware import hardware_detail, hardware_list
 from runs.pages.methodology import methodology
 from runs.pages.models import model_detail, model_list
 from runs.pages.overview import overview
+from runs.pages.plan import plan
 from runs.pages.runs import run_detail, run_list
 
 urlpatterns = [
@@ -14,5 +15,6 @@ urlpatterns = [
     path("models/<slug:project>/<slug:slug>/", model_detail, name="model_detail"),
     path("hardware/", hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),
+    path("plan/", plan, name="plan"),
     path("methodology/", methodology, name="methodology"),
 ]

@@ -86,7 +86,9 @@ def test_an_unknown_device_is_resolved_to_a_profile(staff, wire):
     assert staff.get(UNKNOWN).context["found"] == []
 
 
-@pytest.mark.parametrize("given", [{}, {"name": "x" * 300}, {"name": "Tesla T4"}, {"profile": "no"}, {"name": "a\x00b"}])
+@pytest.mark.parametrize(
+    "given", [{}, {"name": "x" * 300}, {"name": "Tesla T4"}, {"profile": "no"}, {"name": "a\x00b"}]
+)
 def test_what_can_not_be_resolved_is_said(staff, given):
     answer = staff.post(f"{UNKNOWN}resolve/", {"name": "Acme", "profile": a100().pk} | given)
     assert answer.status_code in (200, 400)
