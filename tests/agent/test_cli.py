@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -107,8 +108,9 @@ def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
 
 def test_doctor_measures_for_five_seconds_and_sees_its_own_load(agent):
     found = json.loads(agent("doctor", "--json").stdout)
-    (test,) = [finding for finding in found["findings"] if finding["subject"] == "self-test"]
-    assert test["ok"], test["text"]
+    tested = {finding["subject"]: finding for finding in found["findings"]}
+    assert {"processor", "readings", "energy", "clock", "record"} < set(tested)
+    assert [finding for finding in tested.values() if not finding["ok"]] == []
 
 
 def test_sync_without_a_portal_says_what_to_do(agent):
@@ -130,6 +132,56 @@ def test_a_terminal_shows_a_bar_while_many_runs_are_delivered(environment, agent
     assert (done.returncode, done.stdout) == (0, b"")
     assert "3 of 3" in shown.rpartition("\r[")[2]
     assert len(portal.runs()) == 3
+
+
+def test_login_keeps_a_token_that_the_portal_knows_for_its_user_alone(agent, portal, tmp_path):
+    done = agent("login", portal.url, "--token-stdin", given=portal.token.encode())
+    (kept,) = tmp_path.rglob("*.toml")
+    assert (done.returncode, kept.stat().st_mode & 0o777) == (0, 0o600)
+    assert portal.token in kept.read_text()
+    assert portal.token.encode() not in done.stdout + done.stderr
+
+
+def test_login_keeps_nothing_that_the_portal_refuses(agent, portal, tmp_path):
+    portal.mode("401")
+    done = agent("login", portal.url, "--token-stdin", given=b"tml_wrong")
+    assert done.returncode == 1
+    assert b"did not take the token" in done.stderr
+    assert list(tmp_path.rglob("*.toml")) == []
+
+
+def test_login_without_a_terminal_says_how_to_give_the_token(agent, portal):
+    done = agent("login", portal.url, given=b"")
+    assert done.returncode == 2
+    assert b"--token-stdin" in done.stderr
+
+
+def test_run_leaves_what_is_ignored_ignored_as_under_nohup(environment):
+    words = [*AGENT, "run", "--", "sh", "-c", "kill -HUP $$; echo alive"]
+    nohup = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *words]
+    done = subprocess.run(nohup, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"alive\n")
+
+
+def test_run_passes_on_descriptors_that_a_shell_opened_for_the_command(environment):
+    words = [*AGENT, "run", "--", "sh", "-c", "cat <&7"]
+    given = ["sh", "-c", 'exec 7<<END\nseven\nEND\nexec "$@"', "sh", *words]
+    done = subprocess.run(given, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"seven\n")
+
+
+def test_a_closed_stdout_is_not_mistaken_for_a_file(environment, records):
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", *AGENT, "run", "--", "sh", "-c", "echo lost 2>/dev/null; exit 3"]
+    assert subprocess.run(words, env=environment, timeout=60, check=False).returncode == 3
+    assert [finish["exception"] for finish in records("finish")] == ["exit status 3"]
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence(environment):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*AGENT, "estimate", "--gpu", "T4", "--hours", "1"], env=environment, stdout=full, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, b"Traceback" in done.stderr, done.stderr.count(b"\n")) == (1, False, 1)
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(environment):

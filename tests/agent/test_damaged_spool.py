@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, energies, expected, left_in, quarantined, run_id_of, whole
-from traceml_agent import spool, uploader
+from traceml_agent import spool
 from traceml_agent.client import BUSY, DELIVERED, QUARANTINE
 from traceml_agent.delivery import Delivery
+from traceml_agent.sync import sync
 
 HURT = {
     "random bytes": lambda lines: [lines[0], os.urandom(5000) + b"\n", *lines[1:]],
@@ -99,7 +100,7 @@ def test_a_hostile_record_of_what_was_sent_loses_nothing(place, client, portal, 
 def test_what_bars_one_file_does_not_bar_the_others(place, settings, portal, make):
     barred, free = whole(place), whole(place)
     make(Path(barred.path).with_suffix(".sent"))
-    assert uploader.sync(settings) == {BUSY: 1, DELIVERED: 1}
+    assert sync(settings) == {BUSY: 1, DELIVERED: 1}
     assert set(portal.runs()) == {run_id_of(free)}
 
 

@@ -22,10 +22,11 @@ from tests.agent.spooling import (
     run_id_of,
     whole,
 )
-from traceml_agent import delivery, sent, spool, uploader
+from traceml_agent import delivery, sent, spool
 from traceml_agent.client import BUSY, DELIVERED, GONE, QUARANTINE, RETRY, STOP
 from traceml_agent.delivery import Delivery
 from traceml_agent.sent import Sent
+from traceml_agent.sync import sync
 
 
 def test_a_run_arrives_in_three_requests_and_its_file_goes(place, client, portal):
@@ -143,13 +144,14 @@ def test_exactly_once_through_any_sequence_of_faults(place, client, portal, seed
 
 SYNC = """
 import sys
-from traceml_agent import config, sent, spool_folder, uploader
+from traceml_agent import config, sent, spool_folder
+from traceml_agent.sync import sync
 if sys.argv[4] == "unlocked":
     sent.fcntl = spool_folder.fcntl = None
     spool_folder.ABANDONED_S = -1.0
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 for _ in range(3):
-    uploader.sync(settings)
+    sync(settings)
 """
 
 
@@ -312,14 +314,14 @@ def test_a_silent_run_is_announced_again(place, client, portal):
 def test_sync_delivers_all_and_counts(place, settings, portal):
     runs = {run_id_of(whole(place, portal=of)) for of in ("", settings.url, settings.url.upper())}
     whole(place, portal="https://elsewhere.example")
-    assert uploader.sync(settings) == {"other portal": 1, DELIVERED: 3}
+    assert sync(settings) == {"other portal": 1, DELIVERED: 3}
     assert set(portal.runs()) == runs
 
 
 def test_sync_looks_in_every_place_that_a_spool_may_lie_in(place, settings, portal, home):
     earlier = whole(home / ".local" / "state" / "traceml")
     whole(place)
-    uploader.sync(settings)
+    sync(settings)
     assert run_id_of(earlier) in portal.runs()
 
 
@@ -327,7 +329,7 @@ def test_sync_does_not_try_every_file_of_a_portal_that_is_down(place, settings, 
     for _ in range(3):
         whole(place)
     portal.mode("503")
-    assert uploader.sync(settings) == {RETRY: 1, "not tried": 2}
+    assert sync(settings) == {RETRY: 1, "not tried": 2}
     assert len(portal.requests()) == 1
 
 

@@ -88,6 +88,20 @@ def test_over_budget_stop_ends_the_epochs(script):
     assert "over budget" in done.stderr
 
 
+def test_code_that_holds_the_interpreter_does_not_delay_the_end_of_the_epochs(script):
+    """The sampler's thread gets hardly a turn here; the epoch's own end looks at the budget."""
+    done = script("""
+        from traceml_agent import track
+        with track("digits", budget_kwh=1e-9, on_budget="stop") as run:
+            count = 0
+            for epoch in run.epochs(range(200)):
+                sum(range(60_000_000))  # one call of C that lets nobody else run
+                count += 1
+        print(count)
+    """)
+    assert int(done.stdout) <= 4
+
+
 def test_over_budget_a_function_is_called_once_with_the_run(script):
     done = script("""
         import time

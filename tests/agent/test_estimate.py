@@ -55,8 +55,17 @@ def test_a_name_that_is_not_certain_is_refused_with_what_comes_near(estimate, na
 
 @pytest.mark.parametrize(
     "words",
-    [("--hours", "1"), ("--gpu", "T4", "--hours", "-1"), ("--gpu", "T4", "--hours", "1", "--utilisation", "7")],
+    [("--hours", "1"), ("--gpu", "T4", "--hours", "1", "--utilisation", "7")],
 )
 def test_what_can_not_be_is_refused_in_a_sentence(estimate, words):
     code, _, err = estimate(*words)
     assert (code, err.startswith("traceml-agent: ")) == (2, True)
+
+
+@pytest.mark.parametrize("option", ["--hours", "--cores", "--memory-gb"])
+@pytest.mark.parametrize("number", ["-1", "0", "nan", "inf", "1e12", "many"])
+def test_a_number_that_can_not_be_is_refused_in_one_line(capsys, option, number):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["estimate", "--gpu", "T4", "--hours", "1", option, number])
+    err = capsys.readouterr().err
+    assert (ended.value.code, err.count("\n"), option in err) == (2, 1, True)

@@ -1,10 +1,15 @@
-"""What the job was allocated, read from built trees of /proc and /sys."""
+"""What the host is called and has, and what of it the job was allocated, read from built trees of /proc and /sys."""
 
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from traceml_agent import host
+from traceml_agent import catalogue, host
+from traceml_agent.sensors import processes
 
 CPUINFO = """processor\t: {n}
 model name\t: AMD EPYC 7742 64-Core Processor
@@ -41,6 +46,82 @@ def test_without_topology_every_thread_is_a_core(root):
     root("proc/device-tree/model", "Raspberry Pi 5 Model B\0")
     found = host.processor()
     assert (found.name, found.cores, found.threads) == ("Raspberry Pi 5 Model B", 2, 2)
+
+
+ARM = "processor\t: {n}\nBogoMIPS\t: 243.75\nCPU implementer\t: {by}\nCPU part\t: {part}\n"
+AMAZON, GRACE = "sys/class/dmi/id/sys_vendor", "sys/devices/soc0/soc_id"
+
+
+@pytest.mark.parametrize(
+    ("by", "part", "beside", "name", "slug"),
+    [
+        ("0x41", "0xd0c", (AMAZON, "Amazon EC2\n"), "AWS Graviton2", "aws-graviton2"),
+        ("0x41", "0xd4f", (AMAZON, "Amazon EC2\n"), "AWS Graviton4", "aws-graviton4"),
+        ("0x41", "0xd4f", (GRACE, "jep106:036b:0241\n"), "NVIDIA Grace", "nvidia-grace-cpu"),
+        ("0x48", "0xd01", None, "Kunpeng-920", "huawei-kunpeng-920"),
+        ("0x41", "0xd0c", None, "Neoverse-N1", None),  # Graviton's and Altra's alike: no model's watts
+    ],
+)
+def test_an_arm_core_is_named_so_that_the_catalogue_knows_it(root, by, part, beside, name, slug):
+    root("proc/cpuinfo", "\n".join(ARM.format(n=n, by=by, part=part) for n in range(4)))
+    if beside:
+        root(*beside)
+    found, match = host.processor(), catalogue.match(name, "cpu")
+    assert (found.name, found.cores, found.threads, match and match.slug) == (name, 4, 4, slug)
+
+
+def test_an_architecture_is_no_model(root):
+    root("proc/cpuinfo", "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\n")
+    assert host.processor().name == "ARMv8 Processor rev 1 (v8l)"
+    root("proc/device-tree/model", "NVIDIA Jetson AGX Orin Developer Kit\0")
+    assert host.processor().name == "NVIDIA Jetson AGX Orin Developer Kit"
+
+
+def test_threads_of_a_core_are_told_apart_where_cpuinfo_names_no_cores(root):
+    root("proc/cpuinfo", "\n\n".join(f"processor\t: {n}\ncpu\t\t: POWER9, altivec supported" for n in range(8)))
+    root("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-3\n")
+    found = host.processor()
+    assert (found.name, found.cores, found.threads) == ("POWER9, altivec supported", 2, 8)
+
+
+def test_a_hybrid_processor_with_cpus_taken_out_breaks_nothing(root):
+    """Performance cores have two threads, efficiency cores one; CPU 1 is off, and CPU 6 tells no core."""
+    places = {0: 0, 2: 4, 3: 4, 4: 32, 5: 33}
+    blocks = [CPUINFO.format(n=n, socket=0, core=core) for n, core in places.items()]
+    root(
+        "proc/cpuinfo", "\n".join([*blocks, "processor\t: 6\nmodel name\t: AMD EPYC 7742 64-Core Processor\n", "junk"])
+    )
+    found = host.processor()
+    assert (found.sockets, found.cores, found.threads) == (1, 4, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("0-3,8,10", 6), ("5", 1), ("", None), (None, None), ("nonsense", None), ("0-", None)]
+)
+def test_the_kernels_lists_of_cpus_are_counted(text, count):
+    assert host.counted(text) == count
+
+
+def test_without_proc_the_name_is_the_kernels_by_sysctl(root, tmp_path):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler: the fake sysctl can't be made")
+    source = Path(__file__).parent.parent / "fakes" / "sysctl.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "sysctl.so", source], check=True)
+    code = f"""
+import ctypes
+ctypes.CDLL({str(tmp_path / "sysctl.so")!r}, mode=ctypes.RTLD_GLOBAL)
+from traceml_agent import host
+found = host.processor()
+print(found.name, found.threads >= found.cores >= 1)
+"""
+    environment = os.environ | {"TRACEML_AGENT_ROOT": str(tmp_path / "nowhere")}
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert said.stdout == "Apple M3 Max True\n"
+
+
+def test_where_nothing_tells_a_name_there_is_one_all_the_same(root):
+    assert host.processor().name
 
 
 def test_affinity_bounds_the_allocation(root):
@@ -83,3 +164,55 @@ def test_a_memory_limit_is_an_allocation_and_none_is_none(root):
     assert host.allocated_gb() == 8.0
     root("sys/fs/cgroup/job/memory.max", "max\n")
     assert host.allocated_gb() is None
+
+
+@pytest.fixture
+def rank(root, tmp_path, monkeypatch):
+    """Makes this process a rank whose parent is a wrapper with this environment, and whose grandparent a launcher."""
+    monkeypatch.setattr(processes.job, "local_size", lambda: 2)
+    monkeypatch.setenv("RANK", "1")
+    above = [os.getppid(), 70, 1]
+    for pid, parent in zip(above, [*above[1:], 0], strict=True):
+        root(f"proc/{pid}/stat", f"{pid} (sh) S {parent} 1 1\n")
+
+    def wrapped(environment):
+        root(f"proc/{above[0]}/environ", environment)
+        root("proc/70/environ", "PATH=/bin\0LOCAL_WORLD_SIZE=2\0")
+
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"), [("PATH=/bin\0RANK=1\0", 70), ("PATH=/bin\0WORLD_RANK=1\0", os.getppid())]
+)
+def test_the_launcher_is_the_nearest_ancestor_that_is_no_rank(rank, environment, found):
+    rank(environment)
+    assert processes.launcher() == found
+
+
+def test_a_process_alone_has_no_launcher(rank, monkeypatch):
+    rank("RANK=1\0")
+    monkeypatch.setattr(processes.job, "local_size", lambda: 1)
+    assert processes.launcher() == 0
+
+
+RANK = """
+import os, subprocess, sys
+os.sched_setaffinity(0, eval(sys.argv[1]))
+code = "import os, sys; os.sched_setaffinity(0, eval(sys.argv[1])); from traceml_agent import host; " \\
+    "from traceml_agent.sensors import cpu; print(cpu.Cpu('job', host.Target()).facts['threads'])"
+settings = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+subprocess.run([sys.executable, "-c", code, sys.argv[2]], env=os.environ | settings, check=True)
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="binding a rank to a core of its own needs two")
+@pytest.mark.parametrize(
+    ("launcher", "rank", "threads"),
+    [("{0}", "{0}", 0.5), ("{0, 1}", "{0}", 1.0)],
+    ids=["two ranks share the launcher's core", "each rank is bound to its own"],
+)
+def test_ranks_divide_the_cores_that_they_were_not_bound_to(launcher, rank, threads):
+    words = [sys.executable, "-c", RANK, launcher, rank]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "TRACEML", "OMPI"))}
+    assert float(subprocess.run(words, env=kept, capture_output=True, text=True, check=True).stdout) == threads

@@ -221,13 +221,6 @@ def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_p
     assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
 
 
-def test_the_hosts_pids_in_a_container_are_no_strangers(real_proc):
-    real_proc(gpu(on="4194305:90"))
-    (sensor,) = found()
-    sensor.read()
-    assert sensor.facts["note"] == ""
-
-
 def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):
     on = f"{os.getpid()}:30,{stranger}:10"
     real_proc(gpu(energy="1000000", on=on))
@@ -237,10 +230,29 @@ def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):
     assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
 
 
-def test_a_module_whose_power_holds_the_cpus_replaces_it(gpus):
+def test_a_module_whose_power_holds_the_cpus_and_memorys_replaces_them(gpus):
     gpus(gpu(name="NVIDIA GH200 480GB"), gpu(1))
     module, card = found()
-    assert (module.replaces, card.replaces) == (("cpu-0",), ())
+    assert (module.replaces, card.replaces) == (("cpu-0", "ram"), ())
+
+
+def test_utilisation_beside_strangers_is_the_jobs(real_proc, stranger):
+    real_proc(gpu(energy="", power="", used="80", on=f"{os.getpid()}:30,{stranger}:10"))
+    assert found()[0].read().busy_share == pytest.approx(0.6)
+
+
+def test_a_gpu_that_was_lost_before_the_start_leaves_the_others(gpus, monkeypatch, caplog):
+    gpus("", gpu(1))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert uuids() == ["GPU-111-abc"]
+    assert "GPU 0 can't be read" in caplog.records[0].getMessage()
+
+
+def test_power_that_no_such_gpu_can_draw_is_no_reading(gpus):
+    gpus(gpu(energy=""))
+    (sensor,) = found()
+    gpus(gpu(energy="", power="4294967295"))
+    assert sensor.read() is None
 
 
 def test_a_driver_that_hangs_costs_two_seconds_and_the_gpu_alone(library, tmp_path):

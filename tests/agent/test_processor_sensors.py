@@ -9,7 +9,7 @@ import pytest
 
 from traceml_agent import host
 from traceml_agent.sensors import cpu, memory, rapl
-from traceml_agent.sensors.processes import Processes
+from traceml_agent.sensors.processes import Processes, PsutilProcesses
 
 BURN = "import time; t = time.process_time()\nwhile time.process_time() - t < {seconds}: pass"
 
@@ -55,6 +55,15 @@ def test_cpu_time_never_falls(tree):
         child = subprocess.Popen([sys.executable, "-c", BURN.format(seconds=0.05)])
         values += [tree.cpu_s(), child.wait() or tree.cpu_s()]
     assert values == sorted(values)
+
+
+def test_without_proc_children_that_ended_count_as_well(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path))
+    tree = PsutilProcesses(os.getpid())
+    before = tree.cpu_s()
+    subprocess.run([sys.executable, "-c", BURN.format(seconds=0.2)], check=True)
+    assert tree.cpu_s() - before >= 0.2
+    assert tree.used_gb() > 0.01
 
 
 def test_memory_is_what_the_processes_hold(tree):
@@ -134,6 +143,17 @@ def test_a_failed_read_is_no_reading_and_the_next_one_has_it_all(powercap):
     assert rapl.total_j(zones) == 7.0
 
 
+@pytest.mark.parametrize("text", ["", "nonsense", "nan", "inf"])
+def test_what_is_no_number_is_no_reading(powercap, text):
+    powercap("intel-rapl:0", "package-0", 0)
+    zones = rapl.zones("package")
+    powercap("intel-rapl:0", energy_uj=text)
+    with pytest.raises(ValueError, match="invalid literal"):
+        rapl.total_j(zones)
+    powercap("intel-rapl:0", energy_uj=7_000_000)
+    assert rapl.total_j(zones) == 7.0
+
+
 def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
     file = powercap("intel-rapl:0", "package-0", 0)
     file.unlink()
@@ -180,6 +200,10 @@ def test_of_a_counter_an_idle_job_takes_its_part_of_idle_power_alone(ten_seconds
 
 def test_of_a_counter_a_busy_job_takes_what_is_above_idle_by_its_cpu_time(ten_seconds):
     assert ten_seconds(held=1.0, cpu_s=16.0) == pytest.approx(10 * IDLE_W + (1000 - 10 * IDLE_W) / 4)
+
+
+def test_ranks_that_read_the_same_counter_take_parts_that_add_up(ten_seconds):
+    assert sum(ten_seconds(held=0.25, cpu_s=16.0) for _ in range(4)) == pytest.approx(1000)
 
 
 def test_dram_replaces_the_estimate_of_memory(powercap):

@@ -3,13 +3,13 @@
      uuid|name|memory bytes|limit mW|energy mJ|power mW|utilisation %|MIG slices, as 1,2,3|error code for reads|
      processes, as pid:utilisation % of the multiprocessors, where the latter is left out if it is not to be known
 
-   An empty field is "not supported". A handle is the line's number plus one; of a MIG slice, 1000 times the slice's more. */
+   An empty field is "not supported", an empty line a GPU that was lost. A handle is the line's number plus one; of a MIG slice, 1000 times the slice's more. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 enum { UUID, NAME, MEMORY, LIMIT, ENERGY, POWER, UTILISATION, SLICES, ERROR, PROCESSES, FIELDS };
 static char line[4096], *fields[FIELDS];
 
@@ -48,7 +48,10 @@ int nvmlInit_v2(void) { return SUCCESS; }
 int nvmlShutdown(void) { return SUCCESS; }
 const char *nvmlErrorString(int code) { return code == 15 ? "GPU is lost" : "an error"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { for (*count = 0; load(*count); ++*count); return SUCCESS; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) { *handle = (void *)(long)(index + 1); return SUCCESS; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle) {
+    *handle = (void *)(long)(index + 1);
+    return load(index) && !*fields[UUID] ? GPU_IS_LOST : SUCCESS;
+}
 int nvmlDeviceGetUUID(void *handle, char *text, unsigned size) {
     if (!load(board(handle))) return NOT_FOUND;
     if (slice(handle)) snprintf(text, size, "MIG-%s-%d", fields[UUID] + 4, slice(handle));

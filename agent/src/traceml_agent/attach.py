@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
-from traceml_agent import config, host, metadata
+from traceml_agent import config, host, metadata, terminal
 from traceml_agent.run import Run
+from traceml_agent.terminal import Complaint
 
 LOOK_EVERY_S = 0.5
 TEXT = "Measure a running process with its children, or a cgroup, until it ends."
 EXAMPLE = "traceml-agent watch --pid 4711 --model llama-server --kind inference"
+STATUSES = "0 the target ended and its run is kept; 2 the target is not running"
 
 
 def add_command(commands) -> None:
     """Add `watch` to the command line's parsers."""
-    parser = commands.add_parser("watch", help=TEXT, description=TEXT, epilog=f"example: {EXAMPLE}")
+    parser = terminal.add(commands, "watch", command, TEXT, EXAMPLE, STATUSES)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--pid", type=int, help="a process")
     target.add_argument("--cgroup", help="a cgroup's path, as in /proc/PID/cgroup or below /sys/fs/cgroup")
     parser.add_argument("--model", help="the model's name (default: the program's)")
     parser.add_argument("--kind", choices=metadata.KINDS, default="inference")
     parser.add_argument("--name", help="a name for this run")
-    parser.set_defaults(command=command)
 
 
 def command(options) -> int:
-    """Measure until the target ends; 2 where there is none."""
+    """Measure until the target ends."""
     target = host.Target(options.pid, options.cgroup)
     if not is_alive(target):
-        print(
-            f"traceml-agent: {options.cgroup or options.pid} is not running; see `ps` or /sys/fs/cgroup",
-            file=sys.stderr,
-        )
-        return 2
+        raise Complaint(f"{options.cgroup or options.pid} is not running; see `ps` or /sys/fs/cgroup", 2)
     attach(target, options.model or name_of(target), options.kind, options.name)
     return 0
 

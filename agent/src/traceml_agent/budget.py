@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from traceml_agent.messages import warn
@@ -20,6 +21,7 @@ class Budget:
             warn(f"on_budget takes {', '.join(ACTIONS)} or a function; taken as warn")
             self.action = "warn"
         self.is_over = False
+        self._lock = threading.Lock()
 
     @property
     def is_set(self) -> bool:
@@ -31,10 +33,13 @@ class Budget:
         return self.is_over and self.action == "stop"
 
     def check(self, run, summary) -> None:
-        """Look at the numbers so far; what is to happen happens once."""
-        if self.is_over or not (_above(summary.energy_kwh, self.kwh) or _above(summary.emissions_kg, self.kg)):
+        """Look at the numbers so far; what is to happen happens once, whichever thread sees it first."""
+        if not (_above(summary.energy_kwh, self.kwh) or _above(summary.emissions_kg, self.kg)):
             return
-        self.is_over = True
+        with self._lock:
+            was_over, self.is_over = self.is_over, True
+        if was_over:
+            return
         used = f"{summary.energy_kwh:.3g} kWh and {summary.emissions_kg:.3g} kg CO2e are used"
         if callable(self.action):
             self.action(run)

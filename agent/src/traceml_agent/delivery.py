@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from traceml_agent import client as portal
 from traceml_agent import spool
@@ -35,6 +35,8 @@ class Delivery:
         self.header: dict | None = None
         #: True once the file is gone: delivered to its end, dropped, or set aside.
         self.done = False
+        #: Hears how many bytes of the file are through.
+        self.progress: Callable[[int], None] = lambda read_bytes: None
         self._sent = Sent(path)
         self._read_bytes = 0
         self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
@@ -94,6 +96,7 @@ class Delivery:
                 if answer.outcome not in _SETTLED or self.done:
                     return answer
                 result = answer if answer.outcome == portal.QUARANTINE else result
+            self.progress(self._read_bytes)
             if header_only:
                 break
         return result

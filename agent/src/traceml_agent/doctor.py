@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import time
+import json
+import shutil
 
-from traceml_agent import sensors, spool
-from traceml_agent.sampler import Meter
-from traceml_agent.summary import energy_of, profile_of
+from traceml_agent import config, selftest, sensors, spool, terminal
+from traceml_agent.finding import Finding
+from traceml_agent.spool_folder import folders, spool_files
+from traceml_agent.summary import profile_of
+from traceml_agent.terminal import Bar
 
-TEST_S = 5.0
-
+TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
+EXAMPLE = "traceml-agent doctor --quick"
+STATUSES = "0 all is well, though more exact methods may be named; 1 something is to be mended"
 QUALITY = {"counter": "measured by a counter", "sensor": "measured by a power sensor"}
 
 
-class Finding:
-    """One line of the examination: what was looked at, whether it is well, and what to do about it."""
+def add_command(commands) -> None:
+    """Add `doctor` to the command line's parsers."""
+    parser = terminal.add(commands, "doctor", command, TEXT, EXAMPLE, STATUSES)
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--quick", action="store_true", help="leave out the self-test")
 
-    def __init__(self, subject: str, is_well: bool, text: str, remedy: str = ""):
-        self.subject, self.is_well, self.text, self.remedy = subject, is_well, text, remedy
 
-    def as_dict(self) -> dict:
-        return {"subject": self.subject, "ok": self.is_well, "text": self.text, "remedy": self.remedy}
+def command(options) -> int:
+    """Print the examination; 0 when nothing is wrong."""
+    with Bar() as bar:
+        found = examine(config.load(), options.quick, bar)
+    print(json.dumps(found.as_dict(), indent=2) if options.json else found.text())
+    return 0 if found.is_well else 1
 
 
 class Examination:
@@ -52,41 +61,21 @@ class Examination:
         return "\n".join(lines)
 
 
-def examine(settings, quick: bool = False) -> Examination:
-    """Look at every device, the spool and the portal; unless `quick`, measure for five seconds as well."""
-    found = [*sensors.of_host(settings.scope), *sensors.of_accelerators(settings.scope)]
-    findings = [_spool(settings), *_portal(settings)]
-    if not quick:
-        findings.append(self_test(found))
+def examine(settings, is_quick: bool, bar: Bar) -> Examination:
+    """Look at every device, the spool and the portal; unless it has to be quick, measure for five seconds as well."""
+    found = _sensors(settings.scope)
+    place = spool.folder(settings)
+    findings = [_spool(place, settings), *_portal(settings)]
+    if not is_quick:
+        findings += selftest.examine(found, settings.scope, place, bar)
     return Examination([_device(sensor) for sensor in found], findings)
 
 
-def self_test(found: list) -> Finding:
-    """Load a core for half of five seconds, and see whether the meters saw it."""
-    meters = [Meter(sensor) for sensor in found]
-    for meter in meters:
-        meter.read(TEST_S)
-    began_s, until = time.process_time(), time.monotonic() + TEST_S / 2
-    while time.monotonic() < until:
-        pass
-    loaded_s = time.process_time() - began_s
-    time.sleep(TEST_S / 2)
-    for meter in meters:
-        meter.read(TEST_S)
-    return _verdict(meters, loaded_s)
-
-
-def _verdict(meters: list[Meter], loaded_s: float) -> Finding:
-    silent = [meter.facts["key"] for meter in meters if meter.elapsed_s <= 0]
-    if silent:
-        return Finding(
-            "self-test", False, f"no reading of {', '.join(silent)}", "Run it again; then see the driver's log."
-        )
-    seen_s = sum(meter.busy_s * (meter.facts.get("cores") or 0.0) for meter in meters if meter.facts["kind"] == "cpu")
-    energy_j = sum(energy_of(meter).energy_j for meter in meters)
-    text = f"of {loaded_s:.1f} s of load on one core {seen_s:.1f} s were seen, {energy_j:.1f} J in {TEST_S:g} s"
-    # A whole machine is busy with more than this load; less than it was never seen.
-    return Finding("self-test", seen_s >= 0.75 * loaded_s and energy_j > 0, text)
+def _sensors(scope: str) -> list:
+    """Those that a run would read: a module's power holds its processor's already."""
+    found = [*sensors.of_host(scope), *sensors.of_accelerators(scope)]
+    replaced = {key for sensor in found for key in sensor.replaces}
+    return [sensor for sensor in found if sensor.facts["key"] not in replaced]
 
 
 def _device(sensor) -> dict:
@@ -101,8 +90,14 @@ def _device(sensor) -> dict:
         "basis": facts["basis"] or ("fallback" if profile.fallback else "tdp"),
         "quality": quality,
         "why": _why(facts, profile),
-        "remedy": facts["note"],
+        "remedy": facts["note"] or _remedy(facts, profile),
     }
+
+
+def _remedy(facts: dict, profile) -> str:
+    if facts["basis"] or not profile.fallback:
+        return ""
+    return "an admin of the portal gives it a profile (page Hardware); its runs are then estimated anew"
 
 
 def _why(facts: dict, profile) -> str:
@@ -117,11 +112,12 @@ def _per(profile) -> str:
     return "" if profile.unit == "device" else f" per {profile.unit.upper() if profile.unit == 'gb' else profile.unit}"
 
 
-def _spool(settings) -> Finding:
-    place = spool.folder(settings)
+def _spool(place: str | None, settings) -> Finding:
     if place is None:
         return Finding("spool", False, "no folder can be written", "Set TRACEML_AGENT_SPOOL_DIR to one of yours.")
-    return Finding("spool", True, place)
+    waiting = sum(len(spool_files(each)) for each in folders(settings))
+    free_gb = shutil.disk_usage(place).free / 1e9
+    return Finding("spool", True, f"{place}: {waiting} files wait, {free_gb:.1f} GB are free")
 
 
 def _portal(settings) -> list[Finding]:
@@ -134,8 +130,9 @@ def _portal(settings) -> list[Finding]:
     try:
         answer = client.Client(settings).check_token()
     except client.Refused as refusal:
-        return [Finding("portal", False, str(refusal))]
+        return [Finding("portal", False, str(refusal), "Set TRACEML_AGENT_URL, or run `traceml-agent login`.")]
     # A body that can't be right is refused only after the token was accepted.
     if answer.outcome == client.QUARANTINE:
         return [Finding("portal", True, f"{settings.url} answers and knows the token")]
-    return [Finding("portal", False, f"{settings.url}: {answer.reason}")]
+    remedy = "Run `traceml-agent login`." if answer.outcome == client.STOP else "The spool keeps runs until it answers."
+    return [Finding("portal", False, f"{settings.url}: {answer.reason}", remedy)]

@@ -4,56 +4,48 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
-from traceml_agent import catalogue, estimation
+from traceml_agent import catalogue, estimation, terminal
 from traceml_agent import summary as numbers
+from traceml_agent.terminal import Complaint, positive
 
 TEXT = "Estimate energy and emissions of hardware over hours, from the bundled catalogue."
 EXAMPLE = 'traceml-agent estimate --gpu "8x A100-SXM4-80GB" --cpu "AMD EPYC 7742" --memory-gb 512 --hours 72'
+STATUSES = "0 estimated; 2 a name that the catalogue does not know, or a number that can't be"
 NEAR_NAMES = 5
 _COUNTED = re.compile(r"^(\d+)\s*[x×]\s*(?=\S)")
 
 
-class Unknown(Exception):
-    """A name that the catalogue does not know, or knows too many of; the text names what comes near."""
-
-
 def add_command(commands) -> None:
     """Add `estimate` to the command line's parsers."""
-    parser = commands.add_parser("estimate", help=TEXT, description=TEXT, epilog=f"example: {EXAMPLE}")
+    parser = terminal.add(commands, "estimate", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument(
         "--gpu", action="append", default=[], metavar="NAME", help='may be given several times; "8x NAME"'
     )
     parser.add_argument("--cpu", metavar="NAME", help='a processor; "2x NAME" for two sockets')
-    parser.add_argument("--cores", type=float, help="cores that the job holds (default: all of the processor's)")
-    parser.add_argument("--memory-gb", type=float, help="memory that the job holds")
-    parser.add_argument("--hours", type=float, required=True)
+    parser.add_argument("--cores", type=positive, help="cores that the job holds (default: all of the processor's)")
+    parser.add_argument("--memory-gb", type=positive, help="memory that the job holds")
+    parser.add_argument("--hours", type=positive, required=True)
     parser.add_argument("--utilisation", type=float, default=1.0, help="of GPUs and processors, 0 to 1 (default 1)")
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.set_defaults(command=command)
 
 
 def command(options) -> int:
-    """Print the estimate; 2 for what can't be estimated."""
-    try:
-        found = estimate(options)
-    except (Unknown, ValueError) as error:
-        print(f"traceml-agent: {error}", file=sys.stderr)
-        return 2
+    """Print the estimate."""
+    found = estimate(options)
     print(json.dumps(found, indent=2) if options.json else text(found))
     return 0
 
 
 def estimate(options) -> numbers.Record:
-    """Energy (kWh, with its range) and emissions (kgCO2e). Raises Unknown for a name, ValueError for a number."""
-    if not 0.0 <= options.utilisation <= 1.0 or not 0.0 < options.hours < 1e6:
-        raise ValueError("--utilisation lies between 0 and 1, and --hours above 0")
+    """Energy (kWh, with its range) and emissions (kgCO2e). Raises Complaint for what can't be estimated."""
+    if not 0.0 <= options.utilisation <= 1.0:
+        raise Complaint("--utilisation lies between 0 and 1", 2)
     rows = [_row(name, "gpu", options) for name in options.gpu]
     rows += [_row(options.cpu, "cpu", options)] if options.cpu else []
     rows += [_memory(options)] if options.memory_gb else []
     if not rows:
-        raise ValueError(f"say which hardware: {EXAMPLE}")
+        raise Complaint(f"say which hardware: {EXAMPLE}", 2)
     total = estimation.total([energy for _, energy in rows])
     energy_kwh = estimation.energy_kwh(total.energy_j)
     return numbers.Record(
@@ -73,7 +65,7 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
     count, name = (int(counted[1]), given[counted.end() :]) if counted else (1, given)
     match = catalogue.explain(name, kind)
     if match is None:
-        raise Unknown(_unknown(name, kind))
+        raise Complaint(_unknown(name, kind), 2)
     cores = None if kind != "cpu" else options.cores or count * (match.profile.cores or 1)
     share = 1.0 if kind == "cpu" else float(count)
     elapsed_s = options.hours * 3600

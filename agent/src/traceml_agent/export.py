@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import config, spool
+from traceml_agent import config, spool, terminal
 from traceml_agent import summary as numbers
 from traceml_agent.spool_folder import SUFFIX, folders, spool_files
+from traceml_agent.terminal import Complaint
 
 TEXT = "Write a run that still lies in the spool as JSON or CSV; what is delivered lives on the portal."
 EXAMPLE = "traceml-agent export latest --format csv --output run.csv"
+STATUSES = "0 written; 1 the spool does not hold the run, or FILE can't be written"
 COLUMNS = ("writer", "device", "kind", "name", "t_s", "elapsed_s", "busy_s", "energy_j")
 #: A spreadsheet would run what begins so.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -21,16 +23,15 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def add_command(commands) -> None:
     """Add `export` to the command line's parsers."""
-    parser = commands.add_parser("export", help=TEXT, description=TEXT, epilog=f"example: {EXAMPLE}")
+    parser = terminal.add(commands, "export", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument("run", nargs="?", metavar="RUN_ID", help="a run's id or its beginning, or `latest`")
     parser.add_argument("--list", action="store_true", help="list the runs in the spool")
     parser.add_argument("--format", choices=("json", "csv"), default="json")
     parser.add_argument("--output", metavar="FILE", help="write there instead of stdout")
-    parser.set_defaults(command=command)
 
 
 def command(options) -> int:
-    """Write the run; 1 where the spool does not hold it."""
+    """Write the run."""
     files = [path for place in folders(config.load()) for path in spool_files(place)]
     if options.list or not options.run:
         for line in _listed(files):
@@ -38,8 +39,7 @@ def command(options) -> int:
         return 0
     wanted = _files_of(options.run, files)
     if not wanted:
-        print(f"traceml-agent: the spool holds no run {options.run}; a delivered run is on the portal", file=sys.stderr)
-        return 1
+        raise Complaint(f"the spool holds no run {options.run}; a delivered run is on the portal")
     with open(options.output, "w", encoding="utf-8", newline="") if options.output else _Stdout() as out:
         (write_csv if options.format == "csv" else write_json)(wanted, out)
     return 0

@@ -51,12 +51,12 @@ def processor() -> Processor:
     """The host's processor; counts fall back to the operating system's where the kernel tells none."""
     entries = [_entry(block) for block in (read("proc", "cpuinfo") or "").split("\n\n")]
     entries = [entry for entry in entries if "processor" in entry]
-    threads = len(entries) or os.cpu_count() or 1
+    if not entries:
+        return _processor_without_proc()
     places = {(e.get("physical id", "0"), e["core id"]) for e in entries if "core id" in e}
     sockets = len({place[0] for place in places}) or 1
-    first = entries[0] if entries else {}
-    name = first.get("model name") or first.get("Model") or _machine_name()
-    return Processor(name, sockets, len(places) or threads, threads)
+    cores = len(places) or max(len(entries) // _threads_a_core(), 1)
+    return Processor(_name(entries[0]), sockets, cores, len(entries))
 
 
 def _entry(block: str) -> dict[str, str]:
@@ -64,14 +64,98 @@ def _entry(block: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _machine_name() -> str:
-    """What there is to say where the kernel gives no model name, as on ARM."""
-    board = (read("proc", "device-tree", "model") or "").strip("\0")
-    if board:
-        return board
+def _threads_a_core() -> int:
+    """Hardware threads of a core where /proc/cpuinfo tells no cores, as on ARM and POWER."""
+    return counted(read("sys", "devices", "system", "cpu", "cpu0", "topology", "thread_siblings_list")) or 1
+
+
+def counted(cpus: str | None) -> int | None:
+    """How many CPUs the kernel's list names: 6 in `0-3,8,10`; None for an empty list or what is none."""
+    try:
+        ranges = [[int(end) for end in part.split("-")] for part in (cpus or "").split(",")]
+    except ValueError:
+        return None
+    return sum(each[-1] - each[0] + 1 for each in ranges)
+
+
+def _name(entry: dict[str, str]) -> str:
+    """What /proc/cpuinfo calls a processor, else the board's name, else that of its ARM core."""
+    name = entry.get("model name", "")
+    if not name or name.startswith("ARMv"):  # the architecture, which tells no model
+        name = (read("proc", "device-tree", "model") or "").strip("\0") or _arm_name(entry) or name
+    return name or entry.get("cpu") or _system_name()
+
+
+#: ARM's cores by implementer and part number, named as lscpu does (util-linux, sys-utils/lscpu-arm.c).
+ARM_CORES = {
+    "0x41/0xd08": "Cortex-A72",
+    "0x41/0xd0c": "Neoverse-N1",
+    "0x41/0xd40": "Neoverse-V1",
+    "0x41/0xd49": "Neoverse-N2",
+    "0x41/0xd4f": "Neoverse-V2",
+    "0x41/0xd84": "Neoverse-V3",
+    "0x43/0x0af": "ThunderX2-99xx",
+    "0x46/0x001": "A64FX",
+    "0x48/0xd01": "Kunpeng-920",
+    "0xc0/0xac3": "Ampere-1",
+    "0xc0/0xac4": "Ampere-1a",
+}
+#: Whose core it is the kernel does not tell: Amazon's machines name their maker.
+GRAVITON = {
+    "Cortex-A72": "AWS Graviton",
+    "Neoverse-N1": "AWS Graviton2",
+    "Neoverse-V1": "AWS Graviton3",
+    "Neoverse-V2": "AWS Graviton4",
+}
+#: JEP106 code of NVIDIA and Tegra241, the chip of Grace: its cores are Graviton4's as well.
+GRACE = "jep106:036b:0241"
+
+
+def _arm_name(entry: dict[str, str]) -> str:
+    core = ARM_CORES.get(f"{entry.get('CPU implementer')}/{entry.get('CPU part')}", "")
+    if read("sys", "devices", "soc0", "soc_id") == GRACE:
+        return "NVIDIA Grace"
+    if (read("sys", "class", "dmi", "id", "sys_vendor") or "").startswith("Amazon"):
+        return GRAVITON.get(core, core)
+    return core
+
+
+def _processor_without_proc() -> Processor:
+    """macOS and Windows, or a Linux whose /proc tells nothing."""
+    import psutil
+
+    threads = os.cpu_count() or 1
+    return Processor(_system_name(), 1, psutil.cpu_count(logical=False) or threads, threads)
+
+
+def _system_name() -> str:
     import platform
 
-    return platform.processor() or f"{platform.machine() or 'unknown'} CPU"
+    name = _registry_name() if os.name == "nt" else _sysctl("machdep.cpu.brand_string")
+    return name or platform.processor() or f"{platform.machine() or 'unknown'} CPU"
+
+
+def _sysctl(name: str) -> str:
+    """A text of the kernel by sysctlbyname(3), which macOS has: `Apple M3 Max`, where `platform` says `arm`."""
+    import ctypes
+
+    text = ctypes.create_string_buffer(256)
+    size = ctypes.c_size_t(len(text))
+    try:
+        failed = ctypes.CDLL(None).sysctlbyname(name.encode(), text, ctypes.byref(size), None, ctypes.c_size_t(0))
+    except (AttributeError, OSError):
+        return ""
+    return "" if failed else text.value.decode(errors="replace").strip()
+
+
+def _registry_name() -> str:
+    """The processor's name from Windows' registry, where `platform` says `Intel64 Family 6 Model 158`."""
+    winreg = __import__("winreg")
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\CentralProcessor\0") as key:
+            return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
+    except OSError:
+        return ""
 
 
 class Target:
@@ -85,9 +169,10 @@ class Target:
     def cgroup_places(self) -> list[tuple[str, str]]:
         """The cgroup's controllers and path, by hierarchy; an empty name is version 2."""
         if self.cgroup:
-            return [("", self.cgroup), ("cpu,cpuacct", self.cgroup), ("cpu", self.cgroup), ("memory", self.cgroup)]
+            return [(names, self.cgroup) for names in ("", "cpu,cpuacct", "cpu", "memory", "cpuset")]
         lines = (read("proc", "self" if self.is_self else str(self.pid), "cgroup") or "").splitlines()
-        return [(names, place) for _, names, place in (line.split(":", 2) for line in lines)]
+        parts = [line.split(":", 2) for line in lines]
+        return [(part[1], part[2]) for part in parts if len(part) == 3]
 
     def own_folders(self, controller: str) -> list[str]:
         """The folders of the cgroup itself, without its ancestors."""
@@ -95,24 +180,38 @@ class Target:
 
     def affinity(self) -> int | None:
         """Hardware threads that the scheduler lets it run on."""
-        if self.cgroup or not hasattr(os, "sched_getaffinity"):
+        if self.cgroup:
+            return self._cpuset()
+        if not hasattr(os, "sched_getaffinity"):
             return None
         try:
             return len(os.sched_getaffinity(0 if self.is_self else self.pid))
         except OSError:
             return None
 
+    def _cpuset(self) -> int | None:
+        """CPUs that the cgroup, or the nearest of its ancestors that says so, may run on; version 2 and 1."""
+        folders = cgroup_folders("cpuset", self)
+        counts = (counted(read(folder, name)) for folder in folders for name in _CPUSETS)
+        return next((count for count in counts if count), None)
 
-def allocated_threads(host_threads: int, ranks: int = 1, target: Target | None = None) -> float:
+
+_CPUSETS = ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus")
+
+
+def allocated_threads(
+    host_threads: int, ranks: int = 1, target: Target | None = None, shares_affinity: bool = False
+) -> float:
     """Hardware threads that the target may use: the least of affinity, cgroup quota and what the scheduler gave it.
 
-    What the `ranks` of a job share on the host is divided: each reports its part, together they report all.
+    What the `ranks` of a job share on the host is divided: each reports its part, together they report all. Affinity
+    is shared by ranks that their launcher did not bind to cores of their own.
     """
     target = target or Target()
     common = [float(host_threads), cgroup_threads(target), _slurm("SLURM_CPUS_ON_NODE", target)]
-    limits = [limit / ranks if limit else None for limit in common]
-    limits += [_slurm("SLURM_CPUS_PER_TASK", target), target.affinity()]
-    return min(limit for limit in limits if limit)
+    own = [_slurm("SLURM_CPUS_PER_TASK", target)]
+    (common if shares_affinity else own).append(target.affinity())
+    return min([limit / ranks for limit in common if limit] + [limit for limit in own if limit])
 
 
 def cgroup_threads(target: Target | None = None) -> float | None:
@@ -149,7 +248,7 @@ def cgroup_folders(controller: str, target: Target | None = None) -> list[str]:
         else:
             continue
         folders += [folder for mount in mounts for folder in _ancestors(mount, place)]
-    return folders
+    return list(dict.fromkeys(folders))
 
 
 def _ancestors(mount: str, place: str) -> list[str]:
@@ -163,7 +262,7 @@ def memory_info(field: str) -> float | None:
     for line in (read("proc", "meminfo") or "").splitlines():
         name, _, rest = line.partition(":")
         if name == field:
-            return float(rest.split()[0]) * 1024 / GB
+            return float((rest.split() or ["0"])[0]) * 1024 / GB or None
     return None
 
 
@@ -174,3 +273,9 @@ def _slurm(name: str, target: Target | None = None) -> float | None:
         return float(os.environ[name]) or None
     except (KeyError, ValueError):
         return None
+
+
+def local_rank() -> int:
+    """This process's number among the job's ranks on this host, by torchrun, SLURM, Open MPI and Intel MPI."""
+    names = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)

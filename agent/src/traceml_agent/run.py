@@ -65,7 +65,7 @@ class Run:
         self._summary: numbers.Record | None = None
         self._spool = Spool.create(settings, self.run_id, self.writer)
         self._claims = Claims(self.run_id, os.path.dirname(self._spool.path or "") if job.size() > 1 else None)
-        self._sampler = Sampler(settings.interval, self._started_at, self._record, self._look)
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look)
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
@@ -144,15 +144,16 @@ class Run:
         self._told = dict(self._work)
         return [{"t_s": t_s, "name": name, "value": value} for name, value in done.items() if value]
 
-    def _look(self) -> None:
-        """After each tick: whether the budget is used."""
-        if self.budget.is_set:
+    def look(self) -> None:
+        """After each tick and each epoch: whether the budget is used."""
+        if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
         if not self.is_measuring:
             return 0.0
+        self._sampler.catch_up()
         self._gauge.read(self._sampler.meters)
         return self._gauge.energy_j(now)
 

@@ -27,6 +27,7 @@ GAP_INTERVALS = 5
 MOST_POWER = 3.0
 GIVE_UP_AFTER = 5
 FINAL_READ_S = 2.0
+CATCH_UP_S = 0.02
 
 
 class Meter:
@@ -198,6 +199,21 @@ class Sampler:
         if due and (everything or now >= self._record_due):
             self.flush()
             self._record_due = now + max(RECORD_S, spacing_s) - self._interval_s / 2
+
+    def catch_up(self) -> None:
+        """Read processor and memory here and now, where code that holds the interpreter kept the thread from it.
+
+        Waits for a tick under way, which the waiting lets go on, but not for a sensor that hangs.
+        """
+        if not self._lock.acquire(timeout=CATCH_UP_S):
+            return
+        try:
+            now = time.monotonic()
+            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > 2 * self._interval_s]
+            for meter in late:
+                meter.read(sample_spacing_s(now - self._started_at, self._interval_s))
+        finally:
+            self._lock.release()
 
     def flush(self) -> None:
         """Hand over the samples that wait."""

@@ -16,7 +16,6 @@ import time
 
 from traceml_agent import config, spool
 from traceml_agent.messages import warn
-from traceml_agent.spool_folder import folders, spool_files
 
 START = """import sys
 sys.path.insert(0, sys.argv[1])
@@ -171,27 +170,3 @@ def is_for(path: str, settings) -> bool:
                     config.origin_of(settings.url),
                 )
     return True
-
-
-def sync(settings, report=None) -> dict[str, int]:
-    """Deliver every spool file once, until the portal fails; counts by outcome.
-
-    `report` hears of each: its path, the answer, and how many of how many are through. Raises config.Refused for
-    settings that can't be used.
-    """
-    from traceml_agent import client as portal
-    from traceml_agent.delivery import Delivery
-
-    client = portal.Client(settings)
-    waiting = [path for place in folders(settings) for path in spool_files(place)]
-    mine = [path for path in waiting if is_for(path, settings)]
-    counts = {"other portal": len(waiting) - len(mine)}
-    for number, path in enumerate(mine, 1):
-        answer = Delivery(path).deliver(client)
-        counts[answer.outcome] = counts.get(answer.outcome, 0) + 1
-        if report:
-            report(path, answer, number, len(mine))
-        if answer.outcome in (portal.RETRY, portal.STOP):
-            counts["not tried"] = len(mine) - number
-            break
-    return {outcome: count for outcome, count in counts.items() if count}

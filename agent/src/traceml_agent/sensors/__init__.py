@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from traceml_agent import host
 from traceml_agent.messages import warn
 
+#: A sensor that tells more than this many times the device's most lies.
+MOST_POWER = 3.0
+
 
 class Reading:
     """What a sensor reads at one instant; None where it has nothing to say.
@@ -46,6 +49,12 @@ class Sensor:
         """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
         return None
 
+    def of_power(self, busy_share: float | None, power_w: float, part: float) -> Reading | None:
+        """The reading of a power sensor, of which the job has a part; None where no such device can draw as much."""
+        if self.most_w and power_w > MOST_POWER * self.most_w:
+            return None
+        return Reading(busy_share, power_w=part * power_w)
+
     def close(self) -> None:
         """Let go of descriptors and libraries."""
 
@@ -56,9 +65,15 @@ def facts(key: str, kind: str, name: str, **more) -> dict:
 
 
 def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[Sensor]:
-    """Processor and memory: found in a millisecond, so a start reads them before the training goes on."""
+    """Processor and memory: found in a millisecond, so a start reads them before the training goes on.
+
+    Of several ranks each reports its part; the whole machine, which is nobody's part, only the first of a host.
+    """
+    from traceml_agent import job
     from traceml_agent.sensors import cpu, memory
 
+    if scope == "machine" and job.local_size() > 1 and host.local_rank() > 0:
+        return iter(())
     return _found([cpu.probe, memory.probe], scope, target or host.Target())
 
 
@@ -73,5 +88,5 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
     for probe in probes:
         try:
             yield from probe(*about)
-        except Exception as error:  # noqa: BLE001 (vendors' libraries raise anything, and the run goes on without them)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries raise anything; the run goes on)
             warn(f"{probe.__module__.rpartition('.')[2]} can't be read ({type(error).__name__}: {error})")

@@ -6,78 +6,145 @@ The library answers "N/A" for what a card does not tell, in every place where a 
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Iterator
 
 from traceml_agent import host
+from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors.modules import CPU, held_by, is_integrated
+from traceml_agent.sensors.sharing import Sharing
+from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
-#: Cards of two dies with one counter, which the first of each pair reads.
+#: Cards of two dies, of which the first has the sensors of both and the second reads 0 W.
 TWO_DIES = "MI250"
 SIGNS = (("sys", "module", "amdgpu"), ("dev", "kfd"))
+LIBRARY = "libamd_smi.so"
+#: W: the mean since the driver was loaded, by an accumulator that can be believed, is at least this. Some stand still
+#: at next to nothing until a reboot [ROCm/amdsmi issue 38].
+LEAST_MEAN_W = 1.0
+#: A counter that gave nothing for so long though the card draws power stands still [ROCm/amdsmi issue 22].
+STILL_S = 5.0
+#: W: some versions of amdsmi 6 hand on the driver's all-ones, 16 or 32 bits of them, for power that is not told.
+NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
+HALF = "Several dies have one counter; the job's part of it is an estimate"
+REMEDY = "AMD GPUs are in use and not measured: pip install 'traceml-agent[amd]'"
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
-    """The GPUs that the job sees; all of them with `scope="machine"`."""
+    """The GPUs that the job sees, several dies of one card together; all of them with `scope="machine"`."""
     if not any(os.path.exists(host.path(*sign)) for sign in SIGNS):
         return
-    try:
-        import amdsmi
-    except ImportError:
+    smi = _library()
+    if smi is None:
         return
-    amdsmi.amdsmi_init()
-    cards = [Card(amdsmi, index, handle) for index, handle in enumerate(amdsmi.amdsmi_get_processor_handles())]
-    chosen = cards if scope == "machine" else visible(cards, os.environ)
-    for card in chosen:
-        if card.is_second_die and cards[card.index - 1] in chosen:
-            continue  # its energy stands in the first die's counter
-        source, share = (cards[card.index - 1], 0.5) if card.is_second_die else (card, 1.0)
-        if card.has_two_dies and not card.is_second_die and not _has_partner(card, chosen):
-            share = 0.5
-        yield Gpu(card, source, share)
+    smi.amdsmi_init()
+    cards = [Card(smi, index, handle) for index, handle in enumerate(smi.amdsmi_get_processor_handles())]
+    packages = _packages(cards)
+    chosen, note = (cards, "") if scope == "machine" else visible(cards, os.environ)
+    for package in packages:
+        dies = [card for card in package if card in chosen]
+        if dies and not (package[0].is_integrated and not package[0].is_measured):
+            yield Gpu(package, dies, note, None if scope == "machine" else target)
 
 
-def _has_partner(card: Card, chosen: list[Card]) -> bool:
-    return any(other.index == card.index + 1 for other in chosen)
+def _library():
+    """The module amdsmi, or None. Where it finds no library, importing it prints to stdout: so that comes first."""
+    import importlib.util
+
+    found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
+    if found is None:
+        if "libamdhip64" in (host.read("proc", "self", "maps") or ""):
+            warn(REMEDY)
+        return None
+    if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
+        warn(f"amdsmi is installed, but there is no {LIBRARY}: install amd-smi-lib, or set ROCM_PATH")
+        return None
+    import amdsmi
+
+    return amdsmi
 
 
-def visible(cards: list, environment) -> list:
-    """The cards that ROCR_VISIBLE_DEVICES leaves, and of those the ones that HIP_VISIBLE_DEVICES numbers.
+def _library_is_there(module: str) -> bool:
+    """Whether amdsmi will find its library: where ROCm lies, beside the module, or on the loader's path."""
+    roots = [os.environ.get("ROCM_HOME", ""), os.environ.get("ROCM_PATH", ""), "/opt/rocm"]
+    places = [os.path.join(root, "lib", LIBRARY) for root in roots if root]
+    if any(map(os.path.exists, [*places, os.path.join(os.path.dirname(module), LIBRARY)])):
+        return True
+    import ctypes
 
-    As the runtimes do, a list ends at its first invalid entry.
+    try:
+        return bool(ctypes.CDLL(LIBRARY))
+    except OSError:
+        return False
+
+
+def visible(cards: list[Card], environment) -> tuple[list[Card], str]:
+    """The cards that ROCR_VISIBLE_DEVICES leaves, and of those the ones that HIP's list numbers.
+
+    The runtimes number by the kernel's nodes, not as amdsmi lists. Without a list of its own HIP obeys CUDA's.
     """
-    for name in ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"):
-        if name in environment:
-            cards = list(_named(environment[name].split(","), cards))
-    return cards
+    ordered = sorted(cards, key=lambda card: card.order)
+    hip = "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in environment else "CUDA_VISIBLE_DEVICES"
+    note = ""
+    for name in ("ROCR_VISIBLE_DEVICES", hip):
+        ordered, all_taken = seen(environment.get(name), dict(enumerate(ordered)))
+        note = f"{name} {ALL_TAKEN}" if all_taken else note
+    return ordered, note
 
 
-def _named(entries: list[str], cards: list) -> Iterator:
-    for entry in (each.strip() for each in entries):
-        serial = entry.lower().removeprefix("gpu-")
-        found = [c for n, c in enumerate(cards) if entry == str(n) or (entry != serial and c.serial.endswith(serial))]
-        if not found:
-            return
-        yield found[0]
+def _packages(cards: list[Card]) -> list[list[Card]]:
+    """The cards by the package whose counter holds their energy: dies of an MI250, partitions of one GPU.
+
+    The first of a package has its sensors; a die that follows without any of its own belongs to it.
+    """
+    packages: list[list[Card]] = []
+    for card in cards:
+        first = packages[-1][0] if packages else None
+        if first and not card.is_measured and first.is_measured and card.is_part_of(first):
+            packages[-1].append(card)
+        else:
+            packages.append([card])
+    return packages
 
 
 class Card:
-    """A GPU as amdsmi lists it."""
+    """A GPU, a die or a partition of one, as amdsmi lists it."""
 
     def __init__(self, smi, index: int, handle):
-        self._smi, self.index, self.handle = smi, index, handle
+        self._smi, self.index, self._handle = smi, index, handle
         asic = self.ask("amdsmi_get_gpu_asic_info") or {}
-        self.name = str(asic.get("market_name") or "AMD GPU")
-        self.serial = str(asic.get("asic_serial") or "").lower()
-        self.uuid = str(self.ask("amdsmi_get_gpu_device_uuid") or "")
-        self.has_two_dies = TWO_DIES in self.name
-        self.is_second_die = self.has_two_dies and index % 2 == 1
+        self.name = _text(asic.get("market_name")) or "AMD GPU"
+        self.serial = _text(asic.get("asic_serial")).lower().removeprefix("0x")
+        self.uuid = _text(self.ask("amdsmi_get_gpu_device_uuid"))
+        ids = self.ask("amdsmi_get_gpu_enumeration_info") or self.ask("amdsmi_get_gpu_kfd_info") or {}
+        self.uuids = (f"GPU-{self.serial}",)  # as ROCr calls it
+        self.order = (_number(ids.get("hip_id", ids.get("node_id"))) or 0.0, index)
+        self.limit_w = (_number((self.ask("amdsmi_get_power_cap_info") or {}).get("power_cap")) or 0.0) / 1e6 or None
+        self.is_integrated = is_integrated(self.name)
+        self.has_counter = self._is_believable()
+        self.is_measured = self.has_counter or bool(self.power_w())
 
     def ask(self, question: str, *arguments):
         """The answer, or None where this card or version does not know the question."""
         try:
-            return getattr(self._smi, question)(self.handle, *arguments)
+            return getattr(self._smi, question)(self._handle, *arguments)
         except (self._smi.AmdSmiException, AttributeError):
             return None
+
+    def is_part_of(self, first: Card) -> bool:
+        """Whether this one, which has no sensors, shares the card of `first`, which was listed before it."""
+        is_die = TWO_DIES in self.name and self.name == first.name
+        return is_die or (self.serial != "" and self.serial == first.serial)
+
+    def _is_believable(self) -> bool:
+        """Whether the accumulator's mean power since the driver was loaded is one that such a card can have."""
+        energy_j, count = self.energy_j(), self.ask("amdsmi_get_energy_count") or {}
+        seconds = (_number(count.get("timestamp")) or 0.0) / 1e9
+        if not energy_j:
+            return False
+        return not seconds or LEAST_MEAN_W <= energy_j / seconds <= 3 * (self.limit_w or 1000.0)
 
     def memory_gb(self) -> float | None:
         total = self.ask("amdsmi_get_gpu_memory_total", self._smi.AmdSmiMemoryType.VRAM)
@@ -90,13 +157,22 @@ class Card:
         return ticks * count["counter_resolution"] / 1e6 if ticks else None
 
     def power_w(self) -> float | None:
+        """W: MI300 tells the current power, older cards and Radeons an average."""
         power = self.ask("amdsmi_get_power_info") or {}
         found = (_number(power.get(f"{when}_socket_power")) for when in ("current", "average"))
-        return next((watts for watts in found if watts is not None), None)
+        return next((watts for watts in found if watts is not None and watts not in NOT_TOLD_W), None)
 
     def busy_share(self) -> float | None:
         percent = _number((self.ask("amdsmi_get_gpu_activity") or {}).get("gfx_activity"))
-        return None if percent is None else min(percent / 100, 1.0)
+        return None if percent is None or percent > 100 else percent / 100
+
+    def pids(self) -> list[int]:
+        rows = self.ask("amdsmi_get_gpu_process_list") or []
+        return [row["pid"] for row in rows if isinstance(row, dict) and isinstance(row.get("pid"), int)]
+
+
+def _text(value) -> str:
+    return "" if value in (None, "N/A") else str(value)
 
 
 def _number(value) -> float | None:
@@ -104,35 +180,68 @@ def _number(value) -> float | None:
 
 
 class Gpu(Sensor):
-    """A GPU or a die; `source` is the card whose counter holds its energy, `share` its part of that."""
+    """What the job sees of a package: its only GPU as a rule, else some of the dies that share one counter."""
 
     every_s = 0.0
 
-    def __init__(self, card: Card, source: Card, share: float):
-        self._card, self._source, self._share = card, source, share
-        self.has_counter = source.energy_j() is not None
-        self.has_power = source.power_w() is not None
-        self.facts = facts(f"gpu-{card.index}", "gpu", card.name, uuid=card.uuid, memory_gb=card.memory_gb())
+    def __init__(self, package: list[Card], dies: list[Card], note: str, target: host.Target | None):
+        self._source, self._dies, self._share = package[0], dies, len(dies) / len(package)
+        self._sharing = Sharing(self._pids, lambda: None, target) if target else None
+        self.most_w = self._source.limit_w
+        self._first: tuple[float, float] | None = None
+        self.facts = facts(f"amd-{dies[0].index}", "gpu", self._source.name, uuid=_uuid(package, dies[0]))
+        self.facts |= {"memory_gb": _total([die.memory_gb() for die in dies]), "power_limit_w": self.most_w}
+        self.facts |= {"note": " ".join(each for each in (note, HALF if self._share < 1.0 else "") if each)}
         self.facts |= self._method()
-        if "MI300A" in card.name and self.facts["basis"]:
-            self.replaces = ("cpu-0",)  # an APU: the package's power holds the cores'
-        if share < 1.0:
-            self.facts["note"] = "Two dies have one counter; half of it is an estimate"
+        is_measured = bool(self.facts["basis"])
+        self.replaces = (CPU,) if self._source.is_integrated else held_by(self._source.name, is_measured)
+
+    def _pids(self) -> list[int]:
+        return sorted({pid for die in self._dies for pid in die.pids()})
 
     def _method(self) -> dict[str, str]:
-        if self.has_counter:
+        if self._source.has_counter:
             return {"basis": "counter" if self._share == 1.0 else "sensor", "method": "amdsmi energy counter"}
-        if self.has_power:
+        if self._source.is_measured:
             return {"basis": "sensor", "method": "amdsmi power"}
         return {"basis": "", "method": "amdsmi utilisation"}
 
     def read(self) -> Reading | None:
         """The reading of now; None where the card does not answer."""
-        busy = self._card.busy_share()
-        if self.has_counter:
-            energy_j = self._source.energy_j()
-            return None if energy_j is None else Reading(busy, energy_j=self._share * energy_j)
-        if self.has_power:
+        self._look_for_strangers()
+        busy = [share for share in (die.busy_share() for die in self._dies) if share is not None]
+        busy_share = sum(busy) / len(busy) if busy else None
+        if self._source.has_counter:
+            return self._of_counter(busy_share)
+        if self._source.is_measured:
             power_w = self._source.power_w()
-            return None if power_w is None else Reading(busy, power_w=self._share * power_w)
-        return Reading(busy)
+            return None if power_w is None else self.of_power(busy_share, power_w, self._share)
+        return Reading(busy_share)
+
+    def _of_counter(self, busy_share: float | None) -> Reading | None:
+        energy_j = self._source.energy_j()
+        if energy_j is None:
+            return None
+        began_at, first_j = self._first = self._first or (time.monotonic(), energy_j)
+        if energy_j == first_j and time.monotonic() - began_at > STILL_S and self._source.power_w():
+            self._source.has_counter = False  # nothing came of it: from here on power is all that counts
+            self.facts |= self._method()
+        return Reading(busy_share, energy_j=self._share * energy_j)
+
+    def _look_for_strangers(self) -> None:
+        if self._sharing is None:
+            return
+        self._sharing.part()  # no use is told by process: all of it counts
+        if self._sharing.note not in self.facts["note"]:
+            self.facts["note"] = f"{self.facts['note']} {self._sharing.note}".strip()
+
+
+def _uuid(package: list[Card], die: Card) -> str:
+    """The die's own, since each may be another rank's; partitions of a GPU have all the same one."""
+    is_unique = sum(other.uuid == die.uuid for other in package) == 1
+    return die.uuid if is_unique or not die.uuid else f"{die.uuid}/{package.index(die)}"
+
+
+def _total(parts: list[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None

@@ -1,51 +1,78 @@
-"""Apple Silicon by zeus-apple-silicon, where that is installed: the chip's own energy counters.
+"""Apple Silicon by zeus-apple-silicon, where that is installed: the chip's own energy counters, without root.
 
-They count the whole machine's use, not the job's: macOS tells no process's part.
+They count the whole machine's use. Of CPU and memory the job takes its part, as it does of RAPL's counters; of the GPU,
+of which macOS tells no process's use, all of it.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from traceml_agent import host
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors import Reading, Sensor, facts, rapl
+from traceml_agent.sensors.cpu import Cpu
+from traceml_agent.sensors.memory import Memory, total_gb
+from traceml_agent.sensors.modules import CPU, MEMORY
 
 #: Counters of graphics and neural engine, in mJ; a chip that lacks one gives None.
 GPU_FIELDS = ("gpu_mj", "gpu_sram_mj", "ane_mj")
+METHOD = "Apple energy counter"
 NOTE = "The chip counts the whole machine's use"
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
-    """The chip's GPU with its neural engine, and its CPU cores."""
-    if sys.platform != "darwin":
+    """The chip's GPU with its neural engine; CPU and memory too, in the place of what was estimated of them."""
+    if host.has_proc():  # a Linux
         return
     try:
         from zeus_apple_silicon import AppleEnergyMonitor
     except ImportError:
         return
     monitor = AppleEnergyMonitor()
-    chip = host.processor().name
-    yield Chip(monitor, facts("gpu-0", "gpu", f"{chip} GPU", basis="counter"), GPU_FIELDS)
-    cpu = Chip(monitor, facts("cpu-soc", "cpu", chip, basis="counter"), ("cpu_total_mj",))
-    cpu.replaces = ("cpu-0",)
-    yield cpu
-    memory = Chip(monitor, facts("ram-soc", "ram", "Memory", basis="counter"), ("dram_mj",))
-    memory.replaces = ("ram",)
-    yield memory
+    gpu, cpu, dram = Part(monitor, GPU_FIELDS), Part(monitor, ("cpu_total_mj",)), Part(monitor, ("dram_mj",))
+    if gpu.is_there():
+        yield Gpu(gpu)
+    if cpu.is_there():
+        sensor: Sensor = Cpu(scope, target, [cpu], METHOD)
+        sensor.replaces = (CPU,)
+        yield sensor
+    total = total_gb()
+    if dram.is_there() and total:
+        sensor = Memory(scope, total, target, [dram], METHOD)
+        sensor.replaces = (MEMORY,)
+        yield sensor
 
 
-class Chip(Sensor):
-    """A part of the chip, as the sum of some of its counters."""
+class Part:
+    """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
 
-    every_s = 0.0
-
-    def __init__(self, monitor, described: dict, fields: tuple[str, ...]):
+    def __init__(self, monitor, fields: tuple[str, ...]):
         self._monitor, self._fields = monitor, fields
-        self.facts = described | {"method": "Apple energy counter", "note": NOTE}
 
-    def read(self) -> Reading | None:
-        """Joules so far; None where the chip has none of the counters."""
+    def _values(self) -> list[int]:
         now = self._monitor.get_cumulative_energy()
-        found = [value for value in (getattr(now, field, None) for field in self._fields) if value is not None]
-        return Reading(energy_j=sum(found) / 1000) if found else None
+        found = (getattr(now, field, None) for field in self._fields)
+        return [value for value in found if value is not None]
+
+    def is_there(self) -> bool:
+        return bool(self._values())
+
+    def energy_j(self) -> float:
+        """Joules so far. Raises ValueError where the chip tells nothing this time, which is no 0."""
+        if not (values := self._values()):
+            raise ValueError("the chip gave no energy")
+        return sum(values) / 1000
+
+
+class Gpu(Sensor):
+    """The chip's GPU and neural engine."""
+
+    every_s = rapl.READ_EVERY_S
+
+    def __init__(self, part: Part):
+        self._part = part
+        name = f"{host.processor().name} GPU"
+        self.facts = facts("gpu-0", "gpu", name, basis="counter", method=METHOD, note=NOTE)
+
+    def read(self) -> Reading:
+        return Reading(energy_j=self._part.energy_j())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import of_target
+from traceml_agent.sensors.processes import launcher, of_target
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
@@ -24,19 +24,17 @@ class Cpu(Sensor):
 
     every_s = 60.0
 
-    def __init__(self, scope: str, target: host.Target):
+    def __init__(self, scope: str, target: host.Target, counters: list | None = None, method: str = "RAPL"):
         processor = host.processor()
         whole = scope == "machine"
-        threads = (
-            float(processor.threads) if whole else host.allocated_threads(processor.threads, job.local_size(), target)
-        )
+        threads = float(processor.threads) if whole else _allocated(processor.threads, target)
         self._cores = threads * processor.cores / processor.threads
         self._cpu_s = machine_cpu_s if whole else of_target(target).cpu_s
         self.facts = facts("cpu-0", "cpu", processor.name, cores=self._cores, threads=threads, method="CPU time")
         self._counter: Packages | None = None
-        if zones := rapl.zones("package"):
-            self._counter = Packages(zones, processor, 1.0 if whole else threads / processor.threads, whole)
-            self.facts |= {"basis": "counter", "method": self._counter.method}
+        if counters := counters or rapl.zones("package"):
+            self._counter = Packages(counters, processor, 1.0 if whole else threads / processor.threads, whole)
+            self.facts |= {"basis": "counter", "method": method if whole else f"{method}, the job's part"}
             self.every_s, self.most_w = rapl.READ_EVERY_S, self._counter.most_w
         elif rapl.unreadable():
             self.facts["note"] = rapl.REMEDY
@@ -47,16 +45,26 @@ class Cpu(Sensor):
         return Reading(busy_s=cpu_s / self._cores, energy_j=energy_j)
 
 
-class Packages:
-    """The package counters and the job's part: of idle power by the threads that it holds, of the rest by CPU time."""
+def _allocated(host_threads: int, target: host.Target) -> float:
+    """Hardware threads that the target holds; a rank of several reports its part of what they share."""
+    ranks = job.local_size() if target.is_self else 1
+    starter = launcher() if target.is_self else 0
+    shares_affinity = starter > 0 and host.Target(starter).affinity() == target.affinity()
+    return host.allocated_threads(host_threads, ranks, target, shares_affinity)
 
-    def __init__(self, zones: list[rapl.Zone], processor: host.Processor, held: float, whole: bool):
+
+class Packages:
+    """The packages' counters and the job's part: of idle power by the threads that it holds, of the rest by CPU time.
+
+    Ranks of one host need no claim on a counter that all of them read: each takes its own part, and the parts add up.
+    """
+
+    def __init__(self, zones: list, processor: host.Processor, held: float, whole: bool):
         from traceml_agent import catalogue, estimation
 
         profile = catalogue.profile_for(processor.name, "cpu")
         units = processor.threads if profile.unit == "thread" else processor.sockets
         self.most_w = units * (profile.tdp_w or 0.0) or None
-        self.method = "RAPL" if whole else "RAPL, the job's part"
         self._idle_w = units * estimation.idle_power_w(profile)
         self._zones, self._held, self._whole = zones, held, whole
         self._last: tuple[float, float, float | None, float] = (time.monotonic(), 0.0, None, machine_cpu_s())

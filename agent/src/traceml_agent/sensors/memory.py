@@ -14,9 +14,9 @@ from traceml_agent.sensors.processes import of_target
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     """The job's memory as one device."""
-    total_gb = _total_gb()
-    if total_gb:
-        yield Memory(scope, total_gb, target)
+    total = total_gb()
+    if total:
+        yield Memory(scope, total, target)
 
 
 class Memory(Sensor):
@@ -24,9 +24,9 @@ class Memory(Sensor):
 
     every_s = 60.0
 
-    def __init__(self, scope: str, total_gb: float, target: host.Target):
+    def __init__(self, scope: str, total_gb: float, target: host.Target, counters=None, method="RAPL dram"):
         allocated_gb = total_gb if scope == "machine" else host.allocated_gb(target)
-        if allocated_gb and scope == "job":
+        if allocated_gb and scope == "job" and target.is_self:
             allocated_gb /= job.local_size()
         is_allocated = allocated_gb is not None and (allocated_gb < total_gb or scope == "machine")
         self._total_gb = total_gb
@@ -35,9 +35,9 @@ class Memory(Sensor):
         self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
         self.facts["method"] = "allocated GB" if is_allocated else "used GB"
         self._counter: Dram | None = None
-        if zones := rapl.zones("dram"):
-            self._counter, self.every_s = Dram(zones, total_gb), rapl.READ_EVERY_S
-            self.facts |= {"basis": "counter", "method": "RAPL dram, the job's part"}
+        if counters := counters or rapl.zones("dram"):
+            self._counter, self.every_s = Dram(counters, total_gb), rapl.READ_EVERY_S
+            self.facts |= {"basis": "counter", "method": f"{method}, the job's part"}
 
     def read(self) -> Reading:
         held_gb = self._used_gb() if self._used_gb else self._memory_gb
@@ -48,7 +48,7 @@ class Memory(Sensor):
 class Dram:
     """The dram counters and the job's part of them: in proportion to the GB that it holds of the host's."""
 
-    def __init__(self, zones: list[rapl.Zone], total_gb: float):
+    def __init__(self, zones: list, total_gb: float):
         self._zones, self._total_gb = zones, total_gb
         self._last_j = self._job_j = 0.0
 
@@ -60,7 +60,8 @@ class Dram:
         return self._job_j
 
 
-def _total_gb() -> float | None:
+def total_gb() -> float | None:
+    """GB of memory that the host has."""
     if host.has_proc():
         return host.memory_info("MemTotal")
     import psutil

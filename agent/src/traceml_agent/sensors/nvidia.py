@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from traceml_agent import host
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor, facts
-from traceml_agent.sensors.sharing import Sharing
+from traceml_agent.sensors.modules import held_by
+from traceml_agent.sensors.sharing import SPLIT, Sharing
+from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 #: A whole GPU has seven compute slices.
 MIG_SLICES = 7
 LIBRARY = "libnvidia-ml.so.1"
-#: Modules whose power holds that of the CPU: adding the CPU's again would count it twice.
-MODULES = ("GH200", "GB10", "Orin", "Xavier", "Thor")
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
@@ -33,12 +33,19 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     except pynvml.NVMLError as error:
         warn(f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.")
         return
-    handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-    boards = [Board(pynvml, index, handle) for index, handle in enumerate(handles)]
     listed = None if scope == "machine" else os.environ.get("CUDA_VISIBLE_DEVICES")
-    chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
+    chosen, note = visible(listed, dict(_boards(pynvml)), os.environ.get("CUDA_DEVICE_ORDER", ""))
     for board in chosen:
         yield from board.sensors(listed, note, None if scope == "machine" else target)
+
+
+def _boards(nvml) -> Iterator[tuple[int, Board]]:
+    """The boards by NVML's index; one that fell off the bus must not take the others with it."""
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            yield index, Board(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
+        except nvml.NVMLError as error:
+            warn(f"GPU {index} can't be read ({error}); it is left out")
 
 
 def _driver_may_be_there() -> bool:
@@ -52,41 +59,16 @@ def _driver_may_be_there() -> bool:
 _SIGNS = (("proc", "driver", "nvidia", "version"), ("dev", "nvidiactl"), ("dev", "dxg"))
 
 
-def visible(listed: str | None, boards: list, order: str) -> tuple[list, str]:
-    """The boards that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain.
-
-    Anything with `uuid`, `name` and `mig_uuids` is a board. As CUDA does, the list ends at its first invalid entry, and
-    an empty one means no GPU.
-    """
-    if listed is None:
-        return boards, ""
-    entries = [entry.strip() for entry in listed.split(",")]
-    numbers = [int(entry) for entry in entries if entry.isdigit()]
-    if numbers and len(numbers) == len(entries) and min(numbers) >= len(boards) > 0:
-        return (
-            boards,
-            "CUDA_VISIBLE_DEVICES names others than are listed, as in a container: all listed are taken",
-        )
-    chosen: list = []
-    for entry in entries:
-        board = _named(entry, boards)
-        if board is None:
-            break
-        if board not in chosen:
-            chosen.append(board)
-    is_certain = not numbers or order == "PCI_BUS_ID" or len({board.name for board in boards}) == 1
-    doubt = "CUDA may number the GPUs in another order: set CUDA_DEVICE_ORDER=PCI_BUS_ID"
-    return chosen, "" if is_certain or not chosen else doubt
-
-
-def _named(entry: str, boards: list):
-    """The board of an index, of a UUID or the beginning of one, or of one of its MIG slices."""
-    if entry.isdigit():
-        return boards[int(entry)] if int(entry) < len(boards) else None
-    if entry.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<gpu instance>/<compute instance>
-        entry = entry.removeprefix("MIG-").partition("/")[0]
-    found = [b for b in boards if entry and any(u.startswith(entry) for u in (b.uuid, *b.mig_uuids))]
-    return found[0] if len(found) == 1 else None
+def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[list[Board], str]:
+    """The boards that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain."""
+    chosen, all_taken = seen(listed, boards)
+    if all_taken:
+        return chosen, f"CUDA_VISIBLE_DEVICES {ALL_TAKEN}"
+    by_number = any(entry.strip().isdigit() for entry in (listed or "").split(","))
+    alike = len({board.name for board in boards.values()}) == 1
+    if not (chosen and by_number) or alike or order == "PCI_BUS_ID":
+        return chosen, ""
+    return chosen, "CUDA may number the GPUs in another order: set CUDA_DEVICE_ORDER=PCI_BUS_ID"
 
 
 class Board:
@@ -94,10 +76,11 @@ class Board:
 
     def __init__(self, nvml, index: int, handle):
         self._nvml, self._index, self.handle = nvml, index, handle
+        self._told_us = 0
         self.uuid = _text(nvml.nvmlDeviceGetUUID(handle))
         self.name = _text(nvml.nvmlDeviceGetName(handle))
         self.slices = dict(self._mig_slices())
-        self.mig_uuids = list(self.slices)
+        self.uuids = (self.uuid, *self.slices)
 
     def _mig_slices(self) -> Iterator[tuple[str, int]]:
         """UUID and number of compute slices of each MIG device."""
@@ -111,6 +94,17 @@ class Board:
                 attributes = nvml.nvmlDeviceGetAttributes(slice_)
                 yield _text(nvml.nvmlDeviceGetUUID(slice_)), attributes.gpuInstanceSliceCount
 
+    def _pids(self) -> list[int]:
+        return [row.pid for row in self.ask(self._nvml.nvmlDeviceGetComputeRunningProcesses) or []]
+
+    def _uses(self) -> list[tuple[int, float]] | None:
+        """Each process's use of the multiprocessors since the last call; None where NVML does not tell."""
+        rows = self.ask(self._nvml.nvmlDeviceGetProcessUtilization, self._told_us)
+        if rows is None:
+            return None
+        self._told_us = max((row.timeStamp for row in rows), default=self._told_us)
+        return [(row.pid, row.smUtil) for row in rows]
+
     def ask(self, question, *arguments):
         """The answer, or None where this GPU or driver does not know the question."""
         try:
@@ -121,7 +115,7 @@ class Board:
     def sensors(self, listed: str | None, note: str, target: host.Target | None) -> Iterator[Sensor]:
         """The whole board, or each of its slices that the job sees; without a target strangers' use counts as well."""
         if not self.slices:
-            sharing = Sharing(self._nvml, self.ask, target) if target else None
+            sharing = Sharing(self._pids, self._uses, target) if target else None
             yield Gpu(self._nvml, self, f"gpu-{self._index}", self.uuid, 1.0, note, sharing)
             return
         for number, (uuid, count) in enumerate(self.slices.items()):
@@ -149,8 +143,7 @@ class Gpu(Sensor):
         self.facts = facts(key, "gpu", board.name, uuid=uuid, share=share, note=note)
         self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": self.most_w}
         self.facts |= self._method()
-        if self.facts["basis"] and any(word in board.name for word in MODULES):
-            self.replaces = ("cpu-0",)
+        self.replaces = held_by(board.name, is_measured=bool(self.facts["basis"]))
 
     def _method(self) -> dict[str, str]:
         """One source for a whole run: a counter and an integrated sensor are never mixed."""
@@ -161,26 +154,23 @@ class Gpu(Sensor):
             return {"basis": "sensor", "method": "NVML power sensor"}
         return {"basis": "", "method": "NVML utilisation"}
 
-    def read(self) -> Reading:
+    def read(self) -> Reading | None:
         """The reading of now. Raises NVMLError where the GPU was lost."""
         nvml, handle = self._nvml, self._board.handle
+        part = self._part()
         used = self._board.ask(nvml.nvmlDeviceGetUtilizationRates)
-        share_now = used.gpu / 100 if used is not None else None
+        busy_share = used.gpu / 100 * part / self._share if used is not None else None
         if self.has_counter:
-            return Reading(
-                share_now, energy_j=self._job_energy_j(nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
-            )
+            board_j = nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+            return Reading(busy_share, energy_j=self._job_energy_j(board_j, part))
         if self.has_power:
-            return Reading(share_now, power_w=self._part() * nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-        return Reading(share_now)
+            return self.of_power(busy_share, nvml.nvmlDeviceGetPowerUsage(handle) / 1000, part)
+        return Reading(busy_share)
 
-    def _job_energy_j(self, board_j: float) -> float:
+    def _job_energy_j(self, board_j: float, part: float) -> float:
         """The job's part of the counter. One that fell is handed on as it is: the meter drops the interval."""
         added_j, self._board_j = board_j - self._board_j, board_j
-        if added_j < 0:
-            self._job_j = 0.0
-            return self._job_j
-        self._job_j += self._part() * added_j
+        self._job_j = self._job_j + part * added_j if added_j >= 0 else 0.0
         return self._job_j
 
     def _part(self) -> float:
@@ -188,17 +178,15 @@ class Gpu(Sensor):
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
-        if self._sharing.is_shared and "Other jobs" not in self.facts["note"]:
-            self._say_shared()
+        if self._sharing.note not in self.facts["note"]:
+            self._say_shared(self._sharing.note)
         return part
 
-    def _say_shared(self) -> None:
-        if self._sharing and self._sharing.is_known:
-            told = "Other jobs use this GPU: its energy is split by each process's use"
+    def _say_shared(self, note: str) -> None:
+        """Once said it stays: a part of the run was shared."""
+        self.facts["note"] = f"{self.facts['note']} {note}".strip()
+        if note == SPLIT and self.facts["basis"]:
             self.facts |= {"basis": "sensor", "method": f"{self.facts['method']}, the job's part"}
-        else:
-            told = "Other jobs use this GPU, and what part they use is not known: all of it is counted"
-        self.facts["note"] = f"{self.facts['note']} {told}".strip()
 
 
 def _text(value) -> str:

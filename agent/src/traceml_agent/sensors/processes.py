@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from traceml_agent import host
+from traceml_agent import host, job
 
 #: Pids are used again: how long one is remembered as a stranger's.
 STRANGERS_FOR_S = 60.0
@@ -60,6 +60,10 @@ class Processes:
             return private + shared
         # Pages that forked children share with their parent look like their own, but none can be used twice.
         return min(private + shared, _machine_used_gb())
+
+    def pids(self) -> set[int]:
+        """All that live, itself included."""
+        return {self.pid, *map(int, self.descendants())}
 
     def descendants(self) -> set[str]:
         """Pids of living descendants. Only processes not seen before are asked for their parent."""
@@ -119,18 +123,23 @@ class PsutilProcesses:
     def _family(self) -> list:
         return [self._process, *self._process.children(recursive=True)]
 
+    def pids(self) -> set[int]:
+        """All that live, itself included."""
+        return {process.pid for process in self._family()}
+
     def cpu_s(self) -> float:
-        """CPU seconds so far of the whole tree; a child that ended counts as long as psutil can tell."""
-        total_s = 0.0
-        for process in self._family():
-            try:
-                times = process.cpu_times()
-            except self._psutil.Error:
-                continue
-            total_s += times.user + times.system
-            total_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-        self._cpu_s = max(self._cpu_s, total_s)
+        """CPU seconds so far of the whole tree; children that ended count as long as the system can tell."""
+        self._cpu_s = max(self._cpu_s, sum(map(self._cpu_of, self._family())))
         return self._cpu_s
+
+    def _cpu_of(self, process) -> float:
+        """User and system seconds; psutil knows those of ended children on Linux alone, os.times() on macOS too."""
+        try:
+            times = os.times() if process.pid == os.getpid() else process.cpu_times()
+        except self._psutil.Error:
+            return 0.0
+        ended_s = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        return times.user + times.system + ended_s
 
     def used_gb(self) -> float:
         """GB that the tree holds."""
@@ -158,46 +167,53 @@ class Cgroup:
     """A cgroup's own counters, whoever its processes are and were."""
 
     def __init__(self, target: host.Target):
-        folders = target.own_folders("cpuacct")
-        self._cpu = [folder for folder in folders if self._usage_s(folder) is not None]
+        self._cpu = [folder for folder in target.own_folders("cpuacct") if usage_s(folder) is not None]
         self._memory = target.own_folders("memory")
         if not self._cpu:
             raise ValueError(f"{target.cgroup} is no cgroup whose CPU time can be read")
 
-    @staticmethod
-    def _usage_s(folder: str) -> float | None:
-        """CPU seconds by version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
-        for line in (host.read(folder, "cpu.stat") or "").splitlines():
-            if line.startswith("usage_usec "):
-                return float(line.split()[1]) / 1e6
-        nanoseconds = host.number(folder, "cpuacct.usage")
-        return None if nanoseconds is None else nanoseconds / 1e9
-
     def cpu_s(self) -> float:
         """CPU seconds so far. Raises ValueError once the cgroup is gone."""
-        seconds = self._usage_s(self._cpu[0])
+        seconds = usage_s(self._cpu[0])
         if seconds is None:
             raise ValueError("the cgroup is gone")
         return seconds
 
     def used_gb(self) -> float:
         """GB that it holds, less what the kernel would give up at once."""
-        for folder in self._memory:
-            used = host.number(folder, "memory.current") or host.number(folder, "memory.usage_in_bytes")
-            if used is not None:
-                return max(used - self._inactive(folder), 0.0) / host.GB
-        return 0.0
+        return next((gb for gb in map(held_gb, self._memory) if gb is not None), 0.0)
 
-    @staticmethod
-    def _inactive(folder: str) -> float:
-        for line in (host.read(folder, "memory.stat") or "").splitlines():
-            if line.startswith(("inactive_file ", "total_inactive_file ")):
-                return float(line.split()[1])
-        return 0.0
+
+def usage_s(folder: str) -> float | None:
+    """CPU seconds of a cgroup by version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
+    for line in (host.read(folder, "cpu.stat") or "").splitlines():
+        if line.startswith("usage_usec "):
+            return float(line.split()[1]) / 1e6
+    nanoseconds = host.number(folder, "cpuacct.usage")
+    return None if nanoseconds is None else nanoseconds / 1e9
+
+
+def held_gb(folder: str) -> float | None:
+    """GB that a cgroup holds, less file pages that the kernel would give up at once; version 2, else version 1."""
+    used = host.number(folder, "memory.current")
+    if used is None:
+        used = host.number(folder, "memory.usage_in_bytes")
+    return None if used is None else max(used - _inactive(folder), 0.0) / host.GB
+
+
+def _inactive(folder: str) -> float:
+    """Bytes; of version 1 the total, since the plain field leaves out the cgroups below."""
+    pairs = (line.partition(" ") for line in (host.read(folder, "memory.stat") or "").splitlines())
+    fields = {name: value for name, _, value in pairs}
+    return float(fields.get("total_inactive_file") or fields.get("inactive_file") or 0.0)
 
 
 def of_target(target: host.Target) -> Processes | PsutilProcesses | Cgroup:
-    """CPU time and memory of what is measured."""
+    """CPU time and memory of what is measured: its process tree, or the cgroup where one was named.
+
+    Never a cgroup that the job happens to own: who joins it later, such as another kernel of one Jupyter server, would
+    be counted, unless every reading looked who is in there.
+    """
     return Cgroup(target) if target.cgroup else processes(target.pid)
 
 
@@ -213,3 +229,19 @@ def ancestors(pid: int) -> set[int]:
         found.add(int(parent))
         parent = _parent(parent)
     return found
+
+
+def launcher() -> int:
+    """The process that started the ranks of this host, of which this is one; 0 where it is alone or nothing is told.
+
+    It is the nearest ancestor without the rank's number in its environment: what stands between, such as `bash -c`,
+    inherited that.
+    """
+    mark = next((name for name in job.RANKS if name in os.environ), "")
+    pid = str(os.getppid()) if mark and job.local_size() > 1 else ""
+    while pid not in ("", "0"):
+        environment = host.read("proc", pid, "environ") or ""
+        if not any(each.startswith(f"{mark}=") for each in environment.split("\0")):
+            return int(pid)
+        pid = _parent(pid)
+    return 0

@@ -35,7 +35,7 @@ class Zone:
     def _now_uj(self) -> float:
         """Raises OSError or ValueError: a failed read is no reading, never 0."""
         with open(host.path(self.folder, "energy_uj"), encoding="ascii") as file:
-            return float(file.read())
+            return float(int(file.read()))
 
     def energy_j(self) -> float:
         """Joules since the zone was found."""
@@ -89,6 +89,6 @@ def _below(folder: str) -> list[str]:
         return []
 
 
-def total_j(zones: list[Zone]) -> float:
-    """Joules of all zones since they were found. Raises where one can't be read: a part would look like a reset."""
+def total_j(zones: list) -> float:
+    """Joules so far of all counters. Raises where one can't be read: a part would look like a reset."""
     return sum(zone.energy_j() for zone in zones)

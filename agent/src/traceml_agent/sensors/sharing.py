@@ -1,67 +1,90 @@
-"""The job's part of a GPU that strangers' processes use as well, by each process's use of the multiprocessors."""
+"""The job's part of a GPU that strangers' processes use as well, by each process's use of it."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
-from traceml_agent import host, job
-from traceml_agent.sensors.processes import processes
+from traceml_agent import host
+from traceml_agent.sensors.processes import launcher, processes
 
 #: How often it is looked whether strangers came or went.
 LOOK_EVERY_S = 30.0
+#: The inode of the first process-id namespace (PROC_PID_INIT_INO of the kernel): there a driver's pids are ours.
+FIRST_NAMESPACE = "pid:[4026531836]"
+#: The server of CUDA's multi-process service computes for its clients, which the driver lists as well.
+MPS_SERVER = "nvidia-cuda-mps"
+SPLIT = "Other jobs use this GPU: its energy is split by each process's use"
+NOT_KNOWN = "Other jobs use this GPU, and what part they use is not known: all of it is counted"
 
 
 class Sharing:
     """What part of a GPU is the job's: 1.0 where nobody else is on it, or nothing can be known of it.
 
-    `ask` calls an NVML function for this GPU and gives None where it has no answer.
+    `pids` gives the processes that compute on it, 0 for one of another namespace. `uses` gives what each used since
+    its last call as pairs of pid and any unit, or None where the driver does not tell.
     """
 
-    def __init__(self, nvml, ask, target: host.Target):
-        self._nvml, self._ask, self._target = nvml, ask, target
+    def __init__(self, pids: Callable[[], list[int]], uses: Callable[[], list[tuple[int, float]] | None], target):
+        self._pids, self._uses, self._target = pids, uses, target
         self._look_at = 0.0
-        self._strangers: set[int] = set()
-        self._seen_us = 0
+        self._family: set[int] = set()
+        self._met: set[int] = set()
+        self._can_tell = False
         self._part = 1.0
-
-    @property
-    def is_shared(self) -> bool:
-        return bool(self._strangers)
+        self.note = ""
 
     def part(self) -> float:
         """The job's part of what the GPU used since the last call, 0 to 1; as before where no process was busy."""
-        now = time.monotonic()
-        if now >= self._look_at:
-            self._look_at = now + LOOK_EVERY_S
-            self._strangers = self._others()
-        if not self._strangers:
-            self._part = 1.0
+        is_due = time.monotonic() >= self._look_at
+        if is_due:
+            self._look()
+        rows = self._uses() if self.note and self._can_tell else None
+        if rows is None:
+            self.note, self._part = NOT_KNOWN if self.note else "", 1.0
             return self._part
-        rows = self._ask(self._nvml.nvmlDeviceGetProcessUtilization, self._seen_us) or []
-        self._seen_us = max((row.timeStamp for row in rows), default=self._seen_us)
-        total = sum(row.smUtil for row in rows)
-        if total:
-            self._part = sum(row.smUtil for row in rows if row.pid not in self._strangers) / total
+        if not is_due and any(pid not in self._met for pid, _ in rows):
+            self._look()  # a worker of the job that began since then is no stranger
+        self._met.update(pid for pid, _ in rows)
+        total = sum(use for _, use in rows)
+        if total > 0:
+            self._part = sum(use for pid, use in rows if pid in self._family) / total
         return self._part
 
-    @property
-    def is_known(self) -> bool:
-        """Whether NVML tells each process's use."""
-        return self._ask(self._nvml.nvmlDeviceGetProcessUtilization, 0) is not None
+    def _look(self) -> None:
+        """See who is on the GPU: strangers, if the driver's pids are ours or more of them than the job has processes.
 
-    def _others(self) -> set[int]:
-        """Pids on the GPU that are not the job's. In a container NVML gives the host's, of which nothing is known."""
-        pids = {row.pid for row in self._ask(self._nvml.nvmlDeviceGetComputeRunningProcesses) or []}
-        known = {pid for pid in pids if os.path.exists(host.path("proc", str(pid)))}
-        return known - self._family() if known - {os.getpid()} else set()
+        In a container a driver translates pids, giving 0 for strangers', or gives the host's, which say nothing.
+        """
+        self._look_at = time.monotonic() + LOOK_EVERY_S
+        pids = [pid for pid in self._pids() if not _is_mps_server(pid)]
+        self._met = set(pids)
+        if set(pids) <= {self._target.pid}:
+            self.note = ""
+            return
+        self._family = family(self._target)
+        self._can_tell = _is_first_namespace() or 0 in pids or not self._family.isdisjoint(pids)
+        strangers = [pid for pid in pids if pid not in self._family]
+        is_shared = bool(strangers) if self._can_tell else len(set(pids)) > len(self._family)
+        self.note = "" if not is_shared else SPLIT if self._can_tell else NOT_KNOWN
 
-    def _family(self) -> set[int]:
-        """The job's pids: the target's tree, that of the launcher of its ranks, or the cgroup's."""
-        if self._target.cgroup:
-            texts = (host.read(folder, "cgroup.procs") or "" for folder in self._target.own_folders("cpu"))
-            return {int(pid) for text in texts for pid in text.split()}
-        root = os.getppid() if self._target.is_self and job.local_size() > 1 else self._target.pid
-        tree = processes(root)
-        descendants = tree.descendants() if hasattr(tree, "descendants") else set()
-        return {root, *map(int, descendants)}
+
+def family(target: host.Target) -> set[int]:
+    """The job's pids: the target's tree, that of the launcher of its ranks, or the cgroup's."""
+    if target.cgroup:
+        texts = (host.read(folder, "cgroup.procs") or "" for folder in target.own_folders("cpu"))
+        return {int(pid) for text in texts for pid in text.split()}
+    root = launcher() if target.is_self else 0
+    return processes(root or target.pid).pids()
+
+
+def _is_first_namespace() -> bool:
+    try:
+        return os.readlink(host.path("proc", "self", "ns", "pid")) == FIRST_NAMESPACE
+    except OSError:
+        return False
+
+
+def _is_mps_server(pid: int) -> bool:
+    return pid > 0 and (host.read("proc", str(pid), "comm") or "").startswith(MPS_SERVER)
