@@ -1,9 +1,98 @@
-"""Who may sign up."""
+"""Who may sign up and sign in: where TraceML departs from allauth's ways."""
+
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.account.utils import get_next_redirect_url
+from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.internal.httpkit import add_query_params
+from allauth.core.ratelimit import respond_429
+from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.hashers import make_password
+from django.db import IntegrityError, transaction
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from runs import mail
+from runs.models import User
+
+#: The session's key of the invitation that this browser came with, put there by the page of its link.
+INVITATION = "invitation"
+LOCKED_OUT_S = 300
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
+        """Whether this browser may make an account: any, or one that came with an invitation."""
+        if settings.TRACEML_SIGNUP == "invite":
+            return INVITATION in request.session
         return settings.TRACEML_SIGNUP == "open"
+
+    def authenticate(self, request, **credentials):
+        """None for a locked account as well: allauth's own page for it would confirm the password."""
+        user = super().authenticate(request, **credentials)
+        return user if user and user.is_active else None
+
+    def validation_error(self, code, *args):
+        """Too many tries end the request with 429, whichever form counted them; all else is the form's error."""
+        if code != "too_many_login_attempts":
+            return super().validation_error(code, *args)
+        answer = respond_429(context.request)
+        answer["Retry-After"] = str(LOCKED_OUT_S)
+        raise ImmediateHttpResponse(answer)
+
+    def _get_login_attempts_cache_key(self, request, **credentials) -> str:
+        # allauth's own key holds the Host header, whose port anybody may vary to get new tries.
+        return credentials.get("email", "").lower()
+
+    def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
+        """Render a mail whose links start with TRACEML_BASE_URL, and leave it to the task."""
+        links = {name: mail.portal_link(value) for name, value in context.items() if name.endswith("_url")}
+        site = SimpleNamespace(name="TraceML", domain=settings.TRACEML_BASE_URL)
+        known = {"request": self.request, "email": email, "current_site": site}
+        message = self.render_mail(template_prefix, email, known | context | links)
+        mail.send.enqueue(email, message.subject, str(message.body))
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Passkeys belong to TRACEML_BASE_URL, not to the Host that a request claimed."""
+        return {"id": urlsplit(settings.TRACEML_BASE_URL).hostname or "", "name": "TraceML"}
+
+
+class SignupForm(AllauthSignupForm):
+    """Answers the same, in the same time, whether the address has an account or not.
+
+    Where mail is set up its owner is told by mail. Without mail nobody is signed in by signing up, as that alone
+    would tell a new account from an old one.
+    """
+
+    def validate_unique_email(self, value: str) -> str:
+        if not settings.MAIL_IS_SET_UP:
+            self.account_already_exists = User.objects.filter(email=value).exists()
+            return value
+        return super().validate_unique_email(value)
+
+    def try_save(self, request):
+        if self.account_already_exists:
+            make_password(self.cleaned_data["password1"])  # what a new account would take
+        if settings.MAIL_IS_SET_UP:
+            return super().try_save(request)
+        if not self.account_already_exists:
+            self._save_unless_taken(request)
+        messages.success(request, "Now sign in. If this address had an account before, its password is unchanged.")
+        after = get_next_redirect_url(request)
+        login = reverse("account_login")
+        return None, redirect(add_query_params(login, {"next": after}) if after else login)
+
+    def _save_unless_taken(self, request) -> None:
+        try:
+            with transaction.atomic():
+                self.save(request)
+        except IntegrityError:
+            pass  # another request was quicker with the same address
