@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
-from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.adapter import DefaultAccountAdapter, get_adapter
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.account.utils import get_next_redirect_url
 from allauth.core import context
@@ -14,6 +14,7 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -24,6 +25,7 @@ from runs.models import User
 #: The session's key of the invitation that this browser came with, put there by the page of its link.
 INVITATION = "invitation"
 LOCKED_OUT_S = 300
+LONGEST_EMAIL = 254
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -37,6 +39,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """None for a locked account as well: allauth's own page for it would confirm the password."""
         user = super().authenticate(request, **credentials)
         return user if user and user.is_active else None
+
+    def clean_email(self, email: str) -> str:
+        """Refuse what the column can't hold: allauth would cut it, or PostgreSQL raise."""
+        if len(email) > LONGEST_EMAIL:
+            raise ValidationError(f"An e-mail address has at most {LONGEST_EMAIL} characters here.")
+        return super().clean_email(email)
 
     def validation_error(self, code, *args):
         """Too many tries end the request with 429, whichever form counted them; all else is the form's error."""
@@ -80,7 +88,8 @@ class SignupForm(AllauthSignupForm):
 
     def try_save(self, request):
         if self.account_already_exists:
-            make_password(self.cleaned_data["password1"])  # what a new account would take
+            make_password(self.cleaned_data["password1"])  # what a new account would take,
+            get_adapter().unstash_verified_email(request)  # and would begin: a session
         if settings.MAIL_IS_SET_UP:
             return super().try_save(request)
         if not self.account_already_exists:

@@ -154,10 +154,16 @@ PASSWORD_RESET_TIMEOUT = 60 * 60
 # The address that throttles count by: the last one that our own proxy wrote, never one that a client sent.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 MFA_ADAPTER = "runs.accounts.SecondFactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "runs.passkeys.AddForm",
+    "edit_webauthn": "runs.passkeys.RenameForm",
+    "authenticate_webauthn": "runs.passkeys.AuthenticateForm",
+    "login_webauthn": "runs.passkeys.LoginForm",
+    "reauthenticate_webauthn": "runs.passkeys.ReauthenticateForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "TraceML"
-MFA_TOTP_TOLERANCE = 1  # a phone's clock may be half a minute off
 MFA_ALLOW_UNVERIFIED_EMAIL = not MAIL_IS_SET_UP
 SIGN_ON_ELSEWHERE = env.openid_providers()
 SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": SIGN_ON_ELSEWHERE}}
