@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.account.utils import get_next_redirect_url
 from allauth.core import context
@@ -11,6 +12,7 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import add_query_params
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.hashers import make_password
@@ -71,6 +73,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Passkeys belong to TRACEML_BASE_URL, not to the Host that a request claimed."""
         return {"id": urlsplit(settings.TRACEML_BASE_URL).hostname or "", "name": "TraceML"}
+
+
+class LoginForm(AllauthLoginForm):
+    remember = forms.BooleanField(label="Stay signed in", required=False)
 
 
 class SignupForm(AllauthSignupForm):

@@ -138,7 +138,7 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TRACEML_MAIL_FROM", f"TraceML <traceml@{_base.hostname}>")
 
 ACCOUNT_ADAPTER = "runs.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"signup": "runs.accounts.SignupForm"}
+ACCOUNT_FORMS = {"login": "runs.accounts.LoginForm", "signup": "runs.accounts.SignupForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
