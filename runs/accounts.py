@@ -1,5 +1,8 @@
 """Who may sign up and sign in: where TraceML departs from allauth's ways."""
 
+import base64
+import hmac
+import logging
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -12,6 +15,8 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import add_query_params
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from cryptography.fernet import Fernet, InvalidToken
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -20,10 +25,12 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from runs import mail
 from runs.models import User
 
+logger = logging.getLogger(__name__)
 #: The session's key of the invitation that this browser came with, put there by the page of its link.
 INVITATION = "invitation"
 LOCKED_OUT_S = 300
@@ -48,6 +55,10 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ValidationError(f"An e-mail address has at most {LONGEST_EMAIL} characters here.")
         return super().clean_email(email)
 
+    def is_safe_url(self, url: str) -> bool:
+        """Own paths only: allauth would follow a `next` to any of ALLOWED_HOSTS."""
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
     def validation_error(self, code, *args):
         """Too many tries end the request with 429, whichever form counted them; all else is the form's error."""
         if code != "too_many_login_attempts":
@@ -69,7 +80,25 @@ class AccountAdapter(DefaultAccountAdapter):
         mail.send.enqueue(email, message.subject, str(message.body))
 
 
+def _vault() -> Fernet:
+    key = hmac.digest(settings.SECRET_KEY.encode(), b"traceml.second-factor", "sha256")
+    return Fernet(base64.urlsafe_b64encode(key))
+
+
 class SecondFactorAdapter(DefaultMFAAdapter):
+    """Keeps the secrets of apps and recovery codes encrypted: a stolen database alone opens no account."""
+
+    def encrypt(self, text: str) -> str:
+        return _vault().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """The secret; one that no code fits where SECRET_KEY is another one by now."""
+        try:
+            return _vault().decrypt(encrypted_text.encode()).decode()
+        except InvalidToken:
+            logger.warning("A second factor was made under another SECRET_KEY; its owner needs a new one")
+            return generate_totp_secret()
+
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
         """Passkeys belong to TRACEML_BASE_URL, not to the Host that a request claimed."""
         return {"id": urlsplit(settings.TRACEML_BASE_URL).hostname or "", "name": "TraceML"}

@@ -31,7 +31,18 @@ def test_a_page_that_asked_to_sign_in_is_where_one_comes_out(client, people):
     assert answer["Location"] == "/runs/?kind=training"
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil"])
+ELSEWHERE = [
+    "https://evil.example/",
+    "//evil.example",
+    "javascript:alert(1)",
+    "\\\\evil",
+    "http://localhost/",
+    "http://127.0.0.1:9/",
+    "http:///evil.example",
+]
+
+
+@pytest.mark.parametrize("elsewhere", ELSEWHERE)
 def test_it_leads_to_no_other_site(client, people, elsewhere):
     assert sign_in(client, next=elsewhere)["Location"] == "/"
 
@@ -52,6 +63,13 @@ def test_they_take_the_same_time_which_is_one_hash(settings, people, locked):
         hashes(lambda: sign_in(Client(), login=locked)),
     ]
     assert took == [1, 1, 1]
+
+
+def test_locking_an_account_ends_its_sessions(bob, people):
+    assert is_signed_in(bob)
+    people.bob.is_active = False
+    people.bob.save()
+    assert not is_signed_in(bob)
 
 
 def test_a_session_gets_a_new_key_at_login(client, people):

@@ -223,6 +223,17 @@ def test_the_address_is_free_again_after(leaving, settings, people):
     assert is_signed_in(browser)
 
 
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "{{ 7|add:7 }}"])
+def test_names_on_these_pages_are_text(leaving, people, name):
+    Team.objects.filter(slug="vision-lab").update(name=name)
+    User.objects.update(first_name=name)
+    alice = leaving("alice@example.org")
+    for path in (DELETE, PROFILE):
+        page = Page(alice.get(path))
+        assert not page.one("main").all("script") + page.one("main").all("img")
+    assert name in Page(alice.get(DELETE)).text
+
+
 # E-mail addresses
 
 

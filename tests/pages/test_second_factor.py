@@ -176,3 +176,16 @@ def test_nobody_else_sees_or_removes_a_key(client, people, charlie):
         assert client.get(f"/accounts/2fa/webauthn/keys/{key.pk}/{page}/").status_code == 404
         assert client.post(f"/accounts/2fa/webauthn/keys/{key.pk}/{page}/", {"name": "x"}).status_code == 404
     assert Authenticator.objects.filter(pk=key.pk).exists()
+
+
+def test_the_database_holds_no_secret_in_plain_text(client, secret):
+    kept = str(list(Authenticator.objects.values_list("data", flat=True)))
+    assert "secret" in kept
+    for plain in (secret, *unused_codes(client)):
+        assert plain not in kept
+
+
+def test_under_another_key_of_the_deployment_no_code_fits_and_nothing_breaks(secret, settings):
+    settings.SECRET_KEY = "another-" + "0123456789abcdef" * 4
+    browser = after_the_password()
+    assert "Incorrect code" in Page(second_step(browser, code_now(secret))).text
