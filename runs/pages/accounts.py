@@ -3,6 +3,7 @@
 from allauth.account.views import email as allauth_email_addresses
 from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.providers.openid_connect.views import login as allauth_sign_on
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import IntegrityError, transaction
@@ -10,7 +11,9 @@ from django.shortcuts import redirect, render
 
 
 def email_addresses(request):
-    """allauth's page, which does not expect that another account may have the address."""
+    """allauth's page, which without mail would let a person try to take the address of another account."""
+    if settings.MAIL_IS_SET_UP:
+        return allauth_email_addresses(request)  # a confirmed address is nobody else's; and it sends mail
     try:
         with transaction.atomic():
             return allauth_email_addresses(request)

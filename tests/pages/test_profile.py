@@ -258,6 +258,15 @@ def test_the_address_of_another_account_never_becomes_ones_own(leaving, people):
     assert people.charlie.email == "charlie@example.org"
 
 
+def test_nor_by_removing_the_address_that_one_signed_up_with(leaving, people):
+    charlie = leaving("charlie@example.org")
+    charlie.get("/accounts/email/")
+    charlie.post("/accounts/email/", {"action_add": "", "email": "alice@example.org"})
+    assert charlie.post("/accounts/email/", {"action_remove": "", "email": "charlie@example.org"}).status_code == 302
+    people.charlie.refresh_from_db()
+    assert people.charlie.email == "charlie@example.org"
+
+
 def test_with_mail_an_added_address_counts_once_it_is_confirmed(leaving, settings, people, mailoutbox):
     alice = leaving("alice@example.org")
     EmailAddress.objects.create(user=people.alice, email="alice@example.org", primary=True, verified=True)
