@@ -4,7 +4,7 @@ import base64
 import hmac
 import logging
 from types import SimpleNamespace
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
 from allauth.account.forms import LoginForm as AllauthLoginForm
@@ -12,7 +12,6 @@ from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.account.utils import get_next_redirect_url
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
-from allauth.core.internal.httpkit import add_query_params
 from allauth.core.ratelimit import respond_429
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.totp.internal.auth import generate_totp_secret
@@ -132,7 +131,7 @@ class SignupForm(AllauthSignupForm):
         messages.success(request, "Now sign in. If this address had an account before, its password is unchanged.")
         after = get_next_redirect_url(request)
         login = reverse("account_login")
-        return None, redirect(add_query_params(login, {"next": after}) if after else login)
+        return None, redirect(f"{login}?{urlencode({'next': after})}" if after else login)
 
     def _save_unless_taken(self, request) -> None:
         try:

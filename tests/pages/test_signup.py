@@ -111,7 +111,7 @@ def test_a_taken_address_keeps_its_password(open_to_all):
 
 def test_the_owner_of_a_taken_address_is_told_by_mail(open_to_all, with_mail):
     sign_up(Client(), TAKEN)
-    assert "already exists" in str(mail.outbox[0].body)
+    assert "tried to make an account" in str(mail.outbox[0].body)
 
 
 def test_with_mail_an_account_opens_once_its_address_is_confirmed(client, open_to_all, with_mail):
