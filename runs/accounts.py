@@ -1,9 +1,141 @@
-"""Who may sign up."""
+"""Who may sign up and sign in: where TraceML departs from allauth's ways."""
 
-from allauth.account.adapter import DefaultAccountAdapter
+import base64
+import hmac
+import logging
+from types import SimpleNamespace
+from urllib.parse import urlencode, urlsplit
+
+from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.forms import LoginForm as AllauthLoginForm
+from allauth.account.forms import SignupForm as AllauthSignupForm
+from allauth.account.utils import get_next_redirect_url
+from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.ratelimit import respond_429
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.totp.internal.auth import generate_totp_secret
+from cryptography.fernet import Fernet, InvalidToken
+from django import forms
 from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from runs import mail
+from runs.models import User
+
+logger = logging.getLogger(__name__)
+#: The session's key of the invitation that this browser came with, put there by the page of its link.
+INVITATION = "invitation"
+LOCKED_OUT_S = 300
+LONGEST_EMAIL = 254
 
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
+        """Whether this browser may make an account: any, or one that came with an invitation."""
+        if settings.TRACEML_SIGNUP == "invite":
+            return INVITATION in request.session
         return settings.TRACEML_SIGNUP == "open"
+
+    def authenticate(self, request, **credentials):
+        """None for a locked account as well: allauth's own page for it would confirm the password."""
+        user = super().authenticate(request, **credentials)
+        return user if user and user.is_active else None
+
+    def clean_email(self, email: str) -> str:
+        """Refuse what the column can't hold: allauth would cut it, or PostgreSQL raise."""
+        if len(email) > LONGEST_EMAIL:
+            raise ValidationError(f"An e-mail address has at most {LONGEST_EMAIL} characters here.")
+        return super().clean_email(email)
+
+    def is_safe_url(self, url: str) -> bool:
+        """Own paths only: allauth would follow a `next` to any of ALLOWED_HOSTS."""
+        return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
+
+    def validation_error(self, code, *args):
+        """Too many tries end the request with 429, whichever form counted them; all else is the form's error."""
+        if code != "too_many_login_attempts":
+            return super().validation_error(code, *args)
+        answer = respond_429(context.request)
+        answer["Retry-After"] = str(LOCKED_OUT_S)
+        raise ImmediateHttpResponse(answer)
+
+    def _get_login_attempts_cache_key(self, request, **credentials) -> str:
+        # allauth's own key holds the Host header, whose port anybody may vary to get new tries.
+        return credentials.get("email", "").lower()
+
+    def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
+        """Render a mail whose links start with TRACEML_BASE_URL, and leave it to the task."""
+        links = {name: mail.portal_link(value) for name, value in context.items() if name.endswith("_url")}
+        site = SimpleNamespace(name="TraceML", domain=settings.TRACEML_BASE_URL)
+        known = {"request": self.request, "email": email, "current_site": site}
+        message = self.render_mail(template_prefix, email, known | context | links)
+        mail.send.enqueue(email, message.subject, str(message.body))
+
+
+def _vault() -> Fernet:
+    key = hmac.digest(settings.SECRET_KEY.encode(), b"traceml.second-factor", "sha256")
+    return Fernet(base64.urlsafe_b64encode(key))
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """Keeps the secrets of apps and recovery codes encrypted: a stolen database alone opens no account."""
+
+    def encrypt(self, text: str) -> str:
+        return _vault().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """The secret; one that no code fits where SECRET_KEY is another one by now."""
+        try:
+            return _vault().decrypt(encrypted_text.encode()).decode()
+        except InvalidToken:
+            logger.warning("A second factor was made under another SECRET_KEY; its owner needs a new one")
+            return generate_totp_secret()
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Passkeys belong to TRACEML_BASE_URL, not to the Host that a request claimed."""
+        return {"id": urlsplit(settings.TRACEML_BASE_URL).hostname or "", "name": "TraceML"}
+
+
+class LoginForm(AllauthLoginForm):
+    remember = forms.BooleanField(label="Stay signed in", required=False)
+
+
+class SignupForm(AllauthSignupForm):
+    """Answers the same, in the same time, whether the address has an account or not.
+
+    Where mail is set up its owner is told by mail. Without mail nobody is signed in by signing up, as that alone
+    would tell a new account from an old one.
+    """
+
+    def validate_unique_email(self, value: str) -> str:
+        if not settings.MAIL_IS_SET_UP:
+            self.account_already_exists = User.objects.filter(email=value).exists()
+            return value
+        return super().validate_unique_email(value)
+
+    def try_save(self, request):
+        if self.account_already_exists:
+            make_password(self.cleaned_data["password1"])  # what a new account would take,
+            get_adapter().unstash_verified_email(request)  # and would begin: a session
+        if settings.MAIL_IS_SET_UP:
+            return super().try_save(request)
+        if not self.account_already_exists:
+            self._save_unless_taken(request)
+        messages.success(request, "Now sign in. If this address had an account before, its password is unchanged.")
+        after = get_next_redirect_url(request)
+        login = reverse("account_login")
+        return None, redirect(f"{login}?{urlencode({'next': after})}" if after else login)
+
+    def _save_unless_taken(self, request) -> None:
+        try:
+            with transaction.atomic():
+                self.save(request)
+        except IntegrityError:
+            pass  # another request was quicker with the same address

@@ -1,11 +1,35 @@
 """What staff may look after in the Django admin; samples and counters are not editable."""
 
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django_tasks_db.models import DBTaskResult
 
 from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_run
 from runs.models import ApiToken, Membership, Project, Run, Team, User
+
+# They show secrets: of second factors, of sign-on elsewhere, links in mails that wait.
+admin.site.unregister([Authenticator, SocialAccount, SocialApp, SocialToken, DBTaskResult])
+
+
+@admin.register(Authenticator)
+class SecondFactorAdmin(admin.ModelAdmin):
+    """Staff see which second factors there are, and remove one for a person who has lost it."""
+
+    list_display = ["user", "type", "created_at", "last_used_at"]
+    list_select_related = ["user"]
+    list_filter = ["type"]
+    search_fields = ["user__email"]
+    fields = ["user", "type", "created_at", "last_used_at"]
+    readonly_fields = ["user", "type", "created_at", "last_used_at"]
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
 
 
 @admin.register(User)

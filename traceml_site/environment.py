@@ -3,6 +3,10 @@
 import os
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
 
 
 def refuse(message: str) -> NoReturn:
@@ -48,3 +52,36 @@ def secret_key(key_file: Path, debug: bool) -> str:
     if not key:
         refuse("SECRET_KEY is missing; set it to at least 50 random characters, or DEBUG=1 on your own machine")
     return key
+
+
+def mail(name: str) -> dict:
+    """Django's EMAIL_… settings from a URL; mail goes to the console where there is none."""
+    url = text(name)
+    if not url:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    try:
+        config = environ.Env.email_url_config(url)
+    except (ImproperlyConfigured, ValueError):
+        refuse(f"{name} must look like smtp+tls://user:password@host:587")  # the URL holds a password: don't repeat it
+    return {setting: value for setting, value in config.items() if setting.startswith("EMAIL_")}
+
+
+def openid_providers() -> list[dict]:
+    """allauth's app of the one OpenID Connect provider that OIDC_… names, or nothing."""
+    url = text("OIDC_URL")
+    if not url:
+        return []
+    named = {name: text(name) for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")}
+    if missing := [name for name, value in named.items() if not value]:
+        refuse(f"OIDC_URL is set but {' and '.join(missing)} not")
+    if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in ("localhost", "127.0.0.1"):
+        refuse(f"OIDC_URL must be an https address, not {url!r}")
+    return [
+        {
+            "provider_id": "oidc",
+            "name": text("OIDC_NAME", "single sign-on"),
+            "client_id": named["OIDC_CLIENT_ID"],
+            "secret": named["OIDC_CLIENT_SECRET"],
+            "settings": {"server_url": url},
+        }
+    ]

@@ -10,6 +10,7 @@ DETAILS = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
+    429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
 }
 
@@ -49,3 +50,10 @@ def not_found(request, exception=None):
 @login_not_required
 def server_error(request):
     return _answer(request, 500)
+
+
+@login_not_required
+def too_many_requests(request):
+    answer = _answer(request, 429)
+    answer["Retry-After"] = "60"
+    return answer

@@ -24,16 +24,23 @@ _base = urlsplit(TRACEML_BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
     env.refuse(f"TRACEML_BASE_URL must look like https://traceml.example, not {TRACEML_BASE_URL!r}")
 HTTPS = _base.scheme == "https"
+BEHIND_PROXY = env.flag("TRACEML_BEHIND_PROXY")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", f"{_base.hostname},127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
 
 INSTALLED_APPS = [
-    "runs",
-    "hardware",
     "allauth",
     "allauth.account",
     "import_export",
     "simple_history",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "django_tasks",
+    "django_tasks_db",
+    "runs",  # after those whose pages in the admin it takes away
+    "hardware",
     "rest_framework",
     "drf_spectacular",
     "csp",
@@ -124,16 +131,48 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
+
+# Mail leaves at once, or by `manage.py db_worker` where TRACEML_TASKS is "database".
+TASK_BACKENDS = {
+    "immediate": "django_tasks.backends.immediate.ImmediateBackend",
+    "database": "django_tasks_db.DatabaseBackend",
+}
+TASKS = {"default": {"BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(TASK_BACKENDS))]}}
+MAIL_IS_SET_UP = bool(env.text("EMAIL_URL"))
+vars().update(env.mail("EMAIL_URL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TRACEML_MAIL_FROM", f"TraceML <traceml@{_base.hostname}>")
+
 ACCOUNT_ADAPTER = "runs.accounts.AccountAdapter"
+ACCOUNT_FORMS = {"login": "runs.accounts.LoginForm", "signup": "runs.accounts.SignupForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory" if MAIL_IS_SET_UP else "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_IS_SET_UP
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[TraceML] "
+ACCOUNT_MAX_EMAIL_ADDRESSES = 5
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
-
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+PASSWORD_RESET_TIMEOUT = 60 * 60
+# The address that throttles count by: the last one that our own proxy wrote, never one that a client sent.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
+MFA_ADAPTER = "runs.accounts.SecondFactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "runs.passkeys.AddForm",
+    "edit_webauthn": "runs.passkeys.RenameForm",
+    "authenticate_webauthn": "runs.passkeys.AuthenticateForm",
+    "login_webauthn": "runs.passkeys.LoginForm",
+    "reauthenticate_webauthn": "runs.passkeys.ReauthenticateForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "TraceML"
+MFA_ALLOW_UNVERIFIED_EMAIL = not MAIL_IS_SET_UP
+SIGN_ON_ELSEWHERE = env.openid_providers()
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": SIGN_ON_ELSEWHERE}}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -171,7 +210,7 @@ SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("TRACEML_BEHIND_PROXY") else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True

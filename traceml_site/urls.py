@@ -1,11 +1,14 @@
 """Every address of the portal. LoginRequiredMiddleware closes all but the few that say otherwise."""
 
 from allauth.account.decorators import secure_admin_login
+from allauth.socialaccount.providers.openid_connect import views as openid_views
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
 from django.http import HttpResponse
 from django.urls import include, path
+
+from runs.pages import accounts
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's own way
 admin.site.site_header = admin.site.site_title = "TraceML administration"
@@ -21,7 +24,12 @@ def healthz(request):
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("accounts/email/", accounts.email_addresses, name="account_email"),
+    path("accounts/oidc/<slug:provider_id>/login/", accounts.sign_on_elsewhere, name="openid_connect_login"),
+    path("accounts/oidc/<slug:provider_id>/login/callback/", openid_views.callback, name="openid_connect_callback"),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
+    path("accounts/3rdparty/", include("allauth.socialaccount.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("runs.api.urls")),
     path("", include("runs.pages.urls")),
@@ -30,4 +38,5 @@ urlpatterns = [
 handler400 = "traceml_site.errors.bad_request"
 handler403 = "traceml_site.errors.forbidden"
 handler404 = "traceml_site.errors.not_found"
+handler429 = "traceml_site.errors.too_many_requests"  # allauth asks for it
 handler500 = "traceml_site.errors.server_error"

@@ -18,12 +18,16 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractUser):
     """A person; theme and time zone say how pages look to them."""
 
+    class Theme(models.TextChoices):
+        SYSTEM = "system"
+        LIGHT = "light"
+        DARK = "dark"
+
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail", unique=True)
     time_zone = models.CharField(max_length=64, default="UTC")
-    theme = models.CharField(
-        max_length=8, default="system", choices=[("system", "System"), ("light", "Light"), ("dark", "Dark")]
-    )
+    #: Empty until the person chooses one: each browser then has its own.
+    theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []

@@ -3,7 +3,9 @@
 import json
 
 from allauth.account.adapter import get_adapter
+from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from django import template
+from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.utils.text import Truncator
 
@@ -66,3 +68,35 @@ def as_json(value) -> str:
 @register.simple_tag(takes_context=True)
 def signup_is_open(context) -> bool:
     return get_adapter().is_open_for_signup(context["request"])
+
+
+@register.simple_tag
+def mail_is_set_up() -> bool:
+    return settings.MAIL_IS_SET_UP
+
+
+@register.simple_tag(takes_context=True)
+def sign_on_elsewhere(context) -> list:
+    """The OpenID Connect providers that OIDC_… names."""
+    return get_social_adapter().list_providers(context["request"]) if settings.SIGN_ON_ELSEWHERE else []
+
+
+#: The order matters: most browsers also carry the names of others.
+BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """`Firefox on Linux`, as far as the browser's own text tells."""
+    name, system = (
+        next((word for mark, word in words.items() if mark in user_agent), "") for words in (BROWSERS, SYSTEMS)
+    )
+    return f"{name or 'Browser'} on {system}" if system else name or user_agent or "Unknown browser"

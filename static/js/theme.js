@@ -26,19 +26,35 @@
     button.querySelectorAll("svg").forEach((icon) => icon.toggleAttribute("hidden", icon.dataset.theme !== theme));
   }
 
-  function change(button) {
-    const theme = THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length];
+  function store(theme) {
     try {
       localStorage.setItem("theme", theme);
     } catch (refused) {
       // as above
     }
+  }
+
+  /* For the person, in every browser, where somebody is signed in. */
+  function save(form, theme) {
+    const body = new FormData(form);
+    body.set("theme", theme);
+    fetch(form.action, { method: "POST", body: body }).catch(() => {}); // the browser has it all the same
+  }
+
+  function change(button) {
+    const theme = THEMES[(THEMES.indexOf(root.dataset.theme || "system") + 1) % THEMES.length];
+    store(theme);
+    if (button.form) save(button.form, theme);
     apply(theme);
     label(button);
   }
 
-  const theme = stored();
-  if (THEMES.includes(theme)) apply(theme);
+  /* What the person chose comes with the page and goes before what this browser was left at. */
+  const theme = root.dataset.theme || stored();
+  if (THEMES.includes(theme)) {
+    store(theme);
+    apply(theme);
+  }
 
   /* Charts are painted in the theme's colours, and paper is light. */
   let onScreen = "system";

@@ -4,7 +4,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-PUBLIC = ["/accounts/login/", "/accounts/password/reset/"]
+PUBLIC = ["/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/done/", "/accounts/signup/"]
 PAGES = [
     "/",
     "/?range=all&show=kwh",
@@ -25,6 +25,11 @@ PAGES = [
     "/accounts/password/change/",
     "/accounts/email/",
     "/accounts/logout/",
+    "/accounts/2fa/",
+    "/accounts/2fa/webauthn/",
+    "/accounts/reauthenticate/",
+    "/settings/profile/",
+    "/settings/sessions/",
 ]
 
 

@@ -34,6 +34,11 @@ def test_it_starts_with_sound_settings(tmp_path):
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
         ({"TRACEML_BASE_URL": "traceml.example"}, "TRACEML_BASE_URL"),
         ({"TRACEML_SIGNUP": "everyone"}, "TRACEML_SIGNUP"),
+        ({"TRACEML_TASKS": "celery"}, "TRACEML_TASKS"),
+        ({"EMAIL_URL": "mail.example"}, "EMAIL_URL must look like"),
+        ({"EMAIL_URL": "smtp://me:secret@mail.example:port"}, "EMAIL_URL must look like"),
+        ({"OIDC_URL": "https://id.example"}, "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"),
+        ({"OIDC_URL": "http://id.example", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"}, "https"),
     ],
 )
 def test_it_refuses_an_unsafe_setting_in_one_line(tmp_path, changes, word):
@@ -53,3 +58,7 @@ def test_django_finds_nothing_to_warn_of_in_a_deployment_by_https(tmp_path):
         check=False,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_refusal_does_not_repeat_the_mail_servers_password(tmp_path):
+    assert "secret" not in start(tmp_path, EMAIL_URL="smtp://me:secret@mail.example:port").stderr

@@ -1,0 +1,37 @@
+"""Everything that the portal keeps about one person, as they may take it with them."""
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.usersessions.models import UserSession
+
+from runs.models import ApiToken, Membership, User
+
+ACCOUNT = ("email", "first_name", "last_name", "time_zone", "theme", "is_staff", "date_joined", "last_login")
+SIGN_ON = ("provider", "uid", "extra_data", "date_joined", "last_login")
+TOKEN = (
+    "name",
+    "lookup_id",
+    "scopes",
+    "project__name",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+    "last_used_agent",
+)
+
+
+def everything_about(user: User) -> dict:
+    """Plain data; secrets of tokens and second factors are left out, as they would be no use but to a thief."""
+    return {
+        "account": User.objects.filter(pk=user.pk).values(*ACCOUNT).get(),
+        "email_addresses": list(EmailAddress.objects.filter(user=user).values("email", "verified", "primary")),
+        "second_factors": list(Authenticator.objects.filter(user=user).values("type", "created_at", "last_used_at")),
+        "sign_ons": list(
+            SocialAccount.objects.filter(user=user).values("provider", "uid", "date_joined", "extra_data")
+        ),
+        "sessions": list(UserSession.objects.filter(user=user).values("created_at", "ip", "user_agent")),
+        "memberships": list(Membership.objects.filter(user=user).values("team__name", "role", "created_at")),
+        "tokens": list(ApiToken.objects.filter(created_by=user).values(*TOKEN)),
+    }

@@ -1,0 +1,22 @@
+"""Mail to people, sent by a task: at once by default, by `manage.py db_worker` where TRACEML_TASKS says so.
+
+A mail server that fails is logged and never breaks, nor by its time betrays, what was asked for.
+"""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core import mail
+from django_tasks import task
+
+
+@task()
+def send(to: str, subject: str, body: str) -> None:
+    """Send one text mail; call `send.enqueue`."""
+    mail.send_mail(subject, body, None, [to])
+
+
+def portal_link(address: str) -> str:
+    """The address below TRACEML_BASE_URL: a link in a mail must not follow the Host that a request claimed."""
+    parts = urlsplit(address)
+    return settings.TRACEML_BASE_URL + parts.path + (f"?{parts.query}" if parts.query else "")

@@ -1,0 +1,46 @@
+"""The end of an account: what must be handed over first, what goes with it, and that nothing else does."""
+
+from django.db import transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet
+
+from runs.models.team import Membership, Team
+from runs.models.user import User
+
+
+class HandOverFirst(Exception):
+    """A team with other people in it would be left without an owner."""
+
+
+def teams_to_hand_over(user: User) -> QuerySet[Team]:
+    """Teams with other members whose only owner this person is."""
+    theirs = Membership.objects.filter(team=OuterRef("pk"), user=user, role=Membership.Role.OWNER)
+    others = _others(user)
+    return Team.objects.filter(Exists(theirs), Exists(others), ~Exists(others.filter(role=Membership.Role.OWNER)))
+
+
+def teams_that_go(user: User) -> QuerySet[Team]:
+    """Teams with nobody else in them, with how many projects and runs each has."""
+    counts = {
+        "project_count": Count("project", distinct=True),
+        "run_count": Count("project__run", distinct=True),
+    }
+    return Team.objects.for_user(user).filter(~Exists(_others(user))).annotate(**counts)
+
+
+def teams_that_stay(user: User) -> QuerySet[Team]:
+    return Team.objects.for_user(user).filter(Exists(_others(user)))
+
+
+def _others(user: User) -> QuerySet[Membership]:
+    return Membership.objects.filter(team=OuterRef("pk")).exclude(user=user)
+
+
+def depart(user: User) -> None:
+    """Delete the account and the teams that are theirs alone. Raises HandOverFirst where a team needs an owner."""
+    with transaction.atomic():
+        # The team's row is its lock: nobody joins or leaves between the look and the deletion.
+        list(Team.objects.for_user(user).select_for_update(of=("self",)))
+        if teams_to_hand_over(user).exists():
+            raise HandOverFirst
+        Team.objects.filter(pk__in=list(teams_that_go(user).values_list("pk", flat=True))).delete()
+        user.delete()

@@ -1,0 +1,34 @@
+"""What stands before two of allauth's pages: e-mail addresses, and the way to sign-on elsewhere."""
+
+from allauth.account.views import email as allauth_email_addresses
+from allauth.socialaccount.adapter import get_adapter
+from allauth.socialaccount.providers.openid_connect.views import login as allauth_sign_on
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.db import IntegrityError, transaction
+from django.shortcuts import redirect, render
+
+
+def email_addresses(request):
+    """allauth's page, which without mail would let a person try to take the address of another account."""
+    if settings.MAIL_IS_SET_UP:
+        return allauth_email_addresses(request)  # a confirmed address is nobody else's; and it sends mail
+    try:
+        with transaction.atomic():
+            return allauth_email_addresses(request)
+    except IntegrityError:
+        messages.error(request, "This address can’t be your primary one.")
+        return redirect("account_email")
+
+
+@login_not_required
+def sign_on_elsewhere(request, provider_id: str):
+    """Go to the provider by a page and not by a redirect: `form-action 'self'` holds for a form's redirects too."""
+    answer = allauth_sign_on(request, provider_id)
+    if answer.status_code != 302 or answer["Location"].startswith("/"):
+        return answer
+    provider = get_adapter().get_provider(request, provider_id)
+    return render(
+        request, "socialaccount/login_redirect.html", {"provider": provider.name, "redirect_to": answer["Location"]}
+    )

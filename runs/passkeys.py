@@ -1,0 +1,53 @@
+"""Forms of passkeys and security keys: allauth's, with answers of browsers read more carefully than there."""
+
+import struct
+
+from allauth.mfa.webauthn import forms as allauth_forms
+from django import forms
+from django.core.exceptions import ValidationError
+from fido2.webauthn import AuthenticationResponse, RegistrationResponse
+
+NAME_LENGTH = 100
+
+
+class KeyAnswer(forms.JSONField):
+    """What a browser says for a key. The library raises whatever it stumbles over in an answer made up by hand."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self, response, **options):
+        self.response = response
+        super().__init__(**options)
+
+    def validate(self, value):
+        super().validate(value)
+        try:
+            self.response.from_dict(value)
+        except (LookupError, TypeError, ValueError, AttributeError, struct.error):
+            raise ValidationError("What came is no key’s answer.") from None
+
+
+class AddForm(allauth_forms.AddWebAuthnForm):
+    name = forms.CharField(required=False, max_length=NAME_LENGTH)
+    credential = KeyAnswer(RegistrationResponse)
+    passwordless = forms.BooleanField(
+        required=False,
+        label="As a passkey",
+        help_text="Signs you in without your password; your device asks for a fingerprint, face or PIN.",
+    )
+
+
+class RenameForm(allauth_forms.EditWebAuthnForm):
+    name = forms.CharField(max_length=NAME_LENGTH)
+
+
+class AuthenticateForm(allauth_forms.AuthenticateWebAuthnForm):
+    credential = KeyAnswer(AuthenticationResponse)
+
+
+class LoginForm(allauth_forms.LoginWebAuthnForm):
+    credential = KeyAnswer(AuthenticationResponse)
+
+
+class ReauthenticateForm(allauth_forms.ReauthenticateWebAuthnForm):
+    credential = KeyAnswer(AuthenticationResponse)
