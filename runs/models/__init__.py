@@ -1,5 +1,6 @@
 """The tables of runs and emissions, a module a noun."""
 
+from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
@@ -14,6 +15,7 @@ from runs.models.user import User
 
 __all__ = [
     "ApiToken",
+    "AuditEntry",
     "Batch",
     "Call",
     "DailyUsage",
