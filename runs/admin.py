@@ -2,9 +2,11 @@
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import transaction
 
 from runs.ingest.removal import remove_run
-from runs.models import ApiToken, EmissionFactor, Membership, Project, Run, Team, User
+from runs.models import ApiToken, AuditEntry, EmissionFactor, Membership, Project, Run, Team, User
+from runs.models.audit import Action
 
 
 @admin.register(User)
@@ -44,6 +46,11 @@ class ProjectAdmin(admin.ModelAdmin):
 class EmissionFactorAdmin(admin.ModelAdmin):
     list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
 
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if form.changed_data:
+            AuditEntry.note(request, None, Action.FACTOR_CHANGED, f"{obj}{'' if obj.active else ', not in force'}")
+
     def has_delete_permission(self, request, obj=None):
         return False
 
@@ -55,7 +62,8 @@ class ApiTokenAdmin(admin.ModelAdmin):
     list_display = ["__str__", "project", "scopes", "created_at", "last_used_at", "last_used_agent", "revoked_at"]
     list_select_related = ["project"]
     search_fields = ["lookup_id", "name", "project__name"]
-    readonly_fields = ["project", "name", "lookup_id", "scopes", "created_by", "last_used_at", "last_used_agent"]
+    readonly_fields = ["project", "name", "lookup_id", "scopes", "created_by", "expires_at", "revoked_at"]
+    exclude = ["secret_hmac"]
     actions = ["revoke"]
 
     def has_add_permission(self, request):
@@ -63,8 +71,10 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     @admin.action(description="Revoke the selected tokens")
     def revoke(self, request, queryset):
-        for token in queryset:
-            token.revoke()
+        for token in queryset.select_related("project__team"):
+            with transaction.atomic():
+                token.revoke()
+                AuditEntry.note(request, token.project.team, Action.TOKEN_REVOKED, str(token))
 
 
 @admin.register(Run)
@@ -81,8 +91,29 @@ class RunAdmin(admin.ModelAdmin):
         return False
 
     def delete_model(self, request, obj):
-        remove_run(obj)
+        remove_run(obj, request)
 
     def delete_queryset(self, request, queryset):
         for run in queryset:
-            remove_run(run)
+            remove_run(run, request)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    """The audit log of the whole deployment, to be read and nothing else."""
+
+    list_display = ["created_at", "actor", "action", "subject", "team", "address"]
+    list_select_related = ["actor", "team"]
+    list_filter = ["action"]
+    search_fields = ["subject", "actor__email", "team__name"]
+    date_hierarchy = "created_at"
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        # Asked for the entries of a team that is to be deleted as well, and with their team they go.
+        return not request.resolver_match.url_name.startswith("runs_auditentry")

@@ -9,12 +9,20 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from runs.ingest.removal import RunDeleted
+
 RETRY_AFTER_S = 5
 
 
 class RunUnknown(exceptions.NotFound):
     default_detail = "This project has no such run; send its header first."
     default_code = "run-unknown"
+
+
+class RunGone(exceptions.APIException):
+    status_code = HTTPStatus.GONE
+    default_detail = "This run was deleted here; nothing more is taken for it."
+    default_code = "run-deleted"
 
 
 class Conflict(exceptions.APIException):
@@ -33,6 +41,8 @@ def problem_response(error, context):
     """DRF's exception handler. What it does not know is Django's: a 500 with its own plain answer."""
     if isinstance(error, OperationalError):
         error = Busy()
+    if isinstance(error, RunDeleted):
+        error = RunGone()
     if isinstance(error, Http404):
         error = exceptions.NotFound("There is no such object, or this token may not see it.")
     fields = _field_errors(error)

@@ -31,7 +31,7 @@ class StageRow(NamedTuple):
     stage: Stage
     depth: int
     duration_s: float
-    energy_kwh: float
+    energy_kwh: float | None
     logged: list[tuple[str, float | None]]
 
 
@@ -76,16 +76,19 @@ class RunPage(NamedTuple):
         return [row.device for row in self.devices]
 
 
-def run_page(run: Run) -> RunPage:
-    """Everything that the page of a run shows, in a fixed number of queries."""
+def run_page(run: Run, with_details: bool = True) -> RunPage:
+    """Everything that the page of a run shows, in a fixed number of queries; for strangers without the details."""
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_SHOWN + 1])
-    curves = series.curves(run, devices)
+    if not with_details:
+        withhold(run, devices)
+    curves = [] if run.series_removed_at else series.curves(run, devices)
     names = device_names(devices)
     shown = stages[:STAGES_SHOWN]
     metrics = metrics_of(run)
     logged = {stage.pk: _metrics_within(metrics[stage.writer_id], stage) for stage in shown}
-    metric_names = list(dict.fromkeys(name for metrics in logged.values() for name in metrics))[:METRICS_SHOWN]
+    named = dict.fromkeys(name for metrics in logged.values() for name in metrics)
+    metric_names = list(named)[:METRICS_SHOWN] if with_details else []
     return RunPage(
         run=run,
         devices=device_rows(run, devices, names),
@@ -100,6 +103,13 @@ def run_page(run: Run) -> RunPage:
         notes=notes(run, devices),
         writer_count=len({device.writer_id for device in devices}),
     )
+
+
+def withhold(run: Run, devices: list[Device]) -> None:
+    """Take off the rows, which are never saved, what says more of the work and its machines than its energy does."""
+    run.tags, run.params, run.environment, run.exception = [], {}, {}, ""
+    for device in devices:
+        device.note = device.writer.host = ""
 
 
 def device_names(devices: list[Device]) -> dict[int, str]:
@@ -197,7 +207,8 @@ def stage_rows(run: Run, stages: list[Stage], curves: list[series.Curve], logged
     rows = []
     for stage in stages:
         start_s, end_s = series.span_of(run, stage)
-        energy_kwh = estimation.energy_kwh(sum(curve.energy_between_j(start_s, end_s) for curve in curves))
+        energy_j = sum(curve.energy_between_j(start_s, end_s) for curve in curves)
+        energy_kwh = estimation.energy_kwh(energy_j) if curves else None
         metrics = [(name, logged[stage.pk].get(name)) for name in names]
         rows.append(StageRow(stage, depths[stage.pk], end_s - start_s, energy_kwh, metrics))
     return rows

@@ -2,10 +2,12 @@
 
 from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
+from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
 from runs.models.project import Project
 from runs.models.run import Run, Writer
+from runs.models.share import Badge, ShareLink
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
@@ -16,14 +18,17 @@ from runs.models.user import User
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "Badge",
     "Batch",
     "Call",
     "DailyUsage",
+    "DeletedRun",
     "Device",
     "EmissionFactor",
     "Membership",
     "Project",
     "Run",
+    "ShareLink",
     "Stage",
     "Team",
     "TrackedModel",

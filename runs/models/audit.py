@@ -72,6 +72,20 @@ class AuditEntry(models.Model):
     def __str__(self):
         return f"{self.action}: {self.subject}"
 
+    @property
+    def who(self) -> str:
+        """Who did it, in words; who looks after the deployment stays unnamed."""
+        if self.team_id is None:
+            return "who looks after this portal"
+        if self.actor:
+            return str(self.actor)
+        return "someone whose account is gone" if self.address else "the command line"
+
+    @property
+    def origin(self) -> str:
+        """The network that it came from, where that is a team's business."""
+        return self.address if self.team_id else ""
+
     @classmethod
     def note(cls, request, team: Team | None, action: str, subject: str) -> "AuditEntry":
         """Write an entry for what `request` just did; `request` is None on the command line, `team` for the deployment.

@@ -60,6 +60,7 @@ class Run(models.Model):
     clock_skew_s = models.FloatField(default=0.0, help_text="Agent's clock minus server's, at the last header.")
     upload_interval_s = models.FloatField(default=30.0)
     dropped_records = models.PositiveIntegerField(default=0)
+    series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
 
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
     pue = models.FloatField(default=1.0)

@@ -9,6 +9,10 @@ class TeamQuerySet(models.QuerySet):
         """The teams that this person is a member of."""
         return self.filter(membership__user=user)
 
+    def managed_by(self, user):
+        """The teams that this person looks after."""
+        return self.filter(membership__in=Membership.objects.filter(user=user, role__in=Membership.MANAGERS))
+
 
 class Team(models.Model):
     """People who share projects."""
@@ -32,6 +36,10 @@ class Membership(models.Model):
         ADMIN = "admin"
         MEMBER = "member"
         VIEWER = "viewer"
+
+    #: Who looks after the team itself, and who works on what is in its projects.
+    MANAGERS = (Role.OWNER, Role.ADMIN)
+    EDITORS = (Role.OWNER, Role.ADMIN, Role.MEMBER)
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)

@@ -2,7 +2,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from runs.dashboards import models as dashboard
-from runs.models import TrackedModel
+from runs.models import Project, TrackedModel
 from runs.pages import query
 
 
@@ -17,4 +17,6 @@ def model_detail(request, project, slug):
     model = get_object_or_404(models, project__slug=project, slug=slug)
     quantity = query.quantity(request)
     page = dashboard.model_page(model, timezone.now().date(), quantity)
-    return render(request, "models/detail.html", {"model": model, "page": page, "quantity": quantity})
+    may_edit = Project.objects.editable_by(request.user).filter(pk=model.project_id).exists()
+    context = {"model": model, "page": page, "quantity": quantity, "may_edit": may_edit}
+    return render(request, "models/detail.html", context)

@@ -3,7 +3,7 @@ from django.shortcuts import render
 
 from runs.dashboards import runs as dashboard
 from runs.dashboards.run import run_page
-from runs.models import Run
+from runs.models import Project, Run
 from runs.pages import query
 
 
@@ -25,9 +25,16 @@ def run_list(request):
 
 
 def run_detail(request, run_id):
-    runs = Run.objects.for_user(request.user).with_names().select_related("factor")
+    run = visible_run(request.user, run_id)
+    may_edit = Project.objects.editable_by(request.user).filter(pk=run.project_id).exists()
+    return render(request, "runs/detail.html", {"page": run_page(run), "run": run, "may_edit": may_edit})
+
+
+def visible_run(user, run_id) -> Run:
+    """The run of this id that the person may see. Raises Http404."""
+    runs = Run.objects.for_user(user).with_names().select_related("factor")
     # Ids are unique in a project only: of two projects of this person that hold the same one, the older keeps it.
     run = runs.filter(run_id=run_id).order_by("received_at").first()
     if run is None:
         raise Http404
-    return render(request, "runs/detail.html", {"page": run_page(run), "run": run})
+    return run
