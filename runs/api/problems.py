@@ -9,6 +9,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from runs.api.refusals import remember
+
 RETRY_AFTER_S = 5
 
 
@@ -48,6 +50,7 @@ def problem_response(error, context):
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }
+    remember(context["request"], problem)
     headers = {"Retry-After": str(int(error.wait))} if getattr(error, "wait", None) else {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header

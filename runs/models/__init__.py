@@ -4,7 +4,11 @@ from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
+from runs.models.invitation import Invitation
+from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
+from runs.models.refusal import Refusal
+from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
@@ -21,8 +25,13 @@ __all__ = [
     "DailyUsage",
     "Device",
     "EmissionFactor",
+    "Invitation",
     "Membership",
+    "OwnershipOffer",
     "Project",
+    "Refusal",
+    "Right",
+    "Role",
     "Run",
     "Stage",
     "Team",

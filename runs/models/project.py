@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from runs.models.slug import create_with_slug
 from runs.models.team import Team
 
 
@@ -26,3 +27,8 @@ class Project(models.Model):
 
     def __str__(self):
         return self.name
+
+    @classmethod
+    def make(cls, team: Team, name: str) -> "Project":
+        """A new project. Raises IntegrityError where the team has one of this name."""
+        return create_with_slug(cls.objects, name, "project", team=team)
