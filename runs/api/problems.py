@@ -9,6 +9,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from runs.api.refusals import remember
 from runs.ingest.removal import RunDeleted
 
 RETRY_AFTER_S = 5
@@ -58,6 +59,7 @@ def problem_response(error, context):
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }
+    remember(context["request"], problem)
     headers = {"Retry-After": str(int(error.wait))} if getattr(error, "wait", None) else {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header

@@ -1,11 +1,29 @@
-"""The end of a run's record: all of it, or its samples once the project has kept them for as long as it wants."""
+"""The end of a record: a run takes back what it added to the daily totals, a project or team goes with all of it."""
 
 from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import totals
-from runs.models import AuditEntry, DeletedRun, Project, Run
+from runs.models import (
+    AuditEntry,
+    Badge,
+    Batch,
+    Call,
+    DailyUsage,
+    DeletedRun,
+    Device,
+    Project,
+    Run,
+    ShareLink,
+    Stage,
+    Team,
+    TrackedModel,
+    Writer,
+)
 from runs.models.audit import Action
+
+#: What holds a project's facts, each after what points at it.
+FACTS = (DailyUsage, ShareLink, Badge, DeletedRun, Batch, Call, Stage, Device, Writer, Run, TrackedModel)
 
 
 class RunDeleted(Exception):
@@ -43,3 +61,19 @@ def remove_series(run: Run) -> None:
         run.batches.update(series=b"", metrics=[])
         run.series_removed_at = timezone.now()
         run.save(update_fields=["series_removed_at"])
+
+
+def remove_project(project: Project) -> None:
+    """Delete a project with all that belongs to it, table by table: a cascade would load every run first."""
+    with transaction.atomic():
+        for table in FACTS:
+            table.objects.filter(project=project).delete()
+        project.delete()
+
+
+def remove_team(team: Team) -> None:
+    """Delete a team with all its projects."""
+    with transaction.atomic():
+        for project in team.project_set.all():
+            remove_project(project)
+        team.delete()

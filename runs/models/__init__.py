@@ -5,7 +5,11 @@ from runs.models.batch import Batch
 from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
+from runs.models.invitation import Invitation
+from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
+from runs.models.refusal import Refusal
+from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
 from runs.models.share import Badge, ShareLink
 from runs.models.stage import Call, Stage
@@ -25,8 +29,13 @@ __all__ = [
     "DeletedRun",
     "Device",
     "EmissionFactor",
+    "Invitation",
     "Membership",
+    "OwnershipOffer",
     "Project",
+    "Refusal",
+    "Right",
+    "Role",
     "Run",
     "ShareLink",
     "Stage",

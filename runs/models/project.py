@@ -3,18 +3,16 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from runs.models.team import Membership, Team
+from runs.models.rights import RIGHTS, Right
+from runs.models.slug import create_with_slug
+from runs.models.team import Team
 
 
 class ProjectQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The projects of the teams that this person is a member of."""
-        return self.filter(team__membership__user=user)
-
-    def editable_by(self, user):
-        """The projects that this person may work on, not only look at."""
-        # One subquery: two filters over memberships would take another member's role for this person's.
-        return self.filter(team__membership__in=Membership.objects.filter(user=user, role__in=Membership.EDITORS))
+    def for_user(self, user, right: Right = Right.SEE):
+        """The projects of the teams in which this person has the right."""
+        # In one filter, so that it is the same member's role: two would take another's.
+        return self.filter(team__membership__user=user, team__membership__role__in=RIGHTS[right])
 
 
 class Project(models.Model):
@@ -38,3 +36,8 @@ class Project(models.Model):
 
     def __str__(self):
         return self.name
+
+    @classmethod
+    def make(cls, team: Team, name: str) -> "Project":
+        """A new project. Raises IntegrityError where the team has one of this name."""
+        return create_with_slug(cls.objects, name, "project", team=team)

@@ -6,14 +6,14 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from runs.ingest.removal import remove_run
-from runs.models import Project
+from runs.models import Project, Right
 from runs.pages.runs import visible_run
 
 
 @require_http_methods(["GET", "POST"])
 def delete_run(request, run_id):
     run = visible_run(request.user, run_id)
-    if not Project.objects.editable_by(request.user).filter(pk=run.project_id).exists():
+    if not Project.objects.for_user(request.user, Right.DELETE_RUNS).filter(pk=run.project_id).exists():
         raise PermissionDenied
     if request.method == "POST":
         remove_run(run, request)

@@ -2,7 +2,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 
 from runs.dashboards import models as dashboard
-from runs.models import Project, TrackedModel
+from runs.models import TrackedModel
 from runs.pages import query
 
 
@@ -13,10 +13,10 @@ def model_list(request):
 
 
 def model_detail(request, project, slug):
-    models = TrackedModel.objects.for_user(request.user).select_related("project")
+    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
     model = get_object_or_404(models, project__slug=project, slug=slug)
     quantity = query.quantity(request)
     page = dashboard.model_page(model, timezone.now().date(), quantity)
-    may_edit = Project.objects.editable_by(request.user).filter(pk=model.project_id).exists()
-    context = {"model": model, "page": page, "quantity": quantity, "may_edit": may_edit}
+    place = model.project.team.membership_set.filter(user=request.user).first()
+    context = {"model": model, "page": page, "quantity": quantity, "place": place}
     return render(request, "models/detail.html", context)

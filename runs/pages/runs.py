@@ -3,7 +3,7 @@ from django.shortcuts import render
 
 from runs.dashboards import runs as dashboard
 from runs.dashboards.run import run_page
-from runs.models import Project, Run
+from runs.models import Run
 from runs.pages import query
 
 
@@ -26,8 +26,8 @@ def run_list(request):
 
 def run_detail(request, run_id):
     run = visible_run(request.user, run_id)
-    may_edit = Project.objects.editable_by(request.user).filter(pk=run.project_id).exists()
-    return render(request, "runs/detail.html", {"page": run_page(run), "run": run, "may_edit": may_edit})
+    place = run.project.team.membership_set.filter(user=request.user).first()
+    return render(request, "runs/detail.html", {"page": run_page(run), "run": run, "place": place})
 
 
 def visible_run(user, run_id) -> Run:

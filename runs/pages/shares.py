@@ -1,4 +1,4 @@
-"""Settings: share links and badges, for those who work on a project."""
+"""Settings: share links and badges of a team, for those who work on its projects."""
 
 from uuid import UUID
 
@@ -6,16 +6,15 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
 
-from runs.models import AuditEntry, Badge, Project, Run, ShareLink, TrackedModel
+from runs.models import AuditEntry, Badge, Project, Right, Run, ShareLink, TrackedModel
 from runs.models.audit import Action
 from runs.models.share import kind_of
-from runs.pages import query
+from runs.pages import doors
+from runs.pages.fields import Name
 from runs.text import clean_text
 
 LIFETIMES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
@@ -33,123 +32,93 @@ class ShareForm(forms.Form):
 
 
 class BadgeForm(forms.Form):
-    label = forms.CharField(max_length=40, initial="emissions", label="Words on the badge")
-
-    def clean_label(self) -> str:
-        return clean_text(self.cleaned_data["label"])
+    label = Name(max_length=40, initial="emissions", label="Words on the badge")
 
 
-@require_http_methods(["GET", "POST"])
-def shares(request):
-    """The list of links and badges; asked `of` something, the forms that share it; after a POST the new address."""
-    of = request.POST.get("of") or query.asked(request, "of")
-    subject = editable_subject(request.user, of) if of else None
-    form = ShareForm(request.POST or None)
-    made = None
-    if request.method == "POST" and subject and form.is_valid():
-        made = _make_link(request, subject, **form.cleaned_data)
-    return render(request, "settings/shares.html", _context(request.user) | _asked(subject, of, form) | {"made": made})
+@doors.reads
+def shares(request, place):
+    """The links and badges that are out; asked `of` something, the forms that share it."""
+    if not place.may(Right.SHARE):
+        raise PermissionDenied
+    of = request.GET.get("of", "")
+    return _page(request, place, of=of, subject=subject_of(place, of) if of else None)
 
 
-def _context(user) -> dict:
-    projects = Project.objects.editable_by(user).order_by("name")
+def _page(request, place, of="", subject=None, **more):
+    projects = place.team.project_set.order_by("name")
     models = TrackedModel.objects.filter(project__in=projects).select_related("project").order_by("project", "name")
-    return {
-        "links": ShareLink.objects.filter(project__in=projects).with_names(),
-        "badges": Badge.objects.filter(project__in=projects).with_names(),
+    context = {
+        "place": place,
+        "of": of,
+        "subject": subject,
+        "kind": kind_of(subject) if subject else "",
+        "form": ShareForm(),
+        "badge_form": BadgeForm(),
+        "links": ShareLink.objects.filter(project__team=place.team).with_names(),
+        "badges": Badge.objects.filter(project__team=place.team).with_names(),
         "projects": projects,
         "models": models[:MODELS_OFFERED],
         "base_url": settings.TRACEML_BASE_URL,
     }
+    return render(request, "settings/shares.html", context | more)
 
 
-def _asked(subject, of: str, form: ShareForm) -> dict:
-    kind = kind_of(subject) if subject else ""
-    return {"subject": subject, "kind": kind, "of": of, "form": form, "badge_form": BadgeForm()}
+@doors.writes(Right.SHARE)
+def share_new(request, place):
+    """Make a link; the answer shows its address, which no later page can."""
+    of = request.POST.get("of", "")
+    subject, form = subject_of(place, of), ShareForm(request.POST)
+    if not form.is_valid():
+        return _page(request, place, of, subject, form=form)
+    link, secret = ShareLink.make(subject, by=request.user, **form.cleaned_data)
+    AuditEntry.note(request, place.team, Action.SHARE_MADE, str(link))
+    return _page(request, place, made=settings.TRACEML_BASE_URL + reverse("shared", args=[secret]))
 
 
-def _make_link(request, subject, days: int, with_details: bool) -> str:
-    """Make a link; returns its address, which no later page can show."""
-    with transaction.atomic():
-        link, secret = ShareLink.make(subject, days, with_details, by=request.user)
-        AuditEntry.note(request, link.project.team, Action.SHARE_MADE, str(link))
-    return settings.TRACEML_BASE_URL + reverse("shared", args=[secret])
+@doors.writes(Right.SHARE)
+def share_revoke(request, place, share):
+    link = get_object_or_404(ShareLink, pk=share, project__team=place.team)
+    AuditEntry.note(request, place.team, Action.SHARE_REVOKED, str(link))
+    link.delete()
+    messages.success(request, "The link is revoked; its address shows nothing any more.")
+    return redirect("shares", place.team.slug)
 
 
-@require_POST
-def revoke_share(request, pk):
-    link = get_object_or_404(ShareLink, pk=pk, project__in=Project.objects.editable_by(request.user))
-    return _revoke(request, link, Action.SHARE_REVOKED, "The link is revoked; its address shows nothing any more.")
-
-
-@require_POST
-def make_badge(request):
-    subject = editable_subject(request.user, request.POST.get("of", ""))
-    form = BadgeForm(request.POST)
+@doors.writes(Right.SHARE)
+def badge_new(request, place):
+    of = request.POST.get("of", "")
+    subject, form = subject_of(place, of), BadgeForm(request.POST)
     if isinstance(subject, Run):
         raise Http404
-    if form.is_valid():
-        with transaction.atomic():
-            badge = Badge.make(subject, form.cleaned_data["label"], by=request.user)
-            AuditEntry.note(request, badge.project.team, Action.BADGE_MADE, str(badge))
-        messages.success(request, "The badge is made.")
-    else:
-        messages.error(request, f"The badge was not made: its words {form.errors['label'][0]}")
-    return redirect("shares")
+    if not form.is_valid():
+        return _page(request, place, of, subject, badge_form=form)
+    badge = Badge.make(subject, form.cleaned_data["label"], by=request.user)
+    AuditEntry.note(request, place.team, Action.BADGE_MADE, str(badge))
+    messages.success(request, "The badge is made.")
+    return redirect("shares", place.team.slug)
 
 
-@require_POST
-def revoke_badge(request, pk):
-    badge = get_object_or_404(Badge, pk=pk, project__in=Project.objects.editable_by(request.user))
-    return _revoke(request, badge, Action.BADGE_REVOKED, "The badge is revoked; sites that keep it follow in minutes.")
+@doors.writes(Right.SHARE)
+def badge_revoke(request, place, badge):
+    found = get_object_or_404(Badge, pk=badge, project__team=place.team)
+    AuditEntry.note(request, place.team, Action.BADGE_REVOKED, str(found))
+    found.delete()
+    messages.success(request, "The badge is revoked; sites that keep a copy follow in minutes.")
+    return redirect("shares", place.team.slug)
 
 
-def _revoke(request, shared: ShareLink | Badge, action: Action, words: str):
-    with transaction.atomic():
-        AuditEntry.note(request, shared.project.team, action, str(shared))
-        shared.delete()
-    messages.success(request, words)
-    return redirect("shares")
-
-
-def editable_subject(user, of: str) -> Project | TrackedModel | Run:
-    """What `run:project/uuid`, `model:project/slug` or `project:slug` names.
-
-    Raises Http404 for what this person may not see, PermissionDenied for what he may only look at.
-    """
-    kind, _, path = _clean(of).partition(":")
-    project_slug, _, name = path.partition("/")
-    visible = {"project": _project, "model": _model, "run": _run}.get(kind, _nothing)(user, project_slug, name)
-    subject = visible.first() if visible is not None else None
-    if subject is None:
-        raise Http404
-    project = subject if isinstance(subject, Project) else subject.project
-    if not Project.objects.editable_by(user).filter(pk=project.pk).exists():
-        raise PermissionDenied
-    return subject
-
-
-def _clean(of: str) -> str:
+def subject_of(place, of: str) -> Project | TrackedModel | Run:
+    """What `run:project/uuid`, `model:project/slug` or `project:slug` names. Raises Http404 outside of the team."""
     try:
-        return clean_text(of)
-    except ValidationError:
+        kind, _, path = clean_text(of).partition(":")
+        project_slug, _, name = path.partition("/")
+        project = get_object_or_404(place.team.project_set, slug=project_slug)
+        if kind == "project":
+            return project
+        if kind == "model":
+            return get_object_or_404(project.trackedmodel_set, slug=name)
+        if kind == "run":
+            return get_object_or_404(project.run_set, run_id=UUID(name))
+    except (ValueError, ValidationError):
         raise Http404 from None
-
-
-def _project(user, project_slug: str, name: str):
-    return Project.objects.for_user(user).filter(slug=project_slug)
-
-
-def _model(user, project_slug: str, name: str):
-    return TrackedModel.objects.for_user(user).filter(project__slug=project_slug, slug=name)
-
-
-def _run(user, project_slug: str, name: str):
-    try:
-        return Run.objects.for_user(user).filter(project__slug=project_slug, run_id=UUID(name))
-    except ValueError:
-        return None
-
-
-def _nothing(user, project_slug: str, name: str):
-    return None
+    raise Http404

@@ -49,6 +49,20 @@ def basis(name: str):
     return {"look": name, "icon": icon_name, "word": word, "title": title}
 
 
+TOKEN_STATES = {
+    "replaced": ("warning", "lost", "Replaced", "Works beside its successor until it expires"),
+    "expired": ("cancelled", "cancelled", "Expired", ""),
+    "revoked": ("failed", "failed", "Revoked", ""),
+}
+
+
+@register.inclusion_tag("partials/_badge.html")
+def token_state(token):
+    """Why a token works no more, or not for long."""
+    look, icon_name, word, title = TOKEN_STATES[token.state]
+    return {"look": look, "icon": icon_name, "word": word, "title": title}
+
+
 @register.filter
 def as_json(value) -> str:
     """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db.models import Sum
 from django.urls import reverse
 
-from runs.ingest.removal import remove_run
+from runs.ingest.removal import remove_project, remove_run, remove_team
 from runs.models import AuditEntry, Badge, Batch, DailyUsage, Device, Run, ShareLink, Team
 from tests.wire import A100, batch, sample
 
@@ -62,13 +62,21 @@ def fill(wire, people) -> None:
     remove_run(metered(wire, 1.0))
 
 
-@pytest.mark.parametrize("whole", ["project", "team"])
-def test_a_deleted_project_or_team_leaves_nothing_behind(wire, people, whole):
+DELETIONS = {
+    "project": remove_project,
+    "team": lambda project: remove_team(project.team),
+    "project by cascade": lambda project: project.delete(),
+    "team by cascade": lambda project: project.team.delete(),
+}
+
+
+@pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS.keys())
+def test_a_deleted_project_or_team_leaves_nothing_behind(wire, people, delete):
     fill(wire, people)
     project = people.project
     before = left_of(project.pk)
     assert len(before) >= 12, before
-    (project if whole == "project" else project.team).delete()
+    delete(project)
     assert left_of(project.pk) == {}
 
 

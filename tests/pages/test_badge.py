@@ -76,7 +76,7 @@ def test_a_wrong_key_shows_nothing(client, people, key):
 
 def test_a_revoked_one_shows_nothing(client, alice, people):
     path = badge(people.project)
-    alice.post(f"/settings/badges/{Badge.objects.get().pk}/revoke/")
+    alice.post(f"/settings/teams/vision-lab/badges/{Badge.objects.get().pk}/revoke/")
     assert client.get(path).status_code == 404
 
 
