@@ -34,6 +34,7 @@ def test_it_starts_with_sound_settings(tmp_path):
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
         ({"TRACEML_BASE_URL": "traceml.example"}, "TRACEML_BASE_URL"),
         ({"TRACEML_SIGNUP": "everyone"}, "TRACEML_SIGNUP"),
+        ({"TRACEML_AUDIT_DAYS": "-1"}, "TRACEML_AUDIT_DAYS"),
     ],
 )
 def test_it_refuses_an_unsafe_setting_in_one_line(tmp_path, changes, word):
