@@ -44,21 +44,20 @@ def tombstones() -> QuerySet:
 
 
 def audit() -> QuerySet:
-    days = settings.TRACEML_AUDIT_DAYS
-    return (
-        AuditEntry.objects.filter(created_at__lt=_before(timedelta(days=days))) if days else AuditEntry.objects.none()
-    )
+    if not (days := settings.TRACEML_AUDIT_DAYS):
+        return AuditEntry.objects.none()
+    return AuditEntry.objects.filter(created_at__lt=_before(timedelta(days=days)))
 
 
 def series() -> QuerySet:
     """Runs whose samples are older than their project keeps them: also those that sent more after a removal."""
     past = Q(pk=None)
-    for project in Project.objects.exclude(keep_series_days=None):
-        past |= Q(project=project, last_seen_at__lt=_before(timedelta(days=project.keep_series_days)))
+    for project, days in Project.objects.exclude(keep_series_days=None).values_list("pk", "keep_series_days"):
+        past |= Q(project=project, last_seen_at__lt=_before(timedelta(days=days or 0)))
     return Run.objects.filter(past).filter(Q(series_removed_at=None) | Q(last_seen_at__gt=F("series_removed_at")))
 
 
-#: What is looked after, in the words of the command: the rows that are due, and what becomes of one slice of them.
+#: The rows that are due, by the word that the command has for them.
 PARTS: dict[str, Callable[[], QuerySet]] = {
     "invitations": invitations,
     "sessions": sessions,
