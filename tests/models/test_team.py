@@ -1,11 +1,9 @@
 """Teams: never without an owner, and one of their own for whoever comes alone."""
 
-import threading
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.utils import timezone
 
 from runs.models import ApiToken, Membership, OwnershipOffer, Project, Role, Team, User
@@ -124,19 +122,15 @@ def test_teams_and_projects_of_the_same_name_have_addresses_of_their_own(people)
     assert len({team.slug for team in teams}) == len({project.slug for project in projects}) == 2
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_first_requests_at_once_make_one_team():
-    dora = User.objects.create_user("dora@example.org")
+@pytest.mark.parametrize("end", ["membership", "account"])
+def test_however_a_persons_place_ended_the_tokens_ended_with_it(people, bobs, end):
+    _, plain_text = ApiToken.issue(people.project, "Bob's", ["read"], people.bob)
+    assert ApiToken.objects.authenticate(plain_text)
+    (bobs if end == "membership" else people.bob).delete()
+    assert ApiToken.objects.authenticate(plain_text) is None
 
-    def come_in():
-        try:
-            Team.personal_for(dora)
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=come_in) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert Team.objects.count() == Project.objects.count() == Membership.objects.count() == 1
+def test_a_token_of_the_command_line_is_nobodys_and_stays(people):
+    _, plain_text = ApiToken.issue(people.project, "cluster", ["read"])
+    people.bob.delete()
+    assert ApiToken.objects.authenticate(plain_text)
