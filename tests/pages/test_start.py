@@ -1,6 +1,10 @@
 """Onboarding: a token made in place, lines that work, and the wait that ends with the run."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -122,10 +126,38 @@ def test_nobody_else_hears_of_it(alice, charlie, wire):
     assert charlie.get("/start/secrets/news").json()["refusal"] is None
 
 
-@pytest.mark.parametrize("name", ["python", "lightning", "transformers", "keras", "sklearn"])
-def test_a_snippet_is_python(name):
-    code = re.search(r"<code[^>]*>(.*?)</code>", (SNIPPETS / f"{name}.html").read_text(), re.DOTALL)[1]
-    compile(code, name, "exec")
+def snippet(name: str) -> str:
+    return re.search(r"<code[^>]*>(.*?)</code>", (SNIPPETS / f"{name}.html").read_text(), re.DOTALL)[1]
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers", "keras"])
+def test_a_snippet_for_a_framework_that_is_not_here_is_python_at_least(name):
+    compile(snippet(name), name, "exec")
+
+
+def export(tmp_path, code: str) -> dict:
+    """The run that this code left in the spool, without a server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_AGENT")}
+    environment = kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=60)
+    words = [sys.executable, "-m", "traceml_agent", "export", "latest"]
+    return json.loads(subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60).stdout)
+
+
+def test_the_snippet_for_python_runs_as_it_stands(tmp_path):
+    run = export(tmp_path, "train_one_epoch = lambda: 0.5\n" + snippet("python"))
+    assert [stage["name"] for stage in run["stages"]] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert {metric["name"] for metric in run["metrics"]} == {"loss"}
+
+
+def test_the_snippet_for_sklearn_runs_as_it_stands(tmp_path):
+    data = """
+from sklearn.datasets import load_iris
+from sklearn.tree import DecisionTreeClassifier
+x_train, y_train = load_iris(return_X_y=True)
+x_test, y_test, model = x_train, y_train, DecisionTreeClassifier()
+"""
+    assert export(tmp_path, data + snippet("sklearn"))["summary"]["energy_kwh"] > 0
 
 
 def test_tokens_expire_as_chosen(alice):
