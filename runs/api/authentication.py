@@ -5,7 +5,7 @@ from rest_framework import authentication, exceptions, permissions
 
 from runs.models import ApiToken
 
-REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the project's settings."
+REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the team's settings."
 
 
 def bearer(request) -> str:

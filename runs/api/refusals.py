@@ -30,7 +30,7 @@ def remember(request, problem: dict) -> None:
 def _reason(token: ApiToken, problem: dict) -> str:
     if problem["status"] == 401:
         return _why_unusable(token)
-    return " ".join([problem["detail"], *map(_told, problem["errors"][:3])])
+    return " ".join(map(_told, problem["errors"][:3])) or problem["detail"]
 
 
 def _why_unusable(token: ApiToken) -> str:

@@ -8,10 +8,11 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models.project import Project
+from runs.models.rights import RIGHTS, Right
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
@@ -35,9 +36,14 @@ def _parts(plain_text: str) -> tuple[str, str]:
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self):
-        """Neither revoked nor expired, and not made by somebody whose account was closed."""
+        """Neither revoked nor expired, and whoever made them could still do so: however a membership or an account
+        ended, the tokens ended with it."""
         now = timezone.now()
-        made_by = Q(created_by=None) | Q(created_by__is_active=True)
+        made_by = Q(created_by=None) | Q(
+            created_by__is_active=True,
+            created_by__membership__team=F("project__team"),
+            created_by__membership__role__in=RIGHTS[Right.MAKE_TOKENS],
+        )
         return self.filter(made_by, revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
@@ -66,7 +72,7 @@ class ApiToken(models.Model):
     lookup_id = models.CharField(max_length=LOOKUP_LENGTH, unique=True, editable=False)
     secret_hmac = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -71,18 +71,23 @@ def join(request):
     if request.method != "POST":
         return render(request, "join/invited.html", {"invitation": invitation})
     del request.session[SESSION_KEY]
-    if request.POST.get("answer") == "accept":
-        _accept(request, invitation)
+    if request.POST.get("answer") == "accept" and not _accept(request, invitation):
+        return _gone(request)
     return redirect("overview")
 
 
-def _accept(request, invitation) -> None:
-    with transaction.atomic():
-        membership = invitation.accept(request.user)
-        if invitation.accepted_at:
-            subject = f"{request.user.email} as {membership.role}"
-            AuditEntry.note(request, membership.team, Action.MEMBER_JOINED, subject)
+def _accept(request, invitation) -> bool:
+    """Let the person in; False where somebody else was faster."""
+    try:
+        with transaction.atomic():
+            membership = invitation.accept(request.user)
+            if invitation.accepted_at:
+                subject = f"{request.user.email} as {membership.role}"
+                AuditEntry.note(request, membership.team, Action.MEMBER_JOINED, subject)
+    except Invitation.DoesNotExist:
+        return False
     messages.success(request, f"You are {membership.get_role_display().lower()} of {membership.team} now.")
+    return True
 
 
 def invited(request) -> Invitation | None:

@@ -40,7 +40,9 @@ class OfferForm(forms.Form):
 @require_safe
 def settings_index(request):
     """The settings of a person's first team."""
-    return arrive(request) or redirect("team", Team.personal_for(request.user).slug)
+    if answer := arrive(request):
+        return answer
+    return redirect("team", Team.objects.for_user(request.user).order_by("name").values_list("slug", flat=True)[0])
 
 
 @doors.reads

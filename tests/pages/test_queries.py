@@ -22,6 +22,13 @@ PAGES = [
     "/hardware/?seen=1&q=a100",
     "/hardware/nvidia-a100-sxm4-40gb/",
     "/methodology/",
+    "/start/",
+    "/start/digits/",
+    "/settings/teams/vision-lab/",
+    "/settings/teams/vision-lab/members/",
+    "/settings/teams/vision-lab/projects/",
+    "/settings/teams/vision-lab/projects/digits/",
+    "/settings/teams/vision-lab/tokens/",
 ]
 
 
