@@ -21,8 +21,8 @@ class TeamForm(forms.Form):
 
 
 class DeleteForm(forms.Form):
-    def __init__(self, thing, *args, **options):
-        super().__init__(*args, **options)
+    def __init__(self, thing, data=None):
+        super().__init__(data, auto_id="delete_%s")  # beside it stands the form that renames, with a name of its own
         self.fields["name"] = TypedName(thing.name)
 
 

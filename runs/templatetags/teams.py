@@ -6,6 +6,15 @@ from runs.models import Membership
 
 register = template.Library()
 
+#: Beginnings of route names to the page of the side navigation that they belong to.
+PAGES = {"team_new": "team_new", "team": "team", "owner": "team", "member": "members", "invit": "members"}
+PAGES |= {"project": "projects", "token": "tokens", "share": "shares", "badge": "shares"}
+
+
+def _page(route: str) -> str:
+    """The page that a route belongs to: a refused form shows its page at the form's own address."""
+    return next((page for beginning, page in PAGES.items() if route.startswith(beginning)), route)
+
 
 @register.inclusion_tag("settings/_nav.html", takes_context=True)
 def settings_nav(context):
@@ -16,7 +25,7 @@ def settings_nav(context):
     return {
         "place": place,
         "team": place and place.team,
-        "page": request.resolver_match.url_name,
+        "page": _page(request.resolver_match.url_name),
         "others": [each.team for each in places if place is None or each.team_id != place.team_id],
         "request": request,
     }

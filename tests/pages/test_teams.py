@@ -1,9 +1,11 @@
 """Teams and projects: made, renamed, switched, left and deleted."""
 
+import re
+
 import pytest
 
 from runs.ingest.removal import FACTS
-from runs.models import AuditEntry, Membership, Project, Role, Run, Team, User
+from runs.models import ApiToken, AuditEntry, Membership, Project, Role, Run, Team, User
 from tests.pages.conftest import Reader
 from tests.pages.html import Page
 from tests.pages.test_hostile_names import NAMES
@@ -124,6 +126,14 @@ def test_only_what_the_form_asks_for_is_applied(alice, people):
 def test_people_are_led_to_the_other_pages_of_the_settings(bob, path):
     links = bob.read(LAB + path).links()
     assert {LAB, f"{LAB}members/", f"{LAB}projects/", f"{LAB}tokens/"} <= set(links)
+
+
+@pytest.mark.parametrize("path", ["", "members/", "projects/", "projects/digits/", "tokens/", "/start/"])
+def test_a_page_has_an_id_once(alice, people, path):
+    ApiToken.issue(people.project, "x", ["read"])
+    html = alice.get(path if path.startswith("/") else LAB + path).content.decode()
+    ids = re.findall(r'\sid="([^"]+)"', html)
+    assert len(ids) == len(set(ids)) > 1
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
