@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from simple_history.utils import bulk_update_with_history
 
 from hardware.models import CatalogueState, HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import catalogue
 
 #: Fields that the seed data holds; aliases are rows of their own.
 FIELDS = tuple(field for field in catalogue.Profile._fields if field not in ("slug", "aliases"))
+
+REASON = "The seed data has it so."
 
 
 class BrokenFile(Exception):
@@ -44,7 +47,8 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
         stale = [seed.slug for seed in loaded if seed.slug in known and _take(known[seed.slug], seed)]
         HardwareProfile.objects.bulk_create([HardwareProfile(slug=seed.slug, **_values(seed)) for seed in fresh])
         changes = [known[slug] for slug in stale]
-        HardwareProfile.objects.bulk_update(changes, [*FIELDS, "revision"], batch_size=200)
+        fields = [*FIELDS, "revision"]
+        bulk_update_with_history(changes, HardwareProfile, fields, batch_size=200, default_change_reason=REASON)
         changed = {*stale, *_load_aliases(loaded)} - {seed.slug for seed in fresh}
         if fresh or changed:
             CatalogueState.renew()

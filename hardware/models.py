@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
+from simple_history.models import HistoricalRecords
 
 from traceml_agent import estimation
 from traceml_agent.catalogue import Catalogue
@@ -86,6 +87,13 @@ class HardwareProfile(models.Model):
     tdp_w = models.FloatField("TDP (W)", validators=[MinValueValidator(0.001), MaxValueValidator(MAX_POWER_W)])
     idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
     full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
+    peak_tflops = models.FloatField(
+        "peak throughput (TFLOPS)",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1e6)],
+        help_text="Single precision; what the page Plan compares speeds by.",
+    )
     unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
     fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -98,6 +106,10 @@ class HardwareProfile(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
 
     objects = HardwareProfileManager()
+    history = HistoricalRecords(
+        excluded_fields=["created_at", "updated_at"],
+        history_change_reason_field=models.CharField(max_length=500, null=True),
+    )
 
     class Meta:
         ordering = ["vendor", "name"]
@@ -124,6 +136,8 @@ class HardwareProfile(models.Model):
     def save(self, *args, **kwargs):
         """Save; a change of power is a new revision, which the runs' side finds and re-estimates."""
         before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
+        if before and not self.history.exists():  # loading thousands writes no history: it begins with the first change
+            type(self).history.bulk_history_create([before], default_change_reason="As it was loaded.")
         if before and before.power() != self.power():
             self.revision = before.revision + 1
             if (fields := kwargs.get("update_fields")) is not None:

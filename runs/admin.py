@@ -4,8 +4,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import transaction
 
+from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_run
-from runs.models import ApiToken, AuditEntry, EmissionFactor, Membership, Project, Run, Team, User
+from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
 from runs.models.audit import Action
 
 
@@ -40,19 +41,6 @@ class ProjectAdmin(admin.ModelAdmin):
     list_display = ["name", "team", "created_at"]
     list_select_related = ["team"]
     search_fields = ["name", "team__name"]
-
-
-@admin.register(EmissionFactor)
-class EmissionFactorAdmin(admin.ModelAdmin):
-    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
-
-    def save_model(self, request, obj, form, change):
-        super().save_model(request, obj, form, change)
-        if form.changed_data:
-            AuditEntry.note(request, None, Action.FACTOR_CHANGED, f"{obj}{'' if obj.active else ', not in force'}")
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
 
 @admin.register(ApiToken)

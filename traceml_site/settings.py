@@ -20,6 +20,9 @@ TRACEML_PUE = 1.0
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)
 
+# `manual` where a worker of the deployment's own calls `manage.py reestimate`; else the portal starts one when needed.
+TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
+
 _base = urlsplit(TRACEML_BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
     env.refuse(f"TRACEML_BASE_URL must look like https://traceml.example, not {TRACEML_BASE_URL!r}")
@@ -32,6 +35,8 @@ INSTALLED_APPS = [
     "hardware",
     "allauth",
     "allauth.account",
+    "import_export",
+    "simple_history",
     "rest_framework",
     "drf_spectacular",
     "csp",
@@ -59,6 +64,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
 ]
 

@@ -184,6 +184,7 @@ class Hardware(serializers.ModelSerializer):
             "tdp_w",
             "idle_w",
             "full_load_w",
+            "peak_tflops",
             "unit",
             "fallback",
             "year",

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Q
+from django.db.models import Count, Max, Min, Q, Sum
 
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.dashboards import usage
-from runs.models import DailyUsage, Run
+from runs.models import DailyUsage, Device, Run
 from traceml_agent import estimation
 
 PAGE_SIZE = 50
@@ -66,3 +66,23 @@ def profile_page(user, profile: HardwareProfile) -> ProfilePage:
         seen=usage.totals(rows),
         runs=list(runs.with_names().order_by("-received_at", "-id")[:RUNS_SHOWN]),
     )
+
+
+def unknown_devices(devices) -> list[dict]:
+    """Names among these devices that have no profile, with what they touch: the most used first.
+
+    Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
+    """
+    unknown = devices.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM)
+    rows = (
+        unknown.order_by()
+        .values("name", "kind", "memory_gb")
+        .annotate(
+            runs=Count("run", distinct=True),
+            teams=Count("project__team", distinct=True),
+            first_seen=Min("run__started_at"),
+            last_seen=Max("run__last_seen_at"),
+            kwh=Sum("energy_kwh"),
+        )
+    )
+    return list(rows.order_by("-kwh", "name"))

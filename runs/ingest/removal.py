@@ -14,6 +14,7 @@ from runs.models import (
     Device,
     Project,
     Run,
+    RunRevision,
     ShareLink,
     Stage,
     Team,
@@ -23,7 +24,20 @@ from runs.models import (
 from runs.models.audit import Action
 
 #: What holds a project's facts, each after what points at it.
-FACTS = (DailyUsage, ShareLink, Badge, DeletedRun, Batch, Call, Stage, Device, Writer, Run, TrackedModel)
+FACTS = (
+    DailyUsage,
+    ShareLink,
+    Badge,
+    DeletedRun,
+    RunRevision,
+    Batch,
+    Call,
+    Stage,
+    Device,
+    Writer,
+    Run,
+    TrackedModel,
+)
 
 
 class RunDeleted(Exception):
@@ -34,7 +48,7 @@ def remove_run(run: Run, request=None) -> None:
     """Delete a run with all that belongs to it, leaving a tombstone and an entry that `request` did it."""
     with transaction.atomic():
         locked = Run.objects.select_for_update(of=["self"]).select_related("project__team").get(pk=run.pk)
-        totals.move_usage(locked, {})
+        DailyUsage.objects.add(totals.usage_changes(locked, {}))
         locked.delete()
         DeletedRun.objects.get_or_create(project=locked.project, run_id=locked.run_id)
         AuditEntry.note(request, locked.project.team, Action.RUN_DELETED, _words(locked))

@@ -11,6 +11,8 @@ from runs.models import DailyUsage, Device, Run, Writer
 from runs.models.usage import AMOUNTS
 from traceml_agent import catalogue, estimation
 
+#: Amounts by (device kind, hardware slug, ISO day).
+Usage = dict[tuple[str, str, str], dict[str, float]]
 DEVICE_AMOUNTS = ("device_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
 
 
@@ -23,19 +25,24 @@ def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
 
 def recount(run: Run, devices: list[Device]) -> None:
     """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
-    profiles = {id(device): profile_of(device) for device in devices}
-    mark_counted(devices)
-    for device in devices:
-        apply_energy(device, profiles[id(device)])
+    usage = estimate(run, devices)
     known = [device for device in devices if device.pk]
     Device.objects.bulk_create([device for device in devices if not device.pk])
     for device in known:
         device.save()
+    DailyUsage.objects.add(usage_changes(run, usage))
+    run.save()
+
+
+def estimate(run: Run, devices: list[Device]) -> Usage:
+    """Set the energy of a run and all of its devices, and return what it adds to the daily totals; saves nothing."""
+    profiles = {id(device): profile_of(device) for device in devices}
+    mark_counted(devices)
+    for device in devices:
+        apply_energy(device, profiles[id(device)])
     counted = [device for device in devices if device.counted]
     _total_run(run, counted)
-    usage = usage_of(run, counted, profiles)
-    move_usage(run, usage)
-    run.save()
+    return usage_of(run, counted, profiles)
 
 
 def profile_of(device: Device):
@@ -99,11 +106,9 @@ def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
     return covered
 
 
-def usage_of(run: Run, devices: list[Device], profiles: dict) -> dict[tuple[str, str, str], dict[str, float]]:
-    """What a run adds to the daily totals: amounts by (device kind, hardware slug, ISO day)."""
-    usage: dict[tuple[str, str, str], dict[str, float]] = {
-        ("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}
-    }
+def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
+    """What a run adds to the daily totals."""
+    usage: Usage = {("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}}
     for device in devices:
         profile = profiles[id(device)]
         for day, facts in device.facts_by_day().items():
@@ -127,8 +132,8 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
     }
 
 
-def move_usage(run: Run, usage: dict[tuple[str, str, str], dict[str, float]]) -> None:
-    """Add to the daily totals what this run's share changed by, and remember the share."""
+def usage_changes(run: Run, usage: Usage) -> dict[tuple, dict[str, float]]:
+    """What the run's share of the daily totals changes by, ready to be added; the run remembers the new share."""
     before = {tuple(key): amounts for key, amounts in run.usage}
     changes = {}
     for key in usage.keys() | before.keys():
@@ -136,8 +141,8 @@ def move_usage(run: Run, usage: dict[tuple[str, str, str], dict[str, float]]) ->
         changes[usage_key(run, key)] = {
             name: new.get(name, 0) - old.get(name, 0) for name in AMOUNTS if new.get(name, 0) != old.get(name, 0)
         }
-    DailyUsage.objects.add({key: amounts for key, amounts in changes.items() if amounts})
     run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+    return {key: amounts for key, amounts in changes.items() if amounts}
 
 
 def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:

@@ -8,6 +8,7 @@ from runs.models.factor import EmissionFactor
 from runs.models.invitation import Invitation
 from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
+from runs.models.reestimation import Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
@@ -33,10 +34,12 @@ __all__ = [
     "Membership",
     "OwnershipOffer",
     "Project",
+    "Reestimation",
     "Refusal",
     "Right",
     "Role",
     "Run",
+    "RunRevision",
     "ShareLink",
     "Stage",
     "Team",

@@ -1,8 +1,9 @@
 """The emission factor: one active per deployment, a world average with its year and source."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from traceml_agent import catalogue
 
@@ -12,11 +13,20 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
         """The factor in force; a new deployment starts with the one that the catalogue's data recommends."""
         factor = self.filter(active=True).first()
         if factor is None:
-            seed = catalogue.factor()
-            row = self.model(kg_per_kwh=seed.kg_per_kwh, year=seed.year, source=seed.source, url=seed.url, active=True)
-            self.bulk_create([row], ignore_conflicts=True)
+            self.bulk_create([self.model(**_values(catalogue.factor()), active=True)], ignore_conflicts=True)
             factor = self.get(active=True)
         return factor
+
+    def load(self) -> int:
+        """Add the world averages of the catalogue's data that are missing; returns how many, none is changed."""
+        self.active()
+        known = set(self.values_list("kg_per_kwh", "year", "source"))
+        seeds = [seed for seed in catalogue.factors() if (seed.kg_per_kwh, seed.year, seed.source) not in known]
+        return len(self.bulk_create([self.model(**_values(seed)) for seed in seeds]))
+
+
+def _values(seed: catalogue.Factor) -> dict:
+    return {"kg_per_kwh": seed.kg_per_kwh, "year": seed.year, "source": seed.source, "url": seed.url}
 
 
 class EmissionFactor(models.Model):
@@ -26,7 +36,7 @@ class EmissionFactor(models.Model):
     year = models.PositiveSmallIntegerField(help_text="The year that the average is of.")
     source = models.CharField(max_length=400)
     url = models.URLField(blank=True, max_length=400)
-    valid_from = models.DateTimeField(auto_now_add=True)
+    valid_from = models.DateTimeField(default=timezone.now)
     active = models.BooleanField(default=False)
 
     objects = EmissionFactorManager()
@@ -40,3 +50,10 @@ class EmissionFactor(models.Model):
 
     def __str__(self):
         return f"{self.kg_per_kwh} kg/kWh ({self.year})"
+
+    @transaction.atomic
+    def put_in_force(self) -> None:
+        """Use this factor for runs that begin from now on; those that there are keep theirs until re-estimated."""
+        type(self).objects.exclude(pk=self.pk).filter(active=True).update(active=False)
+        self.active, self.valid_from = True, timezone.now()
+        self.save(update_fields=["active", "valid_from"])

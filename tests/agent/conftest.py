@@ -13,6 +13,13 @@ from traceml_agent import config, messages, uploader
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """A shell's background job ignores Ctrl-C, and so would every process that it starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """An empty home folder, and no setting of the agent from anywhere."""

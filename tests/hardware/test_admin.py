@@ -30,7 +30,7 @@ def profile(slug: str = "acme-one") -> HardwareProfile:
 
 def save(client, saved: HardwareProfile, aliases=(), **changes):
     """Send the profile's form with its aliases, then the new ones, and with these changes."""
-    form = {field: getattr(saved, field) for field in FIELDS} | changes
+    form = {field: getattr(saved, field) for field in FIELDS} | {"reason": "A datasheet says so."} | changes
     kept = list(saved.aliases.all())
     for index, alias in enumerate(kept):
         form |= {f"aliases-{index}-id": alias.pk, f"aliases-{index}-name": alias.name}
@@ -127,3 +127,21 @@ def test_someone_who_is_not_staff_is_sent_away(client, people, seed):
     assert client.get(LIST).status_code == 302
     assert save(client, profile(), tdp_w="1").status_code == 302
     assert profile().tdp_w == 200
+
+
+def test_a_change_without_a_reason_is_refused(staff):
+    assert "reason" in complaint(save(staff, profile(), tdp_w="180", reason=""))
+    assert profile().tdp_w == 200
+
+
+def test_the_history_tells_who_changed_what_and_why(staff, admin_user):
+    save(staff, profile(), aliases=["Zeta 9"], tdp_w="180", reason="Measured at the wall.")
+    page = staff.get(reverse("admin:hardware_hardwareprofile_history", args=[profile().pk])).content.decode()
+    assert "Measured at the wall.; alias Zeta 9 added" in page
+    assert "TDP (W): 200.0 → 180.0" in page
+    assert str(admin_user) in page
+
+
+def test_what_a_reload_changed_stands_in_the_history_too(staff, seed):
+    loading.load(write(seed, card(tdp_w="250")))
+    assert profile().history.first().history_change_reason == loading.REASON

@@ -118,16 +118,6 @@ def test_the_csv_keeps_to_the_same_number_of_queries(alice, people, django_asser
         alice.read(PATH)
 
 
-def test_a_changed_factor_is_written_down(admin_client, people):
-    from runs.models import EmissionFactor
-
-    factor = EmissionFactor.objects.active()
-    values = {"kg_per_kwh": "0.5", "year": "2025", "source": "a test", "url": "", "active": "on"}
-    admin_client.post(f"/admin/runs/emissionfactor/{factor.pk}/change/", values)
-    assert AuditEntry.objects.get().subject == "0.5 kg/kWh (2025)"
-    assert AuditEntry.objects.get().team is None
-
-
 def test_a_token_that_staff_revoke_is_written_down(admin_client, people):
     from runs.models import ApiToken
 

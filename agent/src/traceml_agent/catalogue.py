@@ -292,6 +292,18 @@ def constants() -> dict[str, dict[str, str]]:
 
 
 def factor(key: str = ACTIVE_FACTOR_KEY) -> Factor:
-    """An emission factor of the seed data, by default the recommended world average; g are turned into kg here."""
-    row = constants()[key]
-    return Factor(float(row["value"]) / 1000, int(row["year"]), row["source"], row["url"])
+    """An emission factor of the seed data, by default the recommended world average."""
+    return _factor(constants()[key])
+
+
+def factors() -> list[Factor]:
+    """All world averages of the seed data, forecasts left out."""
+    rows = [row for row in constants().values() if row["group"] == "carbon_intensity"]
+    return [_factor(row) for row in rows if "forecast" not in row["key"]]
+
+
+def _factor(row: dict[str, str]) -> Factor:
+    """A row's factor; g are turned into kg here."""
+    source = row["source"] if row["unit"] == "gCO2e/kWh" else f"{row['source']} (CO2 alone)"
+    url = row["url"] if row["url"].startswith("http") else ""
+    return Factor(float(row["value"]) / 1000, int(row["year"]), source, url)

@@ -35,6 +35,7 @@ class Profile(NamedTuple):
     tdp_w: float | None
     idle_w: float | None
     full_load_w: float | None
+    peak_tflops: float | None
     unit: str
     fallback: bool
     year: int | None
@@ -59,12 +60,12 @@ def read_profile(row: list[str]) -> Profile:
     if len(row) != len(Profile._fields):
         raise ValueError(f"{len(row)} cells instead of {len(Profile._fields)}")
     slug, vendor, name, kind, family, form_factor = row[:6]
-    memory_gb, tdp_w, idle_w, full_load_w = map(_number, (row[6], *row[9:12]))
-    cores, threads, year = map(_count, (row[7], row[8], row[14]))
-    unit, is_fallback, source, confidence, note = row[12], row[13] == "1", *row[15:18]
-    aliases = tuple(row[18].split("|")) if row[18] else ()
+    memory_gb, tdp_w, idle_w, full_load_w, peak_tflops = map(_number, (row[6], *row[9:13]))
+    cores, threads, year = map(_count, (row[7], row[8], row[15]))
+    unit, is_fallback, source, confidence, note = row[13], row[14] == "1", *row[16:19]
+    aliases = tuple(row[19].split("|")) if row[19] else ()
     device = (slug, vendor, name, kind, family, form_factor, memory_gb, cores, threads)
-    power = (tdp_w, idle_w, full_load_w, unit, is_fallback)
+    power = (tdp_w, idle_w, full_load_w, peak_tflops, unit, is_fallback)
     return Profile(*device, *power, year, source, confidence, note, aliases)
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from hardware import loading
+from runs import reestimate
+from runs.models import EmissionFactor
 from traceml_agent import catalogue
 
 
@@ -19,3 +21,6 @@ class Command(BaseCommand):
             self.stdout.write(str(loading.load(directory)))
         except loading.BrokenFile as error:
             raise CommandError(f"Nothing was loaded. {error}") from None
+        self.stdout.write(f"Emission factors: {EmissionFactor.objects.load()} added.")
+        if asked := reestimate.request("New seed data loaded."):
+            self.stdout.write(f"Runs are behind now; `manage.py reestimate` follows up as number {asked.pk}.")

@@ -1,0 +1,32 @@
+"""`manage.py reestimate`: past runs follow corrections of the catalogue and of the emission factor."""
+
+from django.core.management.base import BaseCommand
+
+from runs import reestimate
+
+
+class Command(BaseCommand):
+    help = (
+        "Carry out the re-estimations that are pending. Interrupted, it goes on where it stopped when called again. "
+        "With --all, every run that the catalogue as it stands has left behind, whoever changed it."
+    )
+
+    def add_arguments(self, parser):
+        parser.add_argument("--all", action="store_true", help="ask for a pass over all runs that are behind")
+        parser.add_argument("--factor", action="store_true", help="with --all: runs take the factor in force, too")
+        parser.add_argument("--dry-run", action="store_true", help="only say how many runs are behind")
+
+    def handle(self, **options):
+        if options["dry_run"]:
+            reached = reestimate.touched(reestimate.behind(options["factor"]))
+            self.stdout.write(
+                f"{reached.runs} runs of {reached.teams} teams with {reached.energy_kwh:.6g} kWh are behind."
+            )
+            return
+        if options["all"]:
+            reestimate.request("Asked for on the command line.", takes_factor=options["factor"])
+        count = reestimate.work_off(self._report)
+        self.stdout.write(f"{count} runs re-estimated.")
+
+    def _report(self, asked):
+        self.stderr.write(f"{asked}: {asked.done} of {asked.total}", ending="\r" if self.stderr.isatty() else "\n")

@@ -1,0 +1,105 @@
+"""Corrections that reach past runs: passes over them, and the figures that they had before."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from runs.models.factor import EmissionFactor
+from runs.models.project import Project
+from runs.models.run import Run
+
+#: Nobody works any longer on what was not heard of for so long.
+ABANDONED_AFTER = timedelta(seconds=60)
+
+
+class ReestimationQuerySet(models.QuerySet):
+    def pending(self):
+        return self.filter(finished_at=None)
+
+    def abandoned(self):
+        """Pending, and nobody has worked on it lately."""
+        return self.pending().filter(Q(heard_at=None) | Q(heard_at__lt=timezone.now() - ABANDONED_AFTER))
+
+    def claim(self) -> "Reestimation | None":
+        """The oldest pending one that nobody works on, now the caller's; None where there is none."""
+        for found in self.abandoned().order_by("pk"):
+            if self.abandoned().filter(pk=found.pk).update(heard_at=timezone.now()):
+                found.refresh_from_db()
+                return found
+        return None
+
+
+class Reestimation(models.Model):
+    """A pass over the runs that a correction of the catalogue or of the emission factor left behind."""
+
+    reason = models.CharField(max_length=400)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    takes_factor = models.BooleanField(default=False, help_text="Runs take the emission factor in force, too.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    heard_at = models.DateTimeField(null=True, editable=False, help_text="When somebody last worked on it.")
+    finished_at = models.DateTimeField(null=True, editable=False)
+    total = models.PositiveIntegerField("runs", default=0, editable=False)
+    done = models.PositiveIntegerField(default=0, editable=False)
+    energy_before_kwh = models.FloatField(default=0.0, editable=False)
+    energy_after_kwh = models.FloatField(default=0.0, editable=False)
+    emissions_before_kg = models.FloatField(default=0.0, editable=False)
+    emissions_after_kg = models.FloatField(default=0.0, editable=False)
+
+    objects = ReestimationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self):
+        return self.reason
+
+    def begin(self, remaining: int) -> None:
+        """Note how many runs are left; those that an interrupted pass has done stay counted."""
+        self.total = self.done + remaining
+        self.heard_at = timezone.now()
+        self.save(update_fields=["total", "heard_at"])
+
+    def advance(self, runs: int, **sums: float) -> None:
+        """Add runs that are done and the sums of their figures before and after."""
+        changes = {name: F(name) + amount for name, amount in sums.items()}
+        type(self).objects.filter(pk=self.pk).update(done=F("done") + runs, heard_at=timezone.now(), **changes)
+
+    def finish(self) -> None:
+        type(self).objects.filter(pk=self.pk).update(finished_at=timezone.now(), total=F("done"))
+
+
+class RunRevision(models.Model):
+    """The figures that a run had until a re-estimation: what was published once stays explainable."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="revisions")
+    reestimation = models.ForeignKey(Reestimation, on_delete=models.PROTECT)
+    replaced_at = models.DateTimeField(default=timezone.now)
+    factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
+    energy_kwh = models.FloatField()
+    energy_low_kwh = models.FloatField()
+    energy_high_kwh = models.FloatField()
+    measured_kwh = models.FloatField()
+    emissions_kg = models.FloatField()
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self):
+        return f"{self.run_id} until {self.replaced_at:%Y-%m-%d}"
+
+    @classmethod
+    def of(cls, run: Run) -> "RunRevision":
+        """A run's present figures, to be kept; not saved yet."""
+        figures = {name: getattr(run, name) for name in FIGURES}
+        return cls(project_id=run.project_id, run=run, factor_id=run.factor_id, **figures)
+
+    def differs(self, run: Run) -> bool:
+        """Whether the run's figures are other ones by now."""
+        return any(getattr(self, name) != getattr(run, name) for name in FIGURES)
+
+
+FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")

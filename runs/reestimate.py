@@ -1,0 +1,204 @@
+"""Re-estimation: past runs follow a correction of the catalogue or of the emission factor.
+
+Which runs are behind is read off their devices, so that a pass can be stopped and taken up again at any time: a device
+that was estimated with an older revision of its profile, or whose name means another profile by now. Measured energy
+has nothing to follow; of a measured device the profile alone is named anew.
+"""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Prefetch, Q, Sum
+
+from hardware.models import HardwareProfile
+from runs.ingest import totals
+from runs.models import DailyUsage, Device, EmissionFactor, Reestimation, Run, RunRevision
+from runs.models.reestimation import FIGURES
+from traceml_agent import estimation
+
+#: Runs of one transaction: uploads wait no longer than it takes.
+CHUNK = 250
+#: Between two transactions others get their turn: SQLite's waiting writers look again only now and then.
+PAUSE_S = 0.01
+#: What may tell cards of one name apart.
+IDENTITY = ("name", "kind", "memory_gb", "power_limit_w")
+#: So many names that mean another profile are looked up at once; SQLite takes no deeper expression.
+NAMES_AT_ONCE = 300
+DEVICE_FIELDS = (
+    "profile_id",
+    "profile_revision",
+    "basis",
+    "counted",
+    "energy_kwh",
+    "energy_low_kwh",
+    "energy_high_kwh",
+)
+
+T = TypeVar("T")
+
+
+class Touched(NamedTuple):
+    """What a correction reaches."""
+
+    runs: int
+    teams: int
+    energy_kwh: float
+    emissions_kg: float
+
+
+def behind(takes_factor: bool = False):
+    """The runs whose figures would be other ones if they arrived today."""
+    found = Q(pk__in=_of_changed_power().values("run")) | Q(pk__in=_of_changed_name().values("run"))
+    if takes_factor:
+        found |= ~Q(factor=EmissionFactor.objects.active())
+    return Run.objects.filter(found)
+
+
+def _of_changed_power():
+    """Devices that were estimated with an older revision of their profile."""
+    changed = Device.objects.exclude(profile=None).exclude(profile_revision=F("profile__revision"))
+    return changed.exclude(basis__in=estimation.MEASURED)
+
+
+def _of_changed_name():
+    """Devices whose name means another profile than the one that they were estimated with."""
+    catalogue = HardwareProfile.objects.catalogue()
+    moved = Q(pk=None)
+    identities = Device.objects.order_by().values_list(*IDENTITY, "profile_id").distinct()
+    for name, kind, memory_gb, power_limit_w, profile_id in _first(NAMES_AT_ONCE, _moved(catalogue, identities)):
+        moved |= Q(name=name, kind=kind, memory_gb=memory_gb, power_limit_w=power_limit_w, profile_id=profile_id)
+    return Device.objects.filter(moved)
+
+
+def _moved(catalogue, identities) -> Iterator[tuple]:
+    for identity in identities.iterator():
+        profile = catalogue.profile_for(*identity[:4])
+        if profile is not None and profile.pk != identity[4]:
+            yield identity
+
+
+def _first(count: int, items: Iterator[tuple]) -> Iterator[tuple]:
+    for _, item in zip(range(count), items, strict=False):
+        yield item
+
+
+def touched(runs) -> Touched:
+    sums = runs.aggregate(
+        runs=Count("pk"),
+        teams=Count("project__team", distinct=True),
+        energy_kwh=Sum("energy_kwh", default=0.0),
+        emissions_kg=Sum("emissions_kg", default=0.0),
+    )
+    return Touched(**sums)
+
+
+def rehearse(change: Callable[[], T], takes_factor: bool = False) -> tuple[T, Touched]:
+    """Make a change, see which runs it reaches, and take it back."""
+    with transaction.atomic():
+        result = change()
+        reached = touched(behind(takes_factor))
+        transaction.set_rollback(True)
+    return result, reached
+
+
+def request(reason: str, user=None, takes_factor: bool = False) -> Reestimation | None:
+    """Have the runs that are behind re-estimated in the background; None where none is."""
+    if not behind(takes_factor).exists():
+        return None
+    asked = Reestimation.objects.create(reason=reason[:400], requested_by=user, takes_factor=takes_factor)
+    if settings.TRACEML_REESTIMATE == "auto":
+        transaction.on_commit(start)
+    return asked
+
+
+def start() -> None:
+    """Start a process that works off what is pending; it ends by itself, and a second one finds nothing to do."""
+    words = [sys.executable, str(settings.BASE_DIR / "manage.py"), "reestimate"]
+    subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+def start_if_abandoned() -> None:
+    """Take up again what an ended process left, where the portal starts such processes itself."""
+    if settings.TRACEML_REESTIMATE == "auto" and Reestimation.objects.abandoned().exists():
+        start()
+
+
+def work_off(report: Callable[[Reestimation], None] = lambda asked: None) -> int:
+    """Carry out everything that is pending and that nobody else works on; returns how many runs were re-estimated."""
+    count = 0
+    while asked := Reestimation.objects.claim():
+        count += carry_out(asked, report)
+    return count
+
+
+def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lambda asked: None) -> int:
+    """Re-estimate all runs that are behind, some in each transaction; returns how many."""
+    count, before = 0, None
+    # What a pass could not bring up to date, such as runs of a row that was changed past the model, ends it.
+    while (pks := _in_order(behind(asked.takes_factor))) and pks != before:
+        before = pks
+        asked.begin(len(pks))
+        for first in range(0, len(pks), CHUNK):
+            sums = redo(asked, pks[first : first + CHUNK])
+            asked.advance(len(pks[first : first + CHUNK]), **sums)
+            asked.refresh_from_db()
+            report(asked)
+            time.sleep(PAUSE_S)
+        count += len(pks)
+    asked.finish()
+    return count
+
+
+def _in_order(runs) -> list[int]:
+    """Runs that share rows of the daily totals stand side by side."""
+    return list(runs.order_by("tracked_model_id", "started_at").values_list("pk", flat=True))
+
+
+@transaction.atomic
+def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
+    """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
+    changes: dict[tuple, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    revisions, devices = [], []
+    factor = EmissionFactor.objects.active()
+    runs = _locked(pks)
+    for run in runs:
+        revision = RunRevision.of(run)
+        run.factor = factor if asked.takes_factor else run.factor
+        mine = list(run.devices.all())
+        for key, amounts in totals.usage_changes(run, totals.estimate(run, mine)).items():
+            for name, amount in amounts.items():
+                changes[key][name] += amount
+        devices += mine
+        revision.reestimation = asked
+        revisions += [revision]
+    _save(runs, devices, [revision for revision in revisions if revision.differs(revision.run)])
+    DailyUsage.objects.add(changes)
+    return _sums(revisions)
+
+
+def _locked(pks: list[int]) -> list[Run]:
+    """The runs with all that estimating them takes; in one order, so that two can't wait for each other."""
+    devices = Prefetch("devices", Device.objects.select_related("writer").order_by("pk"))
+    runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
+    return list(runs.select_related("factor").prefetch_related(devices, "writers").defer("params", "environment"))
+
+
+def _save(runs: list[Run], devices: list[Device], revisions: list[RunRevision]) -> None:
+    Device.objects.bulk_update(devices, DEVICE_FIELDS)
+    Run.objects.bulk_update(runs, ["factor", "duration_s", "usage", *FIGURES])
+    RunRevision.objects.bulk_create(revisions)
+
+
+def _sums(revisions: list[RunRevision]) -> dict[str, float]:
+    return {
+        "energy_before_kwh": sum(revision.energy_kwh for revision in revisions),
+        "energy_after_kwh": sum(revision.run.energy_kwh for revision in revisions),
+        "emissions_before_kg": sum(revision.emissions_kg for revision in revisions),
+        "emissions_after_kg": sum(revision.run.emissions_kg for revision in revisions),
+    }
