@@ -29,7 +29,7 @@ class SharedQuerySet(models.QuerySet):
 
 class ShareLinkQuerySet(SharedQuerySet):
     def with_names(self):
-        return super().with_names().select_related("run__tracked_model")
+        return super().with_names().select_related("run").defer("run__params", "run__environment", "run__usage")
 
     def usable(self):
         return self.filter(expires_at__gt=timezone.now())

@@ -20,6 +20,8 @@ from runs.text import clean_text
 LIFETIMES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
 #: More models than this no list of choices should have; the models' own pages share the others.
 MODELS_OFFERED = 200
+#: So many links, and as many badges, a team has out at a time: all of them stand on one page, to be revoked there.
+MOST_OUT = 200
 
 
 class ShareForm(forms.Form):
@@ -68,7 +70,7 @@ def share_new(request, place):
     """Make a link; the answer shows its address, which no later page can."""
     of = request.POST.get("of", "")
     subject, form = subject_of(place, of), ShareForm(request.POST)
-    if not form.is_valid():
+    if not form.is_valid() or not _has_room(ShareLink, place, form):
         return _page(request, place, of, subject, form=form)
     link, secret = ShareLink.make(subject, by=request.user, **form.cleaned_data)
     AuditEntry.note(request, place.team, Action.SHARE_MADE, str(link))
@@ -90,7 +92,7 @@ def badge_new(request, place):
     subject, form = subject_of(place, of), BadgeForm(request.POST)
     if isinstance(subject, Run):
         raise Http404
-    if not form.is_valid():
+    if not form.is_valid() or not _has_room(Badge, place, form):
         return _page(request, place, of, subject, badge_form=form)
     badge = Badge.make(subject, form.cleaned_data["label"], by=request.user)
     AuditEntry.note(request, place.team, Action.BADGE_MADE, str(badge))
@@ -105,6 +107,14 @@ def badge_revoke(request, place, badge):
     found.delete()
     messages.success(request, "The badge is revoked; sites that keep a copy follow in minutes.")
     return redirect("shares", place.team.slug)
+
+
+def _has_room(table, place, form: forms.Form) -> bool:
+    """Whether the team may put out one more; the form says why not."""
+    if table.objects.filter(project__team=place.team).count() < MOST_OUT:
+        return True
+    form.add_error(None, f"The team has {MOST_OUT} of them out. Revoke one that nobody needs any more.")
+    return False
 
 
 def subject_of(place, of: str) -> Project | TrackedModel | Run:

@@ -160,6 +160,17 @@ def test_words_that_may_not_be_stored_are_refused_with_a_sentence(alice, run, la
     assert not Badge.objects.exists()
 
 
+@pytest.mark.parametrize("table", [ShareLink, Badge])
+def test_a_team_has_so_many_out_at_a_time_as_fit_on_the_page(alice, people, run, monkeypatch, table):
+    monkeypatch.setattr("runs.pages.shares.MOST_OUT", 1)
+    run()
+    asked = {"of": "project:digits", "label": "x", "days": "7"}
+    path = f"{PATH}new/" if table is ShareLink else f"{BADGES}new/"
+    alice.post(path, asked)
+    assert "Revoke one" in alice.post(path, asked).content.decode()
+    assert table.objects.count() == 1
+
+
 def test_the_badges_snippet_holds_its_address(alice, run):
     run()
     alice.post(f"{BADGES}new/", {"of": "project:digits", "label": "emissions"})
