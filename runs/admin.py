@@ -35,6 +35,18 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def save_formset(self, request, form, formset, change):
+        """Staff's changes of members are the team's to know as well."""
+        super().save_formset(request, form, formset, change)
+        changed = [place for place, _ in formset.changed_objects]
+        for action, places in (
+            (Action.MEMBER_JOINED, formset.new_objects),
+            (Action.ROLE_CHANGED, changed),
+            (Action.MEMBER_REMOVED, formset.deleted_objects),
+        ):
+            for place in places:
+                AuditEntry.note(request, form.instance, action, f"{place.user.email}, {place.role}")
+
 
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin):

@@ -118,6 +118,25 @@ def test_the_csv_keeps_to_the_same_number_of_queries(alice, people, django_asser
         alice.read(PATH)
 
 
+def test_members_that_staff_change_are_written_down(admin_client, people):
+    team = people.project.team
+    alice, bob = (Membership.objects.get(user=person) for person in (people.alice, people.bob))
+    rows = [
+        {"id": alice.pk, "team": team.pk, "user": people.alice.pk, "role": "owner"},
+        {"id": bob.pk, "team": team.pk, "user": people.bob.pk, "role": "admin"},
+        {"id": "", "team": team.pk, "user": people.charlie.pk, "role": "viewer"},
+    ]
+    form = {"name": team.name, "slug": team.slug}
+    form |= {f"membership_set-{n}-{name}": value for n, row in enumerate(rows) for name, value in row.items()}
+    form |= {"membership_set-TOTAL_FORMS": 3, "membership_set-INITIAL_FORMS": 2}
+    assert admin_client.post(f"/admin/runs/team/{team.pk}/change/", form).status_code == 302
+    written = set(AuditEntry.objects.for_team(team).values_list("action", "subject"))
+    assert written == {
+        ("member joined", "charlie@example.org, viewer"),
+        ("role changed", "bob@example.org, admin"),
+    }
+
+
 def test_a_token_that_staff_revoke_is_written_down(admin_client, people):
     from runs.models import ApiToken
 
