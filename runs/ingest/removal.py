@@ -45,9 +45,15 @@ class RunDeleted(Exception):
 
 
 def remove_run(run: Run, request=None) -> None:
-    """Delete a run with all that belongs to it, leaving a tombstone and an entry that `request` did it."""
+    """Delete a run with all that belongs to it, leaving a tombstone and an entry that `request` did it.
+
+    Does nothing where somebody else has just done it.
+    """
     with transaction.atomic():
-        locked = Run.objects.select_for_update(of=["self"]).select_related("project__team").get(pk=run.pk)
+        runs = Run.objects.select_for_update(of=["self"]).select_related("project__team")
+        locked = runs.filter(pk=run.pk).first()
+        if locked is None:
+            return
         DailyUsage.objects.add(totals.usage_changes(locked, {}))
         locked.delete()
         DeletedRun.objects.get_or_create(project=locked.project, run_id=locked.run_id)
