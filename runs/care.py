@@ -158,7 +158,7 @@ class ResolveForm(forms.Form):
     def clean(self):
         data = super().clean() or {}
         if "profile" not in data:  # the widget would look up what is no key, and fail
-            self.data = self.data.copy() | {"profile": ""}  # type: ignore[attr-defined]  # a QueryDict
+            self.data = {**self.data.dict(), "profile": ""}  # type: ignore[attr-defined]
         if "profile" in data and "name" in data:
             self.alias = HardwareAlias(profile=data["profile"], name=data["name"])
             try:

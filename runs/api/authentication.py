@@ -41,12 +41,12 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class HasScope(permissions.BasePermission):
-    """Lets a token through that has the scope which the view's `scopes` ask for this method, else `read`."""
+    """Lets a token through that has the scope which the view's `scopes` ask for this method, else `read`; None: any."""
 
     def has_permission(self, request, view):
         if request.auth is None:
             raise exceptions.NotAuthenticated(f"A token is needed. {REMEDY}")
         scope = getattr(view, "scopes", {}).get(request.method, ApiToken.Scope.READ)
-        if not request.auth.allows(scope):
+        if scope is not None and not request.auth.allows(scope):
             raise exceptions.PermissionDenied(f"This token lacks the scope '{scope.value}'.")
         return True

@@ -1,13 +1,17 @@
 """The read side: runs, models, sums and the catalogue of what the token's project may see."""
 
+import hashlib
+
 from django.db.models import Q, Sum
+from django.utils.decorators import method_decorator
+from django.views.decorators.http import condition
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from hardware.models import HardwareProfile
+from hardware.models import CatalogueState, HardwareProfile
 from runs.api import representations as shapes
 from runs.api.fields import Instant, Text
 from runs.models import DailyUsage, EmissionFactor, Run, TrackedModel
@@ -132,11 +136,21 @@ class HardwareFilter(serializers.Serializer):
     kind = serializers.ChoiceField(HardwareProfile._meta.get_field("kind").choices or [], required=False)
 
 
+def _catalogue_etag(request) -> str:
+    """Another one after every change of the catalogue, and for every query."""
+    query = hashlib.sha256(request.META.get("QUERY_STRING", "").encode()).hexdigest()
+    return f'"{CatalogueState.current():x}-{query[:16]}"'
+
+
 class HardwareList(generics.ListAPIView):
+    """The catalogue belongs to no project, and an agent's token may have it too."""
+
+    scopes = {"GET": None}
     serializer_class = shapes.Hardware
     pagination_class = BySlug
 
     @extend_schema(operation_id="list_hardware", parameters=[HardwareFilter])
+    @method_decorator(condition(etag_func=_catalogue_etag))
     def get(self, request):
         return self.list(request)
 
@@ -152,6 +166,8 @@ class HardwareList(generics.ListAPIView):
 
 
 class FactorView(APIView):
+    scopes = {"GET": None}
+
     @extend_schema(operation_id="factor", responses={200: shapes.Factor})
     def get(self, request):
         """The emission factor in force."""

@@ -190,6 +190,7 @@ class Hardware(serializers.ModelSerializer):
             "year",
             "source",
             "confidence",
+            "note",
             "revision",
             "aliases",
         ]

@@ -12,6 +12,7 @@ from traceml_agent import estimation
 
 PAGE_SIZE = 50
 RUNS_SHOWN = 10
+SEEN, UNKNOWN = "1", "unknown"
 
 
 class HardwareFilters(NamedTuple):
@@ -41,7 +42,7 @@ def profiles(user, filters: HardwareFilters, page: int | str) -> Page:
         found = found.filter(_search(filters.search))
     if filters.kind:
         found = found.filter(kind=filters.kind)
-    if filters.seen:
+    if filters.seen == SEEN:
         found = found.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
     return Paginator(found, PAGE_SIZE).get_page(page)
 
@@ -52,6 +53,13 @@ def _search(text: str) -> Q:
     for word in text.split():
         words &= Q(name__icontains=word) | Q(vendor__icontains=word) | Q(family__icontains=word)
     return words | Q(pk__in=HardwareAlias.objects.filter(name__icontains=text).values("profile"))
+
+
+def unknown_kwh(user) -> float:
+    """Energy of this person's runs that rests on a fallback, since the catalogue does not know the device."""
+    fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
+    usage = DailyUsage.objects.for_user(user).filter(hardware__in=fallbacks)
+    return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]
 
 
 def profile_page(user, profile: HardwareProfile) -> ProfilePage:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from runs.dashboards import series
 from runs.dashboards.charts import Chart
-from runs.models import Call, Device, Run, Stage
+from runs.models import Call, Device, Run, RunRevision, Stage
 from traceml_agent import estimation
 
 STAGES_SHOWN = 200
@@ -70,6 +70,7 @@ class RunPage(NamedTuple):
     basis: str
     notes: list[str]
     writer_count: int
+    revisions: list[RunRevision]
 
     @property
     def reported(self) -> list[Device]:
@@ -102,6 +103,7 @@ def run_page(run: Run, with_details: bool = True) -> RunPage:
         basis=leading_basis(devices),
         notes=notes(run, devices),
         writer_count=len({device.writer_id for device in devices}),
+        revisions=list(run.revisions.select_related("reestimation", "factor")) if with_details else [],
     )
 
 

@@ -13,6 +13,12 @@ from traceml_agent import estimation
 COUNTERS = ("elapsed_s", "busy_s", "energy_j")
 
 
+class DeviceQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """The devices of the projects that this person may see."""
+        return self.filter(project__team__membership__user=user)
+
+
 class Device(models.Model):
     """One processor or memory as one writer saw it, with its last cumulative counters.
 
@@ -51,6 +57,8 @@ class Device(models.Model):
     energy_kwh = models.FloatField(default=0.0)
     energy_low_kwh = models.FloatField(default=0.0)
     energy_high_kwh = models.FloatField(default=0.0)
+
+    objects = DeviceQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["writer", "key"], name="device_once_per_writer")]

@@ -6,6 +6,7 @@ from runs.pages.hardware import hardware_detail, hardware_list
 from runs.pages.methodology import methodology
 from runs.pages.models import model_detail, model_list
 from runs.pages.overview import overview
+from runs.pages.plan import plan
 from runs.pages.runs import run_detail, run_list
 from runs.pages.shared import badge, shared
 
@@ -51,6 +52,7 @@ urlpatterns = [
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),
     path("s/<slug:secret>/", shared, name="shared"),
     path("badge/<slug:key>.svg", badge, name="badge"),
+    path("plan/", plan, name="plan"),
     path("methodology/", methodology, name="methodology"),
     path("start/", start.start, name="start"),
     path("start/<slug:project>/", start.waiting, name="start_waiting"),

@@ -63,6 +63,14 @@ def token_state(token):
     return {"look": look, "icon": icon_name, "word": word, "title": title}
 
 
+@register.inclusion_tag("partials/_range_bar.html")
+def range_bar(row, most_kwh: float):
+    """Energy as a bar, with its range as a whisker, in percent of the largest high end."""
+    scale = 100 / most_kwh if most_kwh > 0 else 0.0
+    low, high = row.energy_low_kwh * scale, row.energy_high_kwh * scale
+    return {"row": row, "width": row.energy_kwh * scale, "low": low, "range": high - low}
+
+
 @register.filter
 def as_json(value) -> str:
     """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""

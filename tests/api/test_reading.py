@@ -2,8 +2,10 @@
 
 import pytest
 
+from hardware.models import HardwareProfile
 from runs.models import EmissionFactor, Run
-from tests.wire import sample
+from tests.people import token
+from tests.wire import Wire, sample
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +104,17 @@ def test_the_openapi_schema_names_every_route(client, db):
         "/api/v1/hardware",
         "/api/v1/factor",
     }
+
+
+def test_the_catalogue_is_known_by_an_etag_until_it_changes(wire, catalogue):
+    first = wire.get("hardware", q="a100")
+    known = {"If-None-Match": first["ETag"]}
+    path, query = "/api/v1/hardware", {"q": "a100"}
+    assert wire.client.get(path, query, headers=wire.headers | known).status_code == 304
+    HardwareProfile.objects.get(slug="nvidia-a100-sxm4-40gb").save()
+    assert wire.client.get(path, query, headers=wire.headers | known).status_code == 200
+
+
+def test_a_token_that_may_only_upload_may_read_the_catalogue_and_the_factor(client, people, catalogue):
+    uploader = Wire(client, token(people.project, "ingest"))
+    assert [uploader.get(path).status_code for path in ("hardware", "factor", "runs")] == [200, 200, 403]

@@ -84,3 +84,12 @@ def test_a_source_that_is_an_address_is_a_link_and_nothing_else_is(alice, profil
     assert "https://example.org/sheet.pdf" in alice.read(PATH).links()
     HardwareProfile.objects.update(source="javascript:alert(1)")
     assert not any("alert" in link for link in alice.read(PATH).links())
+
+
+def test_unknown_devices_of_ones_own_runs_are_listed_and_nobody_elses(alice, catalogue, wire, charlies_wire):
+    for each, name in ((wire, "Acme Thinker 9"), (charlies_wire, "Secret Chip")):
+        each.whole_run([sample("gpu-0", 3600, 1800)], [{"key": "gpu-0", "kind": "gpu", "name": name}])
+    assert "rest on devices that the catalogue does not know" in alice.read("/hardware/").text
+    page = alice.read("/hardware/", seen="unknown")
+    assert "Acme Thinker 9" in page.text
+    assert "Secret Chip" not in page.text

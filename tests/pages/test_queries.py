@@ -21,6 +21,8 @@ PAGES = [
     "/models/digits/model-1/",
     "/hardware/",
     "/hardware/?seen=1&q=a100",
+    "/hardware/?seen=unknown",
+    "/plan/?hardware=nvidia-a100-sxm4-40gb&count=2",
     "/hardware/nvidia-a100-sxm4-40gb/",
     "/methodology/",
     "/start/",

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from hardware.models import HardwareProfile
+from runs import reestimate
 from runs.models import EmissionFactor, Run
 from tests.pages.conftest import METERED
 from tests.wire import A100, CPU, MEMORY, ago, batch, sample
@@ -197,3 +199,15 @@ def test_ranks_of_one_run_share_the_energy_of_a_stage(alice, wire, profile):
         device = METERED | {"uuid": f"GPU-{number}"}
         wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [device], **own))
     assert alice.read(path(run_id)).by_id("stages").figures[0] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_a_corrected_runs_former_figures_stand_on_its_page(alice, wire, catalogue):
+    run_id = wire.whole_run([sample("gpu-0", 3600, 1800)])
+    card = HardwareProfile.objects.get(slug="nvidia-a100-sxm4-40gb")
+    card.full_load_w = 800
+    card.save()
+    reestimate.request("Measured at the wall")
+    reestimate.work_off()
+    page = alice.read(f"/runs/{run_id}/")
+    assert "Former figures" in page.text
+    assert "Measured at the wall" in page.text

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from runs.models import Project, Run, ShareLink, TrackedModel
+from runs.models import Project, Reestimation, Run, RunRevision, ShareLink, TrackedModel
 from tests.pages.conftest import METERED
 from tests.pages.html import Page
 from tests.wire import batch, sample
@@ -25,6 +25,7 @@ HIDDEN = [
     "secret-note",
     "secret-loss",
     "SecretError",
+    "secret-reason",
 ]
 
 
@@ -44,7 +45,11 @@ def detailed(wire, profile) -> Run:
     for writer in ("w-1", "w-2"):
         wire.finish(run_id, writer=writer, status="failed", exception="SecretError")
     wire.whole_run(model="other-model", name="other run")
-    return Run.objects.get(run_id=run_id)
+    run = Run.objects.get(run_id=run_id)
+    former = RunRevision.of(run)
+    former.reestimation = Reestimation.objects.create(reason="secret-reason")
+    former.save()
+    return run
 
 
 def link_to(subject, with_details: bool = False, days: int = 7) -> str:

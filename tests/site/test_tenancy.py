@@ -140,6 +140,7 @@ SEARCHES = [
     "?run=1&run=2",
     "?tag=zq7secret&range=all",
     "?seen=1",
+    "?seen=unknown",
 ]
 
 

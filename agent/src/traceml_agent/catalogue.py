@@ -8,28 +8,30 @@ of different power possible, nothing matches, and the device takes its kind's fa
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from traceml_agent import profiles
 from traceml_agent.candidates import middle_one, narrowed, of_memory, one_power_class
 from traceml_agent.device_names import FORM, FORMS, XEON_TIER, XEON_TIERS, accelerator_key, cpu_key
 from traceml_agent.profiles import (
     DATA,
+    FACTOR_FILE,
     GENERIC_FILE,
     PROFILE_FILES,
     Profile,
     generic_lines,
     lines_with,
+    place,
     read,
     read_profile,
     read_profiles,
 )
 
 __all__ = ["DATA", "PROFILE_FILES", "Catalogue", "Factor", "Match", "Profile", "explain", "factor", "match"]
-__all__ += ["constants", "profile_for", "read_profiles"]
+__all__ += ["constants", "profile_for", "read_profiles", "use"]
 
 ACTIVE_FACTOR_KEY = "ci_world_ember_2024"
 
@@ -220,10 +222,18 @@ def _append(profiles: list, profile) -> None:
         profiles.append(profile)
 
 
+def use(folder: str) -> None:
+    """Use this folder's CSV set, such as a copy of a portal's; the bundled one where it has none."""
+    if profiles.use(folder):
+        _parts.clear()
+        for cached in (seed, _memory, constants):
+            cached.cache_clear()
+
+
 @lru_cache(maxsize=2)
 def seed(is_cpu: bool) -> Catalogue:
     """The bundled catalogue of CPUs, or of everything else; each is read when first asked for."""
-    return Catalogue(profile for name in _files(is_cpu) for _, profile in read_profiles(os.path.join(DATA, name)))
+    return Catalogue(profile for name in _files(is_cpu) for _, profile in read_profiles(place(name)))
 
 
 def seed_for(name: str, is_cpu: bool) -> Catalogue:
@@ -287,7 +297,7 @@ def _memory() -> Profile:
 @lru_cache(maxsize=1)
 def constants() -> dict[str, dict[str, str]]:
     """The rows of factors.csv by key: emission factors, PUE, constants and equivalences, each with its source."""
-    with open(os.path.join(DATA, "factors.csv"), newline="", encoding="utf-8") as file:
+    with open(place(FACTOR_FILE), newline="", encoding="utf-8") as file:
         return {row["key"]: row for row in csv.DictReader(file)}
 
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "sync": "sync",
     "export": "export",
     "login": "login",
+    "update-catalogue": "update_catalogue",
 }
 
 

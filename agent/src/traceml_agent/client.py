@@ -27,6 +27,8 @@ from traceml_agent.config import Refused, check_url, is_loopback
 from traceml_agent.version import __version__
 
 MAX_REPLY_BYTES = 64 * 1024
+#: A page of the catalogue, with two hundred profiles and their names.
+MAX_PAGE_BYTES = 1024 * 1024
 CONNECT_S = 3.0
 TOTAL_S = 10.0
 ZIP_FROM_BYTES = 10_000
@@ -101,6 +103,31 @@ class Client:
         """Send a batch; `body` has to be the same bytes each time, for the portal compares its digest."""
         return self._put(f"runs/{run_id}/batches/{batch_id}", body, run_id, batch_id)
 
+    def get(self, path: str, etag: str = "") -> tuple[dict | None, str]:
+        """A JSON object of the read side with its ETag; None where it is what that ETag stands for.
+
+        Raises Refused, with the reason, for every other answer.
+        """
+        try:
+            with (
+                _within(TOTAL_S),
+                self.session.get(
+                    f"{self.url}/api/v1/{path}",
+                    headers={"If-None-Match": etag} if etag else {},
+                    timeout=(CONNECT_S, TOTAL_S),
+                    allow_redirects=False,
+                    stream=True,
+                ) as reply,
+            ):
+                body = _read(reply, MAX_PAGE_BYTES)
+        except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
+            raise Refused(f"the portal can't be reached ({type(error).__name__})") from None
+        data = _json(reply.headers, body)
+        if reply.status_code not in (200, 304) or (reply.status_code == 200 and not data):
+            reason = str(data.get("detail") or f"{self.url} answered with status {reply.status_code}")
+            raise Refused(_plain(reason, self._token))
+        return (data if reply.status_code == 200 else None), reply.headers.get("ETag", "")
+
     def check_token(self) -> Answer:
         """Whether the portal answers and knows the token: a header that can't be right is refused only after that."""
         return self._put("runs/00000000-0000-0000-0000-000000000000", b"{}", "", None)
@@ -162,13 +189,13 @@ def _expire(*_) -> None:
     raise TooSlow
 
 
-def _read(reply) -> bytes:
-    """The reply's body as sent, within 64 KiB."""
+def _read(reply, most_bytes: int = MAX_REPLY_BYTES) -> bytes:
+    """The reply's body as sent, within 64 KiB unless told."""
     parts, size = [], 0
     for part in reply.raw.stream(8192, decode_content=False):
         parts.append(part)
         size += len(part)
-        if size > MAX_REPLY_BYTES:
+        if size > most_bytes:
             raise ValueError("the reply is too long")
     return b"".join(parts)
 

@@ -172,6 +172,12 @@ def user_file() -> str:
     return os.path.join(base, "traceml", "agent.toml")
 
 
+def catalogue_folder() -> str:
+    """Where `traceml-agent update-catalogue` keeps its copy of the portal's catalogue."""
+    base = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
+    return os.path.join(base, "traceml", "catalogue")
+
+
 def keep_login(url: str, token: str) -> str:
     """Write address and token to the user's file, which nobody else may read; returns its path."""
     import json

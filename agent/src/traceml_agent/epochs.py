@@ -77,7 +77,7 @@ class Epochs:
 
     def forecast(self) -> numbers.Record:
         """Energy, emissions and duration of all epochs, with the 95 % interval of the energy."""
-        from traceml_agent import catalogue, estimation
+        from traceml_agent import estimation
 
         done = len(self._energies_j)
         total = max(self._total or done, done)
@@ -88,7 +88,7 @@ class Epochs:
             energy_kwh=expected,
             energy_low_kwh=low,
             energy_high_kwh=high,
-            emissions_kg=estimation.emissions_kg(expected, catalogue.factor().kg_per_kwh),
+            emissions_kg=estimation.emissions_kg(expected, numbers.catalogue().factor().kg_per_kwh),
             duration_s=forecast.whole(self._durations_s, total)[0],
         )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from traceml_agent import catalogue, estimation, terminal
+from traceml_agent import estimation, terminal
 from traceml_agent import summary as numbers
 from traceml_agent.terminal import Complaint, positive
 
-TEXT = "Estimate energy and emissions of hardware over hours, from the bundled catalogue."
+TEXT = "Estimate energy and emissions of hardware over hours, offline, from the catalogue."
 EXAMPLE = 'traceml-agent estimate --gpu "8x A100-SXM4-80GB" --cpu "AMD EPYC 7742" --memory-gb 512 --hours 72'
 STATUSES = "0 estimated; 2 a name that the catalogue does not know, or a number that can't be"
 NEAR_NAMES = 5
@@ -52,7 +52,7 @@ def estimate(options) -> numbers.Record:
         energy_kwh=energy_kwh,
         energy_low_kwh=estimation.energy_kwh(total.low_j),
         energy_high_kwh=estimation.energy_kwh(total.high_j),
-        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue.factor().kg_per_kwh),
+        emissions_kg=estimation.emissions_kg(energy_kwh, numbers.catalogue().factor().kg_per_kwh),
         hours=options.hours,
         utilisation=options.utilisation,
         devices=[row for row, _ in rows],
@@ -63,7 +63,7 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
     """A device with its energy; `8x NAME` counts eight of it."""
     counted = _COUNTED.match(given)
     count, name = (int(counted[1]), given[counted.end() :]) if counted else (1, given)
-    match = catalogue.explain(name, kind)
+    match = numbers.catalogue().explain(name, kind)
     if match is None:
         raise Complaint(_unknown(name, kind), 2)
     cores = None if kind != "cpu" else options.cores or count * (match.profile.cores or 1)
@@ -74,7 +74,7 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
 
 
 def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
-    profile, elapsed_s = catalogue.profile_for("Memory", "ram"), options.hours * 3600
+    profile, elapsed_s = numbers.catalogue().profile_for("Memory", "ram"), options.hours * 3600
     facts = estimation.Facts("ram", elapsed_s, elapsed_s, memory_gb=options.memory_gb)
     return _with_energy(profile, "name", f"{options.memory_gb:g} GB of memory", 1, facts)
 
@@ -91,9 +91,8 @@ def _with_energy(profile, how: str, name: str, count: int, facts) -> tuple[numbe
 def _unknown(name: str, kind: str) -> str:
     import difflib
 
-    names = {
-        each.lower(): each for profile in catalogue.seed(kind == "cpu").by_slug.values() for each in (profile.name,)
-    }
+    profiles = numbers.catalogue().seed(kind == "cpu").by_slug.values()
+    names = {profile.name.lower(): profile.name for profile in profiles}
     near = difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4)
     near += [key for key in names if name.lower() in key and key not in near][: NEAR_NAMES - len(near)]
     found = ", ".join(names[key] for key in near)

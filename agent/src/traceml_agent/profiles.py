@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 #: A text: pathlib would cost an agent's start five milliseconds.
 DATA = os.path.join(os.path.dirname(__file__), "data")
+_folder = DATA
 GENERIC_FILE = "generic.csv"
 PROFILE_FILES = ("accelerators.csv", "cpus.csv", GENERIC_FILE)
+FACTOR_FILE = "factors.csv"
+FILES = (*PROFILE_FILES, FACTOR_FILE)
 _DIGITS = re.compile(rb"\d")
 
 
@@ -100,8 +103,23 @@ def _stands_alone(text: bytes, at: int, length: int) -> bool:
     return text[at - 1] in b',|"' and text[at + length] in b',|"\r\n'
 
 
+def use(folder: str) -> bool:
+    """Read this folder's CSV set instead of the bundled one, where it has a whole one; whether that is a change."""
+    global _folder
+    wanted = folder if all(os.path.isfile(os.path.join(folder, name)) for name in FILES) else DATA
+    changed, _folder = wanted != _folder, wanted
+    if changed:
+        generic_lines.cache_clear()
+    return changed
+
+
+def place(file: str) -> str:
+    """The path of a file of the CSV set in use."""
+    return os.path.join(_folder, file)
+
+
 def read(file: str) -> bytes:
-    with open(os.path.join(DATA, file), "rb") as opened:
+    with open(place(file), "rb") as opened:
         return opened.read()
 
 

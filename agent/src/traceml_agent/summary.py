@@ -15,9 +15,18 @@ class Record(dict):
             raise AttributeError(name) from None
 
 
+def catalogue():
+    """The catalogue that this machine estimates with: its copy of the portal's, else the bundled one."""
+    from traceml_agent import catalogue as found
+    from traceml_agent import config
+
+    found.use(config.catalogue_folder())
+    return found
+
+
 def summarise(meters: list, duration_s: float, url: str | None) -> Record:
     """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
-    from traceml_agent import catalogue, estimation
+    from traceml_agent import estimation
 
     energies = [energy_of(meter) for meter in meters]
     total = estimation.total(energies)
@@ -26,7 +35,7 @@ def summarise(meters: list, duration_s: float, url: str | None) -> Record:
         energy_kwh=energy_kwh,
         energy_low_kwh=estimation.energy_kwh(total.low_j),
         energy_high_kwh=estimation.energy_kwh(total.high_j),
-        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue.factor().kg_per_kwh),
+        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue().factor().kg_per_kwh),
         duration_s=duration_s,
         measured_share=total.measured_share,
         url=url,
@@ -53,10 +62,8 @@ def facts_of(meter):
 
 
 def profile_of(facts: dict):
-    """The bundled catalogue's profile for a device, or its kind's fallback."""
-    from traceml_agent import catalogue
-
-    return catalogue.profile_for(
+    """The catalogue's profile for a device, or its kind's fallback."""
+    return catalogue().profile_for(
         facts["name"], facts["kind"], memory_gb=facts.get("memory_gb"), power_limit_w=facts.get("power_limit_w")
     )
 

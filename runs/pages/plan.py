@@ -1,0 +1,102 @@
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import BadRequest
+from django.http import Http404
+from django.shortcuts import render
+
+from hardware.models import HardwareProfile
+from runs.dashboards import plan as dashboard
+from runs.models import Run
+from runs.pages import query
+
+FIELDS = ("hardware", "count", "hours", "utilisation", "speed_up")
+NEAR_NAMES = 5
+
+
+class ChoiceForm(forms.Form):
+    """One choice: hardware by name or slug, as in the catalogue or as a driver calls it."""
+
+    hardware = forms.CharField(max_length=200, required=False)
+    count = forms.IntegerField(min_value=1, max_value=100_000, initial=1, label="How many")
+    hours = forms.FloatField(min_value=0.001, max_value=1_000_000, initial=24)
+    utilisation = forms.FloatField(min_value=0, max_value=1, initial=1, label="Utilisation, 0 to 1")
+
+    near: list[str] = []
+
+    def clean_hardware(self):
+        name = self.cleaned_data["hardware"]
+        found = HardwareProfile.objects.filter(slug=name).first() or _named(name)
+        if name and found is None:
+            self.near = list(
+                HardwareProfile.objects.filter(name__icontains=name).values_list("name", flat=True)[:NEAR_NAMES]
+            )
+            raise forms.ValidationError("The catalogue knows no such device for certain; choose one of its names.")
+        return found
+
+    def choice(self) -> dashboard.Choice:
+        given = self.cleaned_data
+        return dashboard.Choice(
+            given["hardware"],
+            given["count"],
+            given.get("hours") or 1.0,
+            given.get("utilisation") or 0.0,
+            given.get("speed_up"),
+        )
+
+
+class InsteadForm(ChoiceForm):
+    """A choice for a past run's work: its time follows."""
+
+    hours = utilisation = None  # type: ignore[assignment]
+    speed_up = forms.FloatField(
+        min_value=0.001, max_value=10_000, required=False, label="Times as fast", help_text="Empty: by peak throughput."
+    )
+
+
+def _named(name: str) -> HardwareProfile | None:
+    found = HardwareProfile.objects.filter(name=name).first()
+    if found is None and (match := HardwareProfile.objects.catalogue().match(name)):
+        found = HardwareProfile.objects.filter(pk=match.pk).first()
+    return found
+
+
+def plan(request):
+    work = dashboard.work_of(_run(request)) if query.asked(request, "run") else None
+    forms_ = _forms(request, InsteadForm if work else ChoiceForm)
+    choices = [form.choice() for form in forms_ if form.is_bound and form.is_valid() and form.cleaned_data["hardware"]]
+    found = dashboard.rows(choices, work)
+    context = {"forms": forms_, "rows": found, "work": work, "offered": dashboard.offered(request.user)}
+    context |= {
+        "most": max((row.energy_high_kwh for row in found), default=0.0),
+        "may_add": len(forms_) < dashboard.MOST_CHOICES,
+    }
+    return render(request, "plan.html", context)
+
+
+def _run(request) -> Run:
+    try:
+        run_id = UUID(query.asked(request, "run"))
+    except ValueError as error:
+        raise BadRequest("run must be the id of a run") from error
+    run = Run.objects.for_user(request.user).with_names().filter(run_id=run_id).order_by("received_at").first()
+    if run is None:
+        raise Http404
+    return run
+
+
+def _forms(request, form_class) -> list[ChoiceForm]:
+    """A form for each choice in the query string, and an empty one where there is none or one more is asked for."""
+    given = {name: request.GET.getlist(name) for name in FIELDS}
+    count = min(len(given["hardware"]), dashboard.MOST_CHOICES)
+    found = [form_class(_data(given, index, form_class), auto_id=f"choice-{index}-%s") for index in range(count)]
+    if not found or (request.GET.get("add") and count < dashboard.MOST_CHOICES):
+        found.append(form_class(auto_id=f"choice-{count}-%s"))
+    return found
+
+
+def _data(given: dict[str, list[str]], index: int, form_class) -> dict[str, str]:
+    """The fields of one choice; what the query string leaves out takes the form's own start."""
+    data = {name: values[index] for name, values in given.items() if index < len(values)}
+    starts = {name: field.initial for name, field in form_class.base_fields.items() if field.initial is not None}
+    return {**starts, **data}
