@@ -42,4 +42,4 @@ def overview(user, period: Period, quantity: str) -> Overview:
 
 
 def latest_runs(user):
-    return Run.objects.for_user(user).with_names().order_by("-received_at", "-id")[:LATEST_RUNS]
+    return Run.objects.for_user(user).newest(LATEST_RUNS)

@@ -5,6 +5,7 @@ from runs.models.device import Device
 from runs.models.factor import EmissionFactor
 from runs.models.project import Project
 from runs.models.run import Run, Writer
+from runs.models.saved_view import SavedView
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
@@ -22,6 +23,7 @@ __all__ = [
     "Membership",
     "Project",
     "Run",
+    "SavedView",
     "Stage",
     "Team",
     "TrackedModel",

@@ -54,7 +54,10 @@ class Device(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["writer", "key"], name="device_once_per_writer")]
-        indexes = [models.Index(fields=["profile", "profile_revision"], name="device_by_profile")]
+        indexes = [
+            models.Index(fields=["profile", "profile_revision"], name="device_by_profile"),
+            models.Index(fields=["profile", "run"], name="run_by_profile"),
+        ]
         ordering = ["kind", "key"]
 
     def __str__(self):
