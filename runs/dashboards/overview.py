@@ -46,4 +46,4 @@ def overview_of(everything, runs, period: Period, quantity: str) -> Overview:
 
 
 def latest_runs(runs):
-    return runs.with_names().order_by("-received_at", "-id")[:LATEST_RUNS]
+    return runs.newest(LATEST_RUNS)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
+from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class RunPage(NamedTuple):
     run: Run
     devices: list[DeviceRow]
     power: Chart | None
+    span: series.Span | None
     stages: list[StageRow]
     stage_count: int
     metric_names: list[str]
@@ -77,14 +79,19 @@ class RunPage(NamedTuple):
         return [row.device for row in self.devices]
 
 
-def run_page(run: Run, with_details: bool = True) -> RunPage:
-    """Everything that the page of a run shows, in a fixed number of queries; for strangers without the details."""
+def run_page(run: Run, start_s: float | None = None, end_s: float | None = None, with_details: bool = True) -> RunPage:
+    """Everything that the page of a run shows, in a fixed number of queries, the chart over a part of it.
+
+    Without details it is what a stranger with a link may see.
+    """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_SHOWN + 1])
     if not with_details:
         withhold(run, devices)
     curves = [] if run.series_removed_at else series.curves(run, devices)
     names = device_names(devices)
+    asked = start_s is not None or end_s is not None
+    span = series.span_between(curves, start_s or 0.0, inf if end_s is None else end_s) if asked else None
     shown = stages[:STAGES_SHOWN]
     metrics = metrics_of(run)
     logged = {stage.pk: _metrics_within(metrics[stage.writer_id], stage) for stage in shown}
@@ -93,7 +100,8 @@ def run_page(run: Run, with_details: bool = True) -> RunPage:
     return RunPage(
         run=run,
         devices=device_rows(run, devices, names),
-        power=series.power_chart(curves, stages, names, run),
+        power=series.power_chart(curves, stages, names, run, span),
+        span=span,
         stages=stage_rows(run, shown, curves, logged, metric_names),
         stage_count=len(stages),
         metric_names=metric_names,

@@ -12,6 +12,7 @@ from runs.models.reestimation import Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
+from runs.models.saved_view import SavedView
 from runs.models.share import Badge, ShareLink
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
@@ -40,6 +41,7 @@ __all__ = [
     "Role",
     "Run",
     "RunRevision",
+    "SavedView",
     "ShareLink",
     "Stage",
     "Team",

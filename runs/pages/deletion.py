@@ -7,12 +7,12 @@ from django.views.decorators.http import require_http_methods
 
 from runs.ingest.removal import remove_run
 from runs.models import Project, Right
-from runs.pages.runs import visible_run
+from runs.pages.runs import run_or_404
 
 
 @require_http_methods(["GET", "POST"])
 def delete_run(request, run_id):
-    run = visible_run(request.user, run_id)
+    run = run_or_404(request, run_id)
     if not Project.objects.for_user(request.user, Right.DELETE_RUNS).filter(pk=run.project_id).exists():
         raise PermissionDenied
     if request.method == "POST":

@@ -35,8 +35,8 @@ def shared(request, secret):
 
 
 def _run(request, link: ShareLink) -> dict:
-    run = Run.objects.with_names().select_related("factor").get(sharelink=link)
-    return {"run": run, "page": run_page(run, link.with_details)}
+    run = Run.objects.select_related("factor", "tracked_model", "project").get(sharelink=link)
+    return {"run": run, "page": run_page(run, with_details=link.with_details)}
 
 
 def _model(request, link: ShareLink) -> dict:

@@ -1,10 +1,12 @@
 """Small parts that many pages show: icons, badges, logged values."""
 
 import json
+from functools import lru_cache
 
 from allauth.account.adapter import get_adapter
 from django import template
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.template.loader import render_to_string
 from django.utils.text import Truncator
 
 register = template.Library()
@@ -26,12 +28,18 @@ STATES = {
 LONGEST_EXCEPTION = 36
 
 
+@lru_cache(maxsize=256)
+def badge(look: str, icon: str, word: str, title: str):
+    """A badge as HTML; kept, as a list shows the same few again and again."""
+    return render_to_string("partials/_badge.html", {"look": look, "icon": icon, "word": word, "title": title})
+
+
 @register.inclusion_tag("partials/_icon.html")
 def icon(name: str):
     return {"sprite": staticfiles_storage.url("img/icons.svg"), "name": name}
 
 
-@register.inclusion_tag("partials/_badge.html")
+@register.simple_tag
 def state(run):
     """The run's state as a word with icon and colour; a failure with its exception's type."""
     word, title = STATES[run.state], ""
@@ -39,14 +47,14 @@ def state(run):
         word, title = f"{word}: {Truncator(run.exception).chars(LONGEST_EXCEPTION)}", run.exception
     elif run.state == "lost":
         title = "Silent for longer than three upload intervals; late data revives it"
-    return {"look": run.state, "icon": run.state, "word": word, "title": title}
+    return badge(run.state, run.state, word, title)
 
 
-@register.inclusion_tag("partials/_badge.html")
+@register.simple_tag
 def basis(name: str):
     """How an energy value came about."""
     icon_name, word, title = BASES.get(name, ("fallback", "Nothing measured yet", ""))
-    return {"look": name, "icon": icon_name, "word": word, "title": title}
+    return badge(name, icon_name, word, title)
 
 
 TOKEN_STATES = {

@@ -21,6 +21,7 @@ from runs.models import (
     OwnershipOffer,
     Project,
     Run,
+    SavedView,
     ShareLink,
     Team,
     TrackedModel,
@@ -55,6 +56,8 @@ def team(people, client) -> dict[str, str]:
         "slug": run.tracked_model.slug,
         "run_id": str(run.run_id),
         "batch_id": "b-1",
+        "form": "csv",
+        "pk": str(SavedView.objects.create(user=people.alice, name=SECRET).pk),
         "member": str(bob.pk),
         "token": str(ApiToken.objects.get(project=project).pk),
         "share": str(ShareLink.make(run, 7, True, people.alice)[0].pk),
@@ -70,7 +73,8 @@ MISSING = {
     "slug": "no-such",
     "run_id": str(uuid.UUID(int=7)),
     "batch_id": "b-1",
-} | dict.fromkeys(("member", "token", "share", "badge", "invitation", "offer"), "987654")
+    "form": "csv",
+} | dict.fromkeys(("pk", "member", "token", "share", "badge", "invitation", "offer"), "987654")
 
 
 @pytest.fixture
