@@ -27,7 +27,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from runs import mail
-from runs.models import User
+from runs.models import Invitation, User
 
 logger = logging.getLogger(__name__)
 #: The session's key of the invitation that this browser came with, put there by the page of its link.
@@ -40,7 +40,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
         """Whether this browser may make an account: any, or one that came with an invitation."""
         if settings.TRACEML_SIGNUP == "invite":
-            return INVITATION in request.session
+            return Invitation.objects.open().filter(pk=request.session.get(INVITATION)).exists()
         return settings.TRACEML_SIGNUP == "open"
 
     def authenticate(self, request, **credentials):

@@ -4,11 +4,13 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db import transaction
 from django_tasks_db.models import DBTaskResult
 
 from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_run
-from runs.models import ApiToken, Membership, Project, Run, Team, User
+from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
+from runs.models.audit import Action
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait.
 admin.site.unregister([Authenticator, SocialAccount, SocialApp, SocialToken, DBTaskResult])
@@ -57,6 +59,18 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def save_formset(self, request, form, formset, change):
+        """Staff's changes of members are the team's to know as well."""
+        super().save_formset(request, form, formset, change)
+        changed = [place for place, _ in formset.changed_objects]
+        for action, places in (
+            (Action.MEMBER_JOINED, formset.new_objects),
+            (Action.ROLE_CHANGED, changed),
+            (Action.MEMBER_REMOVED, formset.deleted_objects),
+        ):
+            for place in places:
+                AuditEntry.note(request, form.instance, action, f"{place.user.email}, {place.role}")
+
 
 @admin.register(Project)
 class ProjectAdmin(admin.ModelAdmin):
@@ -72,7 +86,8 @@ class ApiTokenAdmin(admin.ModelAdmin):
     list_display = ["__str__", "project", "scopes", "created_at", "last_used_at", "last_used_agent", "revoked_at"]
     list_select_related = ["project"]
     search_fields = ["lookup_id", "name", "project__name"]
-    readonly_fields = ["project", "name", "lookup_id", "scopes", "created_by", "last_used_at", "last_used_agent"]
+    readonly_fields = ["project", "name", "lookup_id", "scopes", "created_by", "expires_at", "revoked_at"]
+    exclude = ["secret_hmac"]
     actions = ["revoke"]
 
     def has_add_permission(self, request):
@@ -80,8 +95,10 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     @admin.action(description="Revoke the selected tokens")
     def revoke(self, request, queryset):
-        for token in queryset:
-            token.revoke()
+        for token in queryset.select_related("project__team"):
+            with transaction.atomic():
+                token.revoke()
+                AuditEntry.note(request, token.project.team, Action.TOKEN_REVOKED, str(token))
 
 
 @admin.register(Run)
@@ -98,8 +115,29 @@ class RunAdmin(admin.ModelAdmin):
         return False
 
     def delete_model(self, request, obj):
-        remove_run(obj)
+        remove_run(obj, request)
 
     def delete_queryset(self, request, queryset):
         for run in queryset:
-            remove_run(run)
+            remove_run(run, request)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(admin.ModelAdmin):
+    """The audit log of the whole deployment, to be read and nothing else."""
+
+    list_display = ["created_at", "actor", "action", "subject", "team", "address"]
+    list_select_related = ["actor", "team"]
+    list_filter = ["action"]
+    search_fields = ["subject", "actor__email", "team__name"]
+    date_hierarchy = "created_at"
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        # Asked for the entries of a team that is to be deleted as well, and with their team they go.
+        return not request.resolver_match.url_name.startswith("runs_auditentry")

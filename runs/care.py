@@ -20,7 +20,8 @@ from hardware.exchange import ProfileResource
 from hardware.models import HardwareAlias, HardwareProfile
 from runs import reestimate
 from runs.dashboards.hardware import unknown_devices
-from runs.models import Device, EmissionFactor, Reestimation
+from runs.models import AuditEntry, Device, EmissionFactor, Reestimation
+from runs.models.audit import Action
 
 CONFIRMED = "_confirmed"
 PROGRESS_EVERY_S = "3"
@@ -32,7 +33,8 @@ def _is_form(response) -> bool:
 
 
 def ask(request, reason: str, takes_factor: bool = False) -> None:
-    """Have what is behind re-estimated, and say so."""
+    """Write down what was changed, have what is behind re-estimated, and say so."""
+    AuditEntry.note(request, None, Action.FACTOR_CHANGED if takes_factor else Action.PROFILE_CHANGED, reason)
     if reestimate.request(reason, request.user, takes_factor):
         messages.info(request, "Runs that this reaches are being re-estimated; see Reestimations for the progress.")
 
@@ -81,6 +83,8 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
                 return confirm(self, request, reached)
         with transaction.atomic():
             response = save()
+            if _is_form(response):
+                return response
             ask(request, f"Profile {request.POST.get('name', '')} edited: {request.POST.get('reason', '')}")
         return response
 
@@ -127,7 +131,9 @@ class EmissionFactorAdmin(admin.ModelAdmin):
             return confirm(self, request, reached, of_factor=True)
         with transaction.atomic():
             factor.put_in_force()
-            if "_leave_runs" not in request.POST:
+            if "_leave_runs" in request.POST:
+                AuditEntry.note(request, None, Action.FACTOR_CHANGED, f"Emission factor {factor}, for runs to come")
+            else:
                 ask(request, f"Emission factor {factor} put in force", takes_factor=True)
         self.message_user(request, f"{factor} is in force.")
         return None

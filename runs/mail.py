@@ -3,10 +3,13 @@
 A mail server that fails is logged and never breaks, nor by its time betrays, what was asked for.
 """
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core import mail
+from django.db import transaction
+from django.template.loader import render_to_string
 from django_tasks import task
 
 
@@ -14,6 +17,13 @@ from django_tasks import task
 def send(to: str, subject: str, body: str) -> None:
     """Send one text mail; call `send.enqueue`."""
     mail.send_mail(subject, body, None, [to])
+
+
+def send_text(to: str, template: str, context: dict) -> None:
+    """Send `mail/<template>.txt`, whose first line is the subject, once the change that it tells of is stored."""
+    text = render_to_string(f"mail/{template}.txt", context | {"base_url": settings.TRACEML_BASE_URL})
+    subject, _, body = text.partition("\n")
+    transaction.on_commit(partial(send.enqueue, to, subject, body.strip() + "\n"), robust=True)
 
 
 def portal_link(address: str) -> str:

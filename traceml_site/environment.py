@@ -37,6 +37,14 @@ def choice(name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def whole_number(name: str, default: int) -> int:
+    """A number of at least 0."""
+    value = text(name, str(default))
+    if not value.isdecimal():
+        refuse(f"{name} must be a whole number, not {value!r}")
+    return int(value)
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

@@ -5,17 +5,22 @@ from rest_framework import authentication, exceptions, permissions
 
 from runs.models import ApiToken
 
-REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the project's settings."
+REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the team's settings."
+
+
+def bearer(request) -> str:
+    """The token's plain text in the request's header; empty where there is none."""
+    scheme, _, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return plain_text.strip() if scheme.lower() == "bearer" else ""
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
     """Sets `request.auth` to the ApiToken; there is no user behind it."""
 
     def authenticate(self, request):
-        scheme, _, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer":
+        if not request.META.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
             return None
-        token = ApiToken.objects.authenticate(plain_text.strip())
+        token = ApiToken.objects.authenticate(bearer(request))
         if token is None:
             raise exceptions.AuthenticationFailed(f"The token is unknown, expired or revoked. {REMEDY}")
         token.note_use(request.META.get("HTTP_USER_AGENT", ""))

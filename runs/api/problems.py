@@ -9,12 +9,21 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from runs.api.refusals import remember
+from runs.ingest.removal import RunDeleted
+
 RETRY_AFTER_S = 5
 
 
 class RunUnknown(exceptions.NotFound):
     default_detail = "This project has no such run; send its header first."
     default_code = "run-unknown"
+
+
+class RunGone(exceptions.APIException):
+    status_code = HTTPStatus.GONE
+    default_detail = "This run was deleted here; nothing more is taken for it."
+    default_code = "run-deleted"
 
 
 class Conflict(exceptions.APIException):
@@ -33,6 +42,8 @@ def problem_response(error, context):
     """DRF's exception handler. What it does not know is Django's: a 500 with its own plain answer."""
     if isinstance(error, OperationalError):
         error = Busy()
+    if isinstance(error, RunDeleted):
+        error = RunGone()
     if isinstance(error, Http404):
         error = exceptions.NotFound("There is no such object, or this token may not see it.")
     fields = _field_errors(error)
@@ -48,6 +59,7 @@ def problem_response(error, context):
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }
+    remember(context["request"], problem)
     headers = {"Retry-After": str(int(error.wait))} if getattr(error, "wait", None) else {}
     if getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = error.auth_header

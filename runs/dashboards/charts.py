@@ -41,7 +41,7 @@ def heights(series: Sequence[Series]) -> list[float]:
 
 
 class Chart(NamedTuple):
-    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month` or `elapsed`."""
+    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month`, `elapsed` or `share`."""
 
     id: str
     title: str
@@ -52,6 +52,8 @@ class Chart(NamedTuple):
     series: list[Series]
     totals: Totals | None = None
     bands: list[Band] = []
+    #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
+    edges: list[float] = []
 
     @property
     def data_id(self) -> str:
@@ -63,8 +65,8 @@ class Chart(NamedTuple):
 
     @property
     def axis_unit(self) -> units.Unit | None:
-        """The unit of an axis of elapsed seconds; days name themselves."""
-        return units.unit_for("elapsed", self.labels[-1:]) if self.axis == "elapsed" else None
+        """The unit of an axis of elapsed seconds or of the share done; days name themselves."""
+        return units.unit_for(self.axis, self.labels[-1:]) if self.axis in ("elapsed", "share") else None
 
     @property
     def rows(self) -> list[tuple]:
@@ -80,6 +82,7 @@ class Chart(NamedTuple):
             "axisUnit": self.axis_unit and self.axis_unit._asdict(),
             "unit": self.unit._asdict(),
             "labels": self.labels,
+            "edges": self.edges,
             "series": [series._asdict() for series in self.series],
             "bands": [band._asdict() for band in self.bands],
         }

@@ -33,11 +33,10 @@ def model_page(model: TrackedModel, today: date, quantity: str) -> ModelPage:
     """A model's whole life: totals, its parts, how it grew, its latest runs; `quantity` is `kg` or `kwh`."""
     rows = DailyUsage.objects.filter(tracked_model=model)
     trend = usage.trend_by_part(rows, period("all", today), quantity)
-    latest = Run.objects.filter(tracked_model=model).with_names().order_by("-received_at", "-id")
     footprint = usage.bars(usage.footprints(rows))
     return ModelPage(
         totals=usage.totals(rows),
         footprint=footprint[0] if footprint else None,
         growth=usage.cumulative(trend) if trend else None,
-        runs=list(latest[:RUNS_SHOWN]),
+        runs=list(Run.objects.filter(tracked_model=model).newest(RUNS_SHOWN)),
     )

@@ -27,7 +27,11 @@ class Overview(NamedTuple):
 
 def overview(user, period: Period, quantity: str) -> Overview:
     """Key figures, trend and footprints of a period; `quantity` is `kg` or `kwh`."""
-    everything = DailyUsage.objects.for_user(user)
+    return overview_of(DailyUsage.objects.for_user(user), Run.objects.for_user(user), period, quantity)
+
+
+def overview_of(everything, runs, period: Period, quantity: str) -> Overview:
+    """The same of any rows of daily usage and the runs that they came from."""
     rows = period.days_of(everything)
     before = period.before()
     models = usage.footprints(rows)
@@ -37,9 +41,9 @@ def overview(user, period: Period, quantity: str) -> Overview:
         trend=usage.trend_by_model(rows, period, quantity, models),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
-        latest=list(latest_runs(user)),
+        latest=list(latest_runs(runs)),
     )
 
 
-def latest_runs(user):
-    return Run.objects.for_user(user).with_names().order_by("-received_at", "-id")[:LATEST_RUNS]
+def latest_runs(runs):
+    return runs.newest(LATEST_RUNS)

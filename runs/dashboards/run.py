@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
+from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class StageRow(NamedTuple):
     stage: Stage
     depth: int
     duration_s: float
-    energy_kwh: float
+    energy_kwh: float | None
     logged: list[tuple[str, float | None]]
 
 
@@ -61,6 +62,7 @@ class RunPage(NamedTuple):
     run: Run
     devices: list[DeviceRow]
     power: Chart | None
+    span: series.Span | None
     stages: list[StageRow]
     stage_count: int
     metric_names: list[str]
@@ -77,20 +79,29 @@ class RunPage(NamedTuple):
         return [row.device for row in self.devices]
 
 
-def run_page(run: Run) -> RunPage:
-    """Everything that the page of a run shows, in a fixed number of queries."""
+def run_page(run: Run, start_s: float | None = None, end_s: float | None = None, with_details: bool = True) -> RunPage:
+    """Everything that the page of a run shows, in a fixed number of queries, the chart over a part of it.
+
+    Without details it is what a stranger with a link may see.
+    """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_SHOWN + 1])
-    curves = series.curves(run, devices)
+    if not with_details:
+        withhold(run, devices)
+    curves = [] if run.series_removed_at else series.curves(run, devices)
     names = device_names(devices)
+    asked = start_s is not None or end_s is not None
+    span = series.span_between(curves, start_s or 0.0, inf if end_s is None else end_s) if asked else None
     shown = stages[:STAGES_SHOWN]
     metrics = metrics_of(run)
     logged = {stage.pk: _metrics_within(metrics[stage.writer_id], stage) for stage in shown}
-    metric_names = list(dict.fromkeys(name for metrics in logged.values() for name in metrics))[:METRICS_SHOWN]
+    named = dict.fromkeys(name for metrics in logged.values() for name in metrics)
+    metric_names = list(named)[:METRICS_SHOWN] if with_details else []
     return RunPage(
         run=run,
         devices=device_rows(run, devices, names),
-        power=series.power_chart(curves, stages, names, run),
+        power=series.power_chart(curves, stages, names, run, span),
+        span=span,
         stages=stage_rows(run, shown, curves, logged, metric_names),
         stage_count=len(stages),
         metric_names=metric_names,
@@ -100,8 +111,15 @@ def run_page(run: Run) -> RunPage:
         basis=leading_basis(devices),
         notes=notes(run, devices),
         writer_count=len({device.writer_id for device in devices}),
-        revisions=list(run.revisions.select_related("reestimation", "factor")),
+        revisions=list(run.revisions.select_related("reestimation", "factor")) if with_details else [],
     )
+
+
+def withhold(run: Run, devices: list[Device]) -> None:
+    """Take off the rows, which are never saved, what says more of the work and its machines than its energy does."""
+    run.tags, run.params, run.environment, run.exception = [], {}, {}, ""
+    for device in devices:
+        device.note = device.writer.host = ""
 
 
 def device_names(devices: list[Device]) -> dict[int, str]:
@@ -199,7 +217,8 @@ def stage_rows(run: Run, stages: list[Stage], curves: list[series.Curve], logged
     rows = []
     for stage in stages:
         start_s, end_s = series.span_of(run, stage)
-        energy_kwh = estimation.energy_kwh(sum(curve.energy_between_j(start_s, end_s) for curve in curves))
+        energy_j = sum(curve.energy_between_j(start_s, end_s) for curve in curves)
+        energy_kwh = estimation.energy_kwh(energy_j) if curves else None
         metrics = [(name, logged[stage.pk].get(name)) for name in names]
         rows.append(StageRow(stage, depths[stage.pk], end_s - start_s, energy_kwh, metrics))
     return rows

@@ -1,100 +1,171 @@
-"""The run list: filtered, sorted, with the total of what was found."""
+"""The run list: filtered, sorted, with its columns and with the total of what was found."""
 
-import re
-from datetime import datetime, timedelta
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
-from runs.models import Project, Run, TrackedModel
-from runs.models.run import LOST_AFTER_INTERVALS
+from runs.dashboards.groups import Group, Spread, grouped
+from runs.dashboards.run_filters import STATES, RunFilters, matching
+from runs.models import Device, Project, Run, TrackedModel
 
 PAGE_SIZE = 50
 #: What a list may be sorted by, and the columns that do it; a tie falls back on the newest.
 SORTS = {
+    "name": "name",
+    "kind": "kind",
     "started": "started_at",
     "duration": "duration_s",
     "energy": "energy_kwh",
     "emissions": "emissions_kg",
 }
 DEFAULT_SORT = "-started"
-STATES = [*Run.Status.values, Run.LOST]
-LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
+MOST_SORT_KEYS = 3
+#: Columns that a reader may choose, in the order of the table.
+COLUMNS = {
+    "state": "State",
+    "kind": "Kind",
+    "project": "Project",
+    "hardware": "Hardware",
+    "tags": "Tags",
+    "started": "Started",
+    "duration": "Duration",
+    "measured": "Measured share",
+    "energy": "Energy",
+    "emissions": "CO₂e",
+}
+DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
+MOST_PARAMS = 6
+ACCELERATORS = (Device.Kind.GPU, Device.Kind.TPU, Device.Kind.NPU)
 
 
-class RunFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing, an unknown value finds nothing."""
+class Look(NamedTuple):
+    """How a list is shown: order, columns, grouping, and the run that others are compared with."""
 
-    search: str = ""
-    project: str = ""
-    model: str = ""
-    kind: str = ""
-    state: str = ""
     sort: str = ""
+    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    params: tuple[str, ...] = ()
+    group: str = ""
+    base: Run | None = None
 
-    @property
-    def is_set(self) -> bool:
-        return any(self[:-1])
+
+class Row(NamedTuple):
+    """A line of the list."""
+
+    run: Run
+    hardware: str
+    params: list[tuple]
+    energy_change_kwh: float | None
+    emissions_change_kg: float | None
 
 
 class RunList(NamedTuple):
     page: Page
+    rows: list[Row]
+    groups: list[Group]
     totals: dict
-    any_runs: bool
+    count_of_all: int
+
+    @property
+    def runs(self) -> list[Run]:
+        return [row.run for row in self.rows]
+
+    @property
+    def group_energies(self) -> list[Spread]:
+        return [group.energy for group in self.groups]
+
+    @property
+    def group_emissions(self) -> list[Spread]:
+        return [group.emissions for group in self.groups]
 
 
-def run_list(user, filters: RunFilters, page: int | str) -> RunList:
+def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
     """A page of the runs that this person may see, and count, energy and emissions of all that match."""
     visible = Run.objects.for_user(user)
     found = matching(visible, filters)
     totals = found.aggregate(
-        count=Count("id"), energy_kwh=Coalesce(Sum("energy_kwh"), 0.0), emissions_kg=Coalesce(Sum("emissions_kg"), 0.0)
+        count=Count("pk"), energy_kwh=Coalesce(Sum("energy_kwh"), 0.0), emissions_kg=Coalesce(Sum("emissions_kg"), 0.0)
     )
-    paginator = Paginator(found.with_names().order_by(*ordering(filters.sort)), PAGE_SIZE)
-    paginator.count = totals["count"]  # counted above, with the sums, in one query
-    return RunList(paginator.get_page(page), totals, bool(totals["count"]) or visible.exists())
+    shown = Paginator(found.order_by(*ordering(look.sort)).values_list("pk", flat=True), PAGE_SIZE)
+    shown.count = totals["count"]  # counted above, with the sums, in one query
+    current = shown.get_page(page)
+    return RunList(
+        page=current,
+        rows=[] if look.group else rows(list(current.object_list), look),
+        groups=grouped(found, look.group) if look.group else [],
+        totals=totals,
+        count_of_all=visible.filter(archived_at=None).count() if filters.is_set else totals["count"],
+    )
 
 
-def matching(runs, filters: RunFilters):
-    """The runs that match all filters."""
-    if filters.search:
-        runs = runs.filter(_search(filters.search))
-    if filters.project:
-        runs = runs.filter(project__slug=filters.project)
-    if filters.model:
-        project, _, model = filters.model.partition("/")
-        runs = runs.filter(tracked_model__slug=model, project__slug=project)
-    if filters.kind:
-        runs = runs.filter(kind=filters.kind)
-    return in_state(runs, filters.state, timezone.now()) if filters.state else runs
+def rows(pks: list[int], look: Look) -> list[Row]:
+    """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
+    runs = Run.objects.select_related("tracked_model", "project__team").defer("environment", "usage")
+    by_pk = (runs if look.params else runs.defer("environment", "usage", "params")).in_bulk(pks)
+    hardware = hardware_of(pks) if "hardware" in look.columns else {}
+    return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
 
 
-def _search(text: str) -> Q:
-    found = Q(name__icontains=text) | Q(tracked_model__name__icontains=text)
-    return found | Q(run_id__startswith=text.lower()) if LOOKS_LIKE_AN_ID.fullmatch(text) else found
+def _row(run: Run, hardware: str, look: Look) -> Row:
+    base = look.base if look.base and look.base.pk != run.pk else None
+    return Row(
+        run=run,
+        hardware=hardware,
+        params=[(key, run.params.get(key)) for key in look.params],
+        energy_change_kwh=run.energy_kwh - base.energy_kwh if base else None,
+        emissions_change_kg=run.emissions_kg - base.emissions_kg if base else None,
+    )
 
 
-def in_state(runs, state: str, now: datetime):
-    """Runs in a state as readers see it: `running` ends and `lost` begins after a silence (Run.state)."""
-    if state not in (Run.Status.RUNNING, Run.LOST):
-        return runs.filter(status=state)
-    running = runs.filter(status=Run.Status.RUNNING)
-    silent = Q(pk=None)
-    for interval_s in running.order_by().values_list("upload_interval_s", flat=True).distinct():
-        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
-        silent |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
-    return running.filter(silent) if state == Run.LOST else running.exclude(silent)
+def hardware_of(pks) -> dict[object, str]:
+    """What each run ran on in words: its accelerators, else its processors, `4 × NVIDIA A100`."""
+    devices = Device.objects.filter(run__in=pks, counted=True).exclude(kind=Device.Kind.RAM)
+    counts: dict[object, dict[bool, Counter]] = defaultdict(lambda: defaultdict(Counter))
+    for run, kind, name, profile in devices.values_list("run", "kind", "name", "profile__name").order_by("kind", "key"):
+        counts[run][kind in ACCELERATORS][profile or name] += 1
+    return {run: hardware_words(by_kind.get(True) or by_kind[False]) for run, by_kind in counts.items()}
+
+
+def hardware_words(counts: Counter) -> str:
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
+
+
+def sort_keys(sort: str) -> list[str]:
+    """The known keys of a sort such as `-energy,started`, each at most once."""
+    keys: dict[str, str] = {}
+    for key in sort.split(","):
+        if key.removeprefix("-") in SORTS:
+            keys.setdefault(key.removeprefix("-"), key)
+    return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
 
 
 def ordering(sort: str) -> list[str]:
-    """Columns for a sort such as `-energy`; anything unknown is the newest first."""
-    name = sort.removeprefix("-")
-    if name not in SORTS:
-        return ordering(DEFAULT_SORT)
-    return ["-" + SORTS[name] if sort.startswith("-") else SORTS[name], "-id"]
+    """Columns for a sort; nothing known is the newest first."""
+    keys = [("-" if key.startswith("-") else "") + SORTS[key.removeprefix("-")] for key in sort_keys(sort)]
+    return [*keys, "-pk"]
+
+
+class SortHead(NamedTuple):
+    """What a column's head shows and does: `sort` asks for this column first and keeps the former keys behind it."""
+
+    sort: str
+    direction: str
+    rank: int
+
+
+def sort_heads(sort: str) -> dict[str, SortHead]:
+    keys = sort_keys(sort)
+    heads = {}
+    for name in SORTS:
+        rank = next((n for n, key in enumerate(keys, start=1) if key.removeprefix("-") == name), 0)
+        down = rank > 0 and keys[rank - 1].startswith("-")
+        turned = name if down and rank == 1 else "-" + name
+        rest = [key for key in keys if key.removeprefix("-") != name] if sort else []
+        direction = "" if not rank else "descending" if down else "ascending"
+        heads[name] = SortHead(",".join([turned, *rest][:MOST_SORT_KEYS]), direction, rank)
+    return heads
 
 
 def choices(user) -> dict:

@@ -5,12 +5,13 @@ Cumulative counters make this simple: the energy of any span is a difference, an
 
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
 from runs.dashboards.charts import MOST_SERIES, Band, Chart, Series, Totals, heights
 from runs.models import Device, Run, Stage
-from runs.models.batch import Sample
+from runs.models.batch import Batch, Sample
 from runs.templatetags import units
 from traceml_agent import catalogue, estimation
 
@@ -28,6 +29,22 @@ class Point(NamedTuple):
     at_s: float
     elapsed_s: float
     energy_j: float
+
+
+class Span(NamedTuple):
+    """A part of a run's time in seconds since its start, with the energy that all devices used in it."""
+
+    start_s: float
+    end_s: float
+    energy_kwh: float
+
+    @property
+    def seconds(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def mean_power_w(self) -> float:
+        return estimation.J_PER_KWH * self.energy_kwh / self.seconds
 
 
 class Curve(NamedTuple):
@@ -63,17 +80,17 @@ def profile_of(device: Device) -> estimation.PowerProfile:
     return device.profile or catalogue.profile_for(device.name, device.kind, **clues)
 
 
-def curves(run: Run, devices: list[Device]) -> list[Curve]:
-    """A curve for each counted device that reported at least once."""
-    samples = _samples(run)
+def curves(run: Run, devices: list[Device], batches: Iterable[Batch] | None = None) -> list[Curve]:
+    """A curve for each counted device that reported at least once; from all batches of the run unless told."""
+    samples = _samples(run.batches.defer("metrics") if batches is None else batches)
     found = (curve(run, device, samples[device.writer_id, device.key]) for device in devices if device.counted)
     return [each for each in found if len(each.points) > 1]
 
 
-def _samples(run: Run) -> dict[tuple[int, str], list[Sample]]:
-    """All stored samples by writer and device key."""
+def _samples(batches) -> dict[tuple[int, str], list[Sample]]:
+    """The samples of these batches by writer and device key."""
     samples: dict[tuple[int, str], list[Sample]] = defaultdict(list)
-    for batch in run.batches.defer("metrics"):
+    for batch in batches:
         for key, rows in batch.samples().items():
             samples[batch.writer_id, key].extend(rows)
     return samples
@@ -119,31 +136,67 @@ def mean_powers_w(curve: Curve, edges: list[float]) -> list[float | None]:
     return powers
 
 
-def edges_of(curves: list[Curve]) -> list[float]:
-    """Bucket edges from the run's start to its last sample, no finer than the samples are."""
-    end_s = max(curve.points[-1].at_s for curve in curves)
-    count = min(MOST_POINTS, max(len(curve.points) - 1 for curve in curves))
-    return [end_s * index / count for index in range(count + 1)]
+def end_of(curves: list[Curve]) -> float:
+    """The time of the last sample since the run's start."""
+    return max((curve.points[-1].at_s for curve in curves), default=0.0)
 
 
-def power_chart(curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run) -> Chart | None:
-    """Power over time by device (many by kind), outermost stages as bands; None where nothing was sampled."""
+def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | None:
+    """A part of the run as far as there are samples; None where nothing is left of it."""
+    start_s, end_s = max(start_s, 0.0), min(end_s, end_of(curves))
+    if end_s - start_s <= STORED_TO_S:
+        return None
+    energy_j = sum(curve.energy_between_j(start_s, end_s) for curve in curves)
+    return Span(start_s, end_s, estimation.energy_kwh(energy_j))
+
+
+def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
+    """Bucket edges of a part of the run (all of it unless told), no finer than the samples in it are."""
+    end_s = end_of(curves) if end_s is None else end_s
+    samples = (sum(start_s < point.at_s <= end_s for point in curve.points) for curve in curves)
+    count = max(1, min(MOST_POINTS, max(samples)))
+    return [start_s + (end_s - start_s) * index / count for index in range(count + 1)]
+
+
+def power_lines(curves: list[Curve], edges: list[float], names: dict[int, str]) -> list[Series]:
+    """Mean power between the edges, a line a device, or a kind of device where colours would run out."""
+    return [
+        Series(name, _together([mean_powers_w(curve, edges) for curve in group]))
+        for name, group in _lines(curves, names)
+    ]
+
+
+def power_chart(
+    curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run, span: Span | None = None
+) -> Chart | None:
+    """Power over time by device (many by kind), outermost stages as bands; None where nothing was sampled.
+
+    With `span` it shows that part of the run, as finely as the samples allow.
+    """
     if not curves:
         return None
-    edges = edges_of(curves)
+    start_s, end_s = span[:2] if span else (0.0, end_of(curves))
+    edges = edges_of(curves, start_s, end_s)
     lines = _lines(curves, names)
-    series = [Series(name, _together([mean_powers_w(curve, edges) for curve in group])) for name, group in lines]
+    series = power_lines(curves, edges, names)
     return Chart(
         id="power",
         title="Power over time",
-        sentence=_sentence(len(curves), heights(series), edges[-1]),
+        sentence=_sentence(len(curves), heights(series), end_s - start_s),
         quantity="power",
         axis="elapsed",
         labels=[(start + end) / 2 for start, end in pairwise(edges)],
         series=series,
-        totals=Totals("energy", [sum(curve.energy_kwh for curve in group) for _, group in lines]),
+        totals=Totals("energy", [_energy_kwh(group, span) for _, group in lines]),
+        edges=edges,
         bands=[Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s],
     )
+
+
+def _energy_kwh(curves: list[Curve], span: Span | None) -> float:
+    if span is None:
+        return sum(curve.energy_kwh for curve in curves)
+    return estimation.energy_kwh(sum(curve.energy_between_j(*span[:2]) for curve in curves))
 
 
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:

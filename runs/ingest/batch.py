@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import totals, writers
+from runs.ingest.removal import locked_run
 from runs.models import Batch, Call, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
 
@@ -15,11 +16,11 @@ class BatchConflict(Exception):
 def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dict) -> tuple[Run, bool]:
     """Store a batch. Returns the run and whether the batch is new.
 
-    Raises Run.DoesNotExist for an unknown run, BatchConflict for the same id with another digest, ValidationError
-    for samples of undescribed devices.
+    Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, BatchConflict for the same id with
+    another digest, ValidationError for samples of undescribed devices.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(project=project, run_id=run_id)
+        run = locked_run(project, run_id)
         stored = Batch.objects.filter(run=run, batch_id=batch_id).values_list("sha256", flat=True).first()
         if stored is not None:
             if stored != sha256:

@@ -6,13 +6,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import totals, writers
+from runs.ingest.removal import locked_run
 from runs.models import Project, Run, Writer
 
 
 def record_finish(project: Project, run_id, data: dict) -> Run:
-    """Store a writer's final counters and status. Raises Run.DoesNotExist for an unknown run."""
+    """Store a writer's final counters and status.
+
+    Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one.
+    """
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(project=project, run_id=run_id)
+        run = locked_run(project, run_id)
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(writer, data["devices"])
         writers.count_samples(writer, devices, data["samples"])

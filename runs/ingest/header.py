@@ -1,5 +1,6 @@
 """A run's header: makes the run, or adds a writer to it."""
 
+import contextlib
 from datetime import datetime
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import totals, writers
+from runs.ingest.removal import locked_run
 from runs.models import EmissionFactor, Project, Run, TrackedModel
 
 #: What a header says about the run as a whole; a later header of the same run changes none of it.
@@ -14,7 +16,10 @@ RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 
 def record_header(project: Project, run_id, data: dict) -> tuple[Run, bool]:
-    """Store a header. Returns the run and whether it is new; sent again it changes nothing."""
+    """Store a header. Returns the run and whether it is new; sent again it changes nothing.
+
+    Raises RunDeleted for a run that was deleted here.
+    """
     factor = EmissionFactor.objects.active()
     with transaction.atomic():
         run, created = _run(project, run_id, data, factor)
@@ -29,9 +34,8 @@ def record_header(project: Project, run_id, data: dict) -> tuple[Run, bool]:
 
 
 def _run(project: Project, run_id, data: dict, factor: EmissionFactor) -> tuple[Run, bool]:
-    found = Run.objects.select_for_update().filter(project=project, run_id=run_id).first()
-    if found:
-        return found, False
+    with contextlib.suppress(Run.DoesNotExist):
+        return locked_run(project, run_id), False
     run = Run(
         project=project,
         run_id=run_id,

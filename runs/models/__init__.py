@@ -1,11 +1,19 @@
 """The tables of runs and emissions, a module a noun."""
 
+from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
+from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
+from runs.models.invitation import Invitation
+from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
 from runs.models.reestimation import Reestimation, RunRevision
+from runs.models.refusal import Refusal
+from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
+from runs.models.saved_view import SavedView
+from runs.models.share import Badge, ShareLink
 from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
@@ -15,16 +23,26 @@ from runs.models.user import User
 
 __all__ = [
     "ApiToken",
+    "AuditEntry",
+    "Badge",
     "Batch",
     "Call",
     "DailyUsage",
+    "DeletedRun",
     "Device",
     "EmissionFactor",
+    "Invitation",
     "Membership",
+    "OwnershipOffer",
     "Project",
     "Reestimation",
+    "Refusal",
+    "Right",
+    "Role",
     "Run",
     "RunRevision",
+    "SavedView",
+    "ShareLink",
     "Stage",
     "Team",
     "TrackedModel",

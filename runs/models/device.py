@@ -65,6 +65,7 @@ class Device(models.Model):
         indexes = [
             models.Index(fields=["profile", "profile_revision"], name="device_by_profile"),
             models.Index(fields=["name", "kind"], name="device_by_name"),
+            models.Index(fields=["profile", "run"], name="run_by_profile"),
         ]
         ordering = ["kind", "key"]
 

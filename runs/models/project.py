@@ -1,14 +1,18 @@
 """Projects: what tokens, models and runs belong to."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from runs.models.rights import RIGHTS, Right
+from runs.models.slug import create_with_slug
 from runs.models.team import Team
 
 
 class ProjectQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The projects of the teams that this person is a member of."""
-        return self.filter(team__membership__user=user)
+    def for_user(self, user, right: Right = Right.SEE):
+        """The projects of the teams in which this person has the right."""
+        # In one filter, so that it is the same member's role: two would take another's.
+        return self.filter(team__membership__user=user, team__membership__role__in=RIGHTS[right])
 
 
 class Project(models.Model):
@@ -18,6 +22,12 @@ class Project(models.Model):
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=80, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    keep_series_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(36_500)],
+        help_text="Samples and logged metrics go this long after a run's last data; empty: never. Totals stay.",
+    )
 
     objects = ProjectQuerySet.as_manager()
 
@@ -26,3 +36,8 @@ class Project(models.Model):
 
     def __str__(self):
         return self.name
+
+    @classmethod
+    def make(cls, team: Team, name: str) -> "Project":
+        """A new project. Raises IntegrityError where the team has one of this name."""
+        return create_with_slug(cls.objects, name, "project", team=team)

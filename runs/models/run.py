@@ -3,20 +3,53 @@
 from datetime import timedelta
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from runs.models.factor import EmissionFactor
+from runs.models.lookups import HasItem
 from runs.models.project import Project
+from runs.models.team import Membership
 from runs.models.tracked_model import TrackedModel
 
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
+MOST_TAGS = 50
+LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
+LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+
+models.JSONField.register_lookup(HasItem)
 
 
 class RunQuerySet(models.QuerySet):
     def for_user(self, user):
         """The runs of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
+
+    def editable_by(self, user):
+        """The runs that this person may tag, archive and delete: as for_user, without what a viewer only sees."""
+        writers = [Membership.Role.OWNER, Membership.Role.ADMIN, Membership.Role.MEMBER]
+        return self.filter(project__team__membership__user=user, project__team__membership__role__in=writers)
+
+    def addressed(self, run_ids):
+        """The runs that addresses with these ids mean.
+
+        Ids are unique in a project only: of two visible projects that hold the same one, the older keeps it.
+        """
+        rows = self.filter(run_id__in=run_ids).order_by("received_at", "pk").values_list("run_id", "pk")
+        oldest: dict = {}
+        for run_id, pk in rows:
+            oldest.setdefault(run_id, pk)
+        return self.filter(pk__in=oldest.values())
+
+    def newest(self, count: int):
+        """The last to arrive, ready for a list. Rows are wide: which these are is told by the index alone."""
+        by_arrival = ("-received_at", "-pk")
+        return (
+            Run.objects.filter(pk__in=self.order_by(*by_arrival).values("pk")[:count])
+            .with_names()
+            .order_by(*by_arrival)
+        )
 
     def with_names(self):
         """Ready for a list: model, project and team by one query."""
@@ -60,6 +93,8 @@ class Run(models.Model):
     clock_skew_s = models.FloatField(default=0.0, help_text="Agent's clock minus server's, at the last header.")
     upload_interval_s = models.FloatField(default=30.0)
     dropped_records = models.PositiveIntegerField(default=0)
+    series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="Set: left out of lists, counted in totals.")
 
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
     pue = models.FloatField(default=1.0)
@@ -78,7 +113,9 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["project", "-received_at", "-id"], name="run_by_arrival"),
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
-            models.Index(fields=["project", "-energy_kwh"], name="run_by_energy"),
+            # All that the run list filters, sorts and adds up by: rows are wide, and a list of 100,000 reads none.
+            models.Index(fields=LISTED, name="run_listed"),
+            models.Index(fields=["project", "last_seen_at"], condition=Q(status="running"), name="run_unfinished"),
         ]
 
     def __str__(self):
@@ -91,6 +128,22 @@ class Run(models.Model):
         if self.status == self.Status.RUNNING and self.last_seen_at < silent_since:
             return self.LOST
         return self.status
+
+    @property
+    def label(self) -> str:
+        """What people call it: its name, else its model's."""
+        return self.name or self.tracked_model.name
+
+    def tag(self, tag: str) -> None:
+        """Add a tag; one that it has already changes nothing."""
+        if tag not in self.tags and len(self.tags) < MOST_TAGS:
+            self.tags.append(tag)
+            self.save(update_fields=["tags"])
+
+    def untag(self, tag: str) -> None:
+        if tag in self.tags:
+            self.tags.remove(tag)
+            self.save(update_fields=["tags"])
 
     @property
     def measured_share(self) -> float:

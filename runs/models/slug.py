@@ -1,7 +1,11 @@
 """Readable parts of addresses, made from names in any script."""
 
+from django.db import IntegrityError, transaction
 from django.db.models import Model, QuerySet
 from django.utils.text import slugify
+
+#: How often a parallel request may take the slug that was free a moment ago.
+TRIES = 5
 
 
 def free_slug(name: str, taken: QuerySet[Model], fallback: str, max_length: int = 80) -> str:
@@ -13,3 +17,14 @@ def free_slug(name: str, taken: QuerySet[Model], fallback: str, max_length: int 
         number += 1
         slug = f"{stem}-{number}"
     return slug
+
+
+def create_with_slug(objects, name: str, fallback: str, **fields):
+    """A new object with a free slug. Raises IntegrityError where something else than the slug is taken."""
+    for _ in range(TRIES - 1):
+        try:
+            with transaction.atomic():
+                return objects.create(name=name, slug=free_slug(name, objects.all(), fallback), **fields)
+        except IntegrityError:
+            continue
+    return objects.create(name=name, slug=free_slug(name, objects.all(), fallback), **fields)

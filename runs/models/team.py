@@ -1,7 +1,17 @@
 """Teams and who belongs to them."""
 
 from django.conf import settings
-from django.db import models
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import models, transaction
+from django.utils import timezone
+
+from runs.models.rights import RIGHTS, Right, Role
+from runs.models.slug import create_with_slug
+from runs.models.user import User
+
+#: The order of the choices is the order of the roles.
+RANKS = list(Role)
+FIRST_PROJECT = "First project"
 
 
 class TeamQuerySet(models.QuerySet):
@@ -23,23 +33,120 @@ class Team(models.Model):
     def __str__(self):
         return self.name
 
+    @classmethod
+    def found(cls, name: str, owner) -> "Team":
+        """A new team that this person owns."""
+        with transaction.atomic():
+            team = create_with_slug(cls.objects, name, "team")
+            Membership.objects.create(team=team, user=owner, role=Role.OWNER)
+        return team
+
+    @classmethod
+    def personal_for(cls, user) -> "Team":
+        """A team of this person; where there is none, one of their own with a first project.
+
+        The person's row is the lock: of two first requests at once, the second finds the team of the first.
+        """
+        from runs.models.project import Project  # which knows of teams already
+
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=user.pk)
+            team = cls.objects.for_user(user).order_by("pk").first()
+            if team is None:
+                team = cls.found(f"{user.first_name or user.email.partition('@')[0]}’s team", user)
+                Project.make(team, FIRST_PROJECT)
+        return team
+
+    def lock(self) -> None:
+        """Let no other change of this team's people, projects or tokens happen until the transaction ends."""
+        Team.objects.select_for_update().get(pk=self.pk)
+
+
+class LastOwner(ValidationError):
+    """A team is never without an owner."""
+
+
+class MembershipQuerySet(models.QuerySet):
+    def owners(self):
+        return self.filter(role=Role.OWNER)
+
+    def by_role(self):
+        """Owners first, then by address, with the people."""
+        rank = models.Case(*(models.When(role=role, then=number) for number, role in enumerate(RANKS)))
+        return self.select_related("user").order_by(rank, "user__email")
+
 
 class Membership(models.Model):
     """A person's place in a team."""
 
-    class Role(models.TextChoices):
-        OWNER = "owner"
-        ADMIN = "admin"
-        MEMBER = "member"
-        VIEWER = "viewer"
+    Role = Role
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     role = models.CharField(max_length=8, choices=Role.choices, default=Role.MEMBER)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = MembershipQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_person")]
 
     def __str__(self):
         return f"{self.user} in {self.team} ({self.role})"
+
+    def may(self, right: Right) -> bool:
+        return self.role in RIGHTS[right]
+
+    @property
+    def rights(self) -> dict[str, bool]:
+        """What this member may do, for templates: `{% if place.rights.INVITE %}`."""
+        return {right.name: self.may(right) for right in Right}
+
+    def outranks(self, other: "Membership") -> bool:
+        """Whether this member may change the other's place: owners everybody's, else those of lower roles."""
+        return self.role == Role.OWNER or self.rank < other.rank
+
+    @property
+    def rank(self) -> int:
+        return RANKS.index(Role(self.role))
+
+    @property
+    def grantable_roles(self) -> list:
+        """Roles that this member may give: none above the own one, and ownership only by an accepted offer."""
+        if not self.may(Right.INVITE):
+            return []
+        return [role for role in RANKS[self.rank :] if role is not Role.OWNER]
+
+    def give_role(self, role: str, by: "Membership") -> None:
+        """Change the role. Raises PermissionDenied where `by` may not, LastOwner where no owner would be left."""
+        if not by.outranks(self) or role not in by.grantable_roles:
+            raise PermissionDenied
+        with transaction.atomic():
+            self._leave_an_owner()
+            self.role = role
+            self.save(update_fields=["role"])
+            if not self.may(Right.MAKE_TOKENS):
+                self._revoke_tokens()
+
+    def remove(self, by: "Membership") -> None:
+        """End another's membership. Raises PermissionDenied and LastOwner as `give_role` does."""
+        if not by.outranks(self):
+            raise PermissionDenied
+        self.end()
+
+    def end(self) -> None:
+        """Leave the team: its pages are closed and this person's tokens for it revoked at the next request."""
+        with transaction.atomic():
+            self._leave_an_owner()
+            self._revoke_tokens()
+            self.delete()
+
+    def _leave_an_owner(self) -> None:
+        self.team.lock()
+        self.refresh_from_db(fields=["role"])
+        if self.role == Role.OWNER and not self.team.membership_set.owners().exclude(pk=self.pk).exists():
+            raise LastOwner("A team needs an owner: offer the ownership to somebody else first, or delete the team.")
+
+    def _revoke_tokens(self) -> None:
+        tokens = self.user.apitoken_set.filter(project__team=self.team, revoked_at=None)
+        tokens.update(revoked_at=timezone.now())

@@ -3,13 +3,16 @@
 import hashlib
 import hmac
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Q
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models.project import Project
+from runs.models.rights import RIGHTS, Right
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
@@ -23,20 +26,38 @@ def digest_of(secret: str) -> str:
     return hmac.new(settings.SECRET_KEY.encode() + HMAC_CONTEXT, secret.encode(), hashlib.sha256).hexdigest()
 
 
-class ApiTokenQuerySet(models.QuerySet):
+def _parts(plain_text: str) -> tuple[str, str]:
+    """Look-up id and secret of a token's plain text; both empty for what is no token."""
+    lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
+    if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not plain_text.isascii():
+        return "", ""
+    return lookup_id, secret
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self):
+        """Neither revoked nor expired, and whoever made them could still do so: however a membership or an account
+        ended, the tokens ended with it."""
         now = timezone.now()
-        return self.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        made_by = Q(created_by=None) | Q(
+            created_by__is_active=True,
+            created_by__membership__team=F("project__team"),
+            created_by__membership__role__in=RIGHTS[Right.MAKE_TOKENS],
+        )
+        return self.filter(made_by, revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
         """The usable token that this plain text belongs to, or None."""
-        lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
-        if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not plain_text.isascii():
-            return None
-        token = self.usable().select_related("project__team").filter(lookup_id=lookup_id).first()
+        lookup_id, secret = _parts(plain_text)
+        token = self.usable().select_related("project__team").filter(lookup_id=lookup_id).first() if lookup_id else None
         if token is None or not hmac.compare_digest(token.secret_hmac, digest_of(secret)):
             return None
         return token
+
+    def looked_up(self, plain_text: str) -> "ApiToken | None":
+        """The token that this plain text names, whether or not its secret is right: enough to tell why it failed."""
+        lookup_id, _ = _parts(plain_text)
+        return self.filter(lookup_id=lookup_id or None).first()
 
 
 class ApiToken(models.Model):
@@ -51,12 +72,15 @@ class ApiToken(models.Model):
     lookup_id = models.CharField(max_length=LOOKUP_LENGTH, unique=True, editable=False)
     secret_hmac = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_agent = models.CharField(max_length=64, blank=True, editable=False)
+    successor = models.OneToOneField(
+        "self", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="predecessor"
+    )
 
     objects = ApiTokenQuerySet.as_manager()
 
@@ -78,6 +102,36 @@ class ApiToken(models.Model):
             expires_at=expires_at,
         )
         return token, f"{PREFIX}{lookup_id}_{secret}"
+
+    def rotate(self, by, overlap: timedelta) -> tuple["ApiToken", str]:
+        """A successor with the same name, scopes and lifetime; this token works for `overlap` longer, then no more.
+
+        Raises ValidationError for a token that works no more or has a successor already.
+        """
+        now = timezone.now()
+        if self.state != "active":
+            raise ValidationError(f"This token is {self.state} and can’t be rotated; make a new one.")
+        with transaction.atomic():
+            expires_at = now + (self.expires_at - self.created_at) if self.expires_at else None
+            issued = ApiToken.issue(self.project, self.name, self.scopes, by, expires_at)
+            self.successor = issued[0]
+            self.expires_at = min(filter(None, [self.expires_at, now + overlap]))
+            self.save(update_fields=["successor", "expires_at"])
+        return issued
+
+    @property
+    def prefix(self) -> str:
+        """The part that may be shown: it tells tokens apart and opens nothing."""
+        return f"{PREFIX}{self.lookup_id}"
+
+    @property
+    def state(self) -> str:
+        """`active`, `replaced` while it works beside its successor, `expired` or `revoked`."""
+        if self.revoked_at:
+            return "revoked"
+        if self.expires_at and self.expires_at <= timezone.now():
+            return "expired"
+        return "replaced" if self.successor_id else "active"
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes

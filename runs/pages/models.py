@@ -13,8 +13,10 @@ def model_list(request):
 
 
 def model_detail(request, project, slug):
-    models = TrackedModel.objects.for_user(request.user).select_related("project")
+    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
     model = get_object_or_404(models, project__slug=project, slug=slug)
     quantity = query.quantity(request)
     page = dashboard.model_page(model, timezone.now().date(), quantity)
-    return render(request, "models/detail.html", {"model": model, "page": page, "quantity": quantity})
+    place = model.project.team.membership_set.filter(user=request.user).first()
+    context = {"model": model, "page": page, "quantity": quantity, "place": place}
+    return render(request, "models/detail.html", context)

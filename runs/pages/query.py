@@ -1,8 +1,15 @@
 """What a page was asked for in its query string."""
 
+import uuid
+from datetime import date
+from math import isfinite
+from urllib.parse import urlencode
+
 from django.core.exceptions import BadRequest, ValidationError
 
 from runs.text import clean_text
+
+MOST_VALUES = 50
 
 
 def asked(request, name: str) -> str:
@@ -10,10 +17,63 @@ def asked(request, name: str) -> str:
 
     Raises BadRequest for text that no name can have: PostgreSQL fails on a NUL even in a search.
     """
+    return _clean(request.GET.get(name, ""), name)
+
+
+def _clean(text: str, name: str) -> str:
     try:
-        return clean_text(request.GET.get(name, ""))
+        return clean_text(text)
     except ValidationError as error:
         raise BadRequest(f"{name} {error.message}") from error
+
+
+def asked_list(request, name: str) -> list[str]:
+    """All values of one name, the empty ones left out."""
+    values = (_clean(text, name) for text in request.GET.getlist(name)[:MOST_VALUES])
+    return list(dict.fromkeys(filter(None, values)))
+
+
+def asked_ids(request, name: str) -> list[uuid.UUID]:
+    """All ids of one name, in their order; what is no id can be nobody's and is left out."""
+    return as_ids(request.GET.getlist(name))
+
+
+def as_ids(texts) -> list[uuid.UUID]:
+    found: dict[uuid.UUID, None] = {}
+    for text in texts:
+        try:
+            found[uuid.UUID(text)] = None
+        except ValueError:
+            continue
+    return list(found)
+
+
+def asked_date(request, name: str) -> date | None:
+    """A day such as 2026-05-01; None where it is missing. Raises BadRequest for what is no day."""
+    text = asked(request, name)
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise BadRequest(f"{name} must be a day such as 2026-05-01") from error
+
+
+def asked_number(request, name: str) -> float | None:
+    """A finite number; None where it is missing. Raises BadRequest for anything else."""
+    text = asked(request, name)
+    try:
+        number = float(text) if text else None
+    except ValueError as error:
+        raise BadRequest(f"{name} must be a number") from error
+    if number is not None and not isfinite(number):
+        raise BadRequest(f"{name} must be a number")
+    return number
+
+
+def link(request, **changes) -> str:
+    """This page's query string with some values (or lists of them) changed; a page number never stays."""
+    values = {name: request.GET.getlist(name) for name in request.GET} | {"page": []}
+    values |= {name: value if isinstance(value, list) else [value or ""] for name, value in changes.items()}
+    return "?" + urlencode([(name, each) for name, all_of in values.items() for each in all_of if each != ""])
 
 
 def quantity(request) -> str:

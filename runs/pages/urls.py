@@ -1,21 +1,71 @@
-from django.urls import path
+from django.urls import include, path
 
+from runs.pages import audit, invitations, members, projects, shares, start, teams, tokens
+from runs.pages.bulk import bulk
+from runs.pages.compare import compare, compare_export
+from runs.pages.deletion import delete_run
+from runs.pages.exports import run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
+from runs.pages.live import run_series
 from runs.pages.methodology import methodology
 from runs.pages.models import model_detail, model_list
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
 from runs.pages.runs import run_detail, run_list
+from runs.pages.saved_views import delete_view, save_view
+from runs.pages.shared import badge, shared
+
+of_a_team = [
+    path("", teams.team, name="team"),
+    path("rename/", teams.team_rename, name="team_rename"),
+    path("leave/", teams.team_leave, name="team_leave"),
+    path("delete/", teams.team_delete, name="team_delete"),
+    path("ownership/", teams.ownership_offer, name="ownership_offer"),
+    path("ownership/<int:offer>/", teams.ownership_answer, name="ownership_answer"),
+    path("members/", members.members, name="members"),
+    path("members/<int:member>/role/", members.member_role, name="member_role"),
+    path("members/<int:member>/remove/", members.member_remove, name="member_remove"),
+    path("invitations/", invitations.invite, name="invite"),
+    path("invitations/<int:invitation>/revoke/", invitations.invitation_revoke, name="invitation_revoke"),
+    path("projects/", projects.projects, name="projects"),
+    path("projects/new/", projects.project_new, name="project_new"),
+    path("projects/<slug:project>/", projects.project, name="project"),
+    path("projects/<slug:project>/rename/", projects.project_rename, name="project_rename"),
+    path("projects/<slug:project>/retention/", projects.project_retention, name="project_retention"),
+    path("projects/<slug:project>/delete/", projects.project_delete, name="project_delete"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/new/", tokens.token_new, name="token_new"),
+    path("tokens/<int:token>/rotate/", tokens.token_rotate, name="token_rotate"),
+    path("tokens/<int:token>/revoke/", tokens.token_revoke, name="token_revoke"),
+    path("shares/", shares.shares, name="shares"),
+    path("shares/new/", shares.share_new, name="share_new"),
+    path("shares/<int:share>/revoke/", shares.share_revoke, name="share_revoke"),
+    path("badges/new/", shares.badge_new, name="badge_new"),
+    path("badges/<int:badge>/revoke/", shares.badge_revoke, name="badge_revoke"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit.csv", audit.audit_csv, name="audit_csv"),
+]
 
 urlpatterns = [
     path("", overview, name="overview"),
     path("runs/", run_list, name="run_list"),
+    path("runs/bulk/", bulk, name="bulk"),
+    path("runs/views/", save_view, name="save_view"),
+    path("runs/views/<int:pk>/delete/", delete_view, name="delete_view"),
+    path("runs/export.<str:form>", run_export, name="run_export"),
     path("runs/<uuid:run_id>/", run_detail, name="run_detail"),
+    path("runs/<uuid:run_id>/delete/", delete_run, name="delete_run"),
+    path("runs/<uuid:run_id>/series", run_series, name="run_series"),
+    path("runs/<uuid:run_id>/series.<str:form>", series_export, name="series_export"),
+    path("compare/", compare, name="compare"),
+    path("compare/export.<str:form>", compare_export, name="compare_export"),
     path("models/", model_list, name="model_list"),
     path("models/<slug:project>/<slug:slug>/", model_detail, name="model_detail"),
     path("hardware/", hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),
+    path("s/<slug:secret>/", shared, name="shared"),
+    path("badge/<slug:key>.svg", badge, name="badge"),
     path("plan/", plan, name="plan"),
     path("methodology/", methodology, name="methodology"),
     path("settings/profile/", profile, name="profile"),
@@ -23,4 +73,13 @@ urlpatterns = [
     path("settings/profile/delete/", delete_account, name="delete_account"),
     path("settings/sessions/", sessions, name="sessions"),
     path("settings/theme/", save_theme, name="save_theme"),
+    path("start/", start.start, name="start"),
+    path("start/<slug:project>/", start.waiting, name="start_waiting"),
+    path("start/<slug:project>/token/", start.start_token, name="start_token"),
+    path("start/<slug:project>/news", start.news, name="start_news"),
+    path("join/", invitations.join, name="join"),
+    path("join/<str:secret>/", invitations.join_by_link, name="join_by_link"),
+    path("settings/", teams.settings_index, name="settings"),
+    path("settings/new-team/", teams.team_new, name="team_new"),
+    path("settings/teams/<slug:team>/", include(of_a_team)),
 ]

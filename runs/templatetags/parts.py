@@ -1,12 +1,14 @@
 """Small parts that many pages show: icons, badges, logged values."""
 
 import json
+from functools import lru_cache
 
 from allauth.account.adapter import get_adapter
 from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
+from django.template.loader import render_to_string
 from django.utils.text import Truncator
 
 register = template.Library()
@@ -28,12 +30,18 @@ STATES = {
 LONGEST_EXCEPTION = 36
 
 
+@lru_cache(maxsize=256)
+def badge(look: str, icon: str, word: str, title: str):
+    """A badge as HTML; kept, as a list shows the same few again and again."""
+    return render_to_string("partials/_badge.html", {"look": look, "icon": icon, "word": word, "title": title})
+
+
 @register.inclusion_tag("partials/_icon.html")
 def icon(name: str):
     return {"sprite": staticfiles_storage.url("img/icons.svg"), "name": name}
 
 
-@register.inclusion_tag("partials/_badge.html")
+@register.simple_tag
 def state(run):
     """The run's state as a word with icon and colour; a failure with its exception's type."""
     word, title = STATES[run.state], ""
@@ -41,14 +49,28 @@ def state(run):
         word, title = f"{word}: {Truncator(run.exception).chars(LONGEST_EXCEPTION)}", run.exception
     elif run.state == "lost":
         title = "Silent for longer than three upload intervals; late data revives it"
-    return {"look": run.state, "icon": run.state, "word": word, "title": title}
+    return badge(run.state, run.state, word, title)
 
 
-@register.inclusion_tag("partials/_badge.html")
+@register.simple_tag
 def basis(name: str):
     """How an energy value came about."""
     icon_name, word, title = BASES.get(name, ("fallback", "Nothing measured yet", ""))
-    return {"look": name, "icon": icon_name, "word": word, "title": title}
+    return badge(name, icon_name, word, title)
+
+
+TOKEN_STATES = {
+    "replaced": ("warning", "lost", "Replaced", "Works beside its successor until it expires"),
+    "expired": ("cancelled", "cancelled", "Expired", ""),
+    "revoked": ("failed", "failed", "Revoked", ""),
+}
+
+
+@register.inclusion_tag("partials/_badge.html")
+def token_state(token):
+    """Why a token works no more, or not for long."""
+    look, icon_name, word, title = TOKEN_STATES[token.state]
+    return {"look": look, "icon": icon_name, "word": word, "title": title}
 
 
 @register.inclusion_tag("partials/_range_bar.html")

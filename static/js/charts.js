@@ -3,6 +3,7 @@ const TraceCharts = (function () {
   "use strict";
   const COLOURS = 7;
   const drawn = [];
+  const shown = new Map();
 
   /* A custom property may hold light-dark(), which a canvas can't read: let an element resolve it. */
   function colour(name) {
@@ -81,13 +82,27 @@ const TraceCharts = (function () {
     };
   }
 
+  /* What a figure shows: as the page brought it, until it is replaced. */
   function dataOf(figure) {
-    return JSON.parse(document.getElementById(figure.dataset.source).textContent);
+    if (!shown.has(figure)) shown.set(figure, JSON.parse(document.getElementById(figure.dataset.source).textContent));
+    return shown.get(figure);
+  }
+
+  function chartOf(figure) {
+    return drawn.find((one) => one.figure === figure).chart;
   }
 
   function draw(figure, configure) {
-    const chart = new Chart(figure.querySelector("canvas"), configure(dataOf(figure)));
+    const chart = new Chart(figure.querySelector("canvas"), configure(dataOf(figure), figure));
     drawn.push({ figure: figure, configure: configure, chart: chart });
+  }
+
+  /* Draw other data in a figure's place. */
+  function replace(figure, data) {
+    shown.set(figure, data);
+    const one = drawn.splice(drawn.findIndex((each) => each.figure === figure), 1)[0];
+    one.chart.destroy();
+    draw(figure, one.configure);
   }
 
   /* Draw every chart of a kind; `configure` gives Chart.js's configuration from the chart's data. */
@@ -107,5 +122,5 @@ const TraceCharts = (function () {
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, colour, dayLabel, each, faded, number, options, scaled, seriesColour, valueAxis };
+  return { axis, chartOf, colour, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, valueAxis };
 })();

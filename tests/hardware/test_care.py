@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from hardware.models import HardwareAlias, HardwareProfile
 from runs import reestimate
-from runs.models import Device, EmissionFactor, Reestimation, Run
+from runs.models import AuditEntry, Device, EmissionFactor, Reestimation, Run
 from tests.hardware.test_admin import save
 from tests.wire import A100, sample
 
@@ -161,3 +161,32 @@ def test_progress_is_seen_and_the_page_looks_again_by_itself(staff, wire):
 def test_the_care_is_closed_to_everyone_but_staff(client, people, path):
     client.force_login(people.alice)
     assert client.get(path).status_code in (302, 403)
+
+
+def written() -> list[tuple]:
+    return list(AuditEntry.objects.values_list("action", "team", "actor__email"))
+
+
+def test_a_correction_is_in_the_audit_log_once_it_is_saved(staff, wire, admin_user):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    page = save(staff, a100(), tdp_w="500")
+    assert written() == []
+    again(staff, page)
+    assert written() == [("hardware profile changed", None, admin_user.email)]
+    assert "A datasheet says so." in AuditEntry.objects.get().subject
+
+
+def test_a_refused_correction_is_not_in_the_audit_log(staff):
+    save(staff, a100(), tdp_w="-1", _confirmed="1")
+    assert written() == []
+
+
+@pytest.mark.parametrize("more", [{}, {"_leave_runs": "1"}], ids=["for all runs", "for runs to come"])
+def test_a_factor_put_in_force_is_in_the_audit_log(staff, admin_user, more):
+    EmissionFactor.objects.active()
+    other = EmissionFactor.objects.create(kg_per_kwh=0.5, year=2025, source="a test")
+    chosen = {"action": "put_in_force", "_selected_action": [other.pk]}
+    assert staff.post(FACTORS, chosen).status_code == 200
+    assert written() == []
+    staff.post(FACTORS, chosen | {"_confirmed": "1"} | more)
+    assert written() == [("emission factor changed", None, admin_user.email)]

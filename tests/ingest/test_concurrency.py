@@ -8,7 +8,8 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from runs.models import Batch, DailyUsage, Run
+from runs.ingest.removal import remove_run
+from runs.models import AuditEntry, Batch, DailyUsage, DeletedRun, Run
 from tests import people as cast
 from tests.wire import A100, Wire, batch, header, sample
 
@@ -47,6 +48,30 @@ def test_fifty_identical_batches_make_one_row_and_count_once(token):
     answers = in_parallel(lambda _: Wire(Client(), token).put(path, body).status_code, 50, 16)
     assert sorted(answers) == [200] * 49 + [201]
     assert (Batch.objects.count(), Run.objects.get().energy_kwh) == (1, 0.001)
+
+
+def test_a_run_that_is_deleted_among_uploads_stays_deleted(token):
+    """Two people delete it while its agent sends on: whoever comes after the deletion is refused."""
+    wire = Wire(Client(), token)
+    run_id = wire.start()
+    run = Run.objects.get()
+
+    def act(number):
+        if number in (8, 9):
+            return remove_run(run)
+        return (
+            Wire(Client(), token)
+            .send(run_id, f"b-{number}", batch([sample("gpu-0", 60 + number, 1, 3.6e5)]))
+            .status_code
+        )
+
+    answers = set(in_parallel(act, 32, 16))
+    assert answers <= {201, 410, None}
+    assert wire.put(f"runs/{run_id}", header()).status_code == 410
+    assert (Run.objects.count(), Batch.objects.count(), DeletedRun.objects.count()) == (0, 0, 1)
+    assert AuditEntry.objects.count() == 1
+    assert sum(DailyUsage.objects.values_list("energy_kwh", flat=True)) == pytest.approx(0, abs=1e-12)
+    assert sum(DailyUsage.objects.values_list("runs", flat=True)) == 0
 
 
 def test_sixteen_uploaders_at_once_lose_nothing(token):

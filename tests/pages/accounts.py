@@ -56,7 +56,7 @@ def messages(client, path) -> str:
 
 
 def is_signed_in(client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/settings/profile/").status_code == 200
 
 
 def only_link() -> str:

@@ -35,7 +35,8 @@ def test_charlie_sees_nothing_of_it(charlie, run):
 
 def test_before_the_first_run_it_says_how_to_send_one(alice):
     page = alice.read("/")
-    assert "traceml_agent.track" in page.text
+    assert "from traceml_agent import track" in page.text
+    assert "/start/" in page.links()
     assert page.root.all("table") == []
 
 

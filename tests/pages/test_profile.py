@@ -179,7 +179,7 @@ def test_a_member_leaves_and_nothing_of_the_others_goes(leaving, people, wire, r
     assert "deleted" in messages(bob, "/accounts/login/")
     assert not User.objects.filter(email="bob@example.org").exists()
     assert Run.objects.filter(run_id=run_id).exists()
-    assert ApiToken.objects.usable().get(pk=token.pk).created_by is None
+    assert not ApiToken.objects.filter(pk=token.pk).exists()
     assert Membership.objects.filter(team__slug="vision-lab").count() == 1
 
 

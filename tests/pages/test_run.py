@@ -126,7 +126,7 @@ def test_a_running_run_says_when_data_last_came(alice, wire):
     Run.objects.update(last_seen_at=timezone.now() - timedelta(minutes=4), upload_interval_s=300)
     text = alice.read(path(run_id)).text
     assert "Running" in text
-    assert "last data 4 min ago" in text
+    assert "last sample 4 min ago" in text
 
 
 def test_attempts_on_one_device_are_named_apart(alice, wire, profile):

@@ -63,7 +63,8 @@ def test_the_query_string_filters_and_sorts(alice, three, query, expected):
 
 def test_the_total_is_that_of_the_filtered_set(alice, three):
     total = alice.read("/runs/", model="digits/bert").by_id("total")
-    assert total.figures[:2] == pytest.approx([2, 4.0])
+    assert total.figures[:3] == pytest.approx([2, 3, 4.0])
+    assert total.text.startswith("2 of 3 runs")
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(alice, three):
@@ -80,9 +81,12 @@ def test_nothing_yet_and_nothing_matches_differ(alice, run):
 
 def test_the_form_shows_what_was_asked_for(alice, three):
     page = alice.read("/runs/", q="bert", kind="training", sort="energy")
-    fields = {field.attributes["name"]: field.attributes.get("value") for field in page.one("main").all("input")}
+    fields = {field.attributes["name"]: field.attributes.get("value") for field in page.by_id("filters").all("input")}
     chosen = [option.text for option in page.by_id("kind").all("option") if "selected" in option.attributes]
-    assert fields == {"q": "bert", "sort": "energy"}
+    assert {name: value for name, value in fields.items() if value and name != "column"} == {
+        "q": "bert",
+        "sort": "energy",
+    }
     assert chosen == ["Training"]
 
 

@@ -5,7 +5,7 @@ from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
 
-from runs.models import User
+from runs.models import Invitation, Membership, User
 from tests.pages.accounts import FRESH, SIGNUP, hashes, is_signed_in, messages, only_link, sign_in, sign_up
 from tests.pages.html import Page
 
@@ -35,11 +35,9 @@ def test_it_is_closed_unless_the_deployment_opens_it(client, people):
 
 def invited() -> Client:
     """A browser that opened an invitation's link."""
+    _, secret = Invitation.issue(Membership.objects.get(role="owner", team__slug="vision-lab"), "member")
     client = Client()
-    session = client.session
-    session["invitation"] = 1
-    session.save()
-    client.cookies["sessionid"] = session.session_key
+    assert client.get(f"/join/{secret}/").status_code == 302
     return client
 
 
@@ -57,7 +55,7 @@ def test_an_invitation_outlives_signing_up_and_signing_in(settings, people):
     sign_up(client, NEW)
     sign_in(client, NEW, FRESH)
     assert is_signed_in(client)
-    assert client.session["invitation"] == 1
+    assert "Vision lab" in client.get("/join/").content.decode()
 
 
 def test_a_closed_deployment_stays_closed_to_invitations(people):

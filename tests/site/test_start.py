@@ -39,6 +39,7 @@ def test_it_starts_with_sound_settings(tmp_path):
         ({"EMAIL_URL": "smtp://me:secret@mail.example:port"}, "EMAIL_URL must look like"),
         ({"OIDC_URL": "https://id.example"}, "OIDC_CLIENT_ID and OIDC_CLIENT_SECRET"),
         ({"OIDC_URL": "http://id.example", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"}, "https"),
+        ({"TRACEML_AUDIT_DAYS": "-1"}, "TRACEML_AUDIT_DAYS"),
     ],
 )
 def test_it_refuses_an_unsafe_setting_in_one_line(tmp_path, changes, word):

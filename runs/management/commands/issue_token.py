@@ -3,7 +3,8 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from runs.models import ApiToken, Project, Team
+from runs.models import ApiToken, AuditEntry, Project, Team
+from runs.models.audit import Action
 from runs.models.slug import free_slug
 
 
@@ -21,7 +22,8 @@ class Command(BaseCommand):
         if not wanted or not set(wanted) <= set(ApiToken.Scope.values):
             raise CommandError(f"--scopes takes {', '.join(ApiToken.Scope.values)}, not {scopes!r}")
         with transaction.atomic():
-            _, plain_text = ApiToken.issue(named_project(named_team(team), project), name, wanted)
+            token, plain_text = ApiToken.issue(named_project(named_team(team), project), name, wanted)
+            AuditEntry.note(None, token.project.team, Action.TOKEN_ISSUED, str(token))
         self.stdout.write(plain_text)
 
 

@@ -1,0 +1,46 @@
+"""Keeps a project's last refused request for its people: they see why no run arrives."""
+
+import logging
+import re
+
+from django.db import DatabaseError
+
+from runs.api.authentication import bearer
+from runs.models import ApiToken, Refusal
+
+logger = logging.getLogger(__name__)
+
+#: Names of fields as the serializers have them; a key of the client's own making is not repeated.
+FIELD = re.compile(r"[\w.\[\]-]{1,60}\Z", re.ASCII)
+
+
+def remember(request, problem: dict) -> None:
+    """Note a refusal that its sender can mend, where its token names a project; the answer goes out in any case."""
+    status = problem["status"]
+    if status >= 500 or (status == 404 and request.method == "GET"):
+        return
+    try:
+        token = request.auth or ApiToken.objects.looked_up(bearer(request))
+        if token:
+            Refusal.note(token, status, _reason(token, problem))
+    except DatabaseError:
+        logger.warning("a refusal could not be noted", exc_info=True)
+
+
+def _reason(token: ApiToken, problem: dict) -> str:
+    if problem["status"] == 401:
+        return _why_unusable(token)
+    return " ".join(map(_told, problem["errors"][:3])) or problem["detail"]
+
+
+def _why_unusable(token: ApiToken) -> str:
+    if token.state in ("expired", "revoked"):
+        return f"The token {token.prefix} is {token.state}: make a new one."
+    return f"The secret part of the token {token.prefix} is not right: copy the whole token."
+
+
+def _told(error: dict) -> str:
+    """Field and message, without what the client had sent there."""
+    field = error["field"] if FIELD.match(error["field"]) else "a field"
+    message = "this value is not allowed" if '"' in error["message"] else error["message"].rstrip(".")
+    return f"{field}: {message}."

@@ -1,0 +1,198 @@
+"""Runs side by side: figures with differences to a base, curves over each other, parameters that differ, groups."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from runs.dashboards import series
+from runs.dashboards.charts import Chart, Series
+from runs.dashboards.groups import Group, group_rows
+from runs.dashboards.welch import LEAST, Welch, welch
+from runs.models import Batch, Device, Run
+from runs.templatetags import units
+from traceml_agent import estimation
+
+MOST_RUNS = 8
+POINTS = 200
+#: What curves are laid over each other by, and what they show.
+AXES = {"elapsed": "Time since start", "share": "Share done"}
+SHOWN = {"power": "Power", "energy": "Cumulative energy"}
+
+
+class FigureRow(NamedTuple):
+    """One figure of every run, in one unit."""
+
+    word: str
+    quantity: str
+    values: list[float]
+
+    @property
+    def unit(self) -> units.Unit:
+        return units.unit_for(self.quantity, self.values)
+
+
+class ParamRow(NamedTuple):
+    key: str
+    values: list
+    differs: bool
+
+
+class GroupTest(NamedTuple):
+    """Two groups of the compared runs and Welch's test of their energies."""
+
+    one: Group
+    other: Group
+    test: Welch | None
+
+
+class Comparison(NamedTuple):
+    runs: list[Run]
+    base: Run
+    figures: list[FigureRow]
+    curves: Chart | None
+    kinds: Chart | None
+    params: list[ParamRow]
+    tests: list[GroupTest]
+
+    @property
+    def changes(self) -> list[tuple[FigureRow, list[tuple[float, float | None]]]]:
+        """Each figure with every run's value and the base's, None at the base itself."""
+        at = self.runs.index(self.base)
+        return [
+            (row, [(value, None if n == at else row.values[at]) for n, value in enumerate(row.values)])
+            for row in self.figures
+        ]
+
+
+def comparison(runs: list[Run], base: Run, axis: str, shown: str) -> Comparison:
+    """Everything that the page shows of these runs, in a fixed number of queries."""
+    devices = _by_run(Device.objects.filter(run__in=runs).select_related("profile", "writer").order_by("kind", "key"))
+    batches = _by_run(Batch.objects.filter(run__in=runs).defer("metrics"))
+    curves = [series.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
+    names = names_of(runs)
+    return Comparison(
+        runs=runs,
+        base=base,
+        figures=figure_rows(runs, [devices[run.pk] for run in runs]),
+        curves=overlay(names, curves, axis, shown),
+        kinds=kinds_chart(names, [devices[run.pk] for run in runs]),
+        params=param_rows(runs),
+        tests=group_tests(runs),
+    )
+
+
+def _by_run(rows) -> dict[int, list]:
+    found: dict[int, list] = defaultdict(list)
+    for row in rows:
+        found[row.run_id].append(row)
+    return found
+
+
+def names_of(runs: list[Run]) -> list[str]:
+    """What people call the runs; with the beginning of the id where two are called the same."""
+    labels = [run.label for run in runs]
+    return [
+        f"{label} ({str(run.run_id)[:8]})" if labels.count(label) > 1 else label
+        for run, label in zip(runs, labels, strict=True)
+    ]
+
+
+def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]:
+    """Energy, emissions, duration, mean power, measured share, then the energy by kind of device."""
+    powers = [estimation.J_PER_KWH * run.energy_kwh / run.duration_s if run.duration_s else 0.0 for run in runs]
+    rows = [
+        FigureRow("Energy", "energy", [run.energy_kwh for run in runs]),
+        FigureRow("CO₂e", "emissions", [run.emissions_kg for run in runs]),
+        FigureRow("Duration", "elapsed", [run.duration_s for run in runs]),
+        FigureRow("Mean power", "power", powers),
+        FigureRow("Measured share", "share", [run.measured_share for run in runs]),
+    ]
+    by_kind = energy_by_kind(devices)
+    return rows + [FigureRow(f"Energy of {kind}", "energy", values) for kind, values in by_kind.items()]
+
+
+def energy_by_kind(devices: list[list[Device]]) -> dict[str, list[float]]:
+    """Each run's energy by kind of device; kinds that none used are left out."""
+    found: dict[str, list[float]] = {}
+    for n, of_run in enumerate(devices):
+        for device in of_run:
+            if device.counted:
+                found.setdefault(device.get_kind_display(), [0.0] * len(devices))[n] += device.energy_kwh
+    return found
+
+
+def kinds_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
+    by_kind = energy_by_kind(devices)
+    if not by_kind:
+        return None
+    sums = [sum(values) for values in zip(*by_kind.values(), strict=True)]
+    least, most = (pick(range(len(sums)), key=sums.__getitem__) for pick in (min, max))
+    return Chart(
+        id="kinds",
+        title="Energy by kind of device",
+        sentence=f"Energy by kind of device: most in {names[most]} with {units.text('energy', sums[most])}, "
+        f"least in {names[least]} with {units.text('energy', sums[least])}.",
+        quantity="energy",
+        axis="run",
+        labels=names,
+        series=[Series(kind, values) for kind, values in by_kind.items()],
+    )
+
+
+def overlay(names: list[str], curves: list[list[series.Curve]], axis: str, shown: str) -> Chart | None:
+    """A line a run over the same axis: seconds since its start, or the share of its own time."""
+    ends = [series.end_of(of_run) for of_run in curves]
+    if not max(ends, default=0.0):
+        return None
+    full = 1.0 if axis == "share" else max(ends)
+    labels = [full * n / POINTS for n in range(1, POINTS + 1)]
+    lines = [
+        Series(name, [_shown(of_run, end, label, labels[0], axis, shown) for label in labels])
+        for name, of_run, end in zip(names, curves, ends, strict=True)
+    ]
+    return Chart(
+        id="curves",
+        title=f"{SHOWN[shown]} by {AXES[axis].lower()}",
+        sentence=f"{SHOWN[shown]} of {len(names)} runs by {AXES[axis].lower()}; "
+        f"they lasted {units.text('elapsed', min(ends))} to {units.text('elapsed', max(ends))}.",
+        quantity=shown,
+        axis=axis,
+        labels=labels,
+        series=lines,
+    )
+
+
+def _shown(curves: list[series.Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
+    """A run's value at a label; None after its end."""
+    scale = end_s if axis == "share" else 1.0
+    at_s, before_s = label * scale, (label - step) * scale
+    if before_s >= end_s or not curves:
+        return None
+    if shown == "energy":
+        return estimation.energy_kwh(sum(curve.at(at_s)[1] for curve in curves))
+    seconds = min(at_s, end_s) - before_s
+    return sum(curve.energy_between_j(before_s, at_s) for curve in curves) / seconds if seconds > 0 else None
+
+
+def param_rows(runs: list[Run]) -> list[ParamRow]:
+    """All parameters of the runs, those that differ first."""
+    keys = dict.fromkeys(key for run in runs for key in run.params)
+    rows = [(key, [run.params.get(key) for run in runs]) for key in keys]
+    return sorted((ParamRow(key, values, _differ(values)) for key, values in rows), key=lambda row: not row.differs)
+
+
+def _differ(values: list) -> bool:
+    return any(value != values[0] for value in values)
+
+
+def group_tests(runs: list[Run]) -> list[GroupTest]:
+    """Pairs of groups of at least three runs, by model and by tag, with Welch's test of their energies."""
+    found = []
+    for by in ("model", "tag"):
+        groups = [group for group in group_rows(runs, by) if group.runs >= LEAST]
+        found += [_test(one, other) for n, one in enumerate(groups) for other in groups[n + 1 :]]
+    return found
+
+
+def _test(one: Group, other: Group) -> GroupTest:
+    energies = (one.runs, one.energy.mean, one.energy.sd, other.runs, other.energy.mean, other.energy.sd)
+    return GroupTest(one, other, welch(*energies))

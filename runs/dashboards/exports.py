@@ -1,0 +1,62 @@
+"""Runs and samples as plain rows for files; the unit is the last word of a column's name."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from runs.dashboards.runs import hardware_of
+from runs.dashboards.series import profile_of
+from runs.models import Run
+from traceml_agent import estimation
+
+CHUNK = 500
+RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
+RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
+RUN_COLUMNS += ["factor_kg_per_kwh", "hardware", "params"]
+SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
+
+
+def run_rows(pks: list[int]) -> Iterator[dict]:
+    """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
+    runs = Run.objects.select_related("tracked_model", "project", "factor").defer("environment", "usage")
+    for first in range(0, len(pks), CHUNK):
+        chunk = pks[first : first + CHUNK]
+        by_pk, hardware = runs.in_bulk(chunk), hardware_of(chunk)
+        yield from (_run_row(by_pk[pk], hardware.get(pk, "")) for pk in chunk if pk in by_pk)
+
+
+def _run_row(run: Run, hardware: str) -> dict:
+    row = {name: getattr(run, name) for name in RUN_COLUMNS if hasattr(run, name)}
+    return row | {
+        "run_id": str(run.run_id),
+        "project": run.project.name,
+        "model": run.tracked_model.name,
+        "started_at": _iso(run.started_at),
+        "ended_at": _iso(run.ended_at),
+        "factor_kg_per_kwh": run.factor.kg_per_kwh,
+        "hardware": hardware,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None
+
+
+def sample_rows(run: Run) -> Iterator[dict]:
+    """Every stored sample with its cumulative counters, and the energy that TraceML counts up to it."""
+    devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
+    profiles = {key: profile_of(device) for key, device in devices.items()}
+    for batch in run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk"):
+        for key, samples in batch.samples().items():
+            device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
+            for sample in samples:
+                energy = estimation.device_energy(device.facts(*sample[1:]), profile)
+                yield {
+                    "writer": batch.writer.key,
+                    "device": key,
+                    "basis": energy.basis,
+                    "t_s": sample.t_s,
+                    "elapsed_s": sample.elapsed_s,
+                    "busy_s": sample.busy_s,
+                    "measured_energy_j": sample.energy_j,
+                    "counted_energy_j": energy.energy_j,
+                }

@@ -1,0 +1,157 @@
+"""Runs by model, tag, parameter, hardware or kind: how many, their sum, and mean ± standard deviation of a run."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from math import sqrt
+from typing import NamedTuple
+
+from django.db.models import Count, F, Sum
+from django.db.models.fields.json import KeyTransform
+
+from runs.models import Device, Project, Run, TrackedModel
+
+#: What runs may be grouped by, beside `param:<key>`.
+GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+MOST_GROUPS = 200
+AMOUNTS = ("energy_kwh", "emissions_kg", "duration_s")
+
+
+class Spread(NamedTuple):
+    """Sum, mean and sample standard deviation (None for one run) of an amount."""
+
+    sum: float
+    mean: float
+    sd: float | None
+
+
+class Group(NamedTuple):
+    """Runs that have something in common. `filters` finds them in the list, as query-string names and values."""
+
+    label: str
+    filters: dict[str, str]
+    runs: int
+    energy: Spread
+    emissions: Spread
+    duration: Spread
+
+
+class Sums(NamedTuple):
+    """Runs of one key with the sums and the sums of squares of their amounts.
+
+    Squares lose digits where runs differ by less than a millionth of their mean; measurements never are so equal.
+    """
+
+    key: tuple[str, str]
+    runs: int
+    sums: list[float]
+    squares: list[float]
+
+
+def grouped(runs, by: str) -> list[Group]:
+    """Groups of these runs, the largest energy first; a run with two tags is in two groups."""
+    runs = runs.order_by()
+    if by == "tag":
+        return _groups(_added((_tag_keys(tags), amounts) for tags, *amounts in _tuples(runs, "tags")), by)
+    if by == "hardware":
+        return _groups(_added(_by_hardware(runs)), by)
+    return _groups(_by_column(runs, by), by)
+
+
+def group_rows(runs: list[Run], by: str) -> list[Group]:
+    """The same of runs that were read already, by model or tag."""
+    return _groups(_added((_row_keys(run, by), [getattr(run, name) for name in AMOUNTS]) for run in runs), by)
+
+
+def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
+    return _tag_keys(run.tags) if by == "tag" else [_model_key(run.tracked_model)]
+
+
+def _groups(found: Iterable[Sums], by: str) -> list[Group]:
+    groups = [Group(each.key[1], _filters(by, each.key[0]), each.runs, *_spreads(each)) for each in found]
+    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))[:MOST_GROUPS]
+
+
+def _spreads(each: Sums) -> list[Spread]:
+    return [_spread(each.runs, *pair) for pair in zip(each.sums, each.squares, strict=True)]
+
+
+def _spread(runs: int, total: float, squares: float) -> Spread:
+    mean = total / runs
+    return Spread(total, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
+
+
+def _by_column(runs, by: str) -> Iterator[Sums]:
+    """Added up by the database, over the index alone where it can."""
+    sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in AMOUNTS}
+    rows = list(runs.values(value=_column(by)).annotate(runs=Count("pk"), **sums))
+    keys = _keys(by, [row["value"] for row in rows])
+    for key, row in zip(keys, rows, strict=True):
+        yield Sums(key, row["runs"], [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in AMOUNTS])
+
+
+def _column(by: str):
+    if by.startswith("param:"):
+        return KeyTransform(by.removeprefix("param:"), "params")
+    return F({"model": "tracked_model", "project": "project"}.get(by, "kind"))
+
+
+def _keys(by: str, values: list) -> list[tuple[str, str]]:
+    """Each group's value in a filter, and its label."""
+    if by == "model":
+        models = TrackedModel.objects.select_related("project").in_bulk(values)
+        return [_model_key(models[pk]) for pk in values]
+    if by == "project":
+        projects = Project.objects.in_bulk(values)
+        return [(projects[pk].slug, projects[pk].name) for pk in values]
+    if by.startswith("param:"):
+        return [("", "not set") if value is None else (_spelled(value), _spelled(value)) for value in values]
+    return [(value, Run.Kind(value).label) for value in values]
+
+
+def _model_key(model: TrackedModel) -> tuple[str, str]:
+    return f"{model.project.slug}/{model.slug}", model.name
+
+
+def _spelled(value) -> str:
+    """A parameter's value as one writes it in a search."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Iterable[float]]]) -> list[Sums]:
+    """Runs that have several keys at once are added up here."""
+    found: dict[tuple[str, str], Sums] = {}
+    for keys, amounts in keyed:
+        for key in keys:
+            before = found.get(key) or Sums(key, 0, [0.0] * len(AMOUNTS), [0.0] * len(AMOUNTS))
+            sums = [total + amount for total, amount in zip(before.sums, amounts, strict=True)]
+            squares = [total + amount * amount for total, amount in zip(before.squares, amounts, strict=True)]
+            found[key] = Sums(key, before.runs + 1, sums, squares)
+    return list(found.values())
+
+
+def _tuples(runs, column: str) -> Iterator[tuple]:
+    return runs.values_list(column, *AMOUNTS).iterator()
+
+
+def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
+    return [(tag, tag) for tag in dict.fromkeys(tags)] or [("", "no tag")]
+
+
+def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], list[float]]]:
+    """A run is in the group of each kind of accelerator that it used, else of its processors."""
+    names: dict[object, dict[bool, dict]] = defaultdict(lambda: {True: {}, False: {}})
+    devices = Device.objects.filter(run__in=runs.values("pk"), counted=True).exclude(kind=Device.Kind.RAM)
+    rows = devices.order_by().values_list("run", "kind", "profile__slug", "profile__name", "name")
+    for run, kind, slug, profile, name in rows.iterator():
+        names[run][kind != Device.Kind.CPU][slug or "", profile or name] = None
+    for pk, *amounts in _tuples(runs, "pk"):
+        found = names.get(pk)
+        yield list((found[True] or found[False]) if found else []) or [("", "no device")], amounts
+
+
+def _filters(by: str, value: str) -> dict[str, str]:
+    """The filter that finds a group's runs; nothing for those that lack what was grouped by."""
+    if not value:
+        return {}
+    return {"q": f"{by.removeprefix('param:')}:{value}"} if by.startswith("param:") else {by: value}

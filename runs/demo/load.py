@@ -1,0 +1,75 @@
+"""The demo in the database: written by the ingest code itself, and taken out again with nothing else touched."""
+
+import hashlib
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from runs.demo.bodies import bodies, ended_at
+from runs.demo.story import PEOPLE, PROJECTS, Episode, episodes
+from runs.ingest.batch import record_batch
+from runs.ingest.finish import record_finish
+from runs.ingest.header import record_header
+from runs.models import Membership, Project, Run, Team, User
+from runs.models.slug import free_slug
+
+TEAM = "Demo lab"
+OWNER = PEOPLE[0][0]
+
+
+def demo_team() -> Team | None:
+    """The team that `load` made. Known by its owner too: a real team may have the same name."""
+    return Team.objects.filter(name=TEAM, membership__user__email=OWNER, membership__role="owner").first()
+
+
+def load(seed: int, size: float, until: datetime, password: str) -> tuple[Team, int]:
+    """Make the team, its people and projects, and send every run of the story; returns the team and the count."""
+    with transaction.atomic():
+        team, projects = _team(password)
+    story = episodes(seed, size, until)
+    for episode in story:
+        # One transaction a run: a large one would keep every real upload waiting until the demo is there.
+        with transaction.atomic():
+            _send(projects[episode.work.project], episode)
+    return team, len(story)
+
+
+def _team(password: str) -> tuple[Team, dict[str, Project]]:
+    team = Team.objects.create(name=TEAM, slug=free_slug(TEAM, Team.objects.all(), "team"))
+    for email, first_name, last_name, role in PEOPLE:
+        own = password if email == OWNER else None
+        person = User.objects.create_user(email, own, first_name=first_name, last_name=last_name)
+        Membership.objects.create(team=team, user=person, role=role)
+    return team, {
+        name: Project.objects.create(team=team, name=name, slug=free_slug(name, Project.objects.all(), "project"))
+        for name in PROJECTS
+    }
+
+
+def _send(project: Project, episode: Episode) -> None:
+    run_id, sent = uuid.UUID(episode.run_id), bodies(episode)
+    run, _ = record_header(project, run_id, sent.header)
+    for number, batch in enumerate(sent.batches, start=1):
+        digest = hashlib.sha256(f"{run_id}/{number}".encode()).hexdigest()
+        record_batch(project, run_id, f"demo-{number}", digest, batch)
+    if sent.finish:
+        record_finish(project, run_id, sent.finish)
+    _arrive(run.pk, episode)
+
+
+def _arrive(pk: int, episode: Episode) -> None:
+    """Set the server's clock back to when the run would have arrived: lists sort by it, silence is told from it."""
+    arrived = episode.started_at + timedelta(seconds=2)
+    Run.objects.filter(pk=pk).update(received_at=arrived, last_seen_at=ended_at(episode))
+
+
+def remove() -> bool:
+    """Delete the demo team with all that belongs to it, and its people; whether there was one."""
+    team = demo_team()
+    if team is None:
+        return False
+    with transaction.atomic():
+        team.delete()
+        User.objects.filter(email__in=[email for email, *_ in PEOPLE]).delete()
+    return True

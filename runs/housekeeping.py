@@ -1,0 +1,87 @@
+"""What time has made useless goes: a part a kind of record, each safe to run again at any moment."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from runs.ingest.removal import remove_series
+from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Run, ShareLink
+
+#: How long after their end links and tokens stay listed, so that people see why something works no more.
+SHOWN_AFTER_END = timedelta(days=30)
+TOKENS_SHOWN_AFTER_END = timedelta(days=90)
+#: Rows that one statement deletes: PostgreSQL ends statements after 5 s.
+SLICE = 1_000
+
+
+def _before(age: timedelta):
+    return timezone.now() - age
+
+
+def invitations() -> QuerySet:
+    return Invitation.objects.filter(expires_at__lt=_before(SHOWN_AFTER_END))
+
+
+def sessions() -> QuerySet:
+    return Session.objects.filter(expire_date__lt=timezone.now())
+
+
+def tokens() -> QuerySet:
+    end = _before(TOKENS_SHOWN_AFTER_END)
+    return ApiToken.objects.filter(Q(expires_at__lt=end) | Q(revoked_at__lt=end))
+
+
+def shares() -> QuerySet:
+    return ShareLink.objects.filter(expires_at__lt=_before(SHOWN_AFTER_END))
+
+
+def tombstones() -> QuerySet:
+    return DeletedRun.objects.filter(deleted_at__lt=_before(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS)))
+
+
+def audit() -> QuerySet:
+    if not (days := settings.TRACEML_AUDIT_DAYS):
+        return AuditEntry.objects.none()
+    return AuditEntry.objects.filter(created_at__lt=_before(timedelta(days=days)))
+
+
+def series() -> QuerySet:
+    """Runs whose samples are older than their project keeps them: also those that sent more after a removal."""
+    past = Q(pk=None)
+    for project, days in Project.objects.exclude(keep_series_days=None).values_list("pk", "keep_series_days"):
+        past |= Q(project=project, last_seen_at__lt=_before(timedelta(days=days or 0)))
+    return Run.objects.filter(past).filter(Q(series_removed_at=None) | Q(last_seen_at__gt=F("series_removed_at")))
+
+
+#: The rows that are due, by the word that the command has for them.
+PARTS: dict[str, Callable[[], QuerySet]] = {
+    "invitations": invitations,
+    "sessions": sessions,
+    "tokens": tokens,
+    "shares": shares,
+    "series": series,
+    "tombstones": tombstones,
+    "audit": audit,
+}
+
+
+def due(part: str) -> int:
+    """How many rows the part would deal with now."""
+    return PARTS[part]().count()
+
+
+def clean(part: str) -> int:
+    """Deal with all rows of a part that are due, a slice at a time; returns how many."""
+    count = 0
+    while rows := list(PARTS[part]().order_by("pk")[:SLICE]):
+        if part == "series":
+            for run in rows:
+                remove_series(run)
+        else:
+            type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
+        count += len(rows)
+    return count

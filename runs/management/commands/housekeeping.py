@@ -1,0 +1,29 @@
+"""`manage.py housekeeping [PART …] [--dry-run]`: for cron or a systemd timer, once a day."""
+
+from django.core.management.base import BaseCommand
+
+from runs import housekeeping
+
+#: What happens to the rows of each part, for people.
+WORDS = {
+    "invitations": "invitations that ended 30 days ago or more",
+    "sessions": "sessions that have expired",
+    "tokens": "API tokens that ended 90 days ago or more",
+    "shares": "share links that ended 30 days ago or more",
+    "series": "runs whose samples are older than their project keeps them",
+    "tombstones": "notes of deleted runs older than TRACEML_TOMBSTONE_DAYS",
+    "audit": "audit entries older than TRACEML_AUDIT_DAYS",
+}
+
+
+class Command(BaseCommand):
+    help = "Remove what time has made useless. Totals stay. See docs/housekeeping.md."
+
+    def add_arguments(self, parser):
+        parser.add_argument("parts", nargs="*", metavar="PART", choices=[[], *WORDS], help=", ".join(WORDS))
+        parser.add_argument("--dry-run", action="store_true", help="count what is due and change nothing")
+
+    def handle(self, *, parts, dry_run, **options):
+        for part in parts or WORDS:
+            count = housekeeping.due(part) if dry_run else housekeeping.clean(part)
+            self.stdout.write(f"{part}: {count} {'due' if dry_run else 'done'} ({WORDS[part]})")

@@ -1,0 +1,125 @@
+"""The audit log: who did what to whom, when and from where, for owners and admins to read."""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.db.models import Q
+
+from runs.models.team import Team
+
+#: As much of an address as is kept: enough to tell a network, too little to tell a person.
+KEPT_BITS = {4: 24, 6: 48}
+SUBJECT_LENGTH = 300
+
+
+class Action(models.TextChoices):
+    """What is worth an entry; the value is what people read."""
+
+    MEMBER_INVITED = "member invited"
+    INVITATION_REVOKED = "invitation revoked"
+    MEMBER_JOINED = "member joined"
+    MEMBER_LEFT = "member left"
+    MEMBER_REMOVED = "member removed"
+    ROLE_CHANGED = "role changed"
+    OWNERSHIP_OFFERED = "ownership offered"
+    OWNERSHIP_DECLINED = "ownership declined"
+    OWNERSHIP_TRANSFERRED = "ownership transferred"
+    TEAM_CREATED = "team created"
+    TEAM_RENAMED = "team renamed"
+    TEAM_DELETED = "team deleted"
+    PROJECT_CREATED = "project created"
+    PROJECT_CHANGED = "project changed"
+    PROJECT_DELETED = "project deleted"
+    TOKEN_ISSUED = "token issued"  # noqa: S105
+    TOKEN_ROTATED = "token rotated"  # noqa: S105
+    TOKEN_REVOKED = "token revoked"  # noqa: S105
+    SHARE_MADE = "share link made"
+    SHARE_REVOKED = "share link revoked"
+    BADGE_MADE = "badge made"
+    BADGE_REVOKED = "badge revoked"
+    RUN_DELETED = "run deleted"
+    PROFILE_CHANGED = "hardware profile changed"
+    FACTOR_CHANGED = "emission factor changed"
+
+
+#: Changes of the whole deployment that move every team's figures, so every team may read them.
+DEPLOYMENT_WIDE = (Action.PROFILE_CHANGED, Action.FACTOR_CHANGED)
+
+
+class AuditQuerySet(models.QuerySet):
+    def for_team(self, team: Team):
+        """A team's own entries, and the deployment's changes that moved its figures; the newest first."""
+        return self.filter(Q(team=team) | Q(team=None, action__in=DEPLOYMENT_WIDE)).order_by("-created_at", "-id")
+
+
+class AuditEntry(models.Model):
+    """One act. Without a team it is the deployment's; without an actor it came from the command line, or from
+    someone whose account is gone."""
+
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    action = models.CharField(max_length=40)
+    subject = models.CharField(max_length=SUBJECT_LENGTH, blank=True)
+    address = models.CharField(max_length=50, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["team", "-created_at"], name="audit_by_team")]
+        verbose_name_plural = "audit entries"
+
+    def __str__(self):
+        return f"{self.action}: {self.subject}"
+
+    @property
+    def who(self) -> str:
+        """Who did it, in words; who looks after the deployment stays unnamed."""
+        if self.team_id is None:
+            return "who looks after this portal"
+        if self.actor:
+            return str(self.actor)
+        return "someone whose account is gone" if self.address else "the command line"
+
+    @property
+    def origin(self) -> str:
+        """The network that it came from, where that is a team's business."""
+        return self.address if self.team_id else ""
+
+    @classmethod
+    def note(cls, request, team: Team | None, action: str, subject: str) -> "AuditEntry":
+        """Write an entry for what `request` just did; `request` is None on the command line, `team` for the deployment.
+
+        To be called in the transaction of the act itself, so that neither stands without the other.
+        """
+        user = getattr(request, "user", None)
+        return cls.objects.create(
+            team=team,
+            actor=user if user and user.is_authenticated else None,
+            action=action,
+            subject=subject[:SUBJECT_LENGTH],
+            address=network_of(client_address(request)) if request else "",
+        )
+
+
+def client_address(request) -> str:
+    """The caller's address as the login throttle sees it, so that one setting for proxies serves both."""
+    from allauth.account.adapter import get_adapter  # its models come after these
+
+    try:
+        return get_adapter(request).get_client_ip(request)
+    except PermissionDenied:  # served by a Unix socket without a proxy's header
+        return ""
+
+
+def network_of(address: str) -> str:
+    """The address's network: IPv4 to 24 bits, IPv6 to 48; empty for what is no address."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return str(ip_network((ip.packed, KEPT_BITS[ip.version]), strict=False))

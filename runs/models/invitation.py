@@ -1,0 +1,91 @@
+"""Invitations to a team: a link that lets one person in, once, within a week."""
+
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from runs.models.rights import RIGHTS, Right, Role
+from runs.models.team import Membership, Team
+from runs.models.token import digest_of
+
+OPEN_FOR = timedelta(days=7)
+
+
+def _digest(secret: str) -> str:
+    return digest_of(f"invitation:{secret}")  # the word keeps an invitation's digest from ever being a token's
+
+
+class InvitationQuerySet(models.QuerySet):
+    def open(self):
+        """Invitations that can be accepted: unused, in time, and by somebody who still may invite."""
+        return self.filter(
+            accepted_at=None,
+            revoked_at=None,
+            expires_at__gt=timezone.now(),
+            invited_by__is_active=True,
+            invited_by__membership__team=F("team"),
+            invited_by__membership__role__in=RIGHTS[Right.INVITE],
+        )
+
+    def by_secret(self, secret: str) -> "Invitation | None":
+        """The open invitation of this link's secret part."""
+        return self.open().filter(secret_hmac=_digest(secret)).first()
+
+
+class Invitation(models.Model):
+    """A place in a team, in a role that its inviter chose; the database holds no more than the link's HMAC."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE)
+    role = models.CharField(max_length=8, choices=[choice for choice in Role.choices if choice[0] != Role.OWNER])
+    email = models.EmailField("e-mail", blank=True, help_text="Where the link was sent; empty for a link to copy.")
+    secret_hmac = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    def __str__(self):
+        return f"{self.email or 'a link'} as {self.role}"
+
+    @classmethod
+    def issue(cls, by: Membership, role: str, email: str = "") -> tuple["Invitation", str]:
+        """A new invitation and its link's secret part, which can't be had again.
+
+        Raises PermissionDenied for a role that `by` may not give.
+        """
+        if role not in by.grantable_roles:
+            raise PermissionDenied
+        secret = secrets.token_urlsafe(32)
+        values = {"role": role, "email": email, "secret_hmac": _digest(secret), "expires_at": timezone.now() + OPEN_FOR}
+        return cls.objects.create(team=by.team, invited_by=by.user, **values), secret
+
+    def accept(self, user) -> Membership:
+        """Let the person in and use the invitation up. Raises DoesNotExist once it is no longer open.
+
+        Who is a member already stays as they are, and the invitation stays open for somebody else.
+        """
+        with transaction.atomic():
+            self.team.lock()
+            Invitation.objects.open().get(pk=self.pk)
+            membership, joined = Membership.objects.get_or_create(
+                team=self.team, user=user, defaults={"role": self.role}
+            )
+            if joined:
+                self.accepted_at, self.accepted_by = timezone.now(), user
+                self.save(update_fields=["accepted_at", "accepted_by"])
+        return membership
+
+    def revoke(self) -> None:
+        self.revoked_at = timezone.now()
+        self.save(update_fields=["revoked_at"])

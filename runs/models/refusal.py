@@ -1,0 +1,35 @@
+"""What the API refused last, for whoever waits for a first run to arrive."""
+
+from datetime import timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from runs.models.project import Project
+from runs.models.token import ApiToken
+
+#: An agent that is refused tries again and again: more than this often nobody reads it.
+WRITTEN_EVERY = timedelta(seconds=5)
+LENGTH = 300
+
+
+class Refusal(models.Model):
+    """A project's last refused request: which token, when and why; nothing of the request's body or secrets."""
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE)
+    token = models.ForeignKey(ApiToken, null=True, on_delete=models.SET_NULL)
+    status = models.PositiveSmallIntegerField()
+    reason = models.CharField(max_length=LENGTH)
+    at = models.DateTimeField()
+
+    def __str__(self):
+        return f"{self.status}: {self.reason}"
+
+    @classmethod
+    def note(cls, token: ApiToken, status: int, reason: str) -> None:
+        """Remember it as the last one of the token's project, unless the last was just now."""
+        now = timezone.now()
+        if cls.objects.filter(project=token.project_id, at__gt=now - WRITTEN_EVERY).exists():
+            return
+        values = {"token": token, "status": status, "reason": reason[:LENGTH], "at": now}
+        cls.objects.update_or_create(project_id=token.project_id, defaults=values)

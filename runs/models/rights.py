@@ -1,0 +1,57 @@
+"""What each role may do in a team: the one table, told to people in docs/teams.md."""
+
+from django.db import models
+
+
+class Role(models.TextChoices):
+    """From the most to the least rights."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class Right(models.TextChoices):
+    """Something that a person may do in a team, in the words of docs/teams.md."""
+
+    SEE = "see", "See runs, models, projects, members and which tokens there are"
+    LEAVE = "leave", "Leave the team (not its last owner)"
+    MAKE_TOKENS = "make tokens", "Make API tokens; rotate and revoke one's own"
+    MAKE_PROJECTS = "make projects", "Make projects"
+    MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
+    MANAGE_PROJECTS = "manage projects", "Rename and delete projects, and say how long they keep samples"
+    SHARE = "share", "Make and revoke share links and badges"
+    DELETE_RUNS = "delete runs", "Delete runs"
+    READ_AUDIT = "read the audit log", "Read the audit log"
+    INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"
+    MANAGE_MEMBERS = (
+        "manage members",
+        "Change the roles of people below oneself (owners: everybody’s), and remove them",
+    )
+    RENAME_TEAM = "rename the team", "Rename the team"
+    OFFER_OWNERSHIP = "offer ownership", "Offer ownership to another member, who accepts it or not"
+    DELETE_TEAM = "delete the team", "Delete the team with everything in it"
+
+
+EVERYBODY = frozenset(Role)
+WRITERS = EVERYBODY - {Role.VIEWER}
+ADMINS = frozenset({Role.OWNER, Role.ADMIN})
+OWNERS = frozenset({Role.OWNER})
+
+RIGHTS: dict[Right, frozenset[Role]] = {
+    Right.SEE: EVERYBODY,
+    Right.LEAVE: EVERYBODY,
+    Right.MAKE_TOKENS: WRITERS,
+    Right.MAKE_PROJECTS: WRITERS,
+    Right.SHARE: WRITERS,
+    Right.DELETE_RUNS: WRITERS,
+    Right.READ_AUDIT: ADMINS,
+    Right.MANAGE_TOKENS: ADMINS,
+    Right.MANAGE_PROJECTS: ADMINS,
+    Right.INVITE: ADMINS,
+    Right.MANAGE_MEMBERS: ADMINS,
+    Right.RENAME_TEAM: ADMINS,
+    Right.OFFER_OWNERSHIP: OWNERS,
+    Right.DELETE_TEAM: OWNERS,
+}

@@ -1,0 +1,139 @@
+"""What people without an account may see: a page behind a secret link, and a badge with one figure."""
+
+import secrets
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from runs.models.project import Project
+from runs.models.run import Run
+from runs.models.tracked_model import TrackedModel
+
+#: As much of a secret as is kept in plain text, for people to tell their links apart; 220 random bits stay unknown.
+PREFIX_LENGTH = 6
+
+
+class SharedQuerySet(models.QuerySet):
+    def for_user(self, user):
+        """What was shared of the projects that this person may see."""
+        return self.filter(project__team__membership__user=user)
+
+    def with_names(self):
+        """Ready for a list: whatever names a row by one query."""
+        return self.select_related("project__team", "tracked_model", "created_by").order_by("-created_at", "-id")
+
+
+class ShareLinkQuerySet(SharedQuerySet):
+    def with_names(self):
+        return super().with_names().select_related("run").defer("run__params", "run__environment", "run__usage")
+
+    def usable(self):
+        return self.filter(expires_at__gt=timezone.now())
+
+    def opened_by(self, secret: str) -> "ShareLink | None":
+        """The link that this secret still opens, or None."""
+        return self.usable().filter(secret_hmac=digest_of(secret)).select_related("project").first()
+
+
+def digest_of(secret: str) -> str:
+    """What is stored of a secret: keyed, so that a stolen database opens nothing."""
+    return salted_hmac("traceml.share-link", secret, algorithm="sha256").hexdigest()
+
+
+class ShareLink(models.Model):
+    """A read-only page of one run, one model or (with neither) a whole project, for whoever has the secret address."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    tracked_model = models.ForeignKey(TrackedModel, null=True, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE)
+    prefix = models.CharField(max_length=PREFIX_LENGTH, editable=False)
+    secret_hmac = models.CharField(max_length=64, unique=True, editable=False)
+    with_details = models.BooleanField(default=False, help_text="Names of runs, tags, parameters, hosts and notes too.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+
+    objects = ShareLinkQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(run=None) | Q(tracked_model=None), name="share_is_of_one_thing")
+        ]
+
+    def __str__(self):
+        return f"{self.prefix}… to {self.kind} {self.subject}"
+
+    @classmethod
+    def make(cls, subject: Project | TrackedModel | Run, days: int, with_details: bool, by) -> tuple["ShareLink", str]:
+        """A new link and its secret, which can't be had again."""
+        secret = secrets.token_urlsafe(32)
+        link = cls.objects.create(
+            **columns_of(subject),
+            prefix=secret[:PREFIX_LENGTH],
+            secret_hmac=digest_of(secret),
+            with_details=with_details,
+            created_by=by,
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+        return link, secret
+
+    @property
+    def subject(self) -> Project | TrackedModel | Run:
+        return self.run or self.tracked_model or self.project
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.subject)
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
+
+
+class Badge(models.Model):
+    """A picture with the total emissions of a model or (without one) a project, for a README.
+
+    Its key is stored as it is: whoever reads the README has it, and the settings show the address again.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    tracked_model = models.ForeignKey(TrackedModel, null=True, on_delete=models.CASCADE)
+    key = models.CharField(max_length=22, unique=True, editable=False)
+    label = models.CharField(max_length=40)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SharedQuerySet.as_manager()
+
+    def __str__(self):
+        return f"{self.label} of {self.kind} {self.subject}"
+
+    @classmethod
+    def make(cls, subject: Project | TrackedModel, label: str, by) -> "Badge":
+        key = secrets.token_urlsafe(16)
+        return cls.objects.create(**columns_of(subject), key=key, label=label, created_by=by)
+
+    @property
+    def subject(self) -> Project | TrackedModel:
+        return self.tracked_model or self.project
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.subject)
+
+
+def kind_of(subject: Project | TrackedModel | Run) -> str:
+    """`run`, `model` or `project`."""
+    return {Run: "run", TrackedModel: "model", Project: "project"}[type(subject)]
+
+
+def columns_of(subject: Project | TrackedModel | Run) -> dict:
+    """The columns that say what a row shares."""
+    if isinstance(subject, Project):
+        return {"project": subject}
+    column = "run" if isinstance(subject, Run) else "tracked_model"
+    return {"project_id": subject.project_id, column: subject}

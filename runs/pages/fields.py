@@ -1,0 +1,33 @@
+"""Form fields that more than one page has."""
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from runs.text import clean_text
+
+
+class Name(forms.CharField):
+    """What people call something: 1 to 200 characters that may be stored and shown."""
+
+    def __init__(self, **options):
+        super().__init__(**{"max_length": 200} | options)
+
+    def to_python(self, value):
+        try:
+            return clean_text(super().to_python(value) or "")
+        except ValidationError as error:
+            raise ValidationError(f"This text {error.message}.") from None
+
+
+class TypedName(forms.CharField):
+    """Asks for the name of what is about to go, so that nothing goes by a slip."""
+
+    def __init__(self, name: str, **options):
+        self.expected = name
+        super().__init__(label=f"Type {name} to confirm", **options)
+        self.widget.attrs |= {"autocomplete": "off", "spellcheck": "false"}
+
+    def validate(self, value):
+        super().validate(value)
+        if value != self.expected:
+            raise ValidationError("This is not the name.")

@@ -1,0 +1,69 @@
+"""What people without an account open: a shared page by its secret, a badge by its key."""
+
+from hashlib import sha256
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from django.views.decorators.http import require_safe
+
+from runs.dashboards import shared as dashboard
+from runs.dashboards.badge import picture
+from runs.dashboards.run import run_page
+from runs.models import Badge, Run, ShareLink, TrackedModel
+from runs.pages import query
+
+#: So long README sites may show a badge without asking again.
+BADGE_SECONDS = 300
+
+
+@login_not_required
+@require_safe
+def shared(request, secret):
+    link = ShareLink.objects.opened_by(secret)
+    if link is None:
+        raise Http404
+    context = {"link": link, "shared": True} | CONTEXTS[link.kind](request, link)
+    answer = render(request, f"shared/{link.kind}.html", context)
+    answer["X-Robots-Tag"] = "noindex, nofollow"
+    answer["Cache-Control"] = "private, no-store"
+    return answer
+
+
+def _run(request, link: ShareLink) -> dict:
+    run = Run.objects.select_related("factor", "tracked_model", "project").get(sharelink=link)
+    return {"run": run, "page": run_page(run, with_details=link.with_details)}
+
+
+def _model(request, link: ShareLink) -> dict:
+    quantity = query.quantity(request)
+    model = TrackedModel.objects.get(sharelink=link)
+    page = dashboard.model_page(model, link.with_details, timezone.now().date(), quantity)
+    return {"page": page, "quantity": quantity}
+
+
+def _project(request, link: ShareLink) -> dict:
+    quantity = query.quantity(request)
+    page = dashboard.project_page(link.project, link.with_details, timezone.now().date(), quantity)
+    return {"page": page, "quantity": quantity}
+
+
+CONTEXTS = {"run": _run, "model": _model, "project": _project}
+
+
+@login_not_required
+@require_safe
+def badge(request, key):
+    """The badge as an image that another site may show, with an ETag."""
+    found = get_object_or_404(Badge, key=key)
+    svg = render_to_string("badge.svg", {"picture": picture(found)})
+    etag = quote_etag(sha256(svg.encode()).hexdigest()[:32])
+    answer = HttpResponse(svg, content_type="image/svg+xml; charset=utf-8")
+    answer["ETag"] = etag
+    answer["Cache-Control"] = f"public, max-age={BADGE_SECONDS}"
+    answer["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return get_conditional_response(request, etag=etag, response=answer)

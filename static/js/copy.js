@@ -1,0 +1,18 @@
+/* Buttons that copy: shown where there is a clipboard (https or this machine), else the text is there to select. */
+(function () {
+  "use strict";
+  const SAID_FOR_MS = 2000;
+
+  async function copy(button) {
+    const word = button.textContent;
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copies).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = word), SAID_FOR_MS);
+  }
+
+  if (!navigator.clipboard) return;
+  document.querySelectorAll("[data-copies]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => copy(button));
+  });
+})();

@@ -1,0 +1,171 @@
+"""Pages at 100,000 runs and 100 models on SQLite: median server time, queries, gzipped size. Rows come by bulk inserts.
+
+The scratch database is kept (TRACEML_BENCH_DATA, else in the temporary folder): making it takes about a minute.
+"""
+
+import gzip
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.benchmarks.timing import Row
+
+RUNS, MODELS, PROJECTS = 100_000, 100, 5
+MOST_MS, MOST_QUERIES, TURNS = 50.0, 12, 21
+FOLDER = Path(os.environ.get("TRACEML_BENCH_DATA") or Path(tempfile.gettempdir()) / "traceml-bench-pages")
+CARDS = ("NVIDIA A100-SXM4-80GB", "NVIDIA H100 80GB HBM3", "NVIDIA L4", "Tesla T4")
+COLUMNS = ("state", "kind", "project", "hardware", "tags", "started", "duration", "measured", "energy", "emissions")
+PAGES = {
+    "run list": "/runs/",
+    "run list, page 1000": "/runs/?page=1000",
+    "run list by energy": "/runs/?sort=-energy",
+    "run list, failed ones of a model": "/runs/?state=failed&model=p-1/m-1",
+    "run list, a month over 2 kWh": "/runs/?since=2026-02-01&until=2026-02-28&over=2",
+    "run list with every column": "/runs/?" + "&".join(f"column={name}" for name in COLUMNS),
+    "run list by model": "/runs/?group=model",
+    "overview": "/",
+    "models": "/models/",
+    "a model": "/models/p-1/m-1/",
+    "a run": "/runs/{run}/",
+    "compare": "/compare/?{compared}",
+    "hardware": "/hardware/",
+}  # fmt: skip
+
+
+def rows() -> list[Row]:
+    """A line a page. The settings are those of a deployment, in this process."""
+    reader, places = _reader()
+    return [_row(reader, name, path.format(**places)) for name, path in PAGES.items()]
+
+
+def _reader():
+    os.environ |= {"SECRET_KEY": "bench-only-" + "0123456789abcdef" * 4, "TRACEML_DATA": str(FOLDER)}
+    os.environ |= {"DATABASE_URL": f"sqlite:///{FOLDER}/bench.sqlite3", "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.test import Client
+
+    from runs.models import Run, User
+
+    call_command("migrate", verbosity=0)
+    if not Run.objects.exists():
+        print(f"Making {RUNS:,} runs in {FOLDER} …", file=sys.stderr, flush=True)
+        call_command("load_catalogue", verbosity=0)
+        fill(RUNS, MODELS, PROJECTS)
+    reader = Client(headers={"Accept-Encoding": "gzip"})
+    reader.force_login(User.objects.get(email="bench@example.org"))
+    some = [str(run_id) for run_id in Run.objects.order_by("pk").values_list("run_id", flat=True)[:4]]
+    return reader, {"run": some[0], "compared": "&".join(f"run={run_id}" for run_id in some)}
+
+
+def _row(reader, name: str, path: str) -> Row:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    times = []
+    for _ in range(TURNS):
+        began = time.perf_counter()
+        answer = reader.get(path)
+        times.append(1000 * (time.perf_counter() - began))
+        assert answer.status_code == 200, (path, answer.status_code)
+    with CaptureQueriesContext(connection) as captured:
+        reader.get(path)
+    median_ms, size = statistics.median(times), len(gzip.compress(answer.content)) / 1024
+    holds = median_ms <= MOST_MS and len(captured) <= MOST_QUERIES
+    bound = f"≤ {MOST_MS:.0f} ms, ≤ {MOST_QUERIES} queries"
+    return Row(name, f"{median_ms:.0f} ms, {len(captured)} queries, {size:.1f} KB", "", bound, holds)
+
+
+def fill(runs: int, models: int, projects: int) -> None:
+    """Bulk rows as ingest would have left them: runs, a writer and two devices each, and the days."""
+    from hardware.models import HardwareProfile
+    from runs.models import (
+        DailyUsage,
+        Device,
+        EmissionFactor,
+        Membership,
+        Project,
+        Run,
+        Team,
+        TrackedModel,
+        User,
+        Writer,
+    )
+
+    dice, factor = random.Random(1), EmissionFactor.objects.active()
+    user = User.objects.create_user("bench@example.org", "bench only")
+    team = Team.objects.create(name="Bench", slug="bench")
+    Membership.objects.create(team=team, user=user, role="owner")
+    places = [Project.objects.create(team=team, name=f"Project {n}", slug=f"p-{n}") for n in range(projects)]
+    tracked = TrackedModel.objects.bulk_create(
+        TrackedModel(project=places[n % projects], name=f"model {n}", slug=f"m-{n}") for n in range(models)
+    )
+    catalogue = HardwareProfile.objects.catalogue()
+    cards = [(name, catalogue.profile_for(name, "gpu", memory_gb=None, power_limit_w=None)) for name in CARDS]
+    end = datetime.now(UTC)
+    for first in range(0, runs, 10_000):
+        made = []
+        for number in range(first, min(first + 10_000, runs)):
+            model = tracked[number % models]
+            begun = end - timedelta(days=365 * (1 - number / runs), minutes=1)
+            kwh = dice.lognormvariate(0, 1)
+            made.append(
+                Run(
+                    project_id=model.project_id, tracked_model=model, run_id=uuid.UUID(int=dice.getrandbits(128)),
+                    kind=dice.choice(["training", "training", "finetuning", "evaluation", "inference"]),
+                    name=f"{model.name}-{number}", tags=dice.sample(["sweep", "nightly", "bf16", "baseline"], 2),
+                    params={"lr": dice.choice([0.1, 0.01]), "batch": 64, "optimizer": "adamw", "layers": 12},
+                    environment={"python": "3.12.7", "pip": "x" * 400},
+                    status=dice.choice(["completed"] * 9 + ["failed"]),
+                    started_at=begun, ended_at=begun + timedelta(hours=1), last_seen_at=begun + timedelta(hours=1),
+                    factor=factor, duration_s=3600, energy_kwh=kwh, energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh,
+                    measured_kwh=0.8 * kwh, emissions_kg=kwh * factor.kg_per_kwh,
+                    usage=[[["gpu", "x", "2026-01-01"], {}]],
+                )
+            )  # fmt: skip
+        Run.objects.bulk_create(made)
+        for run in made:
+            run.received_at = run.started_at
+        Run.objects.bulk_update(made, ["received_at"], batch_size=200)
+        writers = Writer.objects.bulk_create(
+            Writer(project_id=run.project_id, run=run, key="w", started_at=run.started_at, last_t_s=3600)
+            for run in made
+        )
+        devices = []
+        for run, writer in zip(made, writers, strict=True):
+            name, profile = dice.choice(cards)
+            about = {"project_id": run.project_id, "run": run, "writer": writer, "elapsed_s": 3600, "busy_s": 1800}
+            card = {"key": "gpu-0", "kind": "gpu", "name": name, "profile_id": profile.pk, "basis": "counter"}
+            memory = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64, "basis": "tdp"}
+            devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
+            devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
+        Device.objects.bulk_create(devices)
+    _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
+
+
+def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
+    days = []
+    for model in tracked:
+        for day in range(365):
+            about = {"project_id": model.project_id, "tracked_model": model, "kind": "training"}
+            about["day"] = end - timedelta(days=day)
+            kwh = dice.lognormvariate(0, 1)
+            amounts = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh"), kwh)
+            card = {"device_kind": "gpu", "hardware": dice.choice(slugs), "device_s": 7200}
+            days.append(table(runs=2, duration_s=7200, **about))
+            days.append(table(emissions_kg=kwh * kg_per_kwh, **amounts, **card, **about))
+    table.objects.bulk_create(days, batch_size=2000)
+
+
+if __name__ == "__main__":
+    print(json.dumps([row._asdict() for row in rows()], indent=2))
