@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Prefetch, Q, Sum
 
 from hardware.models import HardwareProfile
@@ -23,7 +23,7 @@ from runs.models.reestimation import FIGURES
 from traceml_agent import estimation
 
 #: Runs of one transaction: uploads wait no longer than it takes.
-CHUNK = 250
+CHUNK = 500
 #: Between two transactions others get their turn: SQLite's waiting writers look again only now and then.
 PAUSE_S = 0.01
 #: What may tell cards of one name apart.
@@ -165,13 +165,13 @@ def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
     """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
     changes: dict[tuple, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     revisions, devices = [], []
-    factor = EmissionFactor.objects.active()
+    factor, known = EmissionFactor.objects.active(), HardwareProfile.objects.catalogue()
     runs = _locked(pks)
     for run in runs:
         revision = RunRevision.of(run)
         run.factor = factor if asked.takes_factor else run.factor
-        mine = list(run.devices.all())
-        for key, amounts in totals.usage_changes(run, totals.estimate(run, mine)).items():
+        mine = _devices_of(run)
+        for key, amounts in totals.usage_changes(run, totals.estimate(run, mine, known)).items():
             for name, amount in amounts.items():
                 changes[key][name] += amount
         devices += mine
@@ -184,15 +184,41 @@ def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
 
 def _locked(pks: list[int]) -> list[Run]:
     """The runs with all that estimating them takes; in one order, so that two can't wait for each other."""
-    devices = Prefetch("devices", Device.objects.select_related("writer").order_by("pk"))
+    devices = Prefetch("devices", Device.objects.order_by("pk"))
     runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
     return list(runs.select_related("factor").prefetch_related(devices, "writers").defer("params", "environment"))
 
 
+def _devices_of(run: Run) -> list[Device]:
+    """The run's devices with the writers that it has in memory already."""
+    writers = {writer.pk: writer for writer in run.writers.all()}
+    devices = list(run.devices.all())
+    for device in devices:
+        device.writer = writers[device.writer_id]
+    return devices
+
+
 def _save(runs: list[Run], devices: list[Device], revisions: list[RunRevision]) -> None:
-    Device.objects.bulk_update(devices, DEVICE_FIELDS)
-    Run.objects.bulk_update(runs, ["factor", "duration_s", "usage", *FIGURES])
+    _update(devices, DEVICE_FIELDS)
+    _update(runs, ("factor_id", "duration_s", "usage", *FIGURES))
     RunRevision.objects.bulk_create(revisions)
+
+
+def _update(rows: list, names: tuple[str, ...]) -> None:
+    """Save some fields of many rows of one table.
+
+    By the driver's executemany: bulk_update's one long CASE took two thirds of a pass over 100,000 runs.
+    """
+    meta = type(rows[0])._meta
+    fields = [meta.get_field(name.removesuffix("_id")) for name in names]
+    quote = connection.ops.quote_name
+    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
+    sql = f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608 (names of ours)
+    values = [
+        [*(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields), row.pk] for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, values)
 
 
 def _sums(revisions: list[RunRevision]) -> dict[str, float]:

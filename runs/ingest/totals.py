@@ -25,7 +25,7 @@ def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
 
 def recount(run: Run, devices: list[Device]) -> None:
     """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
-    usage = estimate(run, devices)
+    usage = estimate(run, devices, HardwareProfile.objects.catalogue())
     known = [device for device in devices if device.pk]
     Device.objects.bulk_create([device for device in devices if not device.pk])
     for device in known:
@@ -34,9 +34,9 @@ def recount(run: Run, devices: list[Device]) -> None:
     run.save()
 
 
-def estimate(run: Run, devices: list[Device]) -> Usage:
+def estimate(run: Run, devices: list[Device], known: catalogue.Catalogue) -> Usage:
     """Set the energy of a run and all of its devices, and return what it adds to the daily totals; saves nothing."""
-    profiles = {id(device): profile_of(device) for device in devices}
+    profiles = {id(device): profile_of(device, known) for device in devices}
     mark_counted(devices)
     for device in devices:
         apply_energy(device, profiles[id(device)])
@@ -45,10 +45,10 @@ def estimate(run: Run, devices: list[Device]) -> Usage:
     return usage_of(run, counted, profiles)
 
 
-def profile_of(device: Device):
+def profile_of(device: Device, known: catalogue.Catalogue):
     """The catalogue's profile for a device: of the portal's own rows, or the agent's seed where they lack one."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
-    found = HardwareProfile.objects.catalogue().profile_for(device.name, device.kind, **clues)
+    found = known.profile_for(device.name, device.kind, **clues)
     return found or catalogue.profile_for(device.name, device.kind, **clues)
 
 
