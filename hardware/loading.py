@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from simple_history.utils import bulk_update_with_history
 
-from hardware.models import CatalogueState, HardwareAlias, HardwareProfile, alias_key
+from hardware.models import CatalogueState, CloudInstance, HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import catalogue
 
 #: Fields that the seed data holds; aliases are rows of their own.
@@ -53,7 +53,37 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
         if fresh or changed:
             CatalogueState.renew()
             _refresh_statistics()
+        _load_instances(directory)
     return Report(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
+
+
+def _instances(path: Path) -> Iterator[tuple[int, catalogue.Instance]]:
+    try:
+        yield from catalogue.read_instances(str(path))
+    except ValueError as error:
+        raise BrokenFile(f"{path.name}, {error}") from None
+
+
+def _load_instances(directory: Path) -> None:
+    """Bring cloud machine types in step with the seed data, but for those that an admin edited."""
+    path = directory / catalogue.INSTANCE_FILE
+    if not path.exists():
+        return
+    ids = dict(HardwareProfile.objects.values_list("slug", "pk"))
+    left = set(CloudInstance.objects.filter(edited=True).values_list("provider", "name"))
+    rows = []
+    for line, seed in _instances(path):
+        if seed.slug not in ids:
+            raise BrokenFile(f"{path.name}, line {line}: there is no profile {seed.slug}")
+        if (seed.provider, seed.name) not in left:
+            facts = {"count": seed.number, "source": seed.source}
+            rows.append(CloudInstance(provider=seed.provider, name=seed.name, profile_id=ids[seed.slug], **facts))
+    CloudInstance.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["provider", "name"],
+        update_fields=["profile", "count", "source"],
+    )
 
 
 def _refresh_statistics() -> None:

@@ -212,6 +212,24 @@ class HardwareAlias(models.Model):
             raise ValidationError({"name": f"This alias belongs to {taken.profile} already."})
 
 
+class CloudInstance(models.Model):
+    """A machine type of a cloud: so many of a device, or a part of one."""
+
+    provider = models.CharField(max_length=20)
+    name = models.CharField(max_length=60)
+    profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="instances")
+    count = models.FloatField(validators=[MinValueValidator(0.001), MaxValueValidator(1024.0)])
+    source = models.CharField(max_length=400, blank=True)
+    edited = models.BooleanField(default=False, help_text="Edited by an admin: reloading the seed data leaves it.")
+
+    class Meta:
+        ordering = ["provider", "name"]
+        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="instance_once_per_provider")]
+
+    def __str__(self):
+        return f"{self.name} ({self.provider})"
+
+
 class Indexed:
     """A row of the catalogue as matching and estimation see it: power, names, and the row's own key and revision."""
 

@@ -17,7 +17,7 @@ from django.urls import path, reverse
 
 from hardware.admin import HardwareProfileAdmin
 from hardware.exchange import ProfileResource
-from hardware.models import HardwareAlias, HardwareProfile
+from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
 from runs import reestimate
 from runs.dashboards.hardware import unknown_devices
 from runs.models import AuditEntry, Device, EmissionFactor, Reestimation
@@ -103,6 +103,22 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
 
 class FactorForm(forms.ModelForm):
     url = forms.URLField(label="URL", max_length=400, required=False, assume_scheme="https")
+
+
+@admin.register(CloudInstance)
+class CloudInstanceAdmin(admin.ModelAdmin):
+    """Machine types of clouds, for planning; no run is estimated by them."""
+
+    list_display = ["name", "provider", "profile", "count", "edited"]
+    list_select_related = ["profile"]
+    list_filter = ["provider"]
+    search_fields = ["name", "profile__name"]
+    autocomplete_fields = ["profile"]
+    fields = ["provider", "name", "profile", "count", "source"]
+
+    def save_model(self, request, obj, form, change):
+        obj.edited = True
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(EmissionFactor)

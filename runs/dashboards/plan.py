@@ -18,7 +18,7 @@ class Choice(NamedTuple):
     """What a person asks for: so many devices for so long. Of a past run's work the time follows from the speed-up."""
 
     profile: HardwareProfile
-    number: int = 1
+    number: float = 1
     hours: float = 1.0
     utilisation: float = 1.0
     speed_up: float | None = None
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
     name: str
     profile: HardwareProfile | None
-    number: int
+    number: float
     hours: float
     power_w: float
     energy_kwh: float
@@ -50,7 +50,7 @@ class Work(NamedTuple):
 
     run: Run
     profile: HardwareProfile | None
-    number: int
+    number: float
     hours: float
     utilisation: float
     carrying_kwh: float
@@ -79,7 +79,7 @@ def _row(choice: Choice, hours: float, assumption: str, rest_kwh: float = 0.0) -
     return _figures(choice.profile.name, choice.profile, choice.number, hours, (kwh, low_kwh, high_kwh), assumption)
 
 
-def _figures(name: str, profile, number: int, hours: float, energies_kwh: tuple, assumption: str) -> Row:
+def _figures(name: str, profile, number: float, hours: float, energies_kwh: tuple, assumption: str) -> Row:
     factor = EmissionFactor.objects.active().kg_per_kwh
     emissions = [estimation.emissions_kg(kwh, factor, settings.TRACEML_PUE) for kwh in energies_kwh]
     power_w = 1000 * energies_kwh[0] / hours if hours else 0.0

@@ -5,7 +5,7 @@ from django.core.exceptions import BadRequest
 from django.http import Http404
 from django.shortcuts import render
 
-from hardware.models import HardwareProfile
+from hardware.models import CloudInstance, HardwareProfile
 from runs.dashboards import plan as dashboard
 from runs.models import Run
 from runs.pages import query
@@ -24,8 +24,14 @@ class ChoiceForm(forms.Form):
 
     near: list[str] = []
 
+    #: How many devices one of what was named holds: a cloud's machine type several.
+    held = 1.0
+
     def clean_hardware(self):
         name = self.cleaned_data["hardware"]
+        if machine := CloudInstance.objects.filter(name__iexact=name).select_related("profile").first():
+            self.held = machine.count
+            return machine.profile
         found = HardwareProfile.objects.filter(slug=name).first() or _named(name)
         if name and found is None:
             self.near = list(
@@ -38,7 +44,7 @@ class ChoiceForm(forms.Form):
         given = self.cleaned_data
         return dashboard.Choice(
             given["hardware"],
-            given["count"],
+            given["count"] * self.held,
             given.get("hours") or 1.0,
             given.get("utilisation") or 0.0,
             given.get("speed_up"),

@@ -28,6 +28,15 @@ def test_gpus_by_hand(estimate):
     assert found["energy_low_kwh"] < found["energy_kwh"] < found["energy_high_kwh"]
 
 
+def test_a_clouds_machine_type_stands_for_its_gpus(estimate):
+    (device,) = json.loads(estimate("--instance", "p4d.24xlarge", "--hours", "1", "--json")[1])["devices"]
+    assert (device["count"], device["slug"]) == (8, "nvidia-a100-sxm4-40gb")
+
+
+def test_a_machine_type_that_is_not_known_is_refused(estimate):
+    assert estimate("--instance", "z9.mega", "--hours", "1")[0] == 2
+
+
 def test_two_sockets_and_memory_add_up(estimate):
     words = ("--cpu", "2x AMD EPYC 7742", "--memory-gb", "512", "--hours", "1", "--json")
     found = json.loads(estimate(*words)[1])

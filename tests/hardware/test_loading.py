@@ -1,11 +1,14 @@
 """`manage.py load_catalogue`: repeatable, all or nothing, and never over what an admin edited."""
 
+from pathlib import Path
+
 import pytest
 from django.core.management import CommandError, call_command
 
 from hardware import loading
-from hardware.models import CatalogueState, HardwareAlias, HardwareProfile
+from hardware.models import CatalogueState, CloudInstance, HardwareAlias, HardwareProfile
 from tests.hardware.seeds import card, write
+from traceml_agent import catalogue as seed
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +122,18 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 def test_the_command_says_what_it_did(tmp_path, capsys):
     call_command("load_catalogue", directory=write(tmp_path, card()))
     assert capsys.readouterr().out.startswith("Catalogue: 1 added, 0 changed")
+
+
+def test_clouds_machine_types_are_loaded_and_an_admins_edit_survives(catalogue):
+    assert CloudInstance.objects.count() > 200
+    CloudInstance.objects.filter(name="p4d.24xlarge").update(count=9, edited=True)
+    loading.load(Path(seed.DATA))
+    assert CloudInstance.objects.get(name="p4d.24xlarge").count == 9
+
+
+def test_a_machine_type_of_a_device_that_there_is_not_is_refused_with_its_line(tmp_path, db):
+    write(tmp_path, card())
+    (tmp_path / seed.INSTANCE_FILE).write_text("provider,instance,device_slug,count,source\naws,x1,acme-none,1,\n")
+    with pytest.raises(loading.BrokenFile, match=r"instances\.csv, line 2: there is no profile acme-none"):
+        loading.load(tmp_path)
+    assert not HardwareProfile.objects.exists()

@@ -46,6 +46,11 @@ def test_a_name_as_a_driver_gives_it_will_do(read):
     assert row.profile.slug == A100_SLUG
 
 
+def test_a_clouds_machine_type_stands_for_its_devices(read):
+    (row,) = rows(read("?hardware=p4d.24xlarge&count=2&hours=1&utilisation=1"))
+    assert (row.number, row.profile.slug) == (16, A100_SLUG)
+
+
 def test_processors_are_planned_with_all_their_cores(read):
     (row,) = rows(read("?hardware=amd-epyc-7742&count=2&hours=1&utilisation=1"))
     assert row.energy_kwh == pytest.approx(2 * 0.7 * 225 / 1000)

@@ -8,6 +8,7 @@ of different power possible, nothing matches, and the device takes its kind's fa
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
@@ -20,18 +21,22 @@ from traceml_agent.profiles import (
     DATA,
     FACTOR_FILE,
     GENERIC_FILE,
+    INSTANCE_FILE,
     PROFILE_FILES,
+    Instance,
     Profile,
     generic_lines,
     lines_with,
     place,
     read,
+    read_instances,
     read_profile,
     read_profiles,
 )
 
 __all__ = ["DATA", "PROFILE_FILES", "Catalogue", "Factor", "Match", "Profile", "explain", "factor", "match"]
 __all__ += ["constants", "profile_for", "read_profiles", "use"]
+__all__ += ["INSTANCE_FILE", "Instance", "instance", "read_instances"]
 
 ACTIVE_FACTOR_KEY = "ci_world_ember_2024"
 
@@ -292,6 +297,12 @@ def profile_for(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Pro
 def _memory() -> Profile:
     """Memory has one profile, whatever it is called."""
     return Catalogue(map(read_profile, csv.reader(generic_lines()))).by_slug[MEMORY_SLUG]
+
+
+def instance(name: str):
+    """The bundled entry of a cloud's machine type such as `p4d.24xlarge`, or None."""
+    rows = (row for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)))
+    return next((row for row in rows if row.name.lower() == name.lower().strip()), None)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ TEXT = "Estimate energy and emissions of hardware over hours, offline, from the 
 EXAMPLE = 'traceml-agent estimate --gpu "8x A100-SXM4-80GB" --cpu "AMD EPYC 7742" --memory-gb 512 --hours 72'
 STATUSES = "0 estimated; 2 a name that the catalogue does not know, or a number that can't be"
 NEAR_NAMES = 5
-_COUNTED = re.compile(r"^(\d+)\s*[x×]\s*(?=\S)")
+_COUNTED = re.compile(r"^(\d+(?:\.\d+)?)\s*[x×]\s*(?=\S)")
 
 
 def add_command(commands) -> None:
@@ -22,6 +22,7 @@ def add_command(commands) -> None:
     parser.add_argument(
         "--gpu", action="append", default=[], metavar="NAME", help='may be given several times; "8x NAME"'
     )
+    parser.add_argument("--instance", metavar="TYPE", help="a cloud's machine type, for its GPUs: p4d.24xlarge")
     parser.add_argument("--cpu", metavar="NAME", help='a processor; "2x NAME" for two sockets')
     parser.add_argument("--cores", type=positive, help="cores that the job holds (default: all of the processor's)")
     parser.add_argument("--memory-gb", type=positive, help="memory that the job holds")
@@ -41,7 +42,7 @@ def estimate(options) -> numbers.Record:
     """Energy (kWh, with its range) and emissions (kgCO2e). Raises Complaint for what can't be estimated."""
     if not 0.0 <= options.utilisation <= 1.0:
         raise Complaint("--utilisation lies between 0 and 1", 2)
-    rows = [_row(name, "gpu", options) for name in options.gpu]
+    rows = [_row(name, "gpu", options) for name in [*options.gpu, *_of_instance(options.instance)]]
     rows += [_row(options.cpu, "cpu", options)] if options.cpu else []
     rows += [_memory(options)] if options.memory_gb else []
     if not rows:
@@ -59,10 +60,20 @@ def estimate(options) -> numbers.Record:
     )
 
 
+def _of_instance(name: str | None) -> list[str]:
+    """The GPUs of a machine type as `--gpu` takes them."""
+    if name is None:
+        return []
+    found = numbers.catalogue().instance(name)
+    if found is None:
+        raise Complaint(f"no machine type {name} is known; give its GPUs with --gpu", 2)
+    return [f"{found.number:g}x {numbers.catalogue().seed(False).by_slug[found.slug].name}"]
+
+
 def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Energy]:
     """A device with its energy; `8x NAME` counts eight of it."""
     counted = _COUNTED.match(given)
-    count, name = (int(counted[1]), given[counted.end() :]) if counted else (1, given)
+    count, name = (float(counted[1]), given[counted.end() :]) if counted else (1, given)
     match = numbers.catalogue().explain(name, kind)
     if match is None:
         raise Complaint(_unknown(name, kind), 2)
@@ -79,7 +90,7 @@ def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
     return _with_energy(profile, "name", f"{options.memory_gb:g} GB of memory", 1, facts)
 
 
-def _with_energy(profile, how: str, name: str, count: int, facts) -> tuple[numbers.Record, estimation.Energy]:
+def _with_energy(profile, how: str, name: str, count: float, facts) -> tuple[numbers.Record, estimation.Energy]:
     energy = estimation.device_energy(facts, profile)
     row = numbers.Record(
         name=name, kind=profile.kind, count=count, profile=profile.name, slug=profile.slug, matched_by=how
@@ -107,7 +118,7 @@ def text(found: numbers.Record) -> str:
     for row in found.devices:
         energy, unit = numbers.scaled_energy(row.energy_kwh)
         per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"
-        lines.append(f"{row.count} × {row.profile} (by {row.matched_by}{per}): {energy:.3g} {unit}")
+        lines.append(f"{row.count:g} × {row.profile} (by {row.matched_by}{per}): {energy:.3g} {unit}")
     energy, unit = numbers.scaled_energy(found.energy_kwh)
     size = energy / found.energy_kwh if found.energy_kwh else 0.0
     low, high = size * found.energy_low_kwh, size * found.energy_high_kwh

@@ -18,8 +18,10 @@ DATA = os.path.join(os.path.dirname(__file__), "data")
 _folder = DATA
 GENERIC_FILE = "generic.csv"
 PROFILE_FILES = ("accelerators.csv", "cpus.csv", GENERIC_FILE)
-FACTOR_FILE = "factors.csv"
+FACTOR_FILE, INSTANCE_FILE = "factors.csv", "instances.csv"
 FILES = (*PROFILE_FILES, FACTOR_FILE)
+#: Clouds rent parts of a card as well.
+_PART = re.compile(r"\d{1,4}(?:\.\d{1,4})?")
 _DIGITS = re.compile(rb"\d")
 
 
@@ -83,6 +85,27 @@ def read_profiles(path: str) -> Iterator[tuple[int, Profile]]:
                 yield reader.line_num, read_profile(row)
         except (ValueError, csv.Error) as error:
             raise ValueError(f"line {reader.line_num}: {error}") from None
+
+
+class Instance(NamedTuple):
+    """A cloud's machine type: so many devices of a profile, or a part of one."""
+
+    provider: str
+    name: str
+    slug: str
+    number: float
+    source: str
+
+
+def read_instances(path: str) -> Iterator[tuple[int, Instance]]:
+    """Machine types of a seed file with their line numbers. Raises ValueError, with the line, for a broken row."""
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.reader(file)
+        next(reader, None)
+        for row in reader:
+            if len(row) != len(Instance._fields) or not _PART.fullmatch(row[3]):
+                raise ValueError(f"line {reader.line_num}: a row is {', '.join(Instance._fields)}")
+            yield reader.line_num, Instance(row[0], row[1], row[2], float(row[3]), row[4])
 
 
 def lines_with(needles: set[str], text: bytes) -> list[str]:
