@@ -32,7 +32,7 @@ def dora(tab, settings, live_server, db):
     page.get_by_role("button", name="Make an account").click()
     page.wait_for_url("**/accounts/login/")
     sign_in(tab)
-    page.wait_for_url(tab.base + "/")
+    page.wait_for_url("**/start/**")
     return tab
 
 
