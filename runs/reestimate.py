@@ -33,6 +33,7 @@ NAMES_AT_ONCE = 300
 DEVICE_FIELDS = (
     "profile_id",
     "profile_revision",
+    "matched_by",
     "basis",
     "counted",
     "energy_kwh",

@@ -96,6 +96,7 @@ class DeviceFigures(serializers.ModelSerializer):
             "method",
             "note",
             "profile",
+            "matched_by",
             "basis",
             "counted",
             "cores",

@@ -36,24 +36,27 @@ def recount(run: Run, devices: list[Device]) -> None:
 
 def estimate(run: Run, devices: list[Device], known: catalogue.Catalogue) -> Usage:
     """Set the energy of a run and all of its devices, and return what it adds to the daily totals; saves nothing."""
-    profiles = {id(device): profile_of(device, known) for device in devices}
+    matches = {id(device): match_of(device, known) for device in devices}
     mark_counted(devices)
     for device in devices:
-        apply_energy(device, profiles[id(device)])
+        apply_energy(device, matches[id(device)])
+    profiles = {place: match.profile for place, match in matches.items()}
     counted = [device for device in devices if device.counted]
     _total_run(run, counted)
     return usage_of(run, counted, profiles)
 
 
-def profile_of(device: Device, known: catalogue.Catalogue):
-    """The catalogue's profile for a device: of the portal's own rows, or the agent's seed where they lack one."""
+def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
+    """A device's profile and why it is that: of the portal's own rows, or the agent's seed where they lack one."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
-    found = known.profile_for(device.name, device.kind, **clues)
-    return found or catalogue.profile_for(device.name, device.kind, **clues)
+    found = known.resolve(device.name, device.kind, **clues)
+    return found or catalogue.resolve(device.name, device.kind, **clues)
 
 
-def apply_energy(device: Device, profile) -> None:
+def apply_energy(device: Device, match: catalogue.Match) -> None:
     """Set a device's energy, range, basis and the profile revision that they follow from."""
+    profile = match.profile
+    device.matched_by = match.how
     energy = estimation.device_energy(device.last_facts(), profile)
     device.profile_id = getattr(profile, "pk", None)
     device.profile_revision = getattr(profile, "revision", 0)

@@ -1,6 +1,7 @@
 """What an admin sees before a correction is saved, and what happens after; unknown devices; the factor."""
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from hardware.models import HardwareAlias, HardwareProfile
@@ -56,6 +57,19 @@ def test_a_refused_change_shows_its_form_not_what_it_would_reach(staff, wire):
     answer = save(staff, a100(), tdp_w="-1")
     assert "given" not in answer.context
     assert "tdp_w" in answer.context["adminform"].form.errors
+
+
+def test_an_imports_preview_tells_what_it_would_reach(staff, wire):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    text = b"slug,tdp_w,full_load_w\nnvidia-a100-sxm4-40gb,500,500\n"
+    given = {"import_file": SimpleUploadedFile("p.csv", text), "format": "0", "resource": ""}
+    preview = staff.post("/admin/hardware/hardwareprofile/import/", given)
+    assert "reaches <strong>1 run</strong>" in preview.content.decode()
+    assert a100().full_load_w != 500
+    form = preview.context["confirm_form"].initial
+    staff.post(reverse("admin:hardware_hardwareprofile_process_import"), form)
+    reestimate.work_off()
+    assert Run.objects.get().energy_kwh == pytest.approx((46 * 3600 + 454 * 1800) / 3.6e6, rel=1e-12)
 
 
 def test_a_deleted_profiles_runs_follow(staff, wire):

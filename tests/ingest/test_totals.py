@@ -145,3 +145,17 @@ def test_the_day_of_a_sample_is_its_own_not_that_of_its_arrival(wire):
     start = datetime(2026, 3, 1, 12, tzinfo=UTC)
     wire.whole_run([sample("gpu-0", 60, 30, 1e4)], started_at=start.isoformat(), writer_started_at=start.isoformat())
     assert set(DailyUsage.objects.values_list("day", flat=True)) == {date(2026, 3, 1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("NVIDIA A100-SXM4-40GB", "alias"),
+        ("NVIDIA A100 SXM4 40GB", "name"),
+        ("nvidia a100-sxm4-40gb  MIG 1g.5gb", "normalised name"),
+        ("Acme Thinker 9", "fallback"),
+    ],
+)
+def test_how_a_device_was_matched_is_kept(wire, catalogue, name, how):
+    wire.whole_run([sample("gpu-0", 3600, 1800)], [A100 | {"name": name}])
+    assert Run.objects.get().devices.get().matched_by == how

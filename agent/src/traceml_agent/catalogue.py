@@ -36,7 +36,7 @@ from traceml_agent.profiles import (
 
 __all__ = ["DATA", "PROFILE_FILES", "Catalogue", "Factor", "Match", "Profile", "explain", "factor", "match"]
 __all__ += ["constants", "profile_for", "read_profiles", "use"]
-__all__ += ["INSTANCE_FILE", "Instance", "instance", "read_instances"]
+__all__ += ["INSTANCE_FILE", "Instance", "instance", "read_instances", "resolve"]
 
 ACTIVE_FACTOR_KEY = "ci_world_ember_2024"
 
@@ -129,10 +129,17 @@ class Catalogue:
 
     def profile_for(self, name: str, kind: str, memory_gb=None, power_limit_w=None):
         """The profile to estimate with: the match, else the kind's fallback; None if the catalogue lacks even that."""
-        if kind == "ram":
-            return self.by_slug.get(MEMORY_SLUG)
-        found = self.match(name, kind, memory_gb, power_limit_w)
-        return found or self.by_slug.get(FALLBACK_SLUGS.get(kind, FALLBACK_OTHER))
+        found = self.resolve(name, kind, memory_gb, power_limit_w)
+        return found.profile if found else None
+
+    def resolve(self, name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match | None:
+        """The profile to estimate with and why it is that; `kind` and `fallback` are no matches of the name."""
+        found = None if kind == "ram" else self.explain(name, kind, memory_gb, power_limit_w)
+        if found:
+            return found
+        slug = MEMORY_SLUG if kind == "ram" else FALLBACK_SLUGS.get(kind, FALLBACK_OTHER)
+        profile = self.by_slug.get(slug)
+        return Match(profile, "kind" if kind == "ram" else "fallback") if profile else None
 
     def _shelf(self, is_cpu: bool, text: str) -> Shelf:
         """The names that share the longest number of a text."""
@@ -291,6 +298,12 @@ def profile_for(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Pro
     if kind == "ram":
         return _memory()
     return seed_for(name, kind == "cpu").profile_for(name, kind, memory_gb, power_limit_w)
+
+
+def resolve(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match:
+    """The bundled profile to estimate with and why it is that."""
+    found = seed(kind == "cpu").resolve(name, kind, memory_gb, power_limit_w)
+    return found or Match(_memory(), "kind")
 
 
 @lru_cache(maxsize=1)
