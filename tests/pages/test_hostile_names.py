@@ -21,6 +21,15 @@ NAMES = {
 }
 
 
+#: The run list in the ways that show names of other things.
+LISTS = (
+    "/runs/?column=project&column=hardware&column=tags",
+    "/runs/?group=model",
+    "/runs/?group=tag",
+    "/runs/?group=hardware",
+)
+
+
 def everything_named(wire, name: str) -> str:
     """A run in which everything that has a name has this one, as far as it may be as long."""
     short = name[:50]
@@ -43,8 +52,10 @@ def pages(reader, run_id: str) -> dict:
     """Every page that shows the run."""
     run = reader.read(f"/runs/{run_id}/")
     model = next(link for link in run.links() if link.startswith("/models/") and link != "/models/")
-    paths = ("/", "/runs/", "/models/", model, "/hardware/nvidia-a100-sxm4-40gb/")
-    return {"/runs/…/": run} | {"/models/…/" if path == model else path: reader.read(path) for path in paths}
+    paths = ("/", "/runs/", "/models/", model, "/hardware/nvidia-a100-sxm4-40gb/", *LISTS)
+    compared = reader.read("/compare/", run=run_id, params="all")
+    found = {"/models/…/" if path == model else path: reader.read(path) for path in paths}
+    return {"/runs/…/": run, "/compare/": compared} | found
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
@@ -53,7 +64,7 @@ def test_a_name_adds_no_element_to_any_page_and_is_shown_as_text(alice, charlie,
     named = pages(alice, everything_named(wire, name))
     assert {path: page.tags for path, page in named.items()} == {path: page.tags for path, page in plain.items()}
     shown = " ".join(name.split())
-    for path in ("/", "/runs/", "/models/", "/runs/…/", "/models/…/"):
+    for path in ("/", "/runs/", "/models/", "/runs/…/", "/models/…/", "/compare/", *LISTS):
         assert shown in named[path].text, path
 
 

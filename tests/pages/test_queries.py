@@ -17,6 +17,9 @@ PAGES = [
     "/?range=all&show=kwh",
     "/runs/",
     "/runs/?q=model&kind=training&state=running&sort=energy",
+    "/runs/?state=lost&archived=too&column=hardware&column=tags&params=lr&over=0.1&since=2026-01-01&hardware=a100&q=lr:1",
+    *(f"/runs/?group={by}" for by in ("model", "kind", "tag", "hardware", "project", "param:lr")),
+    f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
     "/models/",
     "/models/digits/model-1/",
     "/hardware/",
@@ -83,3 +86,10 @@ def test_a_run_takes_as_many_queries_whatever_is_in_it(alice, wire, profile):
         counts.append(queries(alice, f"/runs/{RUNS[number]}/"))
     assert len(set(counts)) == 1
     assert counts[0] <= MOST
+
+
+def test_a_comparison_takes_as_many_queries_for_eight_runs_as_for_two(alice, wire, profile):
+    for number in range(1, 9):
+        send(wire, RUNS[number], number)
+    counts = [queries(alice, "/compare/?" + "&".join(f"run={run}" for run in RUNS[1 : 1 + most])) for most in (2, 8)]
+    assert counts[0] == counts[1] <= MOST

@@ -6,7 +6,12 @@ import pytest
 
 ASKED = {
     "/": ["range", "show", "page"],
-    "/runs/": ["q", "project", "model", "kind", "state", "sort", "page"],
+    "/runs/": [
+        *("q", "project", "model", "kind", "state", "tag", "hardware", "since", "until", "over", "archived"),
+        *("sort", "column", "params", "group", "base", "page"),
+    ],
+    "/runs/export.csv": ["q", "over", "sort"],
+    "/compare/": ["run", "base", "by", "show", "params"],
     "/models/": ["q", "page"],
     "/models/digits/resnet-50/": ["show"],
     "/hardware/": ["q", "kind", "seen", "page"],
@@ -25,7 +30,10 @@ STRANGE = {
     "empty": "",
 }
 TEXTS = [
-    (path, name) for path, names in ASKED.items() for name in names if path in ("/runs/", "/models/", "/hardware/")
+    (path, name)
+    for path, names in ASKED.items()
+    for name in names
+    if path in ("/runs/", "/models/", "/hardware/") and name != "base"
 ]
 
 

@@ -1,0 +1,98 @@
+"""Runs side by side."""
+
+import csv
+import io
+import uuid
+
+import pytest
+
+from tests.pages.conftest import METERED
+from tests.wire import sample
+
+
+@pytest.fixture
+def three(run) -> list[str]:
+    return [
+        run(kwh=2.0, name="base", params={"lr": 0.1, "same": 1}),
+        run(kwh=1.0, name="half", params={"lr": 0.2, "same": 1}),
+        run(kwh=3.0, name="more", params={"same": 1}),
+    ]
+
+
+def asked(runs, **more) -> dict:
+    return {"run": runs} | more
+
+
+def figures(page) -> dict[str, list[str]]:
+    return {row[0].split(" (")[0]: row[1:] for row in page.table(0)}
+
+
+def test_figures_stand_side_by_side_with_differences_to_the_first(alice, three):
+    page = alice.read("/compare/", **asked(three))
+    assert figures(page)["Energy"] == ["2", "1 −1 kWh (−50 %)", "3 +1 kWh (+50 %)"]
+    assert figures(page)["Duration"][0] == "1"
+
+
+def test_another_base_is_in_the_address(alice, three):
+    page = alice.read("/compare/", **asked(three, base=three[1]))
+    assert figures(page)["Energy"] == ["2 +1 kWh (+100 %)", "1", "3 +2 kWh (+200 %)"]
+
+
+def test_parameters_that_differ_come_alone_unless_all_are_asked_for(alice, three):
+    rows = alice.read("/compare/", **asked(three)).table(-1)
+    assert rows == [["lr", "0.1", "0.2", "–"]]
+    assert ["same", "1", "1", "1"] in alice.read("/compare/", params="all", **asked(three)).table(-1)
+
+
+def test_curves_lie_over_each_other_by_time_or_by_share_done(alice, wire, profile):
+    long = wire.whole_run([sample("gpu-0", 1000, 500, 1e5), sample("gpu-0", 2000, 900, 2e5)], [METERED], name="long")
+    short = wire.whole_run([sample("gpu-0", 1000, 500, 3e5)], [METERED], name="short")
+    data = alice.read("/compare/", show="energy", **asked([long, short])).data("curves-data")
+    last = {series["name"]: series["values"][-1] for series in data["series"]}
+    assert last == {"long": pytest.approx(2e5 / 3.6e6), "short": None}
+    data = alice.read("/compare/", show="energy", by="share", **asked([long, short])).data("curves-data")
+    assert data["series"][1]["values"][-1] == pytest.approx(3e5 / 3.6e6)
+    assert data["labels"][-1] == 1.0
+
+
+def test_at_most_eight_runs_are_compared(alice, run):
+    runs = [run() for _ in range(9)]
+    page = alice.read("/compare/", **asked(runs))
+    assert len(figures(page)["Energy"]) == 8
+    assert "the first 8 are shown" in page.text
+
+
+def test_charlie_compares_nothing_of_theirs(charlie, three):
+    assert "Nothing to compare yet" in charlie.read("/compare/", **asked(three)).text
+    assert charlie.get("/compare/export.csv", asked(three)).status_code == 404
+
+
+def test_a_run_that_is_not_there_is_left_out_and_said_so(alice, three):
+    page = alice.read("/compare/", **asked([three[0], str(uuid.uuid4()), "x"]))
+    assert "not there, or you may not see them" in page.text
+    assert len(figures(page)["Energy"]) == 1
+
+
+def test_groups_of_three_are_tested(alice, run):
+    runs = [run(kwh=kwh, model="one", tags=[]) for kwh in (1.0, 1.1, 1.2)]
+    runs += [run(kwh=kwh, model="two", tags=[]) for kwh in (2.0, 2.2, 2.1)]
+    row = alice.read("/compare/", **asked(runs)).by_id("tests").all("tr")[1]
+    assert "two (3) against one (3)" in row.text
+    assert row.figures[-1] == pytest.approx(0.00026, rel=0.1)
+
+
+def test_the_table_can_be_taken_along(alice, three):
+    rows = list(csv.reader(io.StringIO(alice.get("/compare/export.csv", asked(three)).content.decode())))
+    assert rows[0] == ["figure", "unit", "base (base)", "half", "more"]
+    assert [float(value) for value in rows[1][2:]] == pytest.approx([2.0, 1.0, 3.0])
+    assert (
+        alice.get("/compare/export.md", asked(three)).content.decode().splitlines()[2] == "| Energy (kWh) | 2 | 1 | 3 |"
+    )
+
+
+def test_latex_and_markdown_take_no_commands_from_names(alice, run):
+    runs = [run(name=r"a_b & \input{x} $1$ 50%"), run(name="pipe | [link](x)")]
+    latex = alice.get("/compare/export.tex", asked(runs)).content.decode()
+    assert r"a\_b \& \textbackslash{}input\{x\} \$1\$ 50\%" in latex
+    markdown = alice.get("/compare/export.md", asked(runs)).content.decode()
+    assert r"pipe \| \[link\](x)" in markdown
