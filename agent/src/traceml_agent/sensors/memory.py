@@ -5,11 +5,16 @@ A job with an allocation holds all of it, one without holds what its processes u
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
 from traceml_agent.sensors.processes import of_target
+
+#: Memory in use is looked up at most so often, and more often only while a tenth of the run is less than that: opening
+#: /proc cost a quarter of a tick, for a figure that moves slowly.
+LOOK_EVERY_S, SHARE_OF_AGE = 5.0, 0.1
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
@@ -32,6 +37,8 @@ class Memory(Sensor):
         self._total_gb = total_gb
         self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
         self._used_gb = None if is_allocated else of_target(target).used_gb
+        self._began_s = time.monotonic()
+        self._looked_s, self._held_gb = float("-inf"), self._memory_gb
         self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
         self.facts["method"] = "allocated GB" if is_allocated else "used GB"
         self._counter: Dram | None = None
@@ -40,9 +47,13 @@ class Memory(Sensor):
             self.facts |= {"basis": "counter", "method": f"{method}, the job's part"}
 
     def read(self) -> Reading:
-        held_gb = self._used_gb() if self._used_gb else self._memory_gb
-        energy_j = self._counter.job_j(held_gb) if self._counter else None
-        return Reading(busy_share=min(held_gb / self._memory_gb, 1.0), energy_j=energy_j)
+        if self._used_gb and self._is_due(now_s := time.monotonic()):
+            self._looked_s, self._held_gb = now_s, self._used_gb()
+        energy_j = self._counter.job_j(self._held_gb) if self._counter else None
+        return Reading(busy_share=min(self._held_gb / self._memory_gb, 1.0), energy_j=energy_j)
+
+    def _is_due(self, now_s: float) -> bool:
+        return now_s - self._looked_s >= min(LOOK_EVERY_S, SHARE_OF_AGE * (now_s - self._began_s))
 
 
 class Dram:
