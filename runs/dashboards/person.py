@@ -5,10 +5,11 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 
-from runs.models import ApiToken, Membership, User
+from runs.models import ApiToken, AuditEntry, Invitation, Membership, SavedView, User
 
 ACCOUNT = ("email", "first_name", "last_name", "time_zone", "theme", "is_staff", "date_joined", "last_login")
-SIGN_ON = ("provider", "uid", "extra_data", "date_joined", "last_login")
+ACT = ("created_at", "action", "subject", "address")
+INVITATION = ("email", "role", "created_at", "expires_at")
 TOKEN = (
     "name",
     "lookup_id",
@@ -33,5 +34,8 @@ def everything_about(user: User) -> dict:
         ),
         "sessions": list(UserSession.objects.filter(user=user).values("created_at", "ip", "user_agent")),
         "memberships": list(Membership.objects.filter(user=user).values("team__name", "role", "created_at")),
+        "acts": list(AuditEntry.objects.filter(actor=user).values("team__name", *ACT)),
+        "invitations_made": list(Invitation.objects.filter(invited_by=user).values("team__name", *INVITATION)),
+        "saved_views": list(SavedView.objects.filter(user=user).values("name", "query", "created_at")),
         "tokens": list(ApiToken.objects.filter(created_by=user).values(*TOKEN)),
     }

@@ -10,12 +10,14 @@ from django import forms
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from runs.dashboards.person import everything_about
-from runs.models import Membership, User
+from runs.models import AuditEntry, Membership, User
+from runs.models.audit import Action
 from runs.models.departure import HandOverFirst, depart, teams_that_go, teams_that_stay, teams_to_hand_over
 from runs.text import clean_text
 
@@ -147,7 +149,10 @@ def _with_heirs(team, user: User):
 
 
 def _depart(request) -> HttpResponse:
-    depart(request.user)
+    with transaction.atomic():
+        for team in teams_that_stay(request.user):
+            AuditEntry.note(request, team, Action.MEMBER_LEFT, f"{request.user.email}, whose account is deleted")
+        depart(request.user)
     logout(request)
     messages.success(request, "Your account is deleted.")
     return redirect("account_login")

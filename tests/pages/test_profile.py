@@ -6,7 +6,8 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.test import Client
 
-from runs.models import ApiToken, Membership, Project, Run, Team, User
+from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
+from runs.models.audit import Action
 from tests.pages.accounts import FRESH, is_signed_in, messages, show_once_more, sign_in, sign_up
 from tests.pages.html import Page
 
@@ -181,6 +182,8 @@ def test_a_member_leaves_and_nothing_of_the_others_goes(leaving, people, wire, r
     assert Run.objects.filter(run_id=run_id).exists()
     assert not ApiToken.objects.filter(pk=token.pk).exists()
     assert Membership.objects.filter(team__slug="vision-lab").count() == 1
+    entry = AuditEntry.objects.get(team__slug="vision-lab", action=Action.MEMBER_LEFT)
+    assert (entry.actor, entry.subject) == (None, "bob@example.org, whose account is deleted")
 
 
 def test_a_mistyped_address_deletes_nothing(leaving, people):
