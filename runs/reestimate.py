@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import Count, F, Prefetch, Q, Sum
 
 from hardware.models import HardwareProfile
@@ -215,11 +215,20 @@ def _update(rows: list, names: tuple[str, ...]) -> None:
     quote = connection.ops.quote_name
     columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
     sql = f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608 (names of ours)
-    values = [
-        [*(field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields), row.pk] for row in rows
-    ]
+    prepare = [_prepared if isinstance(field, models.JSONField) else _as_it_is for field in fields]
+    columns_of = list(zip(fields, prepare, strict=True))
+    values = [(*(ready(field, getattr(row, field.attname)) for field, ready in columns_of), row.pk) for row in rows]
     with connection.cursor() as cursor:
         cursor.executemany(sql, values)
+
+
+def _prepared(field, value):
+    return field.get_db_prep_save(value, connection)
+
+
+def _as_it_is(field, value):
+    """Numbers and short texts need no preparing, which would cost a tenth of a pass."""
+    return value
 
 
 def _sums(revisions: list[RunRevision]) -> dict[str, float]:
