@@ -25,7 +25,7 @@ def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
 
 def recount(run: Run, devices: list[Device]) -> None:
     """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
-    usage = estimate(run, devices, HardwareProfile.objects.catalogue())
+    usage = estimate(run, devices, list(run.writers.all()), HardwareProfile.objects.catalogue())
     known = [device for device in devices if device.pk]
     Device.objects.bulk_create([device for device in devices if not device.pk])
     for device in known:
@@ -34,7 +34,7 @@ def recount(run: Run, devices: list[Device]) -> None:
     run.save()
 
 
-def estimate(run: Run, devices: list[Device], known: catalogue.Catalogue) -> Usage:
+def estimate(run: Run, devices: list[Device], writers: list[Writer], known: catalogue.Catalogue) -> Usage:
     """Set the energy of a run and all of its devices, and return what it adds to the daily totals; saves nothing."""
     matches = {id(device): match_of(device, known) for device in devices}
     mark_counted(devices)
@@ -42,7 +42,7 @@ def estimate(run: Run, devices: list[Device], known: catalogue.Catalogue) -> Usa
         apply_energy(device, matches[id(device)])
     profiles = {place: match.profile for place, match in matches.items()}
     counted = [device for device in devices if device.counted]
-    _total_run(run, counted)
+    _total_run(run, counted, writers)
     return usage_of(run, counted, profiles)
 
 
@@ -88,13 +88,13 @@ def _overlap(one: Writer, other: Writer) -> bool:
     return one.started_at < other.heard_until and other.started_at < one.heard_until
 
 
-def _total_run(run: Run, devices: list[Device]) -> None:
+def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.energy_kwh = sum(device.energy_kwh for device in devices)
     run.energy_low_kwh = sum(device.energy_low_kwh for device in devices)
     run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
-    run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in run.writers.all()])
+    run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in writers])
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:

@@ -1,5 +1,7 @@
 """`manage.py reestimate`: past runs follow corrections of the catalogue and of the emission factor."""
 
+import gc
+
 from django.core.management.base import BaseCommand
 
 from runs import reestimate
@@ -25,6 +27,9 @@ class Command(BaseCommand):
             return
         if options["all"]:
             reestimate.request("Asked for on the command line.", takes_factor=options["factor"])
+        # Hundreds of thousands of rows live for a moment each: looking for cycles among them took a fifth of the time.
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 50)
         count = reestimate.work_off(self._report)
         self.stdout.write(f"{count} runs re-estimated.")
 
