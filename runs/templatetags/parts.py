@@ -11,6 +11,8 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
 from django.utils.text import Truncator
 
+from runs.templatetags import units
+
 register = template.Library()
 
 BASES = {
@@ -79,6 +81,19 @@ def range_bar(row, most_kwh: float):
     scale = 100 / most_kwh if most_kwh > 0 else 0.0
     low, high = row.energy_low_kwh * scale, row.energy_high_kwh * scale
     return {"row": row, "width": row.energy_kwh * scale, "low": low, "range": high - low}
+
+
+@register.inclusion_tag("hardware/_power_scale.html")
+def power_scale(page):
+    """A device's mean power as a bar, with a line from idle to full load, in percent of the largest of them."""
+    scale = 100 / max(page.mean_w, page.full_load_w, page.idle_w)
+    words = (("Idle", page.idle_w), ("mean in your runs", page.mean_w), ("full load", page.full_load_w))
+    return {
+        "mean": page.mean_w * scale,
+        "idle": page.idle_w * scale,
+        "range": (page.full_load_w - page.idle_w) * scale,
+        "sentence": ", ".join(f"{word} {units.text('power', power_w)}" for word, power_w in words) + ".",
+    }
 
 
 @register.filter
