@@ -83,7 +83,7 @@ class Tab:
         """Go to an address of the portal, as it is once all scripts ran."""
         answer = self.page.goto(self.base + path, wait_until="load")
         assert answer and answer.status == 200, (path, answer and answer.status)
-        self.complaints += [f"{path}: {each}" for each in self.page.evaluate("window.violations")]
+        self.complaints += [f"{path}: {each}" for each in self.page.evaluate("window.violations || []")]
         return self.page
 
     def problems(self, path: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.browser.conftest import Tab
+
 pytestmark = pytest.mark.browser
 
 PUBLIC = ["/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/done/", "/accounts/signup/"]
@@ -58,6 +60,24 @@ def test_every_page_fits_keeps_nobody_out_and_gives_the_browser_nothing_to_compl
     problems |= {path: tab.problems(path.format(run_id=run_id, long=long)) for path in PAGES}
     assert {path: found for path, found in problems.items() if found} == {}
     assert tab.complaints == []
+
+
+def test_every_page_is_whole_without_scripts(chromium, live_server, run_id):
+    with chromium.new_context(java_script_enabled=False) as context:
+        tab = Tab(live_server.url, context.new_page()).sign_in()
+        paths = [path.format(run_id=run_id, long="w" * 72) for path in PAGES]
+        lacking = {path: what_is_lacking(tab.open(path)) for path in paths}
+    assert {path: found for path, found in lacking.items() if found} == {}
+
+
+def what_is_lacking(page) -> list[str]:
+    """What only a script would bring: a heading, a chart's sentence and its numbers, what a button does."""
+    found = [] if page.locator("h1").count() == 1 else ["a heading"]
+    for chart in page.locator("figure.chart").all():
+        if not chart.locator("figcaption").inner_text() or not chart.locator("table tbody td").count():
+            found.append(f"what {chart.get_attribute('data-source')} says")
+    idle = page.locator("button:visible:not([type=submit]):not(form button)")
+    return found + [f"what {button.inner_text()!r} does" for button in idle.all()]
 
 
 def test_the_account_menu_opens_and_signs_out(tab, people):
