@@ -62,11 +62,11 @@ class Row(NamedTuple):
 
 
 class RunList(NamedTuple):
-    page: Page
     rows: list[Row]
     groups: list[Group]
     totals: dict
     count_of_all: int
+    page: Page | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -83,11 +83,8 @@ class RunList(NamedTuple):
 
 def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
     """A page of the runs that this person may see, and count, energy and emissions of all that match."""
-    visible = Run.objects.for_user(user)
-    found = matching(visible, filters)
-    totals = found.aggregate(
-        count=Count("pk"), energy_kwh=Coalesce(Sum("energy_kwh"), 0.0), emissions_kg=Coalesce(Sum("emissions_kg"), 0.0)
-    )
+    found = matching(Run.objects.for_user(user), filters)
+    totals = totals_of(found)
     shown = Paginator(found.order_by(*ordering(look.sort)).values_list("pk", flat=True), PAGE_SIZE)
     shown.count = totals["count"]  # counted above, with the sums, in one query
     current = shown.get_page(page)
@@ -96,8 +93,27 @@ def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
         rows=[] if look.group else rows(list(current.object_list), look),
         groups=grouped(found, look.group) if look.group else [],
         totals=totals,
-        count_of_all=visible.filter(archived_at=None).count() if filters.is_set else totals["count"],
+        count_of_all=count_of_all(user, filters, totals),
     )
+
+
+def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+    """These runs as an open list shows them, with what all that match add up to by now."""
+    visible = Run.objects.for_user(user)
+    pks = list(visible.addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
+    totals = totals_of(matching(visible, filters))
+    return RunList(rows(pks, look), [], totals, count_of_all(user, filters, totals))
+
+
+def totals_of(runs) -> dict:
+    return runs.aggregate(
+        count=Count("pk"), energy_kwh=Coalesce(Sum("energy_kwh"), 0.0), emissions_kg=Coalesce(Sum("emissions_kg"), 0.0)
+    )
+
+
+def count_of_all(user, filters: RunFilters, totals: dict) -> int:
+    """How many runs there are without any filter."""
+    return Run.objects.for_user(user).filter(archived_at=None).count() if filters.is_set else totals["count"]
 
 
 def rows(pks: list[int], look: Look) -> list[Row]:

@@ -33,6 +33,7 @@ def run_list(request):
         "group_rows": [(group, group_link(request, group)) for group in found.groups],
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
+        "asked": request.GET,
         "query_string": request.GET.urlencode(),
         "may_change": may_change(request.user),
     }
