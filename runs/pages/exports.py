@@ -8,7 +8,7 @@ from django.http import Http404, StreamingHttpResponse
 
 from runs.dashboards import exports as dashboard
 from runs.dashboards.run_filters import matching
-from runs.dashboards.runs import ordering
+from runs.dashboards.run_order import ordering
 from runs.dashboards.tables import plain_cell
 from runs.models import Run
 from runs.pages import query

@@ -38,7 +38,7 @@ def live_rows(request):
         "filters": filters,
         "look": look,
         "asked": asked,
-        "more": found.totals["count"] - int(query.asked_number(request, "known") or 0),
+        "more": found.totals.runs - int(query.asked_number(request, "known") or 0),
         "kwh": units.named("energy", query.asked(request, "kwh")),
         "kg": units.named("emissions", query.asked(request, "kg")),
         "percent": units.named("share", "%"),

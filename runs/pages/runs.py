@@ -9,6 +9,7 @@ from runs.dashboards.groups import GROUPS, Group
 from runs.dashboards.live import words as span_words
 from runs.dashboards.run import run_page
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
+from runs.dashboards.run_order import sort_heads
 from runs.models import Membership, Right, Run, SavedView
 from runs.models.rights import RIGHTS
 from runs.pages import query
@@ -20,12 +21,12 @@ def run_list(request):
     found = dashboard.run_list(request.user, filters, look, query.asked(request, "page"))
     context = {
         "list": found,
-        "any_runs": found.count_of_all or found.totals["count"] or Run.objects.for_user(request.user).exists(),
+        "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
         "choices": choices,
         "filters": filters,
         "look": look,
         "chips": chips(request, filters, choices),
-        "heads": dashboard.sort_heads(look.sort),
+        "heads": sort_heads(look.sort),
         "columns": dashboard.COLUMNS,
         "group_choices": GROUPS,
         "group_params": group_params(look),
