@@ -35,6 +35,11 @@ class Group(NamedTuple):
     emissions: Spread
     duration: Spread
 
+    @property
+    def key(self) -> str:
+        """What tells it from the others in an address."""
+        return next(iter(self.filters.values()), self.label)
+
 
 class Sums(NamedTuple):
     """Runs of one key with the sums and the sums of squares of their amounts.

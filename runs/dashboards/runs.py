@@ -29,12 +29,13 @@ ACCELERATORS = (Device.Kind.GPU, Device.Kind.TPU, Device.Kind.NPU)
 
 
 class Look(NamedTuple):
-    """How a list is shown: order, columns, grouping, and the run that others are compared with."""
+    """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
 
     sort: str = ""
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     params: tuple[str, ...] = ()
     group: str = ""
+    against: str = ""
     base: Run | None = None
 
 
