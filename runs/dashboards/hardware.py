@@ -88,8 +88,9 @@ def unknown_kwh(user) -> float:
 def profile_page(user, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and the share it has in this person's runs."""
     rows = DailyUsage.objects.for_user(user).filter(hardware=profile.slug)
-    # A sub-query, as a join over devices would show a run with four such cards four times.
-    runs = Run.objects.for_user(user).filter(pk__in=profile.device_set.values("run"))
+    # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
+    devices = Device.objects.for_user(user).filter(profile=profile).order_by("-run")
+    latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
     seen = usage.totals(rows)
     mean_w = _mean_w(profile, seen)
     return ProfilePage(
@@ -99,7 +100,7 @@ def profile_page(user, profile: HardwareProfile) -> ProfilePage:
         seen=seen,
         mean_w=mean_w,
         mean_share=mean_w and mean_w / profile.tdp_w,
-        runs=list(runs.with_names().order_by("-received_at", "-id")[:RUNS_SHOWN]),
+        runs=list(Run.objects.filter(pk__in=latest).with_names().order_by("-received_at", "-id")),
     )
 
 

@@ -1,15 +1,15 @@
 """Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import accumulate
 
-from django.db.models import Case, F, Q, Sum, Value, When
+from django.db.models import Case, F, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from runs.dashboards import periods
 from runs.dashboards.charts import MOST_SERIES, Chart, Series, Totals, heights
-from runs.models import Run
+from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
 from runs.templatetags import units
 
@@ -20,6 +20,7 @@ PARTS = {
     "inference": (Run.Kind.INFERENCE,),
     "other": (Run.Kind.EVALUATION, Run.Kind.OTHER),
 }
+PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
 
 
 def totals(usage) -> dict[str, float]:
@@ -45,23 +46,20 @@ def _field(usage, name: str):
 
 def footprints(usage) -> list[dict]:
     """A row a model: its amounts, split into training, inference and other; the largest emissions first."""
-    parts = {
-        f"{part}_kg": Coalesce(Sum("emissions_kg", filter=Q(kind__in=kinds)), 0.0) for part, kinds in PARTS.items()
-    }
-    rows = usage.values(
-        "tracked_model_id",
-        name=F("tracked_model__name"),
-        slug=F("tracked_model__slug"),
-        project_name=F("project__name"),
-        project_slug=F("project__slug"),
-    ).annotate(
-        run_count=Sum("runs"),
-        kg=Sum("emissions_kg"),
-        kwh=Sum("energy_kwh"),
-        measured=Sum("measured_kwh"),
-        **parts,
-    )
-    return [_with_bar(row) for row in _largest_first(rows)]
+    # Grouped as the index `usage_footprint` holds it, so that nothing else is read; names are looked up after.
+    amounts = {"run_count": "runs", "kg": "emissions_kg", "kwh": "energy_kwh", "measured": "measured_kwh"}
+    sums = usage.order_by().values("project", "tracked_model", "kind")
+    by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
+    for row in sums.annotate(**{name: Sum(column) for name, column in amounts.items()}):
+        by_model[row["tracked_model"]].update({name: row[name] for name in amounts} | {PART_OF[row["kind"]]: row["kg"]})
+    models = TrackedModel.objects.select_related("project").in_bulk(by_model)
+    return [_with_bar(row) for row in _largest_first(_named(models[pk], row) for pk, row in by_model.items())]
+
+
+def _named(model: TrackedModel, sums: Counter) -> dict:
+    names = {"name": model.name, "slug": model.slug}
+    names |= {"project_name": model.project.name, "project_slug": model.project.slug}
+    return {"tracked_model_id": model.pk} | names | sums
 
 
 def _largest_first(rows) -> list[dict]:

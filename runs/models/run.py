@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from runs.models.factor import EmissionFactor
+from runs.models.indexes import SearchIndex
 from runs.models.lookups import HasItem
 from runs.models.project import Project
-from runs.models.team import Membership
+from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
 
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
@@ -17,19 +18,19 @@ LOST_AFTER_INTERVALS = 3
 MOST_TAGS = 50
 LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+SEARCHED = ["project", "archived_at", "started_at", "name", "tracked_model", "run_id"]
+SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
+UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
+ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]
 
 models.JSONField.register_lookup(HasItem)
 
 
 class RunQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The runs of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
-
-    def editable_by(self, user):
-        """The runs that this person may tag, archive and delete: as for_user, without what a viewer only sees."""
-        writers = [Membership.Role.OWNER, Membership.Role.ADMIN, Membership.Role.MEMBER]
-        return self.filter(project__team__membership__user=user, project__team__membership__role__in=writers)
+    def for_user(self, user, right: Right = Right.SEE):
+        """The runs of the projects in which this person has the right."""
+        # In one filter, so that it is the same member's role: two would take another's.
+        return self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
 
     def addressed(self, run_ids):
         """The runs that addresses with these ids mean.
@@ -113,9 +114,13 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["project", "-received_at", "-id"], name="run_by_arrival"),
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
-            # All that the run list filters, sorts and adds up by: rows are wide, and a list of 100,000 reads none.
+            # Rows are wide, and a list of 100,000 reads none but those it shows. The widest index comes first, as of
+            # those that hold all that is asked for SQLite takes the last.
+            SearchIndex(fields=SEARCHED, name="run_searched"),
             models.Index(fields=LISTED, name="run_listed"),
-            models.Index(fields=["project", "last_seen_at"], condition=Q(status="running"), name="run_unfinished"),
+            models.Index(fields=ADDED_UP, name="run_added_up"),
+            models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
+            models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
         ]
 
     def __str__(self):

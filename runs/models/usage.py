@@ -39,6 +39,8 @@ class DailyUsageQuerySet(models.QuerySet):
                 self.filter(**row).update(**changes)
 
 
+#: What footprints add up, in the order in which they group it.
+FOOTPRINT = ["project", "tracked_model", "kind", "runs", "emissions_kg", "energy_kwh", "measured_kwh"]
 KEY = ("project_id", "tracked_model_id", "kind", "device_kind", "hardware", "day")
 
 
@@ -71,6 +73,7 @@ class DailyUsage(models.Model):
         indexes = [
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
+            models.Index(fields=FOOTPRINT, name="usage_footprint"),
         ]
         verbose_name_plural = "daily usage"
 

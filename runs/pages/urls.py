@@ -6,7 +6,7 @@ from runs.pages.compare import compare, compare_export
 from runs.pages.deletion import delete_run
 from runs.pages.exports import run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
-from runs.pages.live import run_series
+from runs.pages.live import live_rows, run_series
 from runs.pages.methodology import methodology
 from runs.pages.models import model_detail, model_list
 from runs.pages.overview import overview
@@ -50,6 +50,7 @@ of_a_team = [
 urlpatterns = [
     path("", overview, name="overview"),
     path("runs/", run_list, name="run_list"),
+    path("runs/live", live_rows, name="live_rows"),
     path("runs/bulk/", bulk, name="bulk"),
     path("runs/views/", save_view, name="save_view"),
     path("runs/views/<int:pk>/delete/", delete_view, name="delete_view"),

@@ -70,6 +70,11 @@ def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
     return fitting[-1] if fitting else scale[0]
 
 
+def named(quantity: str, symbol: str) -> Unit:
+    """The unit with this symbol; what the portal stores where there is none."""
+    return next((unit for unit in SCALES[quantity] if unit.symbol == symbol), STORED[quantity])
+
+
 def text(quantity: str, value: float | None) -> str:
     """A figure with its unit in plain text, for sentences and attributes."""
     if not _is_known(value):

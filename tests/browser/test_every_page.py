@@ -12,6 +12,8 @@ PAGES = [
     "/?range=all&show=kwh",
     "/runs/",
     "/runs/?q=nosuch",
+    "/runs/?group=kind",
+    "/runs/?group=kind&against=training",
     "/runs/{run_id}/",
     "/models/",
     "/models/digits/resnet-50/",

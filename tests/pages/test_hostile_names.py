@@ -27,6 +27,7 @@ LISTS = (
     "/runs/?group=model",
     "/runs/?group=tag",
     "/runs/?group=hardware",
+    "/runs/?group=model&against=</script>",
 )
 
 

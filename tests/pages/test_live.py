@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from runs.models import Run
 from tests.pages.conftest import METERED
+from tests.pages.html import Page
 from tests.wire import ago, batch, finish, sample
 
 
@@ -105,3 +106,44 @@ def test_rows_of_running_runs_are_marked_for_refreshing(alice, wire, running):
     assert [len(marked(path)) for path in ("/", "/runs/")] == [1, 1]
     wire.finish(running, **finish())
     assert [len(marked(path)) for path in ("/", "/runs/")] == [0, 0]
+
+
+def live(reader, *run_ids: str, **query) -> Page:
+    return reader.read("/runs/live", run=run_ids, **query)
+
+
+def test_a_list_is_told_the_rows_that_it_asks_for_and_the_totals(alice, wire, running):
+    wire.start(name="another")
+    page = live(alice, running, known=2)
+    assert [row.attributes["id"] for row in page.root.all("tr")] == [f"run-{running}"]
+    assert page.by_id("total").text.startswith("2 runs")
+    assert page.by_id("news").text == ""
+
+
+def test_a_list_is_told_in_its_own_columns_and_units(alice, running):
+    page = live(alice, running, column=["energy", "emissions"], kwh="mWh", kg="g")
+    stored = Run.objects.get()
+    cells = page.root.all("td")
+    assert [cell.attributes["data-label"] for cell in cells] == ["Energy (mWh)", "CO₂e (g)"]
+    assert [float(cell.figures[0]) for cell in cells] == [stored.energy_kwh, stored.emissions_kg]
+
+
+def test_a_list_is_told_how_many_runs_have_come_since(alice, wire, running):
+    wire.start(kind="inference")
+    wire.start(kind="inference")
+    assert live(alice, running, known=1, sort="-energy").by_id("news").text.startswith("2 more runs match by now")
+    assert "/runs/?sort=-energy" in live(alice, running, known=1, sort="-energy").links()
+    assert live(alice, running, known=1, kind="training").by_id("news").text == ""
+
+
+def test_a_row_that_ended_is_no_longer_marked(alice, wire, running):
+    wire.finish(running, **finish())
+    (row,) = live(alice, running).root.all("tr")
+    assert "data-running" not in row.attributes
+    assert "Completed" in row.text
+
+
+def test_charlie_is_told_no_row_of_theirs(charlie, running):
+    page = live(charlie, running)
+    assert page.root.all("tr") == []
+    assert page.by_id("total").text.startswith("0 runs")
