@@ -3,16 +3,25 @@
 Without details, names that may say more than the maker meant are taken off the rows before a template sees them.
 """
 
-from datetime import date
+from datetime import date, datetime
 
-from runs.dashboards import models, overview
+from runs.dashboards import model, overview
 from runs.dashboards.periods import period
 from runs.models import DailyUsage, Project, Run, TrackedModel
 
 
-def model_page(shared: TrackedModel, with_details: bool, today: date, quantity: str) -> models.ModelPage:
-    page = models.model_page(shared, today, quantity)
-    return page if with_details else page._replace(runs=[nameless(each) for each in page.runs])
+def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
+    """A model's page whose points lead nowhere; without details there is no word of what its runs logged."""
+    page = model.model_page(shared, now, quantity)
+    energies = page.energies and page.energies._replace(leads_on=False)
+    if with_details:
+        compared = page.tradeoff and page.tradeoff._replace(
+            chart=page.tradeoff.chart and page.tradeoff.chart._replace(leads_on=False)
+        )
+        return page._replace(energies=energies, tradeoff=compared)
+    for each in page.energies.points if page.energies else []:
+        nameless(each.run)
+    return page._replace(energies=energies, tradeoff=None, runs=[nameless(each) for each in page.runs])
 
 
 def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> overview.Overview:

@@ -2,6 +2,7 @@ from django.urls import include, path
 
 from runs.pages import audit, invitations, members, projects, shares, start, teams, tokens
 from runs.pages.bulk import bulk
+from runs.pages.citing import model_citation, model_cite
 from runs.pages.compare import compare, compare_export
 from runs.pages.deletion import delete_run
 from runs.pages.exports import run_export, series_export
@@ -62,6 +63,8 @@ urlpatterns = [
     path("compare/export.<str:form>", compare_export, name="compare_export"),
     path("models/", model_list, name="model_list"),
     path("models/<slug:project>/<slug:slug>/", model_detail, name="model_detail"),
+    path("models/<slug:project>/<slug:slug>/cite/", model_cite, name="model_cite"),
+    path("models/<slug:project>/<slug:slug>/cite.<str:form>", model_citation, name="model_citation"),
     path("models/<slug:project>/<slug:slug>/notes/", model_notes, name="model_notes"),
     path("hardware/", hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),

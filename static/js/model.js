@@ -1,10 +1,19 @@
-/* How a model's footprint grew: areas, stacked by kind of use. */
+/* A model: how its footprint grew, and its runs as points by time and by a metric. */
 (function () {
   "use strict";
   const T = TraceCharts;
   const PARTS = { Training: "--series-1", Inference: "--series-2", Other: "--series-other" };
+  const KINDS = {
+    training: { word: "Training", colour: "--series-1", shape: "circle" },
+    finetuning: { word: "Finetuning", colour: "--series-4", shape: "rectRot" },
+    evaluation: { word: "Evaluation", colour: "--series-3", shape: "triangle" },
+    inference: { word: "Inference", colour: "--series-2", shape: "rect" },
+    other: { word: "Other", colour: "--series-other", shape: "rectRounded" },
+  };
+  const WASTED = ["failed", "cancelled", "lost"];
+  const DAY_MS = 86400000;
 
-  function dataset(series, data) {
+  function area(series, data) {
     const colour = T.colour(PARTS[series.name]);
     return {
       label: series.name,
@@ -22,8 +31,107 @@
     type: "line",
     data: {
       labels: data.labels.map((label) => T.dayLabel(label, data.axis)),
-      datasets: data.series.map((series) => dataset(series, data)),
+      datasets: data.series.map((series) => area(series, data)),
     },
     options: T.options(data, { x: T.axis("", { grid: { display: false } }), y: T.valueAxis(data.unit) }, (item) => item.label),
   }));
+
+  function placed(point, data) {
+    return { x: data.xUnit ? point.x / data.xUnit.size : point.x * 1000, y: point.y / data.yUnit.size, of: point };
+  }
+
+  /* Points of one kind of run: full ones ended well, hollow ones failed, were cancelled or lost. */
+  function kindSet(kind, data) {
+    const points = data.points.filter((point) => point.kind === kind);
+    const look = KINDS[kind];
+    const colour = T.colour(look.colour);
+    return {
+      label: look.word,
+      data: points.map((point) => placed(point, data)),
+      pointStyle: look.shape,
+      pointRadius: points.map((point) => (point.front ? 6.5 : 4.5)),
+      pointHoverRadius: 7,
+      pointBorderWidth: 1.5,
+      pointBorderColor: colour,
+      backgroundColor: colour, // the legend's
+      pointBackgroundColor: points.map((point) => (WASTED.includes(point.state) ? "transparent" : T.faded(colour, 0.65))),
+    };
+  }
+
+  function frontSet(data) {
+    const points = data.points.filter((point) => point.front).sort((one, other) => one.x - other.x);
+    return {
+      type: "line",
+      label: "Front",
+      data: points.map((point) => placed(point, data)),
+      borderColor: T.colour("--ink-soft"),
+      borderDash: [6, 4],
+      borderWidth: 1.5,
+      pointRadius: 0,
+      pointHitRadius: 0,
+      pointStyle: "line",
+      order: 1,
+    };
+  }
+
+  function datasets(data) {
+    const kinds = Object.keys(KINDS).filter((kind) => data.points.some((point) => point.kind === kind));
+    const sets = kinds.map((kind) => kindSet(kind, data));
+    return data.points.some((point) => point.front) ? sets.concat(frontSet(data)) : sets;
+  }
+
+  function day(ms) {
+    return T.dayLabel(new Date(ms).toISOString().slice(0, 10), "day");
+  }
+
+  function xAxis(data) {
+    if (data.xUnit) return T.axis("CO₂e (" + data.xUnit.symbol + ")", { type: "linear", beginAtZero: true });
+    const times = data.points.map((point) => point.x * 1000);
+    const axis = T.axis("Started", { type: "linear", min: Math.min(...times) - DAY_MS / 2, max: Math.max(...times) + DAY_MS / 2, grid: { display: false } });
+    axis.ticks.callback = day;
+    axis.ticks.maxTicksLimit = 8;
+    return axis;
+  }
+
+  function yAxis(data) {
+    const title = data.yName + (data.yUnit.symbol ? " (" + data.yUnit.symbol + (data.logarithmic ? ", logarithmic" : "") + ")" : "");
+    const axis = T.axis(title, { type: data.logarithmic ? "logarithmic" : "linear", beginAtZero: Boolean(data.yUnit.symbol) });
+    axis.ticks.callback = data.logarithmic ? decades : T.number;
+    axis.ticks.maxTicksLimit = 6;
+    return axis;
+  }
+
+  function decades(value) {
+    return Number.isInteger(Math.round(1e6 * Math.log10(value)) / 1e6) ? T.number(value) : "";
+  }
+
+  function leads(event, elements, chart) {
+    const point = elements.length && chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of;
+    return (point && point.url) || "";
+  }
+
+  function scatter(data) {
+    const sets = datasets(data);
+    const options = T.options({ series: sets, unit: data.yUnit }, { x: xAxis(data), y: yAxis(data) }, () => "");
+    options.interaction = { mode: "nearest", intersect: true };
+    options.plugins.legend.labels.usePointStyle = true;
+    options.plugins.tooltip.filter = (item) => item.dataset.label !== "Front";
+    options.plugins.tooltip.callbacks = {
+      title: (items) => (items.length ? items[0].raw.of.name || items[0].dataset.label : ""),
+      label: (item) => data.yName + " " + T.number(item.parsed.y) + " " + data.yUnit.symbol,
+      afterLabel: (item) => [
+        data.xUnit ? "CO₂e " + T.number(item.parsed.x) + " " + data.xUnit.symbol : day(item.parsed.x),
+        item.dataset.label + ", " + item.raw.of.state,
+      ],
+    };
+    options.onClick = (event, elements, chart) => {
+      const url = leads(event, elements, chart);
+      if (url) location.assign(url);
+    };
+    options.onHover = (event, elements, chart) => chart.canvas.classList.toggle("leads", Boolean(leads(event, elements, chart)));
+    return { type: "scatter", data: { datasets: sets }, options: options };
+  }
+
+  T.each("energies", scatter);
+  T.each("tradeoff", scatter);
 })();
