@@ -6,7 +6,6 @@ from math import ceil
 from typing import NamedTuple
 
 from django.db.models import Sum
-from django.db.models.functions import Coalesce
 
 from runs.dashboards.lifetime import Amounts, Lifetime, added, amounts_of
 from runs.models import Call, Metric, Run
@@ -72,7 +71,7 @@ def _called(runs: Iterable[int]) -> dict[int, tuple[str, int]]:
     rows = Call.objects.filter(run__in=list(runs)).order_by().values_list("run_id")
     return {
         run: ("items", items) if items else ("calls", calls)
-        for run, items, calls in rows.annotate(Coalesce(Sum("items"), 0), Coalesce(Sum("calls"), 0))
+        for run, items, calls in rows.annotate(Sum("items"), Sum("calls"))
         if items or calls
     }
 
@@ -112,10 +111,8 @@ class BreakEven(NamedTuple):
             return " How many predictions that is, is not known, as none were counted." if unknown else ""
         if self.state == "unused":
             return ""
-        made = "" if self.made is None else f", of which about {units.text('count', self.made)} are made"
-        if self.state == "passed":
-            return f" Training is made up for after about {units.text('count', self.needed)} predictions{made}."
-        return f" It takes about {units.text('count', self.needed)} predictions{made}."
+        made = f"; about {units.text('count', self.made)} are made so far" if self.made else ""
+        return f" Break-even lies at about {units.text('count', self.needed)} predictions{made}."
 
 
 def _rate(told: BreakEven) -> str:

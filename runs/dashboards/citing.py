@@ -211,7 +211,7 @@ def sentence(facts: Cited, hand: Hand) -> str:
 def _subject(facts: Cited, hand: Hand) -> str:
     name, count = hand.escape(facts.model.name), facts.amounts.runs
     first, last = _day(facts.first), _day(facts.last)
-    when = first if first == last else f"{first}{hand.dash}{last}"
+    when = first if first == last else f"{first} {hand.dash} {last}"
     runs = f"{units.significant(count)} run{'s' * (count != 1)}, {when}"
     bad = f", {units.significant(facts.bad_ends)} of them failed or cancelled" if facts.bad_ends else ""
     return {
@@ -301,7 +301,7 @@ def program(facts: Cited) -> str:
             "emissions_low_kg": used.emissions_low_kg,
             "emissions_high_kg": used.emissions_high_kg,
             "emission_factors": [
-                {"kg_per_kwh": each.kg_per_kwh, "year": each.year, "source": each.source, "url": each.url}
+                {"kg_per_kwh": _rounded(each.kg_per_kwh), "year": each.year, "source": each.source, "url": each.url}
                 for each in facts.factors
             ],
             "pue": facts.pues,

@@ -1,6 +1,5 @@
 """Runs as points of a chart: their energy over time, and a metric against their emissions with the Pareto front."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from statistics import median
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from runs.templatetags import units
 MOST_POINTS = 1_000
 MOST_ROWS = 50
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
-LOGARITHMIC_FROM = 30
+LOGARITHMIC_FROM = 10
 #: States of which the energy is lost.
 WASTED = (Run.Status.FAILED, Run.Status.CANCELLED, Run.LOST)
 #: Parts of a metric's name that say that less of it is better.
@@ -50,7 +49,6 @@ class Points(NamedTuple):
     y_name: str
     points: list[Point]
     left_out: int = 0
-    is_logarithmic: bool = False
     leads_on: bool = True
 
     @property
@@ -78,9 +76,16 @@ class Points(NamedTuple):
             "xUnit": self.x_unit and self.x_unit._asdict(),
             "yUnit": self.y_unit._asdict(),
             "yName": self.y_name,
-            "logarithmic": self.is_logarithmic,
+            "logarithmic": {
+                "x": self.x_quantity != "time" and _needs_logarithm([point.x for point in self.points]),
+                "y": bool(self.y_quantity) and _needs_logarithm([point.y for point in self.points]),
+            },
             "points": [_drawn(point, self.leads_on) for point in self.points],
         }
+
+
+def _needs_logarithm(values: list[float]) -> bool:
+    return max(values) > LOGARITHMIC_FROM * median(values)
 
 
 def _drawn(point: Point, leads_on: bool) -> dict:
@@ -110,7 +115,6 @@ def energy_points(runs: list[Run], run_count: int) -> Points | None:
         y_name="Energy",
         points=[Point(run, _seconds(run.started_at), run.energy_kwh) for run in used],
         left_out=run_count - len(used),
-        is_logarithmic=most > LOGARITHMIC_FROM * middle,
     )
 
 
@@ -174,14 +178,16 @@ def suggested(metric: str) -> str:
 
 
 def _against_emissions(placed: list[tuple[Run, float]], run_count: int, chosen: Asked) -> Points:
-    best = front([(run.emissions_kg, value) for run, value in placed], chosen.better)
+    completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
+    best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
         title="What a better model costs",
         sentence=(
             f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(placed), 'training run')}, "
-            f"{chosen.better} is better. {of_front} a value that no run with less CO₂e reaches."
+            f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
+            "Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="emissions",
         y_quantity="",
@@ -191,13 +197,13 @@ def _against_emissions(placed: list[tuple[Run, float]], run_count: int, chosen: 
     )
 
 
-def front(places: Iterable[tuple[float, float]], better: str) -> set[int]:
+def front(places: dict[int, tuple[float, float]], better: str) -> set[int]:
     """Which places of (emissions, value) no other place beats: less or equal emissions with a better value, or less
     emissions with an equal one. Of equal places only the first is on the front."""
     sign = -1 if better == "higher" else 1
     found: set[int] = set()
     best = float("inf")
-    for n, (_, value) in sorted(enumerate(places), key=lambda each: (each[1][0], sign * each[1][1])):
+    for n, (_, value) in sorted(places.items(), key=lambda each: (each[1][0], sign * each[1][1])):
         if sign * value < best:
             best = sign * value
             found.add(n)

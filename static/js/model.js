@@ -12,6 +12,7 @@
   };
   const WASTED = ["failed", "cancelled", "lost"];
   const DAY_MS = 86400000;
+  const MOST_DAYS_NAMED = 8;
 
   function area(series, data) {
     const colour = T.colour(PARTS[series.name]);
@@ -85,24 +86,33 @@
   }
 
   function xAxis(data) {
-    if (data.xUnit) return T.axis("CO₂e (" + data.xUnit.symbol + ")", { type: "linear", beginAtZero: true });
-    const times = data.points.map((point) => point.x * 1000);
-    const axis = T.axis("Started", { type: "linear", min: Math.min(...times) - DAY_MS / 2, max: Math.max(...times) + DAY_MS / 2, grid: { display: false } });
+    if (data.xUnit) return amountAxis("CO₂e", data.xUnit, data.logarithmic.x, true);
+    const days = data.points.map((point) => (point.x * 1000) / DAY_MS);
+    const first = Math.floor(Math.min(...days));
+    const last = Math.floor(Math.max(...days)) + 1;
+    const axis = T.axis("Started", { type: "linear", min: first * DAY_MS, max: last * DAY_MS, grid: { display: false } });
     axis.ticks.callback = day;
-    axis.ticks.maxTicksLimit = 8;
+    axis.ticks.stepSize = Math.ceil((last - first) / MOST_DAYS_NAMED) * DAY_MS;
     return axis;
+  }
+
+  /* An axis of amounts begins at zero; one of a metric where its values do. */
+  function amountAxis(name, unit, isLogarithmic, fromZero) {
+    const facts = [unit.symbol, isLogarithmic ? "logarithmic" : ""].filter(Boolean);
+    const axis = T.axis(name + (facts.length ? " (" + facts.join(", ") + ")" : ""), { type: isLogarithmic ? "logarithmic" : "linear", beginAtZero: fromZero });
+    axis.ticks.callback = T.number;
+    axis.ticks.maxTicksLimit = 8;
+    if (isLogarithmic) axis.afterBuildTicks = (scale) => (scale.ticks = scale.ticks.filter((tick) => isRound(tick.value)));
+    return axis;
+  }
+
+  /* 1, 2, 5, 10, 20 …: a logarithmic axis has more ticks than can be read. */
+  function isRound(value) {
+    return ["1", "2", "5"].includes(value.toExponential(0)[0]) && Number(value.toExponential(0)) === Number(value.toPrecision(6));
   }
 
   function yAxis(data) {
-    const title = data.yName + (data.yUnit.symbol ? " (" + data.yUnit.symbol + (data.logarithmic ? ", logarithmic" : "") + ")" : "");
-    const axis = T.axis(title, { type: data.logarithmic ? "logarithmic" : "linear", beginAtZero: Boolean(data.yUnit.symbol) });
-    axis.ticks.callback = data.logarithmic ? decades : T.number;
-    axis.ticks.maxTicksLimit = 6;
-    return axis;
-  }
-
-  function decades(value) {
-    return Number.isInteger(Math.round(1e6 * Math.log10(value)) / 1e6) ? T.number(value) : "";
+    return amountAxis(data.yName, data.yUnit, data.logarithmic.y, Boolean(data.yUnit.symbol));
   }
 
   function leads(event, elements, chart) {

@@ -32,7 +32,9 @@ PAGES = {
     "run list by model": "/runs/?group=model",
     "overview": "/",
     "models": "/models/",
+    "models by last run": "/models/?sort=-used&page=2",
     "a model": "/models/p-1/m-1/",
+    "a model's figures to cite": "/models/p-1/m-1/cite/",
     "a run": "/runs/{run}/",
     "compare": "/compare/?{compared}",
     "hardware": "/hardware/",
@@ -90,10 +92,12 @@ def fill(runs: int, models: int, projects: int) -> None:
     """Bulk rows as ingest would have left them: runs, a writer and two devices each, and the days."""
     from hardware.models import HardwareProfile
     from runs.models import (
+        Call,
         DailyUsage,
         Device,
         EmissionFactor,
         Membership,
+        Metric,
         Project,
         Run,
         Team,
@@ -150,14 +154,31 @@ def fill(runs: int, models: int, projects: int) -> None:
             devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
             devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
         Device.objects.bulk_create(devices)
+        _fill_use(dice, made, writers, Metric, Call)
     _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
+
+
+def _fill_use(dice, runs, writers, metric, call) -> None:
+    """What trainings logged, and what runs of inference counted."""
+    logged = [(run, name, dice.random()) for run in runs if run.kind != "inference" for name in ("accuracy", "loss")]
+    metric.objects.bulk_create(
+        metric(project_id=run.project_id, run=run, name=name, last=value, lowest=value, highest=value,
+               last_at=run.ended_at)
+        for run, name, value in logged
+    )  # fmt: skip
+    call.objects.bulk_create(
+        call(project_id=run.project_id, run=run, writer=writer, method="predict", calls=50, items=5000, busy_s=600)
+        for run, writer in zip(runs, writers, strict=True)
+        if run.kind == "inference"
+    )
 
 
 def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
     days = []
     for model in tracked:
         for day in range(365):
-            about = {"project_id": model.project_id, "tracked_model": model, "kind": "training"}
+            kind = "inference" if day % 3 == 0 else "training"
+            about = {"project_id": model.project_id, "tracked_model": model, "kind": kind}
             about["day"] = end - timedelta(days=day)
             kwh = dice.lognormvariate(0, 1)
             amounts = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh"), kwh)
