@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from runs.dashboards.lifetime import Amounts, Lifetime, added, amounts_of
+from runs.dashboards.lines import Line
 from runs.models import Call, Metric, Run
 from runs.templatetags import units
 
@@ -53,7 +54,7 @@ class Predictions(NamedTuple):
         return " and ".join(WORDS[source] for source in self.sources)
 
 
-def predictions(runs: Iterable[Run]) -> Predictions:
+def predictions(runs: Iterable[Line]) -> Predictions:
     """What the inference runs among these counted: items or calls by `watch`, else logged samples."""
     using = {run.pk: run for run in runs if run.kind == Run.Kind.INFERENCE}
     counts = _called(using) if using else {}

@@ -11,7 +11,9 @@ from django.db.models import Count, Max, Min
 from runs.dashboards import escapes
 from runs.dashboards.break_even import Predictions, predictions
 from runs.dashboards.lifetime import TRAINING, Amounts, amounts_of, lifetime
-from runs.dashboards.model import final_run, newest
+from runs.dashboards.lines import Line, newest
+from runs.dashboards.model import final_run
+from runs.dashboards.points import MOST_POINTS
 from runs.models import Device, EmissionFactor, Run, TrackedModel
 from runs.templatetags import units
 
@@ -51,7 +53,7 @@ class Cited(NamedTuple):
 
 def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
     """The facts of a scope, one of SCOPES; None where no run in it used energy."""
-    runs = newest(model)
+    runs = newest(model, MOST_POINTS)
     final = final_run(model, runs)
     if scope == "final" and final is None:
         return None
@@ -104,10 +106,15 @@ def _device_hours(hardware) -> list[str]:
     ]
 
 
-def _cards(run: Run) -> list[str]:
+def _cards(run: Line) -> list[str]:
     """The processors of one run, with how many there were of each."""
     places: dict[str, set] = {}
-    devices = run.devices.select_related("profile", "writer").filter(counted=True).exclude(kind=Device.Kind.RAM)
+    devices = (
+        Device.objects.filter(run=run.pk)
+        .select_related("profile", "writer")
+        .filter(counted=True)
+        .exclude(kind=Device.Kind.RAM)
+    )
     for device in devices.order_by("-energy_kwh"):
         name = device.profile.name if device.profile else device.name
         places.setdefault(name, set()).add((device.writer.host, device.key))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.db.models import Count, Q, Sum
 
 from hardware.models import HardwareProfile
+from runs.dashboards.lines import Line
 from runs.models import DailyUsage, Run, TrackedModel
 from runs.models.run import LOST_AFTER_INTERVALS
 from runs.models.usage import AMOUNTS
@@ -99,7 +100,7 @@ def added(parts) -> Amounts:
     return Amounts(*map(sum, columns)) if columns else Amounts()
 
 
-def amounts_of(run: Run) -> Amounts:
+def amounts_of(run: Line) -> Amounts:
     """What one run used; seconds of its devices are not on its row."""
     energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
     return Amounts(1, run.duration_s, 0.0, *energies, run.emissions_kg)

@@ -9,17 +9,12 @@ from runs.dashboards import usage
 from runs.dashboards.break_even import BreakEven, Predictions, break_even, predictions
 from runs.dashboards.charts import Chart
 from runs.dashboards.lifetime import TRAINING, Amounts, Lifetime, Waste, amounts_of, lifetime, waste
+from runs.dashboards.lines import Line, lines, newest
 from runs.dashboards.periods import period
 from runs.dashboards.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, tradeoff
 from runs.models import DailyUsage, Run, TrackedModel
 
 RUNS_SHOWN = 20
-#: All that a list, a point and a figure need of a run; its metadata is wide.
-COLUMNS = [
-    "run_id", "project_id", "tracked_model_id", "kind", "name", "status", "exception", "archived_at",
-    "started_at", "ended_at", "received_at", "last_seen_at", "upload_interval_s", "duration_s",
-    "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg",
-]  # fmt: skip
 
 
 class PartRow(NamedTuple):
@@ -28,19 +23,19 @@ class PartRow(NamedTuple):
     name: str
     amounts: Amounts
     share: float
-    final: Run | None = None
+    final: Line | None = None
 
 
 class ModelPage(NamedTuple):
     life: Lifetime
-    final: Run | None
+    final: Line | None
     waste: Waste
     predictions: Predictions
     break_even: BreakEven
     growth: Chart | None
     energies: Points | None
     tradeoff: Tradeoff | None
-    runs: list[Run]
+    runs: list[Line]
     run_count: int
 
     @property
@@ -79,10 +74,10 @@ class ModelPage(NamedTuple):
 def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED) -> ModelPage:
     """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`."""
     life = lifetime(model)
-    runs = newest(model)
+    runs = newest(model, MOST_POINTS)
     days = _days(model)
     counted = predictions(runs)
-    listed = [run for run in runs if run.archived_at is None]
+    listed = [run for run in runs if not run.is_archived]
     return ModelPage(
         life=life,
         final=final_run(model, runs),
@@ -97,21 +92,13 @@ def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked =
     )
 
 
-def newest(model: TrackedModel, count: int = MOST_POINTS) -> list[Run]:
-    """The runs that arrived last, without their metadata."""
-    runs = list(Run.objects.filter(tracked_model=model).only(*COLUMNS).order_by("-received_at", "-pk")[:count])
-    for run in runs:
-        run.tracked_model = model
-    return runs
-
-
-def final_run(model: TrackedModel, runs: list[Run]) -> Run | None:
-    """The training or finetuning that completed last; asked of the database where the newest runs have none."""
-    done = [run for run in runs if run.kind in TRAINING and run.status == Run.Status.COMPLETED and run.ended_at]
-    if done or len(runs) < MOST_POINTS:
-        return max(done, key=lambda run: (run.ended_at, run.pk), default=None)
-    older = Run.objects.filter(tracked_model=model, kind__in=TRAINING, status=Run.Status.COMPLETED)
-    return older.only(*COLUMNS).order_by("-ended_at", "-pk").first()
+def final_run(model: TrackedModel, runs: list[Line]) -> Line | None:
+    """The last training or finetuning that completed; asked of the database where the newest runs have none."""
+    done = [run for run in runs if run.kind in TRAINING and run.status == Run.Status.COMPLETED]
+    if not done and len(runs) == MOST_POINTS:
+        older = Run.objects.filter(tracked_model=model, kind__in=TRAINING, status=Run.Status.COMPLETED)
+        done = lines(model, older.order_by("-started_at", "-pk")[:1])
+    return max(done, key=lambda run: (run.started_at, run.pk), default=None)
 
 
 def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:

@@ -8,17 +8,16 @@ from django.db.models import Count
 from django.urls import reverse
 
 from runs.dashboards.lifetime import TRAINING
+from runs.dashboards.lines import Line
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.templatetags import units
 
 #: More points than this no chart draws, and more rows than this no page's table has.
 MOST_POINTS = 1_000
-MOST_ROWS = 50
+MOST_ROWS = 25
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
-#: States of which the energy is lost.
-WASTED = (Run.Status.FAILED, Run.Status.CANCELLED, Run.LOST)
 #: Parts of a metric's name that say that less of it is better.
 LOWER_WORDS = ("loss", "error", "perplexity", "ppl", "mse", "mae", "rmse", "wer", "cer", "fid", "nll", "entropy")
 VALUES = {"last": "Last value", "best": "Best value"}
@@ -27,14 +26,10 @@ VALUES = {"last": "Last value", "best": "Best value"}
 class Point(NamedTuple):
     """A run at its place: `x` in the chart's axis, `y` as the portal stores it."""
 
-    run: Run
+    run: Line
     x: float
     y: float
     is_front: bool = False
-
-    @property
-    def is_wasted(self) -> bool:
-        return self.run.state in WASTED
 
 
 class Points(NamedTuple):
@@ -80,6 +75,7 @@ class Points(NamedTuple):
                 "x": self.x_quantity != "time" and _needs_logarithm([point.x for point in self.points]),
                 "y": bool(self.y_quantity) and _needs_logarithm([point.y for point in self.points]),
             },
+            "runs": reverse("run_list") if self.leads_on else "",
             "points": [_drawn(point, self.leads_on) for point in self.points],
         }
 
@@ -88,15 +84,14 @@ def _needs_logarithm(values: list[float]) -> bool:
     return max(values) > LOGARITHMIC_FROM * median(values)
 
 
-def _drawn(point: Point, leads_on: bool) -> dict:
+def _drawn(point: Point, leads_on: bool) -> list:
+    """x, y, kind, state, whether it is on the front, name and id."""
     run = point.run
-    drawn = {"x": point.x, "y": point.y, "kind": run.kind, "state": run.state, "front": point.is_front}
-    if not leads_on:
-        return drawn
-    return drawn | {"name": run.name or str(run.run_id)[:8], "url": reverse("run_detail", args=[run.run_id])}
+    drawn = [point.x, point.y, run.kind, run.state, int(point.is_front)]
+    return [*drawn, run.name, str(run.run_id)] if leads_on else drawn
 
 
-def energy_points(runs: list[Run], run_count: int) -> Points | None:
+def energy_points(runs: list[Line], run_count: int) -> Points | None:
     """The energy of each run by when it began; None where there is nothing to compare."""
     used = [run for run in runs if run.energy_kwh > 0]
     if not used:
@@ -122,8 +117,8 @@ def _count(number: int, noun: str) -> str:
     return f"{units.significant(number)} {noun}{'s' * (number != 1)}"
 
 
-def _seconds(moment: datetime) -> float:
-    return moment.timestamp()
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
 
 
 class Asked(NamedTuple):
@@ -151,7 +146,7 @@ class Tradeoff(NamedTuple):
         return sorted((point for point in points if point.is_front), key=lambda point: point.x)
 
 
-def tradeoff(model: TrackedModel, runs: list[Run], asked: Asked) -> Tradeoff | None:
+def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
     """Training runs by emissions and a metric that they logged; None where none logged any."""
     metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
     by_count = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
@@ -177,7 +172,7 @@ def suggested(metric: str) -> str:
     return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
 
 
-def _against_emissions(placed: list[tuple[Run, float]], run_count: int, chosen: Asked) -> Points:
+def _against_emissions(placed: list[tuple[Line, float]], run_count: int, chosen: Asked) -> Points:
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"

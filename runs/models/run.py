@@ -1,6 +1,6 @@
 """Runs, and the writers that report them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -126,11 +126,7 @@ class Run(models.Model):
 
     @property
     def state(self) -> str:
-        """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
-        silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * self.upload_interval_s)
-        if self.status == self.Status.RUNNING and self.last_seen_at < silent_since:
-            return self.LOST
-        return self.status
+        return state_of(self.status, self.last_seen_at, self.upload_interval_s)
 
     @property
     def label(self) -> str:
@@ -163,6 +159,14 @@ class Run(models.Model):
 
     def _share_of_emissions(self, energy_kwh: float) -> float:
         return self.emissions_kg * energy_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
+
+
+def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: float) -> str:
+    """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
+    silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * upload_interval_s)
+    if status == Run.Status.RUNNING and last_seen_at and last_seen_at < silent_since:
+        return Run.LOST
+    return status
 
 
 class Writer(models.Model):

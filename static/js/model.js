@@ -37,6 +37,16 @@
     options: T.options(data, { x: T.axis("", { grid: { display: false } }), y: T.valueAxis(data.unit) }, (item) => item.label),
   }));
 
+  /* A point as the page sends it: a list, as there may be a thousand. */
+  function unpacked(data) {
+    data.points = data.points.map((point) => {
+      if (!Array.isArray(point)) return point;
+      const [x, y, kind, state, front, name, id] = point;
+      return { x, y, kind, state, front: Boolean(front), name, id };
+    });
+    return data;
+  }
+
   function placed(point, data) {
     return { x: data.xUnit ? point.x / data.xUnit.size : point.x * 1000, y: point.y / data.yUnit.size, of: point };
   }
@@ -115,9 +125,10 @@
     return amountAxis(data.yName, data.yUnit, data.logarithmic.y, Boolean(data.yUnit.symbol));
   }
 
-  function leads(event, elements, chart) {
-    const point = elements.length && chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of;
-    return (point && point.url) || "";
+  /* The page of the run under the pointer; a shared page's points lead nowhere. */
+  function leads(elements, chart, data) {
+    if (!data.runs || !elements.length) return "";
+    return data.runs + chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of.id + "/";
   }
 
   function scatter(data) {
@@ -135,13 +146,13 @@
       ],
     };
     options.onClick = (event, elements, chart) => {
-      const url = leads(event, elements, chart);
+      const url = leads(elements, chart, data);
       if (url) location.assign(url);
     };
-    options.onHover = (event, elements, chart) => chart.canvas.classList.toggle("leads", Boolean(leads(event, elements, chart)));
+    options.onHover = (event, elements, chart) => chart.canvas.classList.toggle("leads", Boolean(leads(elements, chart, data)));
     return { type: "scatter", data: { datasets: sets }, options: options };
   }
 
-  T.each("energies", scatter);
-  T.each("tradeoff", scatter);
+  T.each("energies", (data) => scatter(unpacked(data)));
+  T.each("tradeoff", (data) => scatter(unpacked(data)));
 })();
