@@ -120,5 +120,5 @@ def _growth(days, today: date, quantity: str) -> Chart | None:
     name, _ = usage.QUANTITIES[quantity]
     rows = [(day, part, kwh if quantity == "kwh" else kg) for day, part, kwh, kg in days]
     names = {part: part.capitalize() for part in usage.PARTS}
-    trend = usage.trend(rows, names, period("all", today), name, "by kind of use")
+    trend = usage.trend(rows, names, period("all", today)._replace(last=today), name, "by kind of use")
     return usage.cumulative(trend) if trend else None
