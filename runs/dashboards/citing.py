@@ -208,7 +208,7 @@ def sentence(facts: Cited, hand: Hand) -> str:
         f"{_subject(facts, hand)} used {hand.figure('energy', used.energy_kwh)} of electricity "
         f"({hand.between('energy', used.energy_low_kwh, used.energy_high_kwh)}; {hand.escape(_measured(facts))}) "
         f"on {hand.escape(_listed(facts.hardware))}, "
-        f"which makes {hand.figure('emissions', used.emissions_kg)} {hand.co2e} "
+        f"which corresponds to {hand.figure('emissions', used.emissions_kg)} {hand.co2e} "
         f"({hand.between('emissions', used.emissions_low_kg, used.emissions_high_kg)}) at {factors}, "
         f"and a PUE of {' and '.join(f'{pue:g}' for pue in facts.pues)}, "
         f"as tracked by TraceML until {_day(facts.as_of)}."
