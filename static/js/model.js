@@ -62,6 +62,7 @@
       pointStyle: look.shape,
       pointRadius: points.map((point) => (point.front ? 6.5 : 4.5)),
       pointHoverRadius: 7,
+      clip: 10, // a point at the edge stays whole
       pointBorderWidth: 1.5,
       pointBorderColor: colour,
       backgroundColor: colour, // the legend's
@@ -134,6 +135,7 @@
   function scatter(data) {
     const sets = datasets(data);
     const options = T.options({ series: sets, unit: data.yUnit }, { x: xAxis(data), y: yAxis(data) }, () => "");
+    options.layout = { padding: { top: 8, right: 8 } };
     options.interaction = { mode: "nearest", intersect: true };
     options.plugins.legend.labels.usePointStyle = true;
     options.plugins.tooltip.filter = (item) => item.dataset.label !== "Front";
