@@ -78,6 +78,7 @@
       data: points.map((point) => placed(point, data)),
       borderColor: T.colour("--ink-soft"),
       borderDash: [6, 4],
+      stepped: "before", // until the next run of the front nothing better is to be had
       borderWidth: 1.5,
       pointRadius: 0,
       pointHitRadius: 0,
