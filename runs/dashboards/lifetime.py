@@ -10,7 +10,6 @@ from hardware.models import HardwareProfile
 from runs.dashboards.lines import Line
 from runs.models import DailyUsage, Run, TrackedModel
 from runs.models.run import LOST_AFTER_INTERVALS
-from runs.models.usage import AMOUNTS
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
 #: The parts of a life in their order, and the kinds of run that make each.
@@ -110,7 +109,7 @@ def lifetime(model: TrackedModel, kinds: tuple[str, ...] = tuple(Run.Kind.values
     """What all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
     sums = rows.values_list("kind", "device_kind", "hardware").annotate(
-        **{f"{name}_sum": Sum(name) for name in AMOUNTS}
+        **{f"{name}_sum": Sum(name) for name in Amounts._fields}
     )
     by_kind: dict[str, list[Amounts]] = defaultdict(list)
     by_hardware: dict[tuple[str, str], list[Amounts]] = defaultdict(list)
