@@ -15,7 +15,7 @@ from runs.templatetags import units
 
 #: More points than this no chart draws, and more rows than this no page's table has.
 MOST_POINTS = 1_000
-MOST_ROWS = 25
+MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
 #: Parts of a metric's name that say that less of it is better.

@@ -163,10 +163,10 @@ class Run(models.Model):
 
 def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: float) -> str:
     """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
+    if status != Run.Status.RUNNING or last_seen_at is None:
+        return status
     silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * upload_interval_s)
-    if status == Run.Status.RUNNING and last_seen_at and last_seen_at < silent_since:
-        return Run.LOST
-    return status
+    return Run.LOST if last_seen_at < silent_since else status
 
 
 class Writer(models.Model):
