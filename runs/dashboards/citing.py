@@ -174,6 +174,11 @@ class Hand(NamedTuple):
     dash: str
     gap: str
 
+    def text(self, words: str) -> str:
+        """Words that may hold a percentage, which stays on one line."""
+        percent = self.escape("%")
+        return self.escape(words).replace(f" {percent}", f"{self.gap}{percent}")
+
     def figure(self, quantity: str, value: float) -> str:
         unit = units.unit_for(quantity, [value])
         return f"{units.significant(value / unit.size)}{self.gap}{self.escape(unit.symbol)}"
@@ -206,7 +211,7 @@ def sentence(facts: Cited, hand: Hand) -> str:
     )
     return (
         f"{_subject(facts, hand)} used {hand.figure('energy', used.energy_kwh)} of electricity "
-        f"({hand.between('energy', used.energy_low_kwh, used.energy_high_kwh)}; {hand.escape(_measured(facts))}) "
+        f"({hand.between('energy', used.energy_low_kwh, used.energy_high_kwh)}; {hand.text(_measured(facts))}) "
         f"on {hand.escape(_listed(facts.hardware))}, "
         f"which corresponds to {hand.figure('emissions', used.emissions_kg)} {hand.co2e} "
         f"({hand.between('emissions', used.emissions_low_kg, used.emissions_high_kg)}) at {factors}, "
@@ -223,7 +228,7 @@ def _subject(facts: Cited, hand: Hand) -> str:
     bad = f", {units.significant(facts.bad_ends)} of them failed or cancelled" if facts.bad_ends else ""
     return {
         "training": f"Training {name} ({runs}{bad})",
-        "final": f"The final training run of {name} ({when})",
+        "final": f"The final {' and '.join(facts.kinds)} run of {name} ({when})",
         "life": f"Over its whole life, {name} ({' and '.join(facts.kinds)}; {runs}{bad})",
     }[facts.scope]
 

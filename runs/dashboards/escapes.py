@@ -6,7 +6,7 @@ MARKDOWN = frozenset("\\`*_{}[]<>#|~&$")
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "`": r"\textasciigrave{}", "₂": r"\textsubscript{2}",
+    "|": r"\textbar{}", "`": r"\textasciigrave{}", "₂": r"\textsubscript{2}", "×": r"\texttimes{}",
 }  # fmt: skip
 #: BibTeX counts braces before LaTeX sees their backslash.
 BIBTEX = LATEX | {"{": r"\textbraceleft{}", "}": r"\textbraceright{}", "@": r"\char64{}"}

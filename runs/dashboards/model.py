@@ -37,6 +37,8 @@ class ModelPage(NamedTuple):
     tradeoff: Tradeoff | None
     runs: list[Line]
     run_count: int
+    #: So many of them, the newest, were read one by one.
+    read_count: int
 
     @property
     def bar(self) -> dict:
@@ -89,6 +91,7 @@ def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked =
         tradeoff=tradeoff(model, listed, asked),
         runs=listed[:RUNS_SHOWN],
         run_count=life.total.runs,
+        read_count=len(runs),
     )
 
 

@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='run',
-            index=models.Index(fields=['tracked_model', 'kind', 'status', 'started_at', 'archived_at', 'energy_kwh', 'emissions_kg'], name='run_lived'),
+            index=models.Index(fields=['tracked_model', 'kind', 'status', 'started_at'], name='run_lived'),
         ),
         migrations.AddField(
             model_name='metric',

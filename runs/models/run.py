@@ -17,7 +17,7 @@ LOST_AFTER_INTERVALS = 3
 MOST_TAGS = 50
 LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
-LIVED = ["tracked_model", "kind", "status", "started_at", "archived_at", "energy_kwh", "emissions_kg"]
+LIVED = ["tracked_model", "kind", "status", "started_at"]
 
 models.JSONField.register_lookup(HasItem)
 
@@ -116,7 +116,7 @@ class Run(models.Model):
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
             # All that the run list filters, sorts and adds up by: rows are wide, and a list of 100,000 reads none.
             models.Index(fields=LISTED, name="run_listed"),
-            # A model's whole life by kind and state, without reading a row.
+            # A model's runs of a kind, without reading a row; narrow.
             models.Index(fields=LIVED, name="run_lived"),
             models.Index(fields=["project", "last_seen_at"], condition=Q(status="running"), name="run_unfinished"),
         ]
