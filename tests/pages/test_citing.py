@@ -7,6 +7,8 @@ import yaml
 
 from runs.dashboards.citing import FORMS
 from runs.models import Badge, Membership, TrackedModel
+from tests.pages.conftest import METERED
+from tests.wire import MEMORY, sample
 
 PATH = "/models/digits/resnet-50/cite/"
 
@@ -76,3 +78,10 @@ def test_a_viewer_cites_and_is_offered_no_badge_to_make(bob, run, people):
     run()
     Membership.objects.filter(user=people.bob).update(role="viewer")
     assert not any("shares" in link for link in bob.read(PATH).links())
+
+
+def test_the_final_run_names_its_cards_with_how_many_there_were(alice, wire, profile):
+    cards = [METERED | {"key": f"gpu-{n}", "uuid": f"GPU-{n}"} for n in range(2)]
+    wire.whole_run([sample(card["key"], 3600, 1800, 3.6e6) for card in cards], [*cards, MEMORY])
+    told = json.loads(alice.get(file("json"), {"of": "final"}).content)
+    assert told["hardware"] == ["2 × NVIDIA A100 SXM4 40GB"]

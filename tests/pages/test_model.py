@@ -217,3 +217,21 @@ def test_a_stranger_with_a_link_sees_no_metric_no_name_and_no_way_on(people, cli
         assert not any(link.startswith(("/runs/", "/models/", "/hardware/")) for link in page.links())
         data = page.data("energies-data")
         assert data["runs"] == "" and all(len(point) == 5 for point in data["points"])
+
+
+def test_beyond_the_runs_read_one_by_one_sums_stay_whole_and_the_page_says_so(alice, trained, used, monkeypatch):
+    monkeypatch.setattr("runs.dashboards.model.MOST_POINTS", 2)
+    trained(1.0, 0.5, name="trained-once", started_at=ago(days=3))
+    for _ in range(3):
+        used(1.0, 100)
+    page = alice.read(PATH)
+    table = rows(section(page, "life-title"))
+    assert [row[:2] for row in table] == [
+        ["Training, all attempts", "1"],
+        ["of which the final run, trained-once", "1"],
+        ["Inference", "3"],
+        ["Whole life", "4"],
+    ]
+    assert "From 2 of 2 inference runs among the newest 2 runs" in section(page, "use-title").text
+    assert len(page.data("energies-data")["points"]) == 2
+    assert "2 runs are left out" in section(page, "energies-title").text
