@@ -6,11 +6,11 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import yaml
-from django.db.models import Count, Max, Min
+from django.db.models import Max, Min
 
 from runs.dashboards import escapes
 from runs.dashboards.break_even import Predictions, predictions
-from runs.dashboards.lifetime import TRAINING, Amounts, amounts_of, lifetime
+from runs.dashboards.lifetime import ALL, TRAINING, Amounts, amounts_of, lifetime, waste
 from runs.dashboards.lines import Line, newest
 from runs.dashboards.model import final_run
 from runs.dashboards.points import MOST_POINTS
@@ -54,25 +54,27 @@ class Cited(NamedTuple):
 def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
     """The facts of a scope, one of SCOPES; None where no run in it used energy."""
     runs = newest(model, MOST_POINTS)
-    final = final_run(model, runs)
+    final = final_run(model, runs) if scope == "final" else None
     if scope == "final" and final is None:
         return None
-    life = lifetime(model, TRAINING if scope == "training" else tuple(Run.Kind.values))
-    amounts = amounts_of(final) if scope == "final" and final else life.total
+    kinds = TRAINING if scope == "training" else ALL
+    life = lifetime(model, kinds)
+    amounts = amounts_of(final) if final else life.total
     if amounts.energy_kwh <= 0:
         return None
-    groups = _groups(model, final.pk if scope == "final" and final else None, list(life.by_kind))
+    within = Run.objects.filter(pk=final.pk) if final else Run.objects.filter(kind__in=life.by_kind)
+    groups = _groups(within.filter(tracked_model=model))
     return Cited(
         model=model,
         scope=scope,
         amounts=amounts,
-        bad_ends=sum(group.runs for group in groups if group.status in (Run.Status.FAILED, Run.Status.CANCELLED)),
+        bad_ends=0 if final else waste(model, now, {run.upload_interval_s for run in runs}, kinds).runs,
         kinds=[kind for kind in Run.Kind.values if kind in {group.kind for group in groups}],
         first=min(group.first for group in groups),
         last=max(group.last for group in groups),
         factors=list(EmissionFactor.objects.filter(pk__in={group.factor for group in groups}).order_by("year", "pk")),
         pues=sorted({group.pue for group in groups}),
-        hardware=_cards(final) if scope == "final" and final else _device_hours(life.hardware),
+        hardware=_cards(final) if final else _device_hours(life.hardware),
         predictions=predictions(runs),
         as_of=now.date(),
     )
@@ -84,17 +86,13 @@ class Group(NamedTuple):
     factor: int
     pue: float
     kind: str
-    status: str
-    runs: int
     first: datetime
     last: datetime
 
 
-def _groups(model: TrackedModel, only: int | None, kinds: list[str]) -> list[Group]:
-    runs = Run.objects.filter(tracked_model=model, kind__in=kinds).order_by()
-    runs = runs if only is None else runs.filter(pk=only)
-    alike = runs.values_list("factor", "pue", "kind", "status")
-    return [Group(*row) for row in alike.annotate(Count("pk"), Min("started_at"), Max("last_seen_at"))]
+def _groups(runs) -> list[Group]:
+    alike = runs.order_by().values_list("factor", "pue", "kind")
+    return [Group(*row) for row in alike.annotate(Min("started_at"), Max("last_seen_at"))]
 
 
 def _device_hours(hardware) -> list[str]:
@@ -109,13 +107,8 @@ def _device_hours(hardware) -> list[str]:
 def _cards(run: Line) -> list[str]:
     """The processors of one run, with how many there were of each."""
     places: dict[str, set] = {}
-    devices = (
-        Device.objects.filter(run=run.pk)
-        .select_related("profile", "writer")
-        .filter(counted=True)
-        .exclude(kind=Device.Kind.RAM)
-    )
-    for device in devices.order_by("-energy_kwh"):
+    devices = Device.objects.filter(run=run.pk, counted=True).exclude(kind=Device.Kind.RAM)
+    for device in devices.select_related("profile", "writer").order_by("-energy_kwh"):
         name = device.profile.name if device.profile else device.name
         places.setdefault(name, set()).add((device.writer.host, device.key))
     return [f"{len(keys)} × {name}" if len(keys) > 1 else name for name, keys in places.items()]
@@ -225,7 +218,7 @@ def _subject(facts: Cited, hand: Hand) -> str:
     first, last = _day(facts.first), _day(facts.last)
     when = first if first == last else f"{first} {hand.dash} {last}"
     runs = f"{units.significant(count)} run{'s' * (count != 1)}, {when}"
-    bad = f", {units.significant(facts.bad_ends)} of them failed or cancelled" if facts.bad_ends else ""
+    bad = f", {units.significant(facts.bad_ends)} of them failed, cancelled or lost" if facts.bad_ends else ""
     return {
         "training": f"Training {name} ({runs}{bad})",
         "final": f"The final {' and '.join(facts.kinds)} run of {name} ({when})",
@@ -301,7 +294,7 @@ def program(facts: Cited) -> str:
             "scope": facts.scope,
             "as_of": facts.as_of.isoformat(),
             "runs": used.runs,
-            "runs_failed_or_cancelled": facts.bad_ends,
+            "runs_failed_cancelled_or_lost": facts.bad_ends,
             "kinds": facts.kinds,
             "first_started_at": facts.first.isoformat(),
             "last_seen_at": facts.last.isoformat(),

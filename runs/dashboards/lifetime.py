@@ -12,6 +12,7 @@ from runs.models import DailyUsage, Run, TrackedModel
 from runs.models.run import LOST_AFTER_INTERVALS
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
+ALL = tuple(Run.Kind.values)
 #: The parts of a life in their order, and the kinds of run that make each.
 PARTS = {
     "Training, all attempts": TRAINING,
@@ -105,7 +106,7 @@ def amounts_of(run: Line) -> Amounts:
     return Amounts(1, run.duration_s, 0.0, *energies, run.emissions_kg)
 
 
-def lifetime(model: TrackedModel, kinds: tuple[str, ...] = tuple(Run.Kind.values)) -> Lifetime:
+def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
     """What all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
     sums = rows.values_list("kind", "device_kind", "hardware").annotate(
@@ -140,14 +141,15 @@ class Waste(NamedTuple):
     states: list[tuple[str, int, float]]
 
 
-def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
+def waste(model: TrackedModel, now: datetime, intervals_s: set[float], kinds: tuple[str, ...] = ALL) -> Waste:
     """What failed, cancelled and lost runs used. `intervals_s` are the upload intervals that the model's runs have."""
     lost = Q(last_seen_at__lt=now - timedelta(seconds=LOST_AFTER_INTERVALS * LONGEST_INTERVAL_S))
     for interval_s in intervals_s:
         silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
         lost |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
     ended = Q(status__in=[Run.Status.FAILED, Run.Status.CANCELLED])
-    runs = Run.objects.filter(ended | Q(status=Run.Status.RUNNING) & lost, tracked_model=model).order_by()
+    bad = ended | Q(status=Run.Status.RUNNING) & lost
+    runs = Run.objects.filter(bad, tracked_model=model, kind__in=kinds).order_by()
     rows = runs.values_list("status").annotate(Count("pk"), Sum("energy_kwh"), Sum("emissions_kg"))
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 import yaml
@@ -59,7 +60,7 @@ def test_the_sentence_says_how_much_how_sure_and_by_which_factor(people):
     told = citing.markdown(facts(tracked(people))).replace("\u00a0", " ")
     today = f"{timezone.now():%-d %b %Y}"
     assert told == (
-        f"Training resnet-50 (2 runs, {today}, 1 of them failed or cancelled) used 6 kWh of electricity "
+        f"Training resnet-50 (2 runs, {today}, 1 of them failed, cancelled or lost) used 6 kWh of electricity "
         "(4.80–7.20 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
         "the rest estimated from its profiles) "
         "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.40–3.60 kg) at 0.473 kg CO₂e per kWh, "
@@ -90,7 +91,7 @@ def test_runs_of_two_factors_name_both(people):
 def test_facts_as_json_have_their_units_in_their_names(people):
     told = json.loads(citing.program(facts(tracked(people))))
     assert (told["emissions_kg"], told["energy_kwh"], told["energy_low_kwh"]) == (3.0, 6.0, pytest.approx(4.8))
-    assert (told["runs"], told["runs_failed_or_cancelled"], told["measured_share"]) == (2, 1, 0.5)
+    assert (told["runs"], told["runs_failed_cancelled_or_lost"], told["measured_share"]) == (2, 1, 0.5)
     assert told["kinds"] == ["training", "finetuning"]
     assert told["predictions"] is None
 
@@ -157,3 +158,10 @@ def test_a_field_of_bibtex_stays_one_field(text):
 
 def test_an_address_can_not_end_its_field():
     assert escapes.bibtex_url("https://a.example/{x}\\y?q=1%20") == "https://a.example/%7Bx%7D%5Cy?q=1%20"
+
+
+def test_a_run_that_fell_silent_counts_among_those_that_ended_badly(people):
+    model = tracked(people)
+    make_run(model, 1.0, status="running", last_seen_at=timezone.now() - timedelta(days=1))
+    make_run(model, 1.0, status="running", kind="inference", last_seen_at=timezone.now() - timedelta(days=1))
+    assert [facts(model, scope).bad_ends for scope in citing.SCOPES] == [2, 0, 3]
