@@ -1,42 +1,54 @@
-"""Models: the footprint of their whole life."""
+"""The list of models: each with the footprint of its whole life."""
 
-from datetime import date
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
+from django.db.models import OuterRef, Subquery
 
 from runs.dashboards import usage
-from runs.dashboards.charts import Chart
-from runs.dashboards.periods import period
 from runs.models import DailyUsage, Run, TrackedModel
 
 PAGE_SIZE = 50
-RUNS_SHOWN = 20
+#: What the list may be sorted by; a tie falls back on the name.
+SORTS = {"name": "name", "emissions": "kg", "energy": "kwh", "runs": "run_count", "used": "last_run"}
+DEFAULT_SORT = "-emissions"
 
 
-class ModelPage(NamedTuple):
-    totals: dict
-    footprint: dict | None
-    growth: Chart | None
-    runs: list[Run]
+class ModelList(NamedTuple):
+    page: Page
+    kg: float
+    kwh: float
 
 
-def footprints(user, search: str, page: int | str) -> Page:
-    """A page of the models that this person may see, the largest emissions first."""
+def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
+    """A page of the models that this person may see, and what all that were found used; `sort` is one of SORTS,
+    descending with a minus."""
     rows = DailyUsage.objects.for_user(user)
     if search:
         rows = rows.filter(tracked_model__name__icontains=search)
-    return Paginator(usage.bars(usage.footprints(rows)), PAGE_SIZE).get_page(page)
+    found = usage.footprints(rows)
+    last_runs = _last_runs(user)
+    for row in found:
+        row["last_run"] = last_runs.get(row["tracked_model_id"])
+    shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(page)
+    longest_kg = max((row["kg"] for row in found), default=0.0) or 1.0
+    for row in shown.object_list:
+        row["segments"] = usage.segments(row["parts"], longest_kg)
+    return ModelList(shown, sum(row["kg"] for row in found), sum(row["kwh"] for row in found))
 
 
-def model_page(model: TrackedModel, today: date, quantity: str) -> ModelPage:
-    """A model's whole life: totals, its parts, how it grew, its latest runs; `quantity` is `kg` or `kwh`."""
-    rows = DailyUsage.objects.filter(tracked_model=model)
-    trend = usage.trend_by_part(rows, period("all", today), quantity)
-    footprint = usage.bars(usage.footprints(rows))
-    return ModelPage(
-        totals=usage.totals(rows),
-        footprint=footprint[0] if footprint else None,
-        growth=usage.cumulative(trend) if trend else None,
-        runs=list(Run.objects.filter(tracked_model=model).newest(RUNS_SHOWN)),
-    )
+def _last_runs(user) -> dict:
+    """When the last run of each model arrived: by the index, a look-up a model."""
+    newest = Run.objects.filter(tracked_model=OuterRef("pk")).order_by("-received_at").values("received_at")[:1]
+    return dict(TrackedModel.objects.for_user(user).annotate(last=Subquery(newest)).values_list("pk", "last"))
+
+
+def _sorted(rows: list[dict], sort: str) -> list[dict]:
+    key, is_falling = SORTS[sort.removeprefix("-")], sort.startswith("-")
+    rows = sorted(rows, key=lambda row: row["name"].casefold())
+    return sorted(rows, key=lambda row: _comparable(row[key]), reverse=is_falling)
+
+
+def _comparable(value) -> tuple:
+    """Text without its case; what is missing counts as the least."""
+    return (value is not None, value.casefold() if isinstance(value, str) else value)

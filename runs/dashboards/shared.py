@@ -3,16 +3,35 @@
 Without details, names that may say more than the maker meant are taken off the rows before a template sees them.
 """
 
-from datetime import date
+from datetime import date, datetime
 
-from runs.dashboards import models, overview
+from runs.dashboards import model, overview
+from runs.dashboards.lines import Line
 from runs.dashboards.periods import period
+from runs.dashboards.points import Points
 from runs.models import DailyUsage, Project, Run, TrackedModel
 
 
-def model_page(shared: TrackedModel, with_details: bool, today: date, quantity: str) -> models.ModelPage:
-    page = models.model_page(shared, today, quantity)
-    return page if with_details else page._replace(runs=[nameless(each) for each in page.runs])
+def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
+    """A model's page whose points lead nowhere; without details there is no word of what its runs logged."""
+    page = model.model_page(shared, now, quantity)
+    page = page._replace(energies=_for_strangers(page.energies, with_details))
+    if not with_details:
+        final = page.final and _nameless_line(page.final)
+        return page._replace(final=final, tradeoff=None, runs=[*map(_nameless_line, page.runs)])
+    compared = page.tradeoff and page.tradeoff._replace(chart=_for_strangers(page.tradeoff.chart, with_details))
+    return page._replace(tradeoff=compared)
+
+
+def _for_strangers(chart: Points | None, with_details: bool) -> Points | None:
+    if chart is None or with_details:
+        return chart and chart._replace(leads_on=False)
+    points = [point._replace(run=_nameless_line(point.run)) for point in chart.points]
+    return chart._replace(leads_on=False, points=points)
+
+
+def _nameless_line(line: Line) -> Line:
+    return line._replace(name="", exception="")
 
 
 def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> overview.Overview:

@@ -1,15 +1,12 @@
 """A comparison's table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
 
+from runs.dashboards import escapes
 from runs.dashboards.compare import Comparison, names_of
 from runs.dashboards.csv_lines import csv_lines
 from runs.templatetags import units
 
 FORMS = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 WORDS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "₂": r"\textsubscript{2}",
-}  # fmt: skip
 
 
 def table(comparison: Comparison, form: str) -> str:
@@ -27,25 +24,15 @@ def _csv(comparison: Comparison, heads: list[str]) -> str:
 
 
 def _markdown(comparison: Comparison, heads: list[str]) -> str:
-    lines = [["", *map(_markdown_text, heads)], ["---", *["---:"] * len(heads)], *_lines(comparison)]
+    lines = [["", *map(escapes.markdown, heads)], ["---", *["---:"] * len(heads)], *_lines(comparison)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _markdown_text(text: str) -> str:
-    for sign in "\\`*_{}[]<>#|":
-        text = text.replace(sign, "\\" + sign)
-    return text
 
 
 def _latex(comparison: Comparison, heads: list[str]) -> str:
     lines = [["", *heads], *_lines(comparison)]
-    body = [" & ".join(map(_latex_text, line)) + r" \\" for line in lines]
+    body = [" & ".join(map(escapes.latex, line)) + r" \\" for line in lines]
     ruled = [r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{l{'r' * len(heads)}}}", *ruled, r"\end{tabular}", ""])
-
-
-def _latex_text(text: str) -> str:
-    return "".join(LATEX.get(sign, sign) for sign in text)
 
 
 def _lines(comparison: Comparison) -> list[list[str]]:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from runs.demo.bodies import bodies, ended_at
-from runs.demo.story import PEOPLE, PROJECTS, Episode, episodes
+from runs.demo.story import NOTES, PEOPLE, PROJECTS, Episode, episodes
 from runs.ingest.batch import record_batch
 from runs.ingest.finish import record_finish
 from runs.ingest.header import record_header
-from runs.models import Membership, Project, Run, Team, User
+from runs.models import Membership, Project, Run, Team, TrackedModel, User
 from runs.models.slug import free_slug
 
 TEAM = "Demo lab"
@@ -32,6 +32,8 @@ def load(seed: int, size: float, until: datetime, password: str) -> tuple[Team, 
         # One transaction a run: a large one would keep every real upload waiting until the demo is there.
         with transaction.atomic():
             _send(projects[episode.work.project], episode)
+    for name, notes in NOTES.items():
+        TrackedModel.objects.filter(project__in=projects.values(), name=name).update(notes=notes)
     return team, len(story)
 
 

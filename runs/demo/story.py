@@ -47,6 +47,21 @@ class Work(NamedTuple):
     weekends: bool = False
 
 
+#: What the team wrote on its models.
+NOTES = {
+    "support-llm-7b": """\
+Answers support tickets: pretrained here, then tuned with LoRA on [labelled threads](/runs/?tag=lora).
+
+| rank | worth it? |
+|---|---|
+| 8 | yes, the default |
+| 64 | no: the same loss for more energy |
+
+1. Rank 64 is **not** run again.
+2. Serve in `bf16`, in batches of 16.
+""",
+}
+
 LRS = [0.0003, 0.001, 0.003]
 
 

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
-from runs.ingest import totals, writers
+from runs.ingest import metrics, totals, writers
 from runs.ingest.removal import locked_run
 from runs.models import Batch, Call, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
@@ -32,6 +32,7 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
         _store_batch(run, writer, batch_id, sha256, data)
         _store_stages(run, writer, data["stages"])
         _store_calls(run, writer, data["calls"])
+        metrics.take_in(run, writer, data["metrics"])
         run.last_seen_at = timezone.now()
         totals.refresh(run, writer, devices)
     return run, True

@@ -6,6 +6,7 @@ from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
 from runs.models.factor import EmissionFactor
 from runs.models.invitation import Invitation
+from runs.models.metric import Metric
 from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
 from runs.models.reestimation import Reestimation, RunRevision
@@ -33,6 +34,7 @@ __all__ = [
     "EmissionFactor",
     "Invitation",
     "Membership",
+    "Metric",
     "OwnershipOffer",
     "Project",
     "Reestimation",

@@ -1,6 +1,6 @@
 """Runs, and the writers that report them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
@@ -22,6 +22,7 @@ SEARCHED = ["project", "archived_at", "started_at", "name", "tracked_model", "ru
 SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]
+LIVED = ["tracked_model", "kind", "status", "started_at"]
 
 models.JSONField.register_lookup(HasItem)
 
@@ -121,6 +122,8 @@ class Run(models.Model):
             models.Index(fields=ADDED_UP, name="run_added_up"),
             models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
             models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
+            # A model's runs of a kind, without reading a row; narrow.
+            models.Index(fields=LIVED, name="run_lived"),
         ]
 
     def __str__(self):
@@ -128,11 +131,7 @@ class Run(models.Model):
 
     @property
     def state(self) -> str:
-        """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
-        silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * self.upload_interval_s)
-        if self.status == self.Status.RUNNING and self.last_seen_at < silent_since:
-            return self.LOST
-        return self.status
+        return state_of(self.status, self.last_seen_at, self.upload_interval_s)
 
     @property
     def label(self) -> str:
@@ -165,6 +164,14 @@ class Run(models.Model):
 
     def _share_of_emissions(self, energy_kwh: float) -> float:
         return self.emissions_kg * energy_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
+
+
+def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: float) -> str:
+    """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
+    if status != Run.Status.RUNNING or last_seen_at is None:
+        return status
+    silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * upload_interval_s)
+    return Run.LOST if last_seen_at < silent_since else status
 
 
 class Writer(models.Model):

@@ -19,6 +19,7 @@ class TrackedModel(models.Model):
     name = models.CharField(max_length=200)
     slug = models.SlugField(max_length=80)
     created_at = models.DateTimeField(auto_now_add=True)
+    notes = models.TextField(blank=True, help_text="Markdown.")
 
     objects = TrackedModelQuerySet.as_manager()
 

@@ -1,22 +1,55 @@
-from django.shortcuts import get_object_or_404, render
-from django.utils import timezone
+"""Models: their list, a model's page, its notes, and its figures to cite."""
 
-from runs.dashboards import models as dashboard
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from runs.dashboards import models
+from runs.dashboards.model import model_page
+from runs.dashboards.points import VALUES, Asked
 from runs.models import TrackedModel
 from runs.pages import query
+from runs.pages.notes import edit_notes
+
+#: The orders that the form offers; a click on a column's head turns any of them round.
+SORTS = {"-emissions": "CO₂e", "-energy": "Energy", "-runs": "Runs", "-used": "Last run", "name": "Name"}
 
 
 def model_list(request):
-    search = query.asked(request, "q")
-    page = dashboard.footprints(request.user, search, query.asked(request, "page"))
-    return render(request, "models/list.html", {"page": page, "models": page.object_list, "search": search})
+    search, sort = query.asked(request, "q"), query.asked(request, "sort")
+    if sort.removeprefix("-") not in models.SORTS:
+        sort = models.DEFAULT_SORT
+    found = models.model_list(request.user, search, sort, query.asked(request, "page"))
+    context = {
+        "list": found,
+        "page": found.page,
+        "models": found.page.object_list,
+        "search": search,
+        "sort": sort,
+        "sorts": SORTS if sort in SORTS else SORTS | {sort: "as chosen"},
+    }
+    return render(request, "models/list.html", context)
+
+
+def model_or_404(request, project: str, slug: str) -> TrackedModel:
+    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
+    return get_object_or_404(models, project__slug=project, slug=slug)
 
 
 def model_detail(request, project, slug):
-    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
-    model = get_object_or_404(models, project__slug=project, slug=slug)
-    quantity = query.quantity(request)
-    page = dashboard.model_page(model, timezone.now().date(), quantity)
-    place = model.project.team.membership_set.filter(user=request.user).first()
-    context = {"model": model, "page": page, "quantity": quantity, "place": place}
+    model, quantity = model_or_404(request, project, slug), query.quantity(request)
+    asked = Asked(*(query.asked(request, name) for name in Asked._fields))
+    context = {
+        "model": model,
+        "page": model_page(model, timezone.now(), quantity, asked),
+        "quantity": quantity,
+        "values": VALUES,
+        "place": model.project.team.membership_set.filter(user=request.user).first(),
+    }
     return render(request, "models/detail.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def model_notes(request, project, slug):
+    return edit_notes(request, model_or_404(request, project, slug), reverse("model_detail", args=[project, slug]))

@@ -42,8 +42,8 @@ def _run(request, link: ShareLink) -> dict:
 def _model(request, link: ShareLink) -> dict:
     quantity = query.quantity(request)
     model = TrackedModel.objects.get(sharelink=link)
-    page = dashboard.model_page(model, link.with_details, timezone.now().date(), quantity)
-    return {"page": page, "quantity": quantity}
+    page = dashboard.model_page(model, link.with_details, timezone.now(), quantity)
+    return {"page": page, "model": model, "quantity": quantity}
 
 
 def _project(request, link: ShareLink) -> dict:

@@ -2,13 +2,14 @@ from django.urls import include, path
 
 from runs.pages import audit, invitations, members, projects, shares, start, teams, tokens
 from runs.pages.bulk import bulk
+from runs.pages.citing import model_citation, model_cite
 from runs.pages.compare import compare, compare_export
 from runs.pages.deletion import delete_run
 from runs.pages.exports import run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
 from runs.pages.live import live_rows, run_series
 from runs.pages.methodology import methodology
-from runs.pages.models import model_detail, model_list
+from runs.pages.models import model_detail, model_list, model_notes
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
@@ -63,6 +64,9 @@ urlpatterns = [
     path("compare/export.<str:form>", compare_export, name="compare_export"),
     path("models/", model_list, name="model_list"),
     path("models/<slug:project>/<slug:slug>/", model_detail, name="model_detail"),
+    path("models/<slug:project>/<slug:slug>/cite/", model_cite, name="model_cite"),
+    path("models/<slug:project>/<slug:slug>/cite.<str:form>", model_citation, name="model_citation"),
+    path("models/<slug:project>/<slug:slug>/notes/", model_notes, name="model_notes"),
     path("hardware/", hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),
     path("s/<slug:secret>/", shared, name="shared"),

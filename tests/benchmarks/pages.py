@@ -47,7 +47,9 @@ PAGES = {
     "run list by parameter": "/runs/?group=param:lr",
     "overview": "/",
     "models": "/models/",
+    "models by last run": "/models/?sort=-used&page=2",
     "a model": "/models/p-1/m-1/",
+    "a model's figures to cite": "/models/p-1/m-1/cite/",
     "a run": "/runs/{run}/",
     "compare": "/compare/?{compared}",
     "hardware": "/hardware/",
@@ -125,7 +127,8 @@ def fill(runs: int, models: int, projects: int) -> None:
         ages = {number: timedelta(days=365 * (1 - number / runs), minutes=1) for number in numbers}
         made = [_run(dice, number, tracked[number % models], end - ages[number], factor) for number in numbers]
         _save(made)
-        _save_devices(dice, made, cards)
+        writers = _save_devices(dice, made, cards)
+        _save_use(dice, made, writers)
     _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
 
 
@@ -171,7 +174,8 @@ def _save(runs: list) -> None:
     Run.objects.bulk_update(runs, ["received_at"], batch_size=200)
 
 
-def _save_devices(dice, runs: list, cards: list) -> None:
+def _save_devices(dice, runs: list, cards: list) -> list:
+    """A card and memory for each run; returns the runs' writers."""
     from runs.models import Device, Writer
 
     writers = Writer.objects.bulk_create(
@@ -186,13 +190,32 @@ def _save_devices(dice, runs: list, cards: list) -> None:
         devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
         devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
     Device.objects.bulk_create(devices)
+    return writers
+
+
+def _save_use(dice, runs: list, writers: list) -> None:
+    """What trainings logged, and what runs of inference counted."""
+    from runs.models import Call, Metric
+
+    logged = [(run, name, dice.random()) for run in runs if run.kind != "inference" for name in ("accuracy", "loss")]
+    Metric.objects.bulk_create(
+        Metric(project_id=run.project_id, run=run, name=name, last=value, lowest=value, highest=value,
+               last_at=run.ended_at)
+        for run, name, value in logged
+    )  # fmt: skip
+    Call.objects.bulk_create(
+        Call(project_id=run.project_id, run=run, writer=writer, method="predict", calls=50, items=5000, busy_s=600)
+        for run, writer in zip(runs, writers, strict=True)
+        if run.kind == "inference"
+    )
 
 
 def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
     days = []
     for model in tracked:
         for day in range(365):
-            about = {"project_id": model.project_id, "tracked_model": model, "kind": "training"}
+            kind = "inference" if day % 3 == 0 else "training"
+            about = {"project_id": model.project_id, "tracked_model": model, "kind": kind}
             about["day"] = end - timedelta(days=day)
             kwh = dice.lognormvariate(0, 1)
             amounts = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh"), kwh)

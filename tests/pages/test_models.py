@@ -1,5 +1,7 @@
 """The model list: footprints of what a person may see."""
 
+import pytest
+
 from tests.pages.test_runs import names
 
 
@@ -46,3 +48,49 @@ def test_a_bar_says_in_words_what_it_shows(alice, run):
     run(kwh=1.0, kind="inference")
     label = alice.read("/models/").one("table").all("svg")[0].attributes["aria-label"]
     assert label == "Training 473 g, inference 473 g, other 0 kg"
+
+
+def test_a_row_has_energy_emissions_share_measured_runs_and_last_run(alice, run):
+    run(kwh=1.0, model="bert")
+    run(kwh=2.0, model="bert", kind="inference")
+    (row,) = alice.read("/models/").table()
+    assert row[0] == "bert Digits"
+    assert row[2:] == ["1.42", "3.00", "100", "2", "just now"] or row[2:] == ["1.42", "3", "100", "2", "just now"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("name", ["Alpha", "beta", "gamma"]),
+        ("-name", ["gamma", "beta", "Alpha"]),
+        ("emissions", ["beta", "gamma", "Alpha"]),
+        ("-energy", ["Alpha", "gamma", "beta"]),
+        ("-runs", ["beta", "Alpha", "gamma"]),
+        ("used", ["Alpha", "beta", "gamma"]),
+        ("-used", ["gamma", "beta", "Alpha"]),
+        ("nosuch", ["Alpha", "gamma", "beta"]),
+    ],
+)
+def test_the_list_sorts_both_ways_by_what_it_shows(alice, run, sort, expected):
+    run(kwh=3.0, model="Alpha")
+    run(kwh=0.5, model="beta")
+    run(kwh=0.5, model="beta")
+    run(kwh=2.0, model="gamma")
+    assert names(alice.read("/models/", sort=sort)) == expected
+
+
+def test_a_head_sorts_and_turns_round_and_keeps_the_search(alice, run):
+    run(model="bert")
+    links = alice.read("/models/", q="bert").links()
+    assert "?q=bert&sort=-energy" in links
+    assert "?q=bert&sort=emissions" in links  # already the largest first, so the other way round
+
+
+def test_a_second_page_keeps_order_and_search(alice, run, monkeypatch):
+    monkeypatch.setattr("runs.dashboards.models.PAGE_SIZE", 2)
+    for number in range(3):
+        run(kwh=1.0 + number, model=f"m-{number}")
+    page = alice.read("/models/", q="m-", sort="energy")
+    assert names(page) == ["m-0", "m-1"]
+    assert "?q=m-&sort=energy&page=2" in page.links()
+    assert names(alice.read("/models/", q="m-", sort="energy", page="2")) == ["m-2"]

@@ -22,7 +22,12 @@ PAGES = [
     "/runs/?group=kind&against=training",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
     "/models/",
+    "/models/?sort=-used&q=model",
     "/models/digits/model-1/",
+    "/models/digits/model-1/?metric=accuracy&better=lower&value=best&show=kwh",
+    "/models/digits/model-1/cite/",
+    "/models/digits/model-1/cite/?of=final",
+    "/models/digits/model-1/notes/",
     "/hardware/",
     "/hardware/?seen=1&q=a100",
     "/hardware/?seen=unknown",
@@ -47,7 +52,8 @@ def send(wire, run_id: uuid.UUID, number: int, gpus: int = 2, stages: int = 3) -
     wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number)
     samples = [sample(card["key"], 60.0, 30.0, 3.6e6) for card in cards]
     names = [{"id": str(n), "name": f"epoch {n}", "start_s": n, "end_s": n + 1} for n in range(stages)]
-    wire.send(str(run_id), "b-1", batch(samples, cards, stages=names))
+    metrics = [{"t_s": 1, "name": "accuracy", "value": 0.5}]
+    wire.send(str(run_id), "b-1", batch(samples, cards, stages=names, metrics=metrics))
 
 
 def share(people, run_id: uuid.UUID) -> None:

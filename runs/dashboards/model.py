@@ -1,0 +1,127 @@
+"""A model's page: the footprint of its whole life, what a prediction costs, and how its runs compare."""
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+from django.db.models import Case, Sum, Value, When
+
+from runs.dashboards import usage
+from runs.dashboards.break_even import BreakEven, Predictions, break_even, predictions
+from runs.dashboards.charts import Chart
+from runs.dashboards.lifetime import TRAINING, Amounts, Lifetime, Waste, amounts_of, lifetime, waste
+from runs.dashboards.lines import Line, lines, newest
+from runs.dashboards.periods import period
+from runs.dashboards.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, tradeoff
+from runs.models import DailyUsage, Run, TrackedModel
+
+RUNS_SHOWN = 20
+
+
+class PartRow(NamedTuple):
+    """A line of the footprint's table; `final` is the run that this line is of, where it is of one alone."""
+
+    name: str
+    amounts: Amounts
+    share: float
+    final: Line | None = None
+
+
+class ModelPage(NamedTuple):
+    life: Lifetime
+    final: Line | None
+    waste: Waste
+    predictions: Predictions
+    break_even: BreakEven
+    growth: Chart | None
+    energies: Points | None
+    tradeoff: Tradeoff | None
+    runs: list[Line]
+    run_count: int
+    #: So many of them, the newest, were read one by one.
+    read_count: int
+
+    @property
+    def bar(self) -> dict:
+        """The footprint as one bar, split as in lists."""
+        parts = {part: self.life.of(*kinds).emissions_kg for part, kinds in usage.PARTS.items()}
+        segments = usage.segments(list(parts.items()), sum(parts.values()) or 1.0)
+        return {f"{part}_kg": kg for part, kg in parts.items()} | {"segments": segments}
+
+    @property
+    def parts(self) -> list[PartRow]:
+        """The parts of its life that there are, the final run below all attempts, and the whole."""
+        whole = self.life.total
+        whole_kg = whole.emissions_kg or 1.0
+        found = [
+            PartRow(name, part, part.emissions_kg / whole_kg)
+            for name, part in [*self.life.parts, ("Whole life", whole)]
+            if part.runs or part.energy_kwh
+        ]
+        if self.final:  # there is a first line, of training
+            of_final = PartRow("The final run", amounts_of(self.final), self.final.emissions_kg / whole_kg, self.final)
+            found.insert(1, of_final)
+        return found
+
+    @property
+    def part_amounts(self) -> list[Amounts]:
+        return [row.amounts for row in self.parts]
+
+    @property
+    def wasted_share(self) -> float:
+        """Share of the model's energy in runs that failed, were cancelled or were lost."""
+        whole_kwh = self.life.total.energy_kwh
+        return min(self.waste.energy_kwh / whole_kwh, 1.0) if whole_kwh else 0.0
+
+
+def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED) -> ModelPage:
+    """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`."""
+    life = lifetime(model)
+    runs = newest(model, MOST_POINTS)
+    days = _days(model)
+    counted = predictions(runs)
+    listed = [run for run in runs if not run.is_archived]
+    return ModelPage(
+        life=life,
+        final=final_run(model, runs),
+        waste=waste(model, now, {run.upload_interval_s for run in runs}),
+        predictions=counted,
+        break_even=break_even(life, _by_day(days), counted, now.date()),
+        growth=_growth(days, now.date(), quantity),
+        energies=energy_points(listed, life.total.runs),
+        tradeoff=tradeoff(model, listed, asked),
+        runs=listed[:RUNS_SHOWN],
+        run_count=life.total.runs,
+        read_count=len(runs),
+    )
+
+
+def final_run(model: TrackedModel, runs: list[Line]) -> Line | None:
+    """The last training or finetuning that completed; asked of the database where the newest runs have none."""
+    done = [run for run in runs if run.kind in TRAINING and run.status == Run.Status.COMPLETED]
+    if not done and len(runs) == MOST_POINTS:
+        older = Run.objects.filter(tracked_model=model, kind__in=TRAINING, status=Run.Status.COMPLETED)
+        done = lines(model, older.order_by("-started_at", "-pk")[:1])
+    return max(done, key=lambda run: (run.started_at, run.pk), default=None)
+
+
+def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:
+    """(day, part of its life, kWh, kg) of every day that the model used energy on, in the order of days."""
+    part = Case(*(When(kind__in=kinds, then=Value(part)) for part, kinds in usage.PARTS.items()))
+    rows = DailyUsage.objects.filter(tracked_model=model).annotate(part=part).order_by("day")
+    return list(rows.values_list("day", "part").annotate(Sum("energy_kwh"), Sum("emissions_kg")))
+
+
+def _by_day(days) -> list[tuple[date, float, float]]:
+    """(day, training kg, inference kg)"""
+    found: dict[date, dict[str, float]] = {}
+    for day, part, _, kg in days:
+        found.setdefault(day, {})[part] = kg
+    return [(day, parts.get("training", 0.0), parts.get("inference", 0.0)) for day, parts in found.items()]
+
+
+def _growth(days, today: date, quantity: str) -> Chart | None:
+    name, _ = usage.QUANTITIES[quantity]
+    rows = [(day, part, kwh if quantity == "kwh" else kg) for day, part, kwh, kg in days]
+    names = {part: part.capitalize() for part in usage.PARTS}
+    trend = usage.trend(rows, names, period("all", today)._replace(last=today), name, "by kind of use")
+    return usage.cumulative(trend) if trend else None

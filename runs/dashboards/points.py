@@ -1,0 +1,205 @@
+"""Runs as points of a chart: their energy over time, and a metric against their emissions with the Pareto front."""
+
+from datetime import datetime
+from statistics import median
+from typing import NamedTuple
+
+from django.db.models import Count
+from django.urls import reverse
+
+from runs.dashboards.lifetime import TRAINING
+from runs.dashboards.lines import Line
+from runs.models import Metric, Run, TrackedModel
+from runs.models.metric import WORK
+from runs.templatetags import units
+
+#: More points than this no chart draws, and more rows than this no page's table has.
+MOST_POINTS = 1_000
+MOST_ROWS = 20
+#: Where the largest figure is so many times the median, a linear axis would flatten all others.
+LOGARITHMIC_FROM = 10
+#: Parts of a metric's name that say that less of it is better.
+LOWER_WORDS = ("loss", "error", "perplexity", "ppl", "mse", "mae", "rmse", "wer", "cer", "fid", "nll", "entropy")
+VALUES = {"last": "Last value", "best": "Best value"}
+
+
+class Point(NamedTuple):
+    """A run at its place: `x` in the chart's axis, `y` as the portal stores it."""
+
+    run: Line
+    x: float
+    y: float
+    is_front: bool = False
+
+
+class Points(NamedTuple):
+    """A chart of points with the sentence that says it in words. `x_quantity` is `time` or a quantity of units.py;
+    `y_quantity` is empty for a metric, which has no unit."""
+
+    id: str
+    title: str
+    sentence: str
+    x_quantity: str
+    y_quantity: str
+    y_name: str
+    points: list[Point]
+    left_out: int = 0
+    leads_on: bool = True
+
+    @property
+    def data_id(self) -> str:
+        return f"{self.id}-data"
+
+    @property
+    def rows(self) -> list[Point]:
+        """The table under the chart: runs of the front first, then the others."""
+        return sorted(self.points, key=lambda point: not point.is_front)[:MOST_ROWS]
+
+    @property
+    def x_unit(self) -> units.Unit | None:
+        return None if self.x_quantity == "time" else units.unit_for(self.x_quantity, [each.x for each in self.points])
+
+    @property
+    def y_unit(self) -> units.Unit:
+        ys = [point.y for point in self.points]
+        return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.Unit("", 1.0)
+
+    @property
+    def data(self) -> dict:
+        """What the script needs to draw it, in the units that the portal stores; without addresses for strangers."""
+        return {
+            "xUnit": self.x_unit and self.x_unit._asdict(),
+            "yUnit": self.y_unit._asdict(),
+            "yName": self.y_name,
+            "logarithmic": {
+                "x": self.x_quantity != "time" and _needs_logarithm([point.x for point in self.points]),
+                "y": bool(self.y_quantity) and _needs_logarithm([point.y for point in self.points]),
+            },
+            "runs": reverse("run_list") if self.leads_on else "",
+            "points": [_drawn(point, self.leads_on) for point in self.points],
+        }
+
+
+def _needs_logarithm(values: list[float]) -> bool:
+    return max(values) > LOGARITHMIC_FROM * median(values)
+
+
+def _drawn(point: Point, leads_on: bool) -> list:
+    """x, y, kind, state, whether it is on the front, name and id."""
+    run = point.run
+    drawn = [point.x, point.y, run.kind, run.state, int(point.is_front)]
+    return [*drawn, run.name, str(run.run_id)] if leads_on else drawn
+
+
+def energy_points(runs: list[Line], run_count: int) -> Points | None:
+    """The energy of each run by when it began; None where there is nothing to compare."""
+    used = [run for run in runs if run.energy_kwh > 0]
+    if not used:
+        return None
+    energies = [run.energy_kwh for run in used]
+    middle, most = median(energies), max(energies)
+    return Points(
+        id="energies",
+        title="Energy per run over time",
+        sentence=(
+            f"Energy of {_count(len(used), 'run')} by when they started: {units.text('energy', middle)} in the median, "
+            f"{units.text('energy', most)} at most. Hollow points are failed, cancelled or lost runs."
+        ),
+        x_quantity="time",
+        y_quantity="energy",
+        y_name="Energy",
+        points=[Point(run, _seconds(run.started_at), run.energy_kwh) for run in used],
+        left_out=run_count - len(used),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{units.significant(number)} {noun}{'s' * (number != 1)}"
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+class Asked(NamedTuple):
+    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose."""
+
+    metric: str = ""
+    better: str = ""
+    value: str = "last"
+
+
+UNASKED = Asked()
+
+
+class Tradeoff(NamedTuple):
+    """A metric against emissions: the choices there are, what was chosen, and the chart."""
+
+    names: list[str]
+    chosen: Asked
+    chart: Points | None
+
+    @property
+    def front(self) -> list[Point]:
+        """The runs that no other one beats by both, the least emissions first."""
+        points = self.chart.points if self.chart else []
+        return sorted((point for point in points if point.is_front), key=lambda point: point.x)
+
+
+def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
+    """Training runs by emissions and a metric that they logged; None where none logged any."""
+    metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
+    by_count = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
+    names = [name for name, _ in by_count]
+    if not names:
+        return None
+    chosen = _chosen(asked, names)
+    column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
+    values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
+    placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
+    return Tradeoff(sorted(names), chosen, _against_emissions(placed, len(values), chosen) if placed else None)
+
+
+def _chosen(asked: Asked, names: list[str]) -> Asked:
+    """What was asked for; where nothing was, the metric that most runs logged and the direction that its name says."""
+    metric = asked.metric if asked.metric in names else names[0]
+    better = asked.better if asked.better in ("higher", "lower") else suggested(metric)
+    return Asked(metric, better, asked.value if asked.value in VALUES else "last")
+
+
+def suggested(metric: str) -> str:
+    """Which way a metric of this name is better: `lower` for losses and errors, else `higher`."""
+    return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
+
+
+def _against_emissions(placed: list[tuple[Line, float]], run_count: int, chosen: Asked) -> Points:
+    completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
+    best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
+    of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
+    return Points(
+        id="tradeoff",
+        title="What a better model costs",
+        sentence=(
+            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(placed), 'training run')}, "
+            f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
+            "Hollow points are failed, cancelled or lost runs."
+        ),
+        x_quantity="emissions",
+        y_quantity="",
+        y_name=chosen.metric,
+        points=[Point(run, run.emissions_kg, value, n in best) for n, (run, value) in enumerate(placed)],
+        left_out=run_count - len(placed),
+    )
+
+
+def front(places: dict[int, tuple[float, float]], better: str) -> set[int]:
+    """Which places of (emissions, value) no other place beats: less or equal emissions with a better value, or less
+    emissions with an equal one. Of equal places only the first is on the front."""
+    sign = -1 if better == "higher" else 1
+    found: set[int] = set()
+    best = float("inf")
+    for n, (_, value) in sorted(places.items(), key=lambda each: (each[1][0], sign * each[1][1])):
+        if sign * value < best:
+            best = sign * value
+            found.add(n)
+    return found

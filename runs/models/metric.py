@@ -1,0 +1,38 @@
+"""What a run logged under one name: enough to compare runs by it without reading their batches."""
+
+from django.db import models
+
+from runs.models.project import Project
+from runs.models.run import Run
+
+#: Metrics that the agent sends as amounts of useful work since the last one; the others are values to follow.
+WORK = ("samples", "tokens")
+#: More names than this a run's page and a choice of metrics should not have; the first ones are kept.
+MOST_METRICS = 100
+
+
+class Metric(models.Model):
+    """The last, lowest and highest value of a metric, and for work the sum; kept when the batches' metrics go."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")
+    name = models.CharField(max_length=200)
+    last = models.FloatField()
+    last_at = models.DateTimeField(help_text="By the writer's clock.")
+    lowest = models.FloatField()
+    highest = models.FloatField()
+    total = models.FloatField(default=0.0, help_text="The sum, of work alone.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "name"], name="metric_once_per_run")]
+
+    def __str__(self):
+        return self.name
+
+    def take(self, at, value: float) -> None:
+        """Take in a logged value, in whatever order values arrive."""
+        if at >= self.last_at:
+            self.last, self.last_at = value, at
+        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
+        if self.name in WORK:
+            self.total += value

@@ -1,0 +1,44 @@
+"""A model's figures to take along: a page that shows them, and each as a file."""
+
+from django.conf import settings
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from runs.dashboards import citing
+from runs.models import Badge
+from runs.pages import query
+from runs.pages.models import model_or_404
+
+
+def model_cite(request, project, slug):
+    model, scope = model_or_404(request, project, slug), _scope(request)
+    facts = citing.cited(model, scope, timezone.now())
+    context = {
+        "model": model,
+        "scope": scope,
+        "scopes": citing.SCOPES,
+        "facts": facts,
+        "texts": citing.texts(facts) if facts else [],
+        "badges": Badge.objects.filter(tracked_model=model),
+        "base_url": settings.TRACEML_BASE_URL,
+        "place": model.project.team.membership_set.filter(user=request.user).first(),
+    }
+    return render(request, "models/cite.html", context)
+
+
+def model_citation(request, project, slug, form):
+    """One of the texts as a file; 404 where there is nothing to cite, and for a form that there is not."""
+    model = model_or_404(request, project, slug)
+    facts = citing.cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
+    if facts is None:
+        raise Http404
+    _, content_type = citing.FORMS[form]
+    answer = HttpResponse(citing.text(facts, form), content_type=f"{content_type}; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{model.slug}-emissions.{form}"'
+    return answer
+
+
+def _scope(request) -> str:
+    scope = query.asked(request, "of")
+    return scope if scope in citing.SCOPES else citing.DEFAULT_SCOPE
