@@ -22,7 +22,7 @@ class Right(models.TextChoices):
     MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
     MANAGE_PROJECTS = "manage projects", "Rename and delete projects, and say how long they keep samples"
     SHARE = "share", "Make and revoke share links and badges"
-    DELETE_RUNS = "delete runs", "Delete runs"
+    CHANGE_RUNS = "change runs", "Tag, archive and delete runs"
     READ_AUDIT = "read the audit log", "Read the audit log"
     INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"
     MANAGE_MEMBERS = (
@@ -45,7 +45,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.MAKE_TOKENS: WRITERS,
     Right.MAKE_PROJECTS: WRITERS,
     Right.SHARE: WRITERS,
-    Right.DELETE_RUNS: WRITERS,
+    Right.CHANGE_RUNS: WRITERS,
     Right.READ_AUDIT: ADMINS,
     Right.MANAGE_TOKENS: ADMINS,
     Right.MANAGE_PROJECTS: ADMINS,

@@ -9,7 +9,7 @@ from django.utils import timezone
 from runs.models.factor import EmissionFactor
 from runs.models.lookups import HasItem
 from runs.models.project import Project
-from runs.models.team import Membership
+from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
 
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
@@ -22,14 +22,10 @@ models.JSONField.register_lookup(HasItem)
 
 
 class RunQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The runs of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
-
-    def editable_by(self, user):
-        """The runs that this person may tag, archive and delete: as for_user, without what a viewer only sees."""
-        writers = [Membership.Role.OWNER, Membership.Role.ADMIN, Membership.Role.MEMBER]
-        return self.filter(project__team__membership__user=user, project__team__membership__role__in=writers)
+    def for_user(self, user, right: Right = Right.SEE):
+        """The runs of the projects in which this person has the right."""
+        # In one filter, so that it is the same member's role: two would take another's.
+        return self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
 
     def addressed(self, run_ids):
         """The runs that addresses with these ids mean.

@@ -9,7 +9,8 @@ from runs.dashboards.groups import GROUPS, Group
 from runs.dashboards.live import words as span_words
 from runs.dashboards.run import run_page
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
-from runs.models import Membership, Run, SavedView
+from runs.models import Membership, Right, Run, SavedView
+from runs.models.rights import RIGHTS
 from runs.pages import query
 
 
@@ -33,7 +34,7 @@ def run_list(request):
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
         "query_string": request.GET.urlencode(),
-        "may_edit": may_edit(request.user),
+        "may_change": may_change(request.user),
     }
     return render(request, "runs/list.html", context)
 
@@ -79,9 +80,9 @@ def group_link(request, group: Group) -> str:
     return query.link(request, **group.filters, group=None) if group.filters else ""
 
 
-def may_edit(user) -> bool:
-    """Whether there is a team in which this person does more than look."""
-    return Membership.objects.filter(user=user).exclude(role=Membership.Role.VIEWER).exists()
+def may_change(user) -> bool:
+    """Whether there is a team whose runs this person may tag, archive and delete."""
+    return Membership.objects.filter(user=user, role__in=RIGHTS[Right.CHANGE_RUNS]).exists()
 
 
 def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, str]]:
