@@ -3,6 +3,7 @@
 from django import forms
 from django.core.exceptions import ValidationError
 
+from runs import markdown
 from runs.text import clean_text
 
 
@@ -15,6 +16,24 @@ class Name(forms.CharField):
     def to_python(self, value):
         try:
             return clean_text(super().to_python(value) or "")
+        except ValidationError as error:
+            raise ValidationError(f"This text {error.message}.") from None
+
+
+class Notes(forms.CharField):
+    """Markdown of several lines, which may be empty."""
+
+    widget = forms.Textarea
+
+    def __init__(self, **options):
+        super().__init__(**{"required": False, "label": "Notes"} | options)
+        self.widget.attrs |= {"rows": 14, "maxlength": markdown.LONGEST}
+
+    def to_python(self, value):
+        # Browsers end a line of a text area by CR LF, and count it as one character.
+        text = (super().to_python(value) or "").replace("\r\n", "\n")
+        try:
+            return clean_text(text, markdown.LONGEST, multiline=True)
         except ValidationError as error:
             raise ValidationError(f"This text {error.message}.") from None
 
