@@ -3,8 +3,9 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from runs.dashboards import series
+from runs.dashboards import curves as curves_of
 from runs.dashboards.charts import Chart, Series
+from runs.dashboards.curves import Curve
 from runs.dashboards.groups import Group, group_rows
 from runs.dashboards.welch import LEAST, Welch, welch
 from runs.models import Batch, Device, Run
@@ -67,7 +68,7 @@ def comparison(runs: list[Run], base: Run, axis: str, shown: str) -> Comparison:
     """Everything that the page shows of these runs, in a fixed number of queries."""
     devices = _by_run(Device.objects.filter(run__in=runs).select_related("profile", "writer").order_by("kind", "key"))
     batches = _by_run(Batch.objects.filter(run__in=runs).defer("metrics"))
-    curves = [series.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
+    curves = [curves_of.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
     names = names_of(runs)
     return Comparison(
         runs=runs,
@@ -138,9 +139,9 @@ def kinds_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
     )
 
 
-def overlay(names: list[str], curves: list[list[series.Curve]], axis: str, shown: str) -> Chart | None:
+def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) -> Chart | None:
     """A line a run over the same axis: seconds since its start, or the share of its own time."""
-    ends = [series.end_of(of_run) for of_run in curves]
+    ends = [curves_of.end_of(of_run) for of_run in curves]
     if not max(ends, default=0.0):
         return None
     full = 1.0 if axis == "share" else max(ends)
@@ -161,14 +162,14 @@ def overlay(names: list[str], curves: list[list[series.Curve]], axis: str, shown
     )
 
 
-def _shown(curves: list[series.Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
+def _shown(curves: list[Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
     """A run's value at a label; None after its end."""
     scale = end_s if axis == "share" else 1.0
     at_s, before_s = label * scale, (label - step) * scale
     if before_s >= end_s or not curves:
         return None
     if shown == "energy":
-        return estimation.energy_kwh(sum(curve.at(at_s)[1] for curve in curves))
+        return estimation.energy_kwh(sum(curve.at(at_s).energy_j for curve in curves))
     seconds = min(at_s, end_s) - before_s
     return sum(curve.energy_between_j(before_s, at_s) for curve in curves) / seconds if seconds > 0 else None
 

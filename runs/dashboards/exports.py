@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from runs.dashboards.curves import profile_of
 from runs.dashboards.runs import hardware_of
-from runs.dashboards.series import profile_of
 from runs.models import Run
 from traceml_agent import estimation
 

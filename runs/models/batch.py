@@ -3,6 +3,8 @@
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import accumulate, repeat
+from operator import truediv
 from typing import NamedTuple
 
 from django.db import models
@@ -28,11 +30,13 @@ def pack(samples_by_device: dict[str, list[Sample]]) -> bytes:
 
 def unpack(series: bytes) -> dict[str, list[Sample]]:
     """The inverse of `pack`, to the millisecond and millijoule."""
-    columns = json.loads(zlib.decompress(series))
-    return {
-        key: [Sample(*row) for row in zip(*map(_sums, device_columns), strict=True)]
-        for key, device_columns in columns.items()
-    }
+    return {key: list(map(Sample, *columns)) for key, columns in unpack_columns(series).items()}
+
+
+def unpack_columns(series: bytes) -> dict[str, list[list]]:
+    """As `unpack`, but a list for each field of Sample: curves of 100,000 samples have no time for objects."""
+    packed = json.loads(zlib.decompress(series))
+    return {key: [_column(deltas) for deltas in columns] for key, columns in packed.items()}
 
 
 def _deltas(column) -> list[int | None]:
@@ -46,6 +50,12 @@ def _deltas(column) -> list[int | None]:
         deltas.append(whole - before)
         before = whole
     return deltas
+
+
+def _column(deltas: list[int | None]) -> list[float | None]:
+    if None in deltas:
+        return list(_sums(deltas))
+    return list(map(truediv, accumulate(deltas), repeat(1000)))
 
 
 def _sums(deltas) -> Iterator[float | None]:
@@ -82,3 +92,7 @@ class Batch(models.Model):
     def samples(self) -> dict[str, list[Sample]]:
         """Samples by the device's key, in the order of time."""
         return unpack(bytes(self.series)) if self.series else {}
+
+    def columns(self) -> dict[str, list[list]]:
+        """The same, a list for each field of Sample."""
+        return unpack_columns(bytes(self.series)) if self.series else {}

@@ -78,7 +78,7 @@ def test_the_charts_table_adds_up_to_the_runs_energy(alice, staged):
 
 
 def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice, staged):
-    assert alice.read(path(staged)).table(2) == [
+    assert alice.read(path(staged)).by_id("stages").rows == [
         ["epoch 1", "30 min", "1", "0.5", "–"],
         ["epoch 2 open", "30 min", "2", "–", "0.93"],
         ["evaluation", "15 min", "1", "–", "0.93"],
@@ -86,7 +86,7 @@ def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice
 
 
 def test_calls_have_their_energy_per_thousand_and_none_where_too_short_to_tell(alice, staged):
-    assert alice.read(path(staged)).table(3) == [
+    assert alice.read(path(staged)).by_id("calls").rows == [
         ["embed", "3", "–", "0.2 s", "–"],
         ["predict", "12", "400", "6 min", "750"],
     ]
@@ -96,7 +96,7 @@ def test_each_device_says_how_its_energy_is_known(alice, wire, profile):
     devices = [METERED, UNKNOWN_GPU, CPU, MEMORY]
     samples = [sample(device["key"], 3600, 1800, 3.6e6 if device is METERED else None) for device in devices]
     page = alice.read(path(wire.whole_run(samples, devices)))
-    bases = {row[0].split(" · ")[0]: row[2] for row in page.table(1)}
+    bases = {row[0].split(" · ")[0]: row[2] for row in page.by_id("devices").rows}
     assert bases == {
         "NVIDIA A100-SXM4-40GB gpu-0": "Measured: counter",
         "Foobar X1 gpu-1": "Estimated: fallback",
