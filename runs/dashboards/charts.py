@@ -119,9 +119,9 @@ class Chart(NamedTuple):
 
     @property
     def _twin_data(self) -> dict | None:
-        unit = self.twin_unit
-        if self.twin is None or unit is None:
+        if self.twin is None:
             return None
+        unit = units.unit_for(self.twin.quantity, self.twin_values)
         return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
 
     @property
@@ -142,6 +142,5 @@ class Chart(NamedTuple):
             "pattern": self.pattern,
             "marks": [mark._asdict() for mark in self.marks],
             "moments": [mark._asdict() for mark in self.moments],
-            "twin": self.twin
-            and self.twin._asdict() | {"unit": self.twin_unit._asdict(), "scale": _scale(self.twin.quantity)},
+            "twin": self._twin_data,
         }

@@ -7,6 +7,8 @@ Samples are columns of numbers from the batch to the chart, as a long run has a 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice, pairwise
 from operator import le, lt, sub, truediv
 from typing import NamedTuple
@@ -47,7 +49,8 @@ class Span(NamedTuple):
         return estimation.J_PER_KWH * self.energy_kwh / self.seconds
 
 
-class Curve(NamedTuple):
+@dataclass(frozen=True)
+class Curve:
     """A device's counters at the times of its samples, in seconds since the run's start."""
 
     device: Device
@@ -79,20 +82,29 @@ class Curve(NamedTuple):
     def energy_kwh(self) -> float:
         return estimation.energy_kwh(self.energy_j[-1])
 
+    def samples_between(self, start_s: float, end_s: float) -> int:
+        return bisect_right(self.at_s, end_s) - bisect_right(self.at_s, start_s)
+
     def energy_between_j(self, start_s: float, end_s: float) -> float:
         return self.at(end_s).energy_j - self.at(start_s).energy_j
 
+    @cached_property
     def powers_w(self) -> list[float | None]:
         """Mean power between each two samples."""
         return self._rates(self.energy_j)
 
+    @cached_property
     def utilisations(self) -> list[float | None]:
         """Mean utilisation between each two samples."""
         return self._rates(self.busy_s)
 
+    @cached_property
+    def _observed_s(self) -> list[float]:
+        return _differences(self.elapsed_s)
+
     def _rates(self, column: list[float]) -> list[float | None]:
         """What a counter grew by in each observed second; None where nothing was observed."""
-        observed, grown = _differences(self.elapsed_s), _differences(column)
+        observed, grown = self._observed_s, _differences(column)
         if min(observed) > STORED_TO_S:
             return list(map(truediv, grown, observed))
         return [
@@ -141,7 +153,7 @@ def curve(run: Run, device: Device, columns: list[list]) -> Curve:
         energy_j = _estimated_j(device, elapsed_s, busy_s)
     offset_s = (device.writer.started_at - run.started_at).total_seconds()
     began_s = offset_s + t_s[0] - elapsed_s[0]
-    at_s = [began_s, *(offset_s + each for each in t_s)]
+    at_s = [began_s, *[offset_s + each for each in t_s]]
     return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j])
 
 
@@ -211,8 +223,7 @@ def span_of(run: Run, stage: Stage) -> tuple[float, float]:
 def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
     """Bucket edges of a part of the run (all of it unless told), no finer than the samples in it are."""
     end_s = end_of(curves) if end_s is None else end_s
-    samples = (bisect_right(curve.at_s, end_s) - bisect_right(curve.at_s, start_s) for curve in curves)
-    count = max(1, min(MOST_POINTS, max(samples)))
+    count = max(1, min(MOST_POINTS, max(curve.samples_between(start_s, end_s) for curve in curves)))
     return [start_s + (end_s - start_s) * index / count for index in range(count + 1)]
 
 

@@ -14,7 +14,7 @@ from traceml_agent import estimation
 WORK = ("samples", "tokens")
 #: A gain below this share of the best value is hardly one.
 HARDLY = 0.01
-MOST_POINTS = 500
+MOST_POINTS = 200
 #: Words of a metric's name that say that less of it is better; for all others more is.
 LOWER_IS_BETTER = {
     "loss",

@@ -1,5 +1,7 @@
 """What a run's open page asks for while the run goes on: what came since, or a part of its time more finely."""
 
+from collections import defaultdict
+
 from runs.dashboards.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
 from runs.dashboards.run import device_names
 from runs.dashboards.series import charts, lines_of, over, totals_kwh
@@ -38,7 +40,7 @@ def _latest_start_s(run: Run, devices: list[Device]) -> float:
 def part(run: Run, start_s: float, end_s: float) -> dict:
     """A part of the run's time as its charts draw it, with its energy, time and mean power in words."""
     devices = _devices(run)
-    known = curves(run, devices)
+    known = curves(run, devices, run.batches.filter(pk__in=_around(run, start_s, end_s)).defer("metrics"))
     span = span_between(known, start_s, end_s)
     if span is None:
         return {"charts": {}, "words": ""}
@@ -47,6 +49,26 @@ def part(run: Run, start_s: float, end_s: float) -> dict:
         "charts": {chart.id: chart.data | {"sentence": chart.sentence} for chart in found},
         "words": words(span, run.energy_kwh),
     }
+
+
+def _around(run: Run, start_s: float, end_s: float) -> list[int]:
+    """The batches of each writer that reach into a part of the run, and the nearest before and after it.
+
+    The nearest, as counters between two samples are read off both.
+    """
+    rows = run.batches.exclude(first_t_s=None).order_by("writer_id", "first_t_s", "pk")
+    found: list[int] = []
+    times: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+    for pk, writer_id, started_at, first_t_s, last_t_s in rows.values_list(
+        "pk", "writer_id", "writer__started_at", "first_t_s", "last_t_s"
+    ):
+        began_s = (started_at - run.started_at).total_seconds()
+        times[writer_id].append((pk, began_s + (first_t_s or 0.0), began_s + (last_t_s or 0.0)))
+    for of_writer in times.values():
+        found += [pk for pk, first_s, last_s in of_writer if last_s >= start_s and first_s <= end_s]
+        found += [pk for pk, _, last_s in of_writer if last_s < start_s][-1:]
+        found += [pk for pk, first_s, _ in of_writer if first_s > end_s][:1]
+    return found
 
 
 def words(span: Span, of_kwh: float) -> str:

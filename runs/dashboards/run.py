@@ -181,8 +181,8 @@ def logged_of(run: Run, batches: list[Batch], name: str) -> list[Logged]:
     found = []
     for batch in batches:
         offset_s = (batch.writer.started_at - run.started_at).total_seconds()
-        found += [Logged(offset_s + t_s, value) for t_s, logged, value in batch.metrics if logged == name]
-    return sorted(found, key=_time)
+        found += [(offset_s + t_s, value) for t_s, logged, value in batch.metrics if logged == name]
+    return [Logged(*each) for each in sorted(found, key=_time)]
 
 
 def moments(found: Learned | None) -> list[Mark]:
@@ -229,7 +229,7 @@ def writer_names(devices: list[Device]) -> dict[int, str]:
 
 
 def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve]) -> list[DeviceRow]:
-    most = {curve.device.pk: max(filter(None, curve.powers_w()), default=None) for curve in known}
+    most = {curve.device.pk: max(filter(None, curve.powers_w), default=None) for curve in known}
     return [
         DeviceRow(
             device,

@@ -59,26 +59,26 @@ def over(lines: list[Line], edges: list[float]) -> Over:
 
 def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
     values = _together([each.power_w for each in read], sum)
-    return Series(line.name, values, *_band(line, Curve.powers_w, edges))
+    return Series(line.name, values, *_band(line, "powers_w", edges))
 
 
 def _utilisation(line: Line, read: list[Buckets], edges: list[float]) -> Series:
     columns = [each.utilisation for each in read]
     if len(read) > 1:  # how far the devices are apart says more than how each of them swings
         return Series(line.name, *(_together(columns, make) for make in (fmean, min, max)))
-    return Series(line.name, columns[0], *_band(line, Curve.utilisations, edges))
+    return Series(line.name, columns[0], *_band(line, "utilisations", edges))
 
 
 def _energies_kwh(read: list[Buckets]) -> list[float]:
     return [estimation.energy_kwh(sum(at_once)) for at_once in zip(*(each.energy_j for each in read), strict=True)]
 
 
-def _band(line: Line, rates_of: Callable[[Curve], list], edges: list[float]) -> tuple:
+def _band(line: Line, rates: str, edges: list[float]) -> tuple:
     """Lows and highs of a line of one device, where its buckets hold several samples; else nothing."""
     (curve, *others), count = line.curves, len(edges) - 1
-    if others or sum(edges[0] < at_s <= edges[-1] for at_s in curve.at_s) < SAMPLES_OF_A_BAND * count:
+    if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
         return None, None
-    found = extremes(curve, rates_of(curve), edges)
+    found = extremes(curve, getattr(curve, rates), edges)
     return [each and each[0] for each in found], [each and each[1] for each in found]
 
 
