@@ -149,8 +149,8 @@ def change(quantity: str, now: float, before: float):
     look = direction if quantity in LOWER_IS_BETTER else ""
     percent = significant(abs(difference) / before * 100, 2)
     return format_html(
-        '<span class="change {}" title="before: {}">{}{} ({}{} %)</span>',
-        look, exact(quantity, before), sign, text(quantity, abs(difference)), sign, percent,
+        '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
+        look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
     )  # fmt: skip
 
 
