@@ -61,6 +61,12 @@ class StageRow(NamedTuple):
     def duration_s(self) -> float:
         return self.end_s - self.start_s
 
+    @property
+    def mean_power_w(self) -> float | None:
+        if self.energy_kwh is None or self.duration_s <= 0:
+            return None
+        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s
+
 
 class CallRow(NamedTuple):
     method: str
@@ -244,11 +250,15 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
 
 def terms(device: Device) -> dict:
     """The numbers that stand in a device's formula."""
+    low, high = estimation.RANGE_BY_BASIS.get(device.basis, (1.0, 1.0))
     if device.basis in estimation.MEASURED:
-        return {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
+        measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
+        return measured | {"low": low, "high": high}
     profile = profile_of(device)
     return {
         "measured": False,
+        "low": low,
+        "high": high,
         "profile": profile,
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),

@@ -130,6 +130,18 @@ const TraceCharts = (function () {
     });
   }
 
+  /* Paper is light: the charts are drawn in its colours while the page is printed. */
+  function onPaper(printing) {
+    const root = document.documentElement;
+    if (printing) root.dataset.screenTheme = root.dataset.theme || "";
+    root.dataset.theme = printing ? "light" : root.dataset.screenTheme;
+    if (!root.dataset.theme) delete root.dataset.theme;
+    redraw();
+  }
+
+  addEventListener("beforeprint", () => onPaper(true));
+  addEventListener("afterprint", () => onPaper(false));
+
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   Chart.defaults.font.size = 12;
   document.addEventListener("themechange", redraw);

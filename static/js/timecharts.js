@@ -4,7 +4,7 @@ const TraceTime = (function () {
   const T = TraceCharts;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
   const SIDE = 58; // of each chart, so that equal times stand under each other
-  const NARROW = { below: 520, side: 46 };
+  const NARROW = { below: 520, side: 54 };
   const MOST_OVER = 2.5; // a level that lies so many times higher than the data would flatten them
 
   /* Where each chart differs from the others. */

@@ -82,9 +82,9 @@ def test_the_charts_table_adds_up_to_the_runs_energy(alice, staged):
 
 def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice, staged):
     assert alice.read(path(staged)).by_id("stages").rows == [
-        ["epoch 1", "30 min", "1", "0.5", "–"],
-        ["epoch 2 open", "30 min", "2", "–", "0.93"],
-        ["evaluation", "15 min", "1", "–", "0.93"],
+        ["epoch 1", "30 min", "1", "2", "0.5", "–"],
+        ["epoch 2 open", "30 min", "2", "4", "–", "0.93"],
+        ["evaluation", "15 min", "1", "4", "–", "0.93"],
     ]
 
 
@@ -115,6 +115,7 @@ def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
     assert "1 · (50 W · 3,600 s + (400 W − 50 W) · 1,800 s)" in text
     assert "= 810,000 J = 0.225 kWh" in text
     assert "0.225 kWh · 1 · " in text
+    assert "Between 0.14625 and 0.30375 kWh: × 0.65 to × 1.35" in text
 
 
 def test_a_run_without_samples_yet_says_so(alice, wire):
