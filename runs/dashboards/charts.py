@@ -95,7 +95,7 @@ class Chart(NamedTuple):
     @property
     def axis_unit(self) -> units.Unit | None:
         """The unit of an axis of elapsed seconds, energy or the share done; days name themselves."""
-        return units.unit_for(self.axis, self.labels[-1:]) if self.axis in units.SCALES else None
+        return units.unit_for(self.axis, (self.edges or self.labels)[-1:]) if self.axis in units.SCALES else None
 
     @property
     def axis_word(self) -> str:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from runs.models import Run
+
 pytestmark = pytest.mark.browser
 
 PUBLIC = ["/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/done/", "/accounts/signup/"]
@@ -11,6 +13,11 @@ PAGES = [
     "/runs/",
     "/runs/?q=nosuch",
     "/runs/{run_id}/",
+    "/runs/{run_id}/?start=600&end=1200&metric=loss&better=higher",
+    "/runs/{run_id}/notes/",
+    "/compare/",
+    "/compare/?run={run_id}",
+    "/compare/?run={run_id}&run={long_id}&by=stage&show=energy&params=all",
     "/models/",
     "/models/digits/resnet-50/",
     "/models/digits/{long}/",
@@ -57,10 +64,10 @@ def overflow_px(page) -> int:
 def test_every_page_fits_and_the_browser_has_nothing_to_complain_of(tab, run_id, theme, width):
     tab.page.set_viewport_size({"width": width, "height": 844})
     tab.page.emulate_media(color_scheme=theme)
-    long = "w" * 72
+    long, long_id = "w" * 72, Run.objects.exclude(run_id=run_id).get().run_id
     sideways = {path: overflow_px(tab.open(path)) for path in PUBLIC}
     tab.sign_in()
-    sideways |= {path: overflow_px(tab.open(path.format(run_id=run_id, long=long))) for path in PAGES}
+    sideways |= {path: overflow_px(tab.open(path.format(run_id=run_id, long=long, long_id=long_id))) for path in PAGES}
     assert {path: px for path, px in sideways.items() if px > 0} == {}
     assert tab.complaints == []
 
