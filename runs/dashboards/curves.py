@@ -168,21 +168,22 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
 
 
 def _in_order(columns: list[list], last: Sample, measured: bool) -> list[list]:
-    """Columns in the order of time with the last counters at their end, without what is no news."""
+    """Columns in the order of time with the last counters at their end, without what is no news; changed in place."""
     t_s, elapsed_s, _, energy_j = columns
     ordered = all(map(lt, t_s, islice(t_s, 1, None))) and all(map(le, elapsed_s, islice(elapsed_s, 1, None)))
     # A counter that was not read yet is left out: an estimate in its place would make a step.
-    if ordered and not (measured and None in energy_j):
-        rows: list = list(zip(*(column[-1:] for column in columns), strict=True))
-        kept = [column[:-1] for column in columns]
+    if t_s and ordered and not (measured and None in energy_j):
+        rows: list = [tuple(column.pop() for column in columns)]
     else:
         rows = [row for row in zip(*columns, strict=True) if not (measured and row[3] is None)]
-        kept = [[], [], [], []]
+        columns = [[], [], [], []]
     news: list = []
     for row in sorted([*rows, last], key=lambda row: row[:2]):
         if not (measured and row[3] is None):
             _extend(news, row)
-    return [[*column, *added] for column, added in zip(kept, zip(*news, strict=True), strict=True)] if news else kept
+    for column, added in zip(columns, zip(*news, strict=True), strict=False):
+        column.extend(added)
+    return columns
 
 
 def _extend(rows: list, row: tuple) -> None:

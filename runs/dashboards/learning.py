@@ -94,26 +94,25 @@ def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -
 
 def metric_chart(curves: list[Curve], points: list[Logged], name: str, lower: bool, within: Logged) -> Chart:
     """The metric and its best so far over the energy used; of many values every nth."""
-    kept = thinned(points)
-    best_so_far = list(accumulate((point.value for point in points), min if lower else max))
-    bests = dict(zip(points, best_so_far, strict=True))
-    labels = [estimation.energy_kwh(energy_until_j(curves, point.at_s)) for point in kept]
-    first, last = units.significant(kept[0].value), units.significant(kept[-1].value)
+    bests = list(accumulate((point.value for point in points), min if lower else max))
+    kept = thinned(len(points))
+    values = [points[n].value for n in kept]
+    labels = [estimation.energy_kwh(energy_until_j(curves, points[n].at_s)) for n in kept]
+    first, last = units.significant(values[0]), units.significant(values[-1])
     return Chart(
         id="learning",
         title=f"{name} by energy used",
         sentence=f"{name} went from {first} to {last} with {units.text('energy', labels[-1])} used; "
-        f"{units.significant(best_so_far[-1])} at best.",
+        f"{units.significant(bests[-1])} at best.",
         quantity="count",
         axis="energy",
         labels=labels,
-        series=[Series(name, [point.value for point in kept]), Series("Best so far", [bests[point] for point in kept])],
+        series=[Series(name, values), Series("Best so far", [bests[n] for n in kept])],
         moments=[Mark("within 1 % of the best", estimation.energy_kwh(energy_until_j(curves, within.at_s)))],
     )
 
 
-def thinned(points: list[Logged]) -> list[Logged]:
-    """Every nth point, the last one always among them."""
-    step = ceil(len(points) / MOST_POINTS)
-    kept = points[::step]
-    return kept if kept[-1] is points[-1] else [*kept, points[-1]]
+def thinned(count: int) -> list[int]:
+    """The places of every nth of so many values, the last one always among them."""
+    kept = list(range(0, count, ceil(count / MOST_POINTS)))
+    return kept if kept[-1] == count - 1 else [*kept, count - 1]

@@ -62,6 +62,11 @@ class StageRow(NamedTuple):
         return self.end_s - self.start_s
 
     @property
+    def part(self) -> str:
+        """Its place for the page's address."""
+        return f"start={self.start_s:.10g}&end={self.end_s:.10g}"
+
+    @property
     def mean_power_w(self) -> float | None:
         if self.energy_kwh is None or self.duration_s <= 0:
             return None
