@@ -49,10 +49,18 @@ def _header(episode: Episode, devices: list[dict]) -> dict:
         "agent_version": "0.1.0",
         "flush_s": interval_s,
         "tags": list(work.tags),
-        "params": episode.params,
+        "params": episode.params | _plan(episode),
         "environment": {"python": "3.12.7", "torch": "2.9.1", "git_commit": f"{episode.seed:08x}"},
         "devices": devices,
     }
+
+
+def _plan(episode: Episode) -> dict:
+    """How many epochs there will be, for work that has several; what still runs has not come to all of them."""
+    done = episode.work.stages
+    if done < 2:
+        return {}
+    return {"epochs": done + done // 2 if episode.outcome == "running" else done}
 
 
 def _name(episode: Episode) -> str:

@@ -23,8 +23,8 @@ def chart_rows(chart):
 
 
 def _head(axis: str, label, unit: units.Unit | None) -> str:
-    return units.figure(axis, label, unit) if unit else escape(label)
+    return units.figure_html(axis, label, unit) if unit else escape(label)
 
 
 def _cell(quantity: str, value: float | None, unit: units.Unit) -> str:
-    return f'<td class="number">{units.figure(quantity, value, unit)}</td>'
+    return f'<td class="number">{units.figure_html(quantity, value, unit)}</td>'

@@ -16,7 +16,6 @@ register = template.Library()
 
 DIGITS = 3
 UNKNOWN = "–"
-UNKNOWN_FIGURE = mark_safe(f'<span class="figure soft" title="not known">{UNKNOWN}</span>')  # noqa: S308
 
 
 class Unit(NamedTuple):
@@ -97,17 +96,19 @@ def _rounded(value: float) -> float:
 @register.simple_tag
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
-    if not _is_known(value):
-        return UNKNOWN_FIGURE
     shown = unit or unit_for(quantity, [value])
-    # Digits and symbols of ours alone, so nothing is to be escaped: charts have thousands of these.
-    number = (
+    symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
+    return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
+
+
+def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
+    """A figure as text of HTML: digits and symbols of ours alone, so nothing is to be escaped."""
+    if not _is_known(value):
+        return f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
+    return (
         f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
-        f"{significant(value / shown.size)}"
+        f"{significant(value / unit.size)}{symbol}</data>"
     )
-    if unit or not shown.symbol:
-        return mark_safe(f"{number}</data>")  # noqa: S308
-    return mark_safe(f'{number} <span class="unit">{shown.symbol}</span></data>')  # noqa: S308
 
 
 @register.simple_tag
