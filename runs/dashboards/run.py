@@ -12,7 +12,7 @@ from runs.dashboards.curves import Curve, Span, curves, energy_until_j, profile_
 from runs.dashboards.events import Event, events
 from runs.dashboards.learning import WORK, Learned, Logged, learned, lower_is_better
 from runs.dashboards.outlook import Outlook, Part, outlook
-from runs.models import Batch, Call, Device, Run, RunRevision, Stage
+from runs.models import Batch, Call, Device, Run, RunRevision, Stage, Writer
 from traceml_agent import estimation
 
 STAGES_READ = 1000
@@ -132,18 +132,17 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
-    batches = list(run.batches.select_related("writer"))
+    batches, writers = list(run.batches.all()), run.writers.in_bulk()
     if not with_details:
         withhold(run, devices)
     known = [] if run.series_removed_at else curves(run, devices, batches)
     metrics = metrics_of(batches)
     rows = stage_rows(run, stages[:STAGES_READ], known, metrics if with_details else {})
     names, offered = device_names(devices), metric_names(metrics) if with_details else []
-    found = learned_of(run, known, batches, offered, asked)
+    found = learned_of(run, known, metrics, writers, offered, asked)
     span = span_asked(known, asked)
     over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
-    writers = {each.writer_id: each.writer for each in batches} | {each.writer_id: each.writer for each in devices}
     return RunPage(
         run=run,
         devices=device_rows(run, devices, names, known),
@@ -180,19 +179,21 @@ def metric_names(metrics: dict[int, list]) -> list[str]:
     return list(dict.fromkeys(name for rows in metrics.values() for _, name, _ in rows if name not in WORK))
 
 
-def learned_of(run: Run, known: list[Curve], batches: list[Batch], names: list[str], asked: Asked) -> Learned | None:
+def learned_of(
+    run: Run, known: list[Curve], metrics: dict[int, list], writers: dict[int, Writer], names: list[str], asked: Asked
+) -> Learned | None:
     """What the run's energy bought of the metric that was asked for, else of the first."""
     name = asked.metric if asked.metric in names else names[0] if names else ""
     lower = asked.better == "lower" if asked.better else lower_is_better(name)
-    return learned(known, logged_of(run, batches, name), name, lower) if name else None
+    return learned(known, logged_of(run, metrics, writers, name), name, lower) if name else None
 
 
-def logged_of(run: Run, batches: list[Batch], name: str) -> list[Logged]:
+def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[Logged]:
     """The values of one metric on the run's own clock, in the order of time."""
     found = []
-    for batch in batches:
-        offset_s = (batch.writer.started_at - run.started_at).total_seconds()
-        found += [(offset_s + t_s, value) for t_s, logged, value in batch.metrics if logged == name]
+    for writer_id, rows in metrics.items():
+        offset_s = (writers[writer_id].started_at - run.started_at).total_seconds()
+        found += [(offset_s + t_s, value) for t_s, logged, value in rows if logged == name]
     return [Logged(*each) for each in sorted(found, key=_time)]
 
 

@@ -24,7 +24,7 @@
     const configuration = T.configured(figure);
     const { options } = configuration;
     Object.assign(options, { responsive: false, devicePixelRatio: 2 });
-    options.layout = { ...options.layout, padding: { ...(options.layout || {}).padding, left: 16, right: 16, top: 12, bottom: 12 } };
+    options.layout = { ...options.layout, padding: { left: 16, right: 24, top: 18, bottom: 12 } };
     options.plugins.legend.display = configuration.data.datasets.length > 1;
     options.plugins.title = heading(figure.dataset.title, "--ink", 17, 600);
     options.plugins.subtitle = heading(wrapped(figure.querySelector("figcaption").textContent), "--ink-soft", 12, 400);

@@ -157,7 +157,7 @@ const TraceTime = (function () {
     dashed(ctx, [x, area.top], [x, area.bottom]);
     if (!named) return;
     const right = x + ctx.measureText(mark.name).width + 8 < area.right;
-    write(ctx, mark.name, right ? x + 5 : x - 5, area.top + 14, right ? "left" : "right");
+    write(ctx, mark.name, right ? x : x + 4, area.top - 5, right ? "left" : "right");
   }
 
   function annotations(data, named) {
@@ -200,7 +200,8 @@ const TraceTime = (function () {
   function configure(data, figure) {
     const options = T.options(data, scalesOf(data, figure), (item) => T.number(item.parsed.x) + " " + data.axisUnit.symbol);
     const named = kindOf(data) === KINDS.power;
-    options.layout = { padding: { top: named && data.bands.length ? 16 : 4, right: data.twin ? 0 : sideOf(figure) } };
+    const above = named ? data.bands : KINDS[data.id].stacked ? [] : data.moments; // what has its name above the chart
+    options.layout = { padding: { top: above.length ? 18 : 4, right: data.twin ? 0 : sideOf(figure) } };
     options.plugins.legend.display = named && data.series.length > 1; // the charts below it have the same colours
     options.plugins.legend.labels.filter = (item, chart) => !chart.datasets[item.datasetIndex].band;
     options.plugins.tooltip.filter = (item) => !item.dataset.band && item.raw.y !== null;
@@ -236,6 +237,7 @@ const TraceTime = (function () {
     );
     options.plugins.tooltip.filter = (item) => item.raw.y !== null;
     options.plugins.tooltip.callbacks.footer = () => "";
+    options.layout = { padding: { top: 18 } };
     const shown = data.series.map((series, index) => ({
       ...line(series, index, data),
       stepped: index === 1,
