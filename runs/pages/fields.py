@@ -26,7 +26,7 @@ class Notes(forms.CharField):
     widget = forms.Textarea
 
     def __init__(self, **options):
-        super().__init__(**{"required": False, "label": "Notes"} | options)
+        super().__init__(required=False, **options)
         self.widget.attrs |= {"rows": 14, "maxlength": markdown.LONGEST}
 
     def to_python(self, value):
