@@ -55,7 +55,7 @@ class RunQuerySet(models.QuerySet):
 
     def with_names(self):
         """Ready for a list: model, project and team by one query."""
-        return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage")
+        return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage", "notes")
 
 
 class Run(models.Model):
@@ -97,6 +97,8 @@ class Run(models.Model):
     dropped_records = models.PositiveIntegerField(default=0)
     series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
     archived_at = models.DateTimeField(null=True, blank=True, help_text="Set: left out of lists, counted in totals.")
+
+    notes = models.TextField(blank=True, default="", help_text="Markdown, by those who may change runs.")
 
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
     pue = models.FloatField(default=1.0)

@@ -8,8 +8,6 @@ from django.utils.formats import date_format
 from runs.dashboards import runs as dashboard
 from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
-from runs.dashboards.live import words as span_words
-from runs.dashboards.run import run_page
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
 from runs.dashboards.run_order import sort_heads
 from runs.models import Membership, Right, Run, SavedView
@@ -138,14 +136,6 @@ def _shown(name: str, value, named: dict) -> str:
         return f"{value:g} kWh"
     text = named.get(name, {}).get(value, value)
     return text.capitalize() if name in ("kind", "state") else text
-
-
-def run_detail(request, run_id):
-    run = run_or_404(request, run_id)
-    page = run_page(run, query.asked_number(request, "start"), query.asked_number(request, "end"))
-    place = run.project.team.membership_set.filter(user=request.user).first()
-    context = {"page": page, "run": run, "span_words": span_words(page.span) if page.span else "", "place": place}
-    return render(request, "runs/detail.html", context)
 
 
 def run_or_404(request, run_id) -> Run:

@@ -13,7 +13,8 @@ from runs.pages.models import model_detail, model_list, model_notes
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
-from runs.pages.runs import run_detail, run_list
+from runs.pages.run import run_detail, run_notes, run_recompute
+from runs.pages.runs import run_list
 from runs.pages.saved_views import delete_view, save_view
 from runs.pages.shared import badge, shared
 
@@ -57,6 +58,8 @@ urlpatterns = [
     path("runs/views/<int:pk>/delete/", delete_view, name="delete_view"),
     path("runs/export.<str:form>", run_export, name="run_export"),
     path("runs/<uuid:run_id>/", run_detail, name="run_detail"),
+    path("runs/<uuid:run_id>/notes/", run_notes, name="run_notes"),
+    path("runs/<uuid:run_id>/recompute/", run_recompute, name="run_recompute"),
     path("runs/<uuid:run_id>/delete/", delete_run, name="delete_run"),
     path("runs/<uuid:run_id>/series", run_series, name="run_series"),
     path("runs/<uuid:run_id>/series.<str:form>", series_export, name="series_export"),

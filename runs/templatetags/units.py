@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeGuard
 
 from django import template
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 register = template.Library()
 
@@ -100,18 +101,19 @@ def _rounded(value: float) -> float:
 @register.simple_tag
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
-    if not _is_known(value):
-        return format_html('<span class="figure soft" title="not known">{}</span>', UNKNOWN)
     shown = unit or unit_for(quantity, [value])
-    number = format_html(
-        '<data class="figure" value="{}" title="{}">{}',
-        repr(float(value)),
-        exact(quantity, value),
-        significant(value / shown.size),
+    symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
+    return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
+
+
+def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
+    """A figure as text of HTML: digits and symbols of ours alone, so nothing is to be escaped."""
+    if not _is_known(value):
+        return f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
+    return (
+        f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
+        f"{significant(value / unit.size)}{symbol}</data>"
     )
-    if unit or not shown.symbol:
-        return format_html("{}</data>", number)
-    return format_html('{} <span class="unit">{}</span></data>', number, shown.symbol)
 
 
 @register.simple_tag
@@ -153,8 +155,8 @@ def change(quantity: str, now: float, before: float):
     look = direction if quantity in LOWER_IS_BETTER else ""
     percent = significant(abs(difference) / before * 100, 2)
     return format_html(
-        '<span class="change {}" title="before: {}">{}{} ({}{} %)</span>',
-        look, exact(quantity, before), sign, text(quantity, abs(difference)), sign, percent,
+        '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
+        look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
     )  # fmt: skip
 
 

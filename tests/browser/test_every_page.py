@@ -2,6 +2,7 @@
 
 import pytest
 
+from runs.models import Run
 from tests.browser.conftest import Tab
 
 pytestmark = pytest.mark.browser
@@ -15,6 +16,11 @@ PAGES = [
     "/runs/?group=kind",
     "/runs/?group=kind&against=training",
     "/runs/{run_id}/",
+    "/runs/{run_id}/?start=600&end=1200&metric=loss&better=higher",
+    "/runs/{run_id}/notes/",
+    "/compare/",
+    "/compare/?run={run_id}",
+    "/compare/?run={run_id}&run={long_id}&by=stage&show=energy&params=all",
     "/models/",
     "/models/digits/resnet-50/",
     "/models/digits/{long}/",
@@ -61,10 +67,10 @@ PAGES = [
 def test_every_page_fits_keeps_nobody_out_and_gives_the_browser_nothing_to_complain_of(tab, run_id, theme, width):
     tab.page.set_viewport_size({"width": width, "height": 844})
     tab.page.emulate_media(color_scheme=theme)
-    long = "w" * 72
+    long, long_id = "w" * 72, Run.objects.exclude(run_id=run_id).get().run_id
     problems = {path: tab.problems(path) for path in PUBLIC}
     tab.sign_in()
-    problems |= {path: tab.problems(path.format(run_id=run_id, long=long)) for path in PAGES}
+    problems |= {path: tab.problems(path.format(run_id=run_id, long=long, long_id=long_id)) for path in PAGES}
     assert {path: found for path, found in problems.items() if found} == {}
     assert tab.complaints == []
 
@@ -72,7 +78,8 @@ def test_every_page_fits_keeps_nobody_out_and_gives_the_browser_nothing_to_compl
 def test_every_page_is_whole_without_scripts(chromium, live_server, run_id):
     with chromium.new_context(java_script_enabled=False) as context:
         tab = Tab(live_server.url, context.new_page()).sign_in()
-        paths = [path.format(run_id=run_id, long="w" * 72) for path in PAGES]
+        long_id = Run.objects.exclude(run_id=run_id).get().run_id
+        paths = [path.format(run_id=run_id, long="w" * 72, long_id=long_id) for path in PAGES]
         lacking = {path: what_is_lacking(tab.open(path)) for path in paths}
     assert {path: found for path, found in lacking.items() if found} == {}
 

@@ -36,7 +36,7 @@ def buckets(line: list) -> list[tuple]:
 
 def test_each_buckets_mean_is_level_over_the_whole_bucket(tab, restless):
     page = tab.sign_in().open(f"/runs/{restless}/")
-    lines = page.locator("canvas").evaluate(DRAWN)
+    lines = page.locator("canvas").first.evaluate(DRAWN)
     assert len(lines) == 2
     for line in lines:
         for (_, height), (_, height_at_its_end) in buckets(line):
@@ -45,7 +45,7 @@ def test_each_buckets_mean_is_level_over_the_whole_bucket(tab, restless):
 
 def test_buckets_follow_each_other_without_a_slope_between(tab, restless):
     page = tab.sign_in().open(f"/runs/{restless}/")
-    for line in page.locator("canvas").evaluate(DRAWN):
+    for line in page.locator("canvas").first.evaluate(DRAWN):
         ends = [end for _, (end, _) in buckets(line)]
         starts = [start for (start, _), _ in buckets(line)]
         assert starts[1:] == pytest.approx(ends[:-1], abs=1e-4)
@@ -53,7 +53,9 @@ def test_buckets_follow_each_other_without_a_slope_between(tab, restless):
 
 def test_a_line_stands_on_the_one_below(tab, restless):
     page = tab.sign_in().open(f"/runs/{restless}/")
-    chart = page.locator("canvas").evaluate("canvas => Chart.getChart(canvas).data.datasets.map((one) => one.data)")
-    upper = page.locator("canvas").evaluate(DRAWN)[1]
+    chart = page.locator("canvas").first.evaluate(
+        "canvas => Chart.getChart(canvas).data.datasets.map((one) => one.data)"
+    )
+    upper = page.locator("canvas").first.evaluate(DRAWN)[1]
     for drawn, below, own in zip(upper, *chart, strict=True):
         assert drawn[1] == pytest.approx((below["y"] or 0) + own["y"])

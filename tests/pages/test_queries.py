@@ -21,6 +21,7 @@ PAGES = [
     *(f"/runs/?group={by}" for by in ("model", "kind", "tag", "hardware", "project", "param:lr")),
     "/runs/?group=kind&against=training",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
+    f"/compare/?run={RUNS[1]}&run={RUNS[2]}&by=stage",
     "/models/",
     "/models/?sort=-used&q=model",
     "/models/digits/model-1/",
@@ -90,7 +91,7 @@ def test_a_run_takes_as_many_queries_whatever_is_in_it(alice, wire, profile):
     counts = []
     for number, (gpus, stages) in enumerate([(1, 1), (2, 3), (16, 60)], start=1):
         send(wire, RUNS[number], number, gpus, stages)
-        counts.append(queries(alice, f"/runs/{RUNS[number]}/"))
+        counts += [queries(alice, f"/runs/{RUNS[number]}/{query}") for query in ("", "?start=10&end=50&metric=loss")]
     assert len(set(counts)) == 1
     assert counts[0] <= MOST
 
