@@ -18,7 +18,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
-from runs.models.usage import DailyUsage
+from runs.models.usage import DailyUsage, TaggedUsage
 from runs.models.user import User
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "SavedView",
     "ShareLink",
     "Stage",
+    "TaggedUsage",
     "Team",
     "TrackedModel",
     "User",

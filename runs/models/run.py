@@ -17,6 +17,8 @@ LOST_AFTER_INTERVALS = 3
 MOST_TAGS = 50
 LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+#: What finds the runs whose accelerators idled most, without reading their rows.
+IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
 
 models.JSONField.register_lookup(HasItem)
 
@@ -78,6 +80,8 @@ class Run(models.Model):
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
+    # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
+    member_id = models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did.")
     name = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=list, blank=True)
     params = models.JSONField(default=dict, blank=True)
@@ -104,6 +108,7 @@ class Run(models.Model):
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
+    idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -115,6 +120,7 @@ class Run(models.Model):
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
             # All that the run list filters, sorts and adds up by: rows are wide, and a list of 100,000 reads none.
             models.Index(fields=LISTED, name="run_listed"),
+            models.Index(fields=IDLED, condition=Q(idle_kwh__gt=0), name="run_idled"),
             models.Index(fields=["project", "last_seen_at"], condition=Q(status="running"), name="run_unfinished"),
         ]
 
@@ -133,17 +139,6 @@ class Run(models.Model):
     def label(self) -> str:
         """What people call it: its name, else its model's."""
         return self.name or self.tracked_model.name
-
-    def tag(self, tag: str) -> None:
-        """Add a tag; one that it has already changes nothing."""
-        if tag not in self.tags and len(self.tags) < MOST_TAGS:
-            self.tags.append(tag)
-            self.save(update_fields=["tags"])
-
-    def untag(self, tag: str) -> None:
-        if tag in self.tags:
-            self.tags.remove(tag)
-            self.save(update_fields=["tags"])
 
     @property
     def measured_share(self) -> float:
