@@ -14,6 +14,8 @@ class Series(NamedTuple):
 
     name: str
     values: Sequence[float | None]
+    #: What asks for it alone, where something does.
+    key: str = ""
 
     @property
     def total(self) -> float:
@@ -54,6 +56,10 @@ class Chart(NamedTuple):
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []
+    #: First and last day of each label's bar, for what leads on from it.
+    spans: list[tuple[str, str]] = []
+    #: A line over the bars, on an axis of its own.
+    line: Series | None = None
 
     @property
     def data_id(self) -> str:
@@ -62,6 +68,10 @@ class Chart(NamedTuple):
     @property
     def unit(self) -> units.Unit:
         return units.unit_for(self.quantity, [value for series in self.series for value in series.values])
+
+    @property
+    def line_unit(self) -> units.Unit | None:
+        return units.unit_for(self.quantity, self.line.values) if self.line else None
 
     @property
     def axis_unit(self) -> units.Unit | None:
@@ -75,6 +85,16 @@ class Chart(NamedTuple):
         return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
 
     @property
+    def linked_rows(self) -> list[dict]:
+        """The rows with the days that each is of, and with what the line says."""
+        lines = self.line.values if self.line else [None] * len(self.labels)
+        ends = zip(self.rows, self.spans, lines, strict=True)
+        return [
+            {"label": label, "values": values, "since": since, "until": until, "sum": line}
+            for (label, values), (since, until), line in ends
+        ]
+
+    @property
     def data(self) -> dict:
         """What the script needs to draw it, in the units that the portal stores."""
         return {
@@ -84,5 +104,8 @@ class Chart(NamedTuple):
             "labels": self.labels,
             "edges": self.edges,
             "series": [series._asdict() for series in self.series],
+            "spans": self.spans,
+            "line": self.line
+            and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
         }
