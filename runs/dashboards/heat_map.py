@@ -1,6 +1,12 @@
-"""A year by day as a calendar of squares, the darker the more was emitted."""
+"""A year by day as a calendar of squares, the darker the more was emitted.
 
+Each colour has a fifth of the days with use: by equal steps one extraordinary day would make all others look alike.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
 from datetime import date, timedelta
+from math import ceil
 from typing import NamedTuple
 
 from django.db.models import Sum
@@ -57,35 +63,40 @@ def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
     name, field = QUANTITIES[quantity]
     first = last - timedelta(days=last.weekday() + 7 * (WEEKS - 1))
     amounts = _amounts(rows, field, first, last)
-    largest = max(amounts.values(), default=0.0)
-    if largest <= 0:
+    steps = steps_of(amounts.values())
+    if not steps:
         return None
-    days = [_day(first + timedelta(days=n), first, amounts, largest, name) for n in range((last - first).days + 1)]
+    days = [_day(first + timedelta(days=n), first, amounts, steps, name) for n in range((last - first).days + 1)]
     return HeatMap(
         quantity=name,
         days=days,
         labels=_labels(first, last),
         months=_months(days),
         sentence=_sentence(days, name),
-        steps=[largest * step / LEVELS for step in range(1, LEVELS + 1)],
+        steps=steps,
     )
+
+
+def steps_of(amounts: Iterable[float]) -> list[float]:
+    """The most that a day of each colour has; fewer colours where there are fewer amounts."""
+    used = sorted(amount for amount in amounts if amount > 0)
+    return sorted({used[ceil(len(used) * step / LEVELS) - 1] for step in range(1, LEVELS + 1)}) if used else []
 
 
 def _amounts(rows, field: str, first: date, last: date) -> dict[date, float]:
     """Amounts by day. Grouped by project too, as the index is: without a sort, which would take as long again."""
     found = rows.filter(day__range=(first, last)).exclude(hardware="").order_by("project_id", "day")
     amounts: dict[date, float] = {}
-    for _, day, amount in (
-        found.values("project_id", "day").annotate(amount=Sum(field)).values_list("project_id", "day", "amount")
-    ):
+    sums = found.values("project_id", "day").annotate(amount=Sum(field)).values_list("day", "amount")
+    for day, amount in sums:
         amounts[day] = amounts.get(day, 0.0) + amount
     return amounts
 
 
-def _day(day: date, first: date, amounts: dict[date, float], largest: float, quantity: str) -> Day:
+def _day(day: date, first: date, amounts: dict[date, float], steps: list[float], quantity: str) -> Day:
     amount = amounts.get(day, 0.0)
     week, weekday = divmod((day - first).days, 7)
-    level = min(LEVELS, 1 + int(LEVELS * amount / largest)) if amount > 0 else 0
+    level = 1 + bisect_left(steps, amount) if amount > 0 else 0
     words = f"{day:%a %-d %b %Y}: {units.text(quantity, amount)}"
     return Day(day.isoformat(), LEFT + STEP * week, TOP + STEP * weekday, level, amount, words)
 

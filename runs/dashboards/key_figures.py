@@ -64,7 +64,7 @@ def key_figures(days: Days, period: Period, now: dict[str, float]) -> list[KeyFi
     lines = _buckets(days, period)
 
     def figure(name: str, quantity: str, amount: str, **more) -> KeyFigure:
-        line = sparkline([(start, sums[amount]) for start, sums in lines.items()], quantity)
+        line = sparkline([(start, _point(sums, amount)) for start, sums in lines.items()], quantity)
         return KeyFigure(name, quantity, now[amount], before[amount] if before else None, line, **more)
 
     return [
@@ -90,17 +90,23 @@ def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:
     return {start: _totals(rows.get(start, [])) for start in periods.buckets(first, last)}
 
 
-def sparkline(points: list[tuple[date, float]], quantity: str) -> Sparkline | None:
-    """The line through the points, from zero at the bottom to the largest at the top; None where there is none."""
-    largest = max((value for _, value in points), default=0.0)
+def _point(sums: dict[str, float], amount: str) -> float | None:
+    """Where nothing was used no share of it was measured, or not."""
+    return None if amount == "measured_share" and not sums["energy_kwh"] else sums[amount]
+
+
+def sparkline(points: list[tuple[date, float | None]], quantity: str) -> Sparkline | None:
+    """A line from zero at the bottom to the largest at the top, with gaps at None; None where there is nothing."""
+    known = [(day, value) for day, value in points if value is not None]
+    largest = max((value for _, value in known), default=0.0)
     if len(points) < 2 or largest <= 0:
         return None
-    step = WIDTH / (len(points) - 1)
-    corners = (
-        f"{n * step:.1f} {HEIGHT - 1 - (HEIGHT - 2) * value / largest:.1f}" for n, (_, value) in enumerate(points)
-    )
-    peak = next(day for day, value in points if value == largest)
-    sentence = (
-        f"At most {units.text(quantity, largest)}, on {peak:%-d %b %Y}; last {units.text(quantity, points[-1][1])}."
-    )
-    return Sparkline("M" + " L".join(corners), sentence)
+    step, path, pen = WIDTH / (len(points) - 1), "", "M"
+    for n, (_, value) in enumerate(points):
+        if value is None:
+            pen = "M"
+        else:
+            path, pen = f"{path}{pen}{n * step:.1f} {HEIGHT - 1 - (HEIGHT - 2) * value / largest:.1f}", "L"
+    peak = next(day for day, value in known if value == largest)
+    last = units.text(quantity, known[-1][1])
+    return Sparkline(path, f"At most {units.text(quantity, largest)}, on {peak:%-d %b %Y}; last {last}.")

@@ -41,7 +41,7 @@ class Choices(NamedTuple):
         return sorted({row["project_id"] for row in self.models})
 
     def name_of(self, member_id: int) -> str:
-        return self.people.get(member_id, "A former member") if member_id else "Nobody’s token"
+        return self.people.get(member_id, "A former member") if member_id else "No member"
 
 
 def choices(user) -> Choices:

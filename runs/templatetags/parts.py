@@ -9,6 +9,7 @@ from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.text import Truncator
 
 register = template.Library()
@@ -79,6 +80,22 @@ def range_bar(row, most_kwh: float):
     scale = 100 / most_kwh if most_kwh > 0 else 0.0
     low, high = row.energy_low_kwh * scale, row.energy_high_kwh * scale
     return {"row": row, "width": row.energy_kwh * scale, "low": low, "range": high - low}
+
+
+NO_USE = '<rect x="{}" y="{}" width="11" height="11"/>'
+USE = (
+    '<a href="{}since={}&amp;until={}" tabindex="-1">'
+    '<rect class="heat-{}" x="{}" y="{}" width="11" height="11"><title>{}</title></rect></a>'
+)
+
+
+@register.simple_tag
+def squares(heat_map, runs_url: str):
+    """A year's days as squares of an SVG. In one go: as a loop of the template they took half of the page's time."""
+    url = escape(runs_url)
+    used = [(url, day.iso, day.iso, day.level, day.x, day.y, day.words) for day in heat_map.days if day.level]
+    unused = [(day.x, day.y) for day in heat_map.days if not day.level]
+    return format_html("{}{}", format_html_join("", USE, used), format_html_join("", NO_USE, unused))
 
 
 @register.filter

@@ -13,6 +13,7 @@
       maxBarThickness: 40,
       categoryPercentage: 0.86,
       barPercentage: 1,
+      pointStyle: "rect",
       order: 1,
     };
   }
@@ -56,7 +57,7 @@
         isLine(item) ? " " + item.dataset.label + ": " + T.number(item.parsed.y) + " " + data.line.unit.symbol : label(item);
       found.plugins.tooltip.callbacks.footer = (items) => footer(items.filter((item) => !isLine(item)));
       found.plugins.legend.display = true;
-      found.plugins.legend.labels.usePointStyle = false;
+      Object.assign(found.plugins.legend.labels, { usePointStyle: true, pointStyleWidth: 14 });
     }
     if (runs) {
       found.onClick = (event, hits, chart) => follow(chart, event, data, runs);
