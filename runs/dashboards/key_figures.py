@@ -34,7 +34,7 @@ class KeyFigure(NamedTuple):
     high: float | None = None
 
 
-def days_of(rows, period: Period) -> Days:
+def amounts_by_day(rows, period: Period) -> Days:
     """Every amount by day, from the beginning of the equal period before; the only source of what follows."""
     first = (period.before() or period).first
     reached = Period("", first, period.last).days_of(rows)

@@ -9,9 +9,9 @@ from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
-from runs.dashboards.key_figures import KeyFigure, days_of, key_figures, totals_of
+from runs.dashboards.key_figures import KeyFigure, amounts_by_day, key_figures, totals_of
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, runs_of, usage_of
+from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, runs_of, usage_of
 from runs.dashboards.waste import Waste, most_idle, waste
 from runs.models import Run
 
@@ -48,8 +48,9 @@ class Overview(NamedTuple):
 
 def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
     """Everything that the page shows of the projects of `found`."""
-    everything, runs = usage_of(found, filters), runs_of(found, filters)
-    rows, days = period.days_of(everything), days_of(everything, period)
+    rows, runs = period.days_of(usage_of(found, filters)), runs_of(found, filters)
+    by_day = days_of(found, filters)
+    days = amounts_by_day(by_day, period)
     sums = breakdown.sums_of(rows)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     active = active_runs(runs)
@@ -65,7 +66,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         more_active=len(active) > ACTIVE_SHOWN,
         waste=waste(totals, runs, period, now),
         most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
-        heat_map=heat_map(everything, now.date(), look.quantity),
+        heat_map=heat_map(by_day, now.date(), look.quantity),
     )
 
 

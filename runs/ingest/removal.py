@@ -13,6 +13,7 @@ from runs.models import (
     DeletedRun,
     Device,
     Project,
+    ProjectUsage,
     Run,
     RunRevision,
     ShareLink,
@@ -28,6 +29,7 @@ from runs.models.audit import Action
 FACTS = (
     DailyUsage,
     TaggedUsage,
+    ProjectUsage,
     ShareLink,
     Badge,
     DeletedRun,

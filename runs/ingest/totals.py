@@ -7,7 +7,7 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, Run, TaggedUsage, Writer
+from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, Writer
 from runs.models.device import ACCELERATORS
 from traceml_agent import catalogue, estimation
 
@@ -151,6 +151,7 @@ class UsageChanges:
     def __init__(self):
         self._days: dict[tuple, dict[str, float]] = {}
         self._tagged: dict[tuple, dict[str, float]] = {}
+        self._projects: dict[tuple, dict[str, float]] = {}
 
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
@@ -160,6 +161,7 @@ class UsageChanges:
             amounts = {name: new.get(name, 0) - old.get(name, 0) for name in new.keys() | old.keys()}
             row = usage_key(run, key)
             _add(self._days, row, amounts)
+            _add(self._projects, (run.project_id, key[-1]), amounts)
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
         run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
@@ -177,6 +179,8 @@ class UsageChanges:
     def save(self) -> None:
         DailyUsage.objects.add(self._days)
         TaggedUsage.objects.add(self._tagged)
+        # Last, as all uploads of a project wait for each other here until they are committed.
+        ProjectUsage.objects.add(self._projects)
 
 
 def _usage_before(run: Run) -> Usage:

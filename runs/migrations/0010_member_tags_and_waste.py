@@ -7,15 +7,20 @@ from django.db import migrations, models
 from django.db.models import F
 
 WASTED = {'failed': 'failed_kwh', 'cancelled': 'cancelled_kwh'}
+AMOUNTS = (
+    'runs', 'duration_s', 'device_s', 'energy_kwh', 'energy_low_kwh', 'energy_high_kwh', 'measured_kwh', 'emissions_kg',
+    'failed_kwh', 'cancelled_kwh', 'idle_kwh',
+)  # fmt: skip
 KEY = ('project_id', 'tracked_model_id', 'kind', 'member_id', 'device_kind', 'hardware', 'day')
 
 
 def count_what_is_there(apps, schema_editor):
-    """Bring the totals by tag, and those of failed and cancelled runs, in step with what every run has added so far.
+    """Bring the totals by tag and by project, and those of failed and cancelled runs, in step with what every run has added so far.
 
     Members of past runs are not known, and idle energy follows with `rebuild_usage`.
     """
-    run_table, daily, tagged = (apps.get_model('runs', name) for name in ('Run', 'DailyUsage', 'TaggedUsage'))
+    names = ('Run', 'DailyUsage', 'TaggedUsage', 'ProjectUsage')
+    run_table, daily, tagged, whole = (apps.get_model('runs', name) for name in names)
     by_tag = defaultdict(lambda: defaultdict(float))
     for run in run_table.objects.only('project_id', 'tracked_model_id', 'kind', 'status', 'tags', 'usage').iterator():
         wasted = WASTED.get(run.status)
@@ -29,6 +34,13 @@ def count_what_is_there(apps, schema_editor):
                     by_tag[(*row, tag)][name] += amount
         if wasted:
             run.save(update_fields=['usage'])
+    totals = {name: models.Sum(name) for name in AMOUNTS}
+    by_day = daily.objects.order_by().values('project_id', 'day').annotate(**{f'sum_{n}': s for n, s in totals.items()})
+    rows = (
+        whole(project_id=row['project_id'], day=row['day'], **{name: row[f'sum_{name}'] for name in AMOUNTS})
+        for row in by_day.iterator()
+    )
+    whole.objects.bulk_create(list(rows), batch_size=500)
     rows = (tagged(**dict(zip((*KEY, 'tag'), key)), **amounts) for key, amounts in by_tag.items())
     tagged.objects.bulk_create(rows, batch_size=500)
 
@@ -138,6 +150,29 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='taggedusage',
             index=models.Index(condition=models.Q(('hardware', ''), _negated=True), fields=['project', 'tag', 'day', 'kind', 'tracked_model', 'member_id', 'emissions_kg', 'energy_kwh'], name='tagged_usage_summed'),
+        ),
+        migrations.CreateModel(
+            name='ProjectUsage',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('runs', models.IntegerField(default=0)),
+                ('duration_s', models.FloatField(default=0.0)),
+                ('device_s', models.FloatField(default=0.0)),
+                ('energy_kwh', models.FloatField(default=0.0)),
+                ('energy_low_kwh', models.FloatField(default=0.0)),
+                ('energy_high_kwh', models.FloatField(default=0.0)),
+                ('measured_kwh', models.FloatField(default=0.0)),
+                ('emissions_kg', models.FloatField(default=0.0)),
+                ('failed_kwh', models.FloatField(default=0.0, help_text='Energy of runs that failed.')),
+                ('cancelled_kwh', models.FloatField(default=0.0, help_text='Energy of runs that were cancelled.')),
+                ('idle_kwh', models.FloatField(default=0.0, help_text='Energy of accelerators while they were not busy.')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+            ],
+            options={
+                'verbose_name_plural': 'project usage',
+                'constraints': [models.UniqueConstraint(fields=('project_id', 'day'), name='project_usage_once_per_day')],
+            },
         ),
         migrations.RunPython(count_what_is_there, migrations.RunPython.noop),
     ]

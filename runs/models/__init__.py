@@ -18,7 +18,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
-from runs.models.usage import DailyUsage, TaggedUsage
+from runs.models.usage import DailyUsage, ProjectUsage, TaggedUsage
 from runs.models.user import User
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Membership",
     "OwnershipOffer",
     "Project",
+    "ProjectUsage",
     "Reestimation",
     "Refusal",
     "Right",

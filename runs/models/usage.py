@@ -24,6 +24,7 @@ AMOUNTS = (
 )
 KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
 TAGGED_KEY = (*KEY, "tag")
+PROJECT_KEY = ("project_id", "day")
 
 
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
@@ -47,19 +48,10 @@ class UsageQuerySet(models.QuerySet):
                 self.filter(**row).update(**changes)
 
 
-class Usage(models.Model):
-    """What one model used on one day (UTC), by kind of run, member and hardware.
-
-    Every amount may be summed over any rows: the row with an empty `hardware` counts the runs that started on the
-    day and their seconds, the others the device-seconds, energy and emissions of that hardware.
-    """
+class Amounts(models.Model):
+    """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
-    kind = models.CharField(max_length=12, choices=Run.Kind.choices)
-    member_id = models.BigIntegerField(default=0, help_text="As in Run.")
-    device_kind = models.CharField(max_length=8, blank=True)
-    hardware = models.CharField(max_length=200, blank=True, help_text="Slug of the hardware profile.")
     day = models.DateField()
     runs = models.IntegerField(default=0)
     duration_s = models.FloatField(default=0.0)
@@ -74,6 +66,36 @@ class Usage(models.Model):
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy.")
 
     objects = UsageQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class ProjectUsage(Amounts):
+    """The daily totals of a project as a whole: a year of them is read for each overview."""
+
+    KEY = PROJECT_KEY
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=PROJECT_KEY, name="project_usage_once_per_day")]
+        verbose_name_plural = "project usage"
+
+    def __str__(self):
+        return f"{self.day} {self.project_id}"
+
+
+class Usage(Amounts):
+    """What one model used on one day, by kind of run, member and hardware.
+
+    The row with an empty `hardware` counts the runs that started on the day and their seconds, the others the
+    device-seconds, energy and emissions of that hardware.
+    """
+
+    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=12, choices=Run.Kind.choices)
+    member_id = models.BigIntegerField(default=0, help_text="As in Run.")
+    device_kind = models.CharField(max_length=8, blank=True)
+    hardware = models.CharField(max_length=200, blank=True, help_text="Slug of the hardware profile.")
 
     class Meta:
         abstract = True

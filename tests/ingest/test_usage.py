@@ -12,8 +12,8 @@ from hardware.models import HardwareProfile
 from runs import reestimate
 from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
-from runs.models import ApiToken, DailyUsage, Run, TaggedUsage
-from runs.models.usage import AMOUNTS, KEY, TAGGED_KEY
+from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, TAGGED_KEY
 from tests.wire import A100, CPU, Wire, batch, sample
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def _counts(amount: float) -> bool:
 
 
 def everything() -> dict[tuple, list[float]]:
-    return stored(DailyUsage, KEY) | stored(TaggedUsage, TAGGED_KEY)
+    return stored(DailyUsage, KEY) | stored(TaggedUsage, TAGGED_KEY) | stored(ProjectUsage, PROJECT_KEY)
 
 
 def like(rows: dict[tuple, list[float]]) -> dict:
@@ -156,7 +156,7 @@ def test_rebuilding_from_the_facts_gives_the_same_in_every_row(mixed):
     before = everything()
     call_command("rebuild_usage", verbosity=0)
     assert everything() == like(before)
-    assert {len(KEY), len(TAGGED_KEY)} == {len(key) for key in before}
+    assert {len(KEY), len(TAGGED_KEY), len(PROJECT_KEY)} == {len(key) for key in before}
 
 
 def test_what_re_estimation_leaves_is_what_rebuilding_gives(mixed):
@@ -178,6 +178,7 @@ def test_the_migration_counts_what_was_there_before_it(mixed):
     call_command("rebuild_usage", verbosity=0)
     expected = everything()
     TaggedUsage.objects.all().delete()
+    ProjectUsage.objects.all().delete()
     DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0)
     for run in Run.objects.all():
         run.usage = [
