@@ -11,7 +11,7 @@ from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import KeyFigure, amounts_by_day, key_figures, totals_of
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, runs_of, usage_of
+from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
 from runs.dashboards.waste import Waste, most_idle, waste
 from runs.models import Run
 
@@ -49,8 +49,7 @@ class Overview(NamedTuple):
 def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
     """Everything that the page shows of the projects of `found`."""
     rows, runs = period.days_of(usage_of(found, filters)), runs_of(found, filters)
-    by_day = days_of(found, filters)
-    days = amounts_by_day(by_day, period)
+    days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(rows)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     active = active_runs(runs)
@@ -66,7 +65,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         more_active=len(active) > ACTIVE_SHOWN,
         waste=waste(totals, runs, period, now),
         most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
-        heat_map=heat_map(by_day, now.date(), look.quantity),
+        heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
     )
 
 

@@ -68,6 +68,12 @@ def days_of(found: Choices, filters: UsageFilters) -> QuerySet:
     return _narrowed(ProjectUsage.objects.all(), found, filters)
 
 
+def energy_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
+    """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
+    days = days_of(found, filters)
+    return days if days.model is ProjectUsage else days.exclude(hardware="")
+
+
 def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
     """The runs that the filters leave."""
     runs = Run.objects.filter(tags__has_item=filters.tag) if filters.tag else Run.objects.all()
