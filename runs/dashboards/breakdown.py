@@ -90,7 +90,7 @@ def by_kind(sums: list[dict]) -> list[Share]:
 
 def by_member(sums: list[dict], found: Choices) -> list[Share]:
     """A run is the member's whose token announced it."""
-    return _shares(sums, "member_id", found.name_of)
+    return _shares(sums, "member_id", found.members.name_of)
 
 
 def _shares(sums: list[dict], dimension: str, name_of: Callable) -> list[Share]:

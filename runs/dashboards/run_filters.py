@@ -34,6 +34,7 @@ class RunFilters(NamedTuple):
     until: date | None = None
     over: float | None = None
     archived: str = ""
+    member: str = ""
 
     @property
     def is_set(self) -> bool:
@@ -72,6 +73,14 @@ def _conditions(filters: RunFilters):
         yield Q(started_at__lt=_midnight(filters.until + timedelta(days=1)))
     if filters.over is not None:
         yield Q(energy_kwh__gt=filters.over)
+    if filters.member:
+        yield of_member(filters.member)
+
+
+def of_member(text: str) -> Q:
+    """What the member with this id sent; `0` asks for what no member did, and no number for nothing."""
+    is_id = text.isascii() and text.isdecimal() and len(text) < 19
+    return Q(member_id=int(text)) if is_id else Q(pk=None)
 
 
 def _profiles(text: str):

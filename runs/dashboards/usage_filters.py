@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Q, QuerySet
 
+from runs.dashboards.run_filters import of_member
 from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage, TrackedModel, User
 
 
@@ -25,11 +26,23 @@ class UsageFilters(NamedTuple):
         return any(self)
 
 
+class Members(NamedTuple):
+    """The people who share a team with the reader: names by id."""
+
+    names: dict[int, str]
+
+    def name_of(self, member_id: int | str) -> str:
+        """Whoever left is named no more, but what they sent stays."""
+        text = str(member_id)
+        known = {str(pk): name for pk, name in self.names.items()} | {"0": "No member"}
+        return known.get(text, "A former member")
+
+
 class Choices(NamedTuple):
     """What the filters offer: what this person may see, by the value that asks for it."""
 
     models: list[dict]
-    people: dict[int, str]
+    members: Members
 
     @property
     def projects(self) -> dict[str, str]:
@@ -40,16 +53,17 @@ class Choices(NamedTuple):
     def project_ids(self) -> list[int]:
         return sorted({row["project_id"] for row in self.models})
 
-    def name_of(self, member_id: int) -> str:
-        return self.people.get(member_id, "A former member") if member_id else "No member"
-
 
 def choices(user) -> Choices:
     columns = ("pk", "name", "slug", "project_id", "project__slug", "project__name")
     models = TrackedModel.objects.for_user(user).order_by("name", "pk").values(*columns)
+    return Choices(list(models), members_of(user))
+
+
+def members_of(user) -> Members:
     people = User.objects.filter(teams__membership__user=user).distinct().order_by("first_name", "email")
     names = people.values_list("pk", "first_name", "last_name", "email")
-    return Choices(list(models), {pk: f"{first} {last}".strip() or email for pk, first, last, email in names})
+    return Members({pk: f"{first} {last}".strip() or email for pk, first, last, email in names})
 
 
 def usage_of(found: Choices, filters: UsageFilters) -> QuerySet:
@@ -96,11 +110,7 @@ def _conditions(found: Choices, filters: UsageFilters):
     if filters.kind:
         yield Q(kind=filters.kind)
     if filters.member:
-        yield Q(member_id=int(filters.member)) if _is_id(filters.member) else Q(pk=None)
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19
+        yield of_member(filters.member)
 
 
 def address_of(model: dict) -> str:

@@ -73,7 +73,7 @@ def _shown(name: str, value: str, found: Choices) -> str:
     if name == "model":
         return next((row["name"] for row in found.models if address_of(row) == value), value)
     if name == "member":
-        return found.name_of(int(value)) if value.isdecimal() else value
+        return found.members.name_of(value)
     return value.capitalize() if name == "kind" else value
 
 
