@@ -14,7 +14,7 @@ from traceml_agent import catalogue, estimation
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
 #: What the energy of a run that came to nothing is counted as too.
-WASTED = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
+WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
 
 
 def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:

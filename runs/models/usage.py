@@ -30,7 +30,7 @@ PROJECT_KEY = ("project_id", "day")
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
-class UsageQuerySet(models.QuerySet):
+class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user):
         """The usage of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
@@ -50,6 +50,9 @@ class UsageQuerySet(models.QuerySet):
 
 class Amounts(models.Model):
     """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
+
+    #: What tells the rows of a table apart.
+    KEY: tuple[str, ...]
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     day = models.DateField()
