@@ -16,6 +16,8 @@ class Series(NamedTuple):
     values: Sequence[float | None]
     lows: Sequence[float | None] | None = None
     highs: Sequence[float | None] | None = None
+    #: What asks for it alone, where something does.
+    key: str = ""
 
     @property
     def total(self) -> float:
@@ -83,6 +85,10 @@ class Chart(NamedTuple):
     marks: list[Mark] = []
     moments: list[Mark] = []
     twin: Twin | None = None
+    #: First and last day of each label's bar, for what leads on from it.
+    spans: list[tuple[str, str]] = []
+    #: A line over the bars, on an axis of its own.
+    line: Series | None = None
 
     @property
     def data_id(self) -> str:
@@ -91,6 +97,10 @@ class Chart(NamedTuple):
     @property
     def unit(self) -> units.Unit:
         return units.unit_for(self.quantity, [value for series in self.series for value in series.values])
+
+    @property
+    def line_unit(self) -> units.Unit | None:
+        return units.unit_for(self.quantity, self.line.values) if self.line else None
 
     @property
     def axis_unit(self) -> units.Unit | None:
@@ -125,6 +135,16 @@ class Chart(NamedTuple):
         return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
 
     @property
+    def linked_rows(self) -> list[dict]:
+        """The rows with the days that each is of, and with what the line says."""
+        lines = self.line.values if self.line else [None] * len(self.labels)
+        ends = zip(self.rows, self.spans, lines, strict=True)
+        return [
+            {"label": label, "values": values, "since": since, "until": until, "sum": line}
+            for (label, values), (since, until), line in ends
+        ]
+
+    @property
     def data(self) -> dict:
         """What the script needs to draw it, in the units that the portal stores."""
         return {
@@ -137,6 +157,9 @@ class Chart(NamedTuple):
             "labels": self.labels,
             "edges": self.edges,
             "series": [series._asdict() for series in self.series],
+            "spans": self.spans,
+            "line": self.line
+            and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
             "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
             "pattern": self.pattern,

@@ -28,6 +28,11 @@ def totals(usage) -> dict[str, float]:
     sums = usage.aggregate(
         **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
     )
+    return with_shares(sums)
+
+
+def with_shares(sums: dict[str, float]) -> dict[str, float]:
+    """Summed amounts with the share of energy that was measured and the range of the emissions."""
     share = _share_of(sums["energy_kwh"])
     sums["measured_share"] = share(sums["measured_kwh"])
     sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
@@ -97,7 +102,8 @@ def trend_by_model(usage, period: periods.Period, quantity: str, models: list[di
     shown = Case(When(tracked_model_id__in=list(top), then=F("tracked_model_id")), default=None)
     rows = usage.annotate(shown=shown).values("day", "shown").annotate(amount=Sum(field))
     names = top | ({None: "Other models"} if len(models) > MOST_SERIES else {})
-    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model")
+    keys = {row["tracked_model_id"]: row.get("address", "") for row in models}
+    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model", keys)
 
 
 def _names(models: list[dict]) -> dict[int | None, str]:
@@ -118,8 +124,13 @@ def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
     return trend(rows.values_list("day", "part", "amount"), names, period, name, "by kind of use")
 
 
-def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) -> Chart | None:
-    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero."""
+def trend(
+    rows, names: dict, period: periods.Period, quantity: str, split: str, keys: dict | None = None
+) -> Chart | None:
+    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero.
+
+    `keys` are what asks for a series alone.
+    """
     rows = list(rows)
     if not any(amount for _, _, amount in rows):
         return None
@@ -130,7 +141,11 @@ def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) 
     amounts = {key: dict.fromkeys(labels, 0.0) for key in names}
     for day, key, amount in rows:
         amounts[key][periods.bucket_of(day, days)] += amount
-    series = [Series(name, list(amounts[key].values())) for key, name in names.items() if any(amounts[key].values())]
+    series = [
+        Series(name, list(amounts[key].values()), (keys or {}).get(key, ""))
+        for key, name in names.items()
+        if any(amounts[key].values())
+    ]
     bucket = periods.bucket_name(days)
     return Chart(
         id="trend",
@@ -141,7 +156,13 @@ def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) 
         labels=[label.isoformat() for label in labels],
         series=series,
         totals=Totals(quantity, [one.total for one in series]),
+        spans=[(start.isoformat(), end.isoformat()) for start, end in periods.spans(labels, first, last)],
     )
+
+
+def with_running_sum(chart: Chart) -> Chart:
+    """The same chart with a line of what its bars add up to."""
+    return chart._replace(line=Series("Cumulative", list(accumulate(heights(chart.series)))))
 
 
 def _noun(quantity: str) -> str:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0008_matched_by'),
+        ("runs", "0011_model_page"),
     ]
 
     operations = [

@@ -23,6 +23,8 @@ SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
+#: What finds the runs whose accelerators idled most, without reading their rows.
+IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
 
 models.JSONField.register_lookup(HasItem)
 
@@ -80,6 +82,8 @@ class Run(models.Model):
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
+    # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
+    member_id = models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did.")
     name = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=list, blank=True)
     params = models.JSONField(default=dict, blank=True)
@@ -108,6 +112,7 @@ class Run(models.Model):
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
+    idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -126,6 +131,7 @@ class Run(models.Model):
             models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
             # A model's runs of a kind, without reading a row; narrow.
             models.Index(fields=LIVED, name="run_lived"),
+            models.Index(fields=IDLED, condition=Q(idle_kwh__gt=0), name="run_idled"),
         ]
 
     def __str__(self):
@@ -139,17 +145,6 @@ class Run(models.Model):
     def label(self) -> str:
         """What people call it: its name, else its model's."""
         return self.name or self.tracked_model.name
-
-    def tag(self, tag: str) -> None:
-        """Add a tag; one that it has already changes nothing."""
-        if tag not in self.tags and len(self.tags) < MOST_TAGS:
-            self.tags.append(tag)
-            self.save(update_fields=["tags"])
-
-    def untag(self, tag: str) -> None:
-        if tag in self.tags:
-            self.tags.remove(tag)
-            self.save(update_fields=["tags"])
 
     @property
     def measured_share(self) -> float:

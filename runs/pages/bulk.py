@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from runs.ingest.removal import remove_run
+from runs.ingest.tags import tag_run, untag_run
 from runs.models import Right, Run
 from runs.pages import query
 from runs.text import clean_text
@@ -45,14 +46,14 @@ def _back(request) -> str:
 def _tag(request, runs) -> None:
     if tag := _asked_tag(request):
         for run in runs:
-            run.tag(tag)
+            tag_run(run, tag)
         messages.success(request, f"Tagged {_count(runs)}.")
 
 
 def _untag(request, runs) -> None:
     if tag := _asked_tag(request):
         for run in runs:
-            run.untag(tag)
+            untag_run(run, tag)
         messages.success(request, f"Removed the tag from {_count(runs)}.")
 
 

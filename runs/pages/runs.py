@@ -10,6 +10,7 @@ from runs.dashboards.group_tests import Difference, base_group, differences, may
 from runs.dashboards.groups import GROUPS, Group
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
 from runs.dashboards.run_order import sort_heads
+from runs.dashboards.usage_filters import Members, members_of
 from runs.models import Membership, Right, Run, SavedView
 from runs.models.rights import RIGHTS
 from runs.pages import query
@@ -56,6 +57,7 @@ def asked_filters(request) -> RunFilters:
         until=query.asked_date(request, "until"),
         over=query.asked_number(request, "over"),
         archived=query.asked(request, "archived"),
+        member=query.asked(request, "member"),
     )
 
 
@@ -117,6 +119,7 @@ def may_change(user) -> bool:
 def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, str]]:
     """Each filter in force: its word, its value for people, and the query string without it."""
     named = {"project": dict(choices["projects"]), "model": dict(choices["models"]), "archived": ARCHIVED}
+    members = members_of(request.user) if filters.member else Members({})
     words = {"search": "Search", "since": "From", "until": "Until", "over": "Over", "archived": "Shown"}
     found = []
     for name, value in filters._asdict().items():
@@ -124,16 +127,22 @@ def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, s
             continue
         asked = "q" if name == "search" else name
         found.append(
-            (words.get(name, name.capitalize()), _shown(name, value, named), query.link(request, **{asked: None}))
+            (
+                words.get(name, name.capitalize()),
+                _shown(name, value, named, members),
+                query.link(request, **{asked: None}),
+            )
         )
     return found
 
 
-def _shown(name: str, value, named: dict) -> str:
+def _shown(name: str, value, named: dict, members: Members) -> str:
     if name in ("since", "until"):
         return date_format(value, "j M Y")
     if name == "over":
         return f"{value:g} kWh"
+    if name == "member":
+        return members.name_of(value)
     text = named.get(name, {}).get(value, value)
     return text.capitalize() if name in ("kind", "state") else text
 

@@ -9,6 +9,7 @@ from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.text import Truncator
 
 from runs.templatetags import units
@@ -94,6 +95,22 @@ def power_scale(page):
         "range": (page.full_load_w - page.idle_w) * scale,
         "sentence": ", ".join(f"{word} {units.text('power', power_w)}" for word, power_w in words) + ".",
     }
+
+
+NO_USE = '<rect x="{}" y="{}" width="11" height="11"/>'
+USE = (
+    '<a href="{}since={}&amp;until={}" tabindex="-1">'
+    '<rect class="heat-{}" x="{}" y="{}" width="11" height="11"><title>{}</title></rect></a>'
+)
+
+
+@register.simple_tag
+def squares(heat_map, runs_url: str):
+    """A year's days as squares of an SVG. In one go: as a loop of the template they took half of the page's time."""
+    url = escape(runs_url)
+    used = [(url, day.iso, day.iso, day.level, day.x, day.y, day.words) for day in heat_map.days if day.level]
+    unused = [(day.x, day.y) for day in heat_map.days if not day.level]
+    return format_html("{}{}", format_html_join("", USE, used), format_html_join("", NO_USE, unused))
 
 
 @register.filter

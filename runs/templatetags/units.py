@@ -153,6 +153,11 @@ def change(quantity: str, now: float, before: float):
     direction = "up" if difference > 0 else "down" if difference < 0 else "same"
     sign = {"up": "+", "down": "−", "same": "±"}[direction]
     look = direction if quantity in LOWER_IS_BETTER else ""
+    if quantity == "share":
+        points = significant(abs(difference) * 100, 2)
+        return format_html(
+            '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
+        )
     percent = significant(abs(difference) / before * 100, 2)
     return format_html(
         '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',

@@ -46,6 +46,8 @@ PAGES = {
     "run list by hardware": "/runs/?group=hardware",
     "run list by parameter": "/runs/?group=param:lr",
     "overview": "/",
+    "overview of a tag": "/?tag=sweep",
+    "overview of a member": "/?member=0",
     "models": "/models/",
     "models by last run": "/models/?sort=-used&page=2",
     "a model": "/models/p-1/m-1/",
@@ -223,6 +225,23 @@ def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
             days.append(table(runs=2, duration_s=7200, **about))
             days.append(table(emissions_kg=kwh * kg_per_kwh, **amounts, **card, **about))
     table.objects.bulk_create(days, batch_size=2000)
+    _fill_sums(dice, days)
+
+
+def _fill_sums(dice, days) -> None:
+    """The totals of projects and of two tags that go with the days."""
+    from runs.models import ProjectUsage, TaggedUsage
+    from runs.models.usage import AMOUNTS, KEY
+
+    sums, tagged = {}, []
+    for row in days:
+        whole = sums.setdefault((row.project_id, row.day), ProjectUsage(project_id=row.project_id, day=row.day))
+        for name in AMOUNTS:
+            setattr(whole, name, getattr(whole, name) + getattr(row, name))
+        about = {name: getattr(row, name) for name in (*KEY, *AMOUNTS)}
+        tagged += [TaggedUsage(tag=tag, **about) for tag in dice.sample(["sweep", "nightly", "bf16", "baseline"], 2)]
+    ProjectUsage.objects.bulk_create(sums.values(), batch_size=2000)
+    TaggedUsage.objects.bulk_create(tagged, batch_size=2000)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ pytestmark = pytest.mark.browser
 PUBLIC = ["/accounts/login/", "/accounts/password/reset/", "/accounts/password/reset/done/", "/accounts/signup/"]
 PAGES = [
     "/",
-    "/?range=all&show=kwh",
+    "/?range=all&show=kwh&line=sum",
+    "/?tag={long}&member=0&kind=training",
+    "/?since=2020-01-01&until=2020-12-31",
     "/runs/",
     "/runs/?q=nosuch",
     "/runs/?group=kind",

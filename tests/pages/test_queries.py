@@ -14,7 +14,8 @@ MOST = 12
 RUNS = [uuid.UUID(int=n) for n in range(1, 41)]
 PAGES = [
     "/",
-    "/?range=all&show=kwh",
+    "/?range=all&show=kwh&line=sum",
+    "/?project=digits&kind=training&member=0&tag=even&since=2026-01-01",
     "/runs/",
     "/runs/?q=model&kind=training&state=running&sort=energy",
     "/runs/?state=lost&archived=too&column=hardware&column=tags&params=lr&over=0.1&since=2026-01-01&hardware=a100&q=lr:1",
@@ -50,7 +51,7 @@ PAGES = [
 
 def send(wire, run_id: uuid.UUID, number: int, gpus: int = 2, stages: int = 3) -> None:
     cards = [METERED | {"key": f"gpu-{n}", "uuid": f"{run_id}-{n}"} for n in range(gpus)]
-    wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number)
+    wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number, tags=["even"])
     samples = [sample(card["key"], 60.0, 30.0, 3.6e6) for card in cards]
     names = [{"id": str(n), "name": f"epoch {n}", "start_s": n, "end_s": n + 1} for n in range(stages)]
     metrics = [{"t_s": 1, "name": "accuracy", "value": 0.5}]

@@ -165,6 +165,21 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
     return Energy(energy_j, low * energy_j, high * energy_j, basis)
 
 
+def idle_share(facts: Facts, profile: PowerProfile) -> float:
+    """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
+
+    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held.
+    A measured energy is split by its kind's shares of TDP, so that no part of it depends on the profile.
+    """
+    if basis_of(facts, profile) in MEASURED:
+        idle = IDLE_SHARE_OF_TDP.get(facts.kind, 0.0)
+        full_load = FULL_LOAD_SHARE_OF_TDP.get(facts.kind, 1.0)
+    else:
+        idle, full_load = idle_power_w(profile), full_load_power_w(profile)
+    whole = estimated_energy_j(idle, full_load, facts.elapsed_s, facts.busy_s)
+    return idle * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0
+
+
 def total(energies: list[Energy]) -> Total:
     """Sum over devices. The range adds up too: errors of one method point the same way."""
     return Total(
