@@ -65,7 +65,8 @@ def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
 def _utilisation(line: Line, read: list[Buckets], edges: list[float]) -> Series:
     columns = [each.utilisation for each in read]
     if len(read) > 1:  # how far the devices are apart says more than how each of them swings
-        return Series(line.name, *(_together(columns, make) for make in (fmean, min, max)))
+        mean, low, high = (_together(columns, make) for make in (fmean, min, max))
+        return Series(line.name, mean, low, high)
     return Series(line.name, columns[0], *_band(line, "utilisations", edges))
 
 
