@@ -12,6 +12,8 @@ from django.template.loader import render_to_string
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.text import Truncator
 
+from runs.templatetags import units
+
 register = template.Library()
 
 BASES = {
@@ -96,6 +98,29 @@ def squares(heat_map, runs_url: str):
     used = [(url, day.iso, day.iso, day.level, day.x, day.y, day.words) for day in heat_map.days if day.level]
     unused = [(day.x, day.y) for day in heat_map.days if not day.level]
     return format_html("{}{}", format_html_join("", USE, used), format_html_join("", NO_USE, unused))
+
+
+AMOUNT = (
+    '<td class="number"><a href="{}since={}&amp;until={}"><data class="figure" value="{}" title="{}">{}</data></a></td>'
+)
+
+
+@register.simple_tag
+def days_of_week(week, quantity: str, unit: units.Unit, runs_url: str):
+    """A week's cells, each leading to its day's runs. In one go as well: there are as many as squares."""
+    url = escape(runs_url)
+    cells = (
+        (
+            url,
+            day.iso,
+            day.iso,
+            repr(day.amount),
+            units.exact(quantity, day.amount),
+            units.significant(day.amount / unit.size),
+        )
+        for day in week
+    )
+    return format_html_join("", AMOUNT, cells)
 
 
 @register.filter
