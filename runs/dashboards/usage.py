@@ -144,7 +144,7 @@ def trend(
     for day, key, amount in rows:
         amounts[key][periods.bucket_of(day, days)] += amount
     series = [
-        Series(name, list(amounts[key].values()), (keys or {}).get(key, ""))
+        Series(name, list(amounts[key].values()), key=(keys or {}).get(key, ""))
         for key, name in names.items()
         if any(amounts[key].values())
     ]
