@@ -32,22 +32,18 @@ class Day(NamedTuple):
     words: str
 
 
-class Month(NamedTuple):
-    """A line of the table, which leads to the month's own overview."""
-
-    first: date
-    last: date
-    amount: float
-    busiest: Day
-
-
 class HeatMap(NamedTuple):
     quantity: str
     days: list[Day]
     labels: list[tuple[int, str]]
-    months: list[Month]
     sentence: str
     steps: list[float]
+
+    @property
+    def weeks(self) -> list[list[Day]]:
+        """The table under the map: weeks with use from Monday on, the last one first."""
+        weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]
+        return [week for week in reversed(weeks) if any(day.amount for day in week)]
 
     @property
     def width(self) -> int:
@@ -71,7 +67,6 @@ def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
         quantity=name,
         days=days,
         labels=_labels(first, last),
-        months=_months(days),
         sentence=_sentence(days, name),
         steps=steps,
     )
@@ -103,22 +98,6 @@ def _labels(first: date, last: date) -> list[tuple[int, str]]:
     # The first month may have a week left only, and its name would run into the next.
     kept = starts[1:] if len(starts) > 1 and starts[1] < 3 else starts
     return [(LEFT + STEP * n, f"{weeks[n]:%b}") for n in kept]
-
-
-def _months(days: list[Day]) -> list[Month]:
-    by_month: dict[str, list[Day]] = {}
-    for day in days:
-        by_month.setdefault(day.iso[:7], []).append(day)
-    return [
-        Month(
-            date.fromisoformat(those[0].iso),
-            date.fromisoformat(those[-1].iso),
-            total,
-            max(those, key=lambda day: day.amount),
-        )
-        for those in by_month.values()
-        if (total := sum(day.amount for day in those)) > 0
-    ]
 
 
 def _sentence(days: list[Day], quantity: str) -> str:

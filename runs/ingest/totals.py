@@ -158,7 +158,12 @@ class UsageChanges:
         before = _usage_before(run)
         for key in usage.keys() | before.keys():
             new, old = usage.get(key, {}), before.get(key, {})
-            amounts = {name: new.get(name, 0) - old.get(name, 0) for name in new.keys() | old.keys()}
+            names = new.keys() | old.keys()
+            amounts = {
+                name: new.get(name, 0) - old.get(name, 0) for name in names if new.get(name, 0) != old.get(name, 0)
+            }
+            if not amounts:
+                continue
             row = usage_key(run, key)
             _add(self._days, row, amounts)
             _add(self._projects, (run.project_id, key[-1]), amounts)
@@ -188,11 +193,9 @@ def _usage_before(run: Run) -> Usage:
 
 
 def _add(rows: dict[tuple, dict[str, float]], key: tuple, amounts: dict[str, float]) -> None:
-    changed = {name: amount for name, amount in amounts.items() if amount}
-    if changed:
-        row = rows.setdefault(key, {})
-        for name, amount in changed.items():
-            row[name] = row.get(name, 0) + amount
+    row = rows.setdefault(key, {})
+    for name, amount in amounts.items():
+        row[name] = row.get(name, 0) + amount
 
 
 def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:

@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='shows_equivalences',
-            field=models.BooleanField(default=True, help_text='Kilometres by car and the like beside emissions.', verbose_name='show equivalences'),
+            field=models.BooleanField(default=True, verbose_name='show equivalences, such as km by car'),
         ),
         migrations.AddConstraint(
             model_name='dailyusage',

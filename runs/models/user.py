@@ -29,9 +29,7 @@ class User(AbstractUser):
     #: Empty until the person chooses one: each browser then has its own.
     theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)
 
-    shows_equivalences = models.BooleanField(
-        "show equivalences", default=True, help_text="Kilometres by car and the like beside emissions."
-    )
+    shows_equivalences = models.BooleanField("show equivalences, such as km by car", default=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []

@@ -34,6 +34,7 @@ def overview(request):
         "look": look,
         "quantity": look.quantity,
         "runs_url": runs_url(filters),
+        "days_url": days_url(request),
     }
     return render(request, "overview.html", context)
 
@@ -75,6 +76,12 @@ def _shown(name: str, value: str, found: Choices) -> str:
     if name == "member":
         return found.members.name_of(value)
     return value.capitalize() if name == "kind" else value
+
+
+def days_url(request) -> str:
+    """This page as it is, ready for other days."""
+    link = query.link(request, range=None, since=None, until=None)
+    return link if link == "?" else f"{link}&"
 
 
 def runs_url(filters: UsageFilters) -> str:

@@ -113,6 +113,29 @@ def squares(heat_map, runs_url: str):
     return format_html("{}{}", format_html_join("", USE, used), format_html_join("", NO_USE, unused))
 
 
+AMOUNT = (
+    '<td class="number"><a href="{}since={}&amp;until={}"><data class="figure" value="{}" title="{}">{}</data></a></td>'
+)
+
+
+@register.simple_tag
+def days_of_week(week, quantity: str, unit: units.Unit, runs_url: str):
+    """A week's cells, each leading to its day's runs. In one go as well: there are as many as squares."""
+    url = escape(runs_url)
+    cells = (
+        (
+            url,
+            day.iso,
+            day.iso,
+            repr(day.amount),
+            units.exact(quantity, day.amount),
+            units.significant(day.amount / unit.size),
+        )
+        for day in week
+    )
+    return format_html_join("", AMOUNT, cells)
+
+
 @register.filter
 def as_json(value) -> str:
     """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""

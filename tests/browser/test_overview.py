@@ -106,6 +106,8 @@ def test_what_runs_grows_and_chart_sentence_and_table_grow_with_it(tab, wire, mo
     page.wait_for_function(f"Math.abs({DRAWN} - 103) < 0.01")
     assert "103 kWh in all" in page.locator("figure.chart canvas").get_attribute("aria-label")
     assert float(page.locator("#key-figures data").nth(1).get_attribute("value")) == pytest.approx(103)
+    wire.finish(run_id)
+    page.get_by_role("heading", name="Running now").wait_for(state="detached")
     assert tab.complaints == []
 
 

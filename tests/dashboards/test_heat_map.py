@@ -59,14 +59,12 @@ def test_the_sentence_names_the_total_and_the_busiest_day(use):
     assert "8 kWh on 2 days" in drawn("kwh").sentence
 
 
-def test_months_add_up_their_days(use):
+def test_the_table_has_the_weeks_with_use_from_monday_on_the_last_one_first(use):
     use(DAY, 1.0)
-    use(DAY - timedelta(days=1), 2.0)
     use(DAY - timedelta(days=40), 4.0)
-    assert [(month.first, month.amount) for month in drawn().months] == [
-        (date(2026, 10, 1), 4.0),
-        (date(2026, 11, 1), 3.0),
-    ]
+    last, former = drawn().weeks
+    assert [day.amount for day in last] == [0, 0, 1.0]
+    assert (former[0].iso, former[4].amount, len(former)) == ("2026-10-12", 4.0, 7)
 
 
 def test_a_year_without_use_is_no_chart(use):

@@ -299,8 +299,9 @@ def test_the_year_by_day_says_its_sentence_and_its_days_lead_to_their_runs(alice
     days = [link.attributes["href"] for link in svg.all("a")]
     assert len(days) == 2
     assert len(alice.read(days[0]).table()) == 1
-    months = {row[0] for row in table(page, "year-title")}
-    assert f"{TODAY:%B %Y}" in months
+    weeks = table(page, "year-title")
+    assert [sum(float(kwh) for kwh in week[1:]) for week in weeks] == [1.0, 3.0]
+    assert figures(alice.read(links(page, "year-title")[weeks[1][0]]))[1] == pytest.approx(3.0)
 
 
 def test_equivalences_are_of_the_period_and_can_be_switched_off(alice, run, people):

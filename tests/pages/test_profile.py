@@ -30,6 +30,13 @@ def test_times_are_shown_in_the_chosen_zone_from_then_on(alice, run):
     assert b"+09:00" not in before
 
 
+def test_equivalences_are_switched_off_and_on_again(alice, people):
+    for asked in ({}, {"shows_equivalences": "on"}):
+        alice.post("/settings/profile/", FORM | asked)
+        people.alice.refresh_from_db()
+        assert people.alice.shows_equivalences is bool(asked)
+
+
 def test_the_theme_comes_with_every_page_of_theirs_and_with_no_other(alice, bob):
     alice.post(PROFILE, FORM)
     assert alice.read("/").one("html").attributes["data-theme"] == "dark"
