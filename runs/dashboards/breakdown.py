@@ -6,13 +6,12 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
-from runs.dashboards.usage import PARTS, bars
+from runs.dashboards.usage import PART_OF, PARTS, bars
 from runs.dashboards.usage_filters import Choices, address_of
 from runs.models import Run
 
 #: Rows that a table shows; what follows is added up in one.
 MOST_ROWS = 8
-PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
 AMOUNTS = ("run_count", "kg", "kwh", "measured")
 ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
 DIMENSIONS = ("tracked_model_id", "kind", "member_id", "device_kind", "hardware")

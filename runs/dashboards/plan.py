@@ -7,11 +7,10 @@ from django.conf import settings
 
 from hardware.models import HardwareProfile
 from runs.models import DailyUsage, Device, EmissionFactor, Run
+from runs.models.device import ACCELERATORS
 from traceml_agent import estimation
 
 MOST_CHOICES = 4
-#: Kinds of devices that carry the work of a run; where it held none, its processors do.
-ACCELERATORS = (Device.Kind.GPU, Device.Kind.TPU, Device.Kind.NPU)
 
 
 class Choice(NamedTuple):

@@ -9,6 +9,7 @@ from runs.dashboards.groups import Group, Spread, grouped
 from runs.dashboards.run_filters import STATES, RunFilters, matching
 from runs.dashboards.run_order import PAGE_SIZE, Totals, page_of, page_of_few, totals_of
 from runs.models import Device, Project, Run, TrackedModel
+from runs.models.device import ACCELERATORS
 
 #: Columns that a reader may choose, in the order of the table.
 COLUMNS = {
@@ -25,7 +26,6 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
-ACCELERATORS = (Device.Kind.GPU, Device.Kind.TPU, Device.Kind.NPU)
 
 
 class Look(NamedTuple):
