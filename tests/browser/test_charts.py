@@ -18,7 +18,7 @@ COLOURS = """canvas => {
 
 
 def colours(page) -> dict[str, int]:
-    return page.locator("canvas").evaluate(COLOURS)
+    return page.locator("canvas").first.evaluate(COLOURS)
 
 
 @pytest.mark.parametrize("path", ["/", "/runs/{run_id}/", "/models/digits/resnet-50/"])
