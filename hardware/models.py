@@ -163,6 +163,11 @@ class HardwareProfile(models.Model):
         keys = self.aliases.exclude(kind=self.kind).values("key")
         return HardwareAlias.objects.filter(kind=self.kind, key__in=keys).select_related("profile")
 
+    @property
+    def source_url(self) -> str:
+        """The source where it is an address of the web alone, else empty: nothing else may become a link."""
+        return self.source if self.source.startswith(("https://", "http://")) and " " not in self.source else ""
+
     def power(self) -> tuple:
         """What an estimate follows from."""
         return tuple(getattr(self, field) for field in POWER_FIELDS)

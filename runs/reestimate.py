@@ -8,17 +8,17 @@ has nothing to follow; of a measured device the profile alone is named anew.
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import Count, F, Prefetch, Q, Sum
+from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
-from runs.models import DailyUsage, Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
+from runs.models import Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
 from runs.models.reestimation import FIGURES
 from traceml_agent import estimation
 
@@ -162,9 +162,26 @@ def _in_order(runs) -> list[int]:
 
 
 @transaction.atomic
+def redo_one(run: Run, user) -> bool:
+    """Re-estimate one run on its reader's wish, with the factor in force; returns whether its figures changed."""
+    now = timezone.now()
+    # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
+    asked = Reestimation.objects.create(
+        reason="On the wish of a member", requested_by=user, takes_factor=True, finished_at=now, total=1, done=1
+    )
+    sums = redo(asked, [run.pk])
+    changed = asked.runrevision_set.exists()
+    if changed:
+        asked.advance(0, **sums)
+    else:
+        asked.delete()
+    return changed
+
+
+@transaction.atomic
 def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
     """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
-    changes: dict[tuple, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    changes = totals.UsageChanges()
     revisions, devices = [], []
     factor, known = EmissionFactor.objects.active(), HardwareProfile.objects.catalogue()
     runs = _locked(pks)
@@ -172,14 +189,12 @@ def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
         revision = RunRevision.of(run)
         run.factor = factor if asked.takes_factor else run.factor
         mine, writers = _devices_of(run)
-        for key, amounts in totals.usage_changes(run, totals.estimate(run, mine, writers, known)).items():
-            for name, amount in amounts.items():
-                changes[key][name] += amount
+        changes.move(run, totals.estimate(run, mine, writers, known))
         devices += mine
         revision.reestimation = asked
         revisions += [revision]
     _save(runs, devices, [revision for revision in revisions if revision.differs(revision.run)])
-    DailyUsage.objects.add(changes)
+    changes.save()
     return _sums(revisions)
 
 
@@ -202,7 +217,7 @@ def _devices_of(run) -> tuple[list[Device], list[Writer]]:
 
 def _save(runs: list[Run], devices: list[Device], revisions: list[RunRevision]) -> None:
     _update(devices, DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "usage", *FIGURES))
+    _update(runs, ("factor_id", "duration_s", "idle_kwh", "usage", *FIGURES))
     RunRevision.objects.bulk_create(revisions)
 
 

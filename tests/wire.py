@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 A100 = {"key": "gpu-0", "kind": "gpu", "name": "NVIDIA A100-SXM4-40GB", "uuid": "GPU-1111"}
 CPU = {"key": "cpu-0", "kind": "cpu", "name": "AMD EPYC 7742 64-Core Processor", "cores": 8, "threads": 16}
@@ -12,7 +12,7 @@ MEMORY = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64}
 
 
 def ago(**span) -> str:
-    return (datetime.now(UTC) - timedelta(**span)).isoformat()
+    return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
 
 
 def header(**changes) -> dict:

@@ -60,6 +60,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "traceml_site.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing of a page's secrets
     "csp.middleware.CSPMiddleware",
     "traceml_site.middleware.private_by_default",
     "whitenoise.middleware.WhiteNoiseMiddleware",

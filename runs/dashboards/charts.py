@@ -10,10 +10,14 @@ MOST_SERIES = 7
 
 
 class Series(NamedTuple):
-    """One line or colour of a chart; None is a gap."""
+    """One line or colour of a chart; None is a gap. Where a value is a mean of many, between which two they lay."""
 
     name: str
     values: Sequence[float | None]
+    lows: Sequence[float | None] | None = None
+    highs: Sequence[float | None] | None = None
+    #: What asks for it alone, where something does.
+    key: str = ""
 
     @property
     def total(self) -> float:
@@ -35,13 +39,34 @@ class Totals(NamedTuple):
     values: list[float]
 
 
+class Mark(NamedTuple):
+    """A named level to compare with, in the unit that the portal stores."""
+
+    name: str
+    value: float
+
+
+class Twin(NamedTuple):
+    """Another quantity that goes in step with the chart's: `per` of it for each unit, as CO2e for each kWh."""
+
+    name: str
+    quantity: str
+    per: float
+
+
 def heights(series: Sequence[Series]) -> list[float]:
     """How high the series stand together at each label; a gap adds nothing."""
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
+def _scale(quantity: str) -> list[dict]:
+    """The units of a quantity from small to large, for scripts that scale anew; none for days and stages."""
+    return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
+
+
 class Chart(NamedTuple):
-    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month`, `elapsed` or `share`."""
+    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month`, `stage`, or
+    the quantity that it shows: `elapsed`, `energy` or `share`."""
 
     id: str
     title: str
@@ -54,6 +79,16 @@ class Chart(NamedTuple):
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []
+    #: The sentence with {time}, {mean}, {most} or {last} to be filled in, where a script goes on with the data.
+    pattern: str = ""
+    #: Levels of the value axis, and instants of the other one.
+    marks: list[Mark] = []
+    moments: list[Mark] = []
+    twin: Twin | None = None
+    #: First and last day of each label's bar, for what leads on from it.
+    spans: list[tuple[str, str]] = []
+    #: A line over the bars, on an axis of its own.
+    line: Series | None = None
 
     @property
     def data_id(self) -> str:
@@ -64,9 +99,18 @@ class Chart(NamedTuple):
         return units.unit_for(self.quantity, [value for series in self.series for value in series.values])
 
     @property
+    def line_unit(self) -> units.Unit | None:
+        return units.unit_for(self.quantity, self.line.values) if self.line else None
+
+    @property
     def axis_unit(self) -> units.Unit | None:
-        """The unit of an axis of elapsed seconds or of the share done; days name themselves."""
-        return units.unit_for(self.axis, self.labels[-1:]) if self.axis in ("elapsed", "share") else None
+        """The unit of an axis of elapsed seconds, energy or the share done; days name themselves."""
+        return units.unit_for(self.axis, (self.edges or self.labels)[-1:]) if self.axis in units.SCALES else None
+
+    @property
+    def axis_word(self) -> str:
+        """What the first column of the table is called."""
+        return {"elapsed": "Time", "share": "Done", "energy": "Energy used"}.get(self.axis, self.axis.capitalize())
 
     @property
     def rows(self) -> list[tuple]:
@@ -75,14 +119,51 @@ class Chart(NamedTuple):
         return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
 
     @property
+    def twin_values(self) -> list[float]:
+        """The other quantity of all series together, at each label."""
+        return [self.twin.per * height for height in heights(self.series)] if self.twin else []
+
+    @property
+    def twin_unit(self) -> units.Unit | None:
+        return units.unit_for(self.twin.quantity, self.twin_values) if self.twin else None
+
+    @property
+    def _twin_data(self) -> dict | None:
+        if self.twin is None:
+            return None
+        unit = units.unit_for(self.twin.quantity, self.twin_values)
+        return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
+
+    @property
+    def linked_rows(self) -> list[dict]:
+        """The rows with the days that each is of, and with what the line says."""
+        lines = self.line.values if self.line else [None] * len(self.labels)
+        ends = zip(self.rows, self.spans, lines, strict=True)
+        return [
+            {"label": label, "values": values, "since": since, "until": until, "sum": line}
+            for (label, values), (since, until), line in ends
+        ]
+
+    @property
     def data(self) -> dict:
         """What the script needs to draw it, in the units that the portal stores."""
         return {
+            "id": self.id,
             "axis": self.axis,
             "axisUnit": self.axis_unit and self.axis_unit._asdict(),
+            "axisScale": _scale(self.axis),
             "unit": self.unit._asdict(),
+            "scale": _scale(self.quantity),
             "labels": self.labels,
             "edges": self.edges,
             "series": [series._asdict() for series in self.series],
+            "spans": self.spans,
+            "line": self.line
+            and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
+            "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
+            "pattern": self.pattern,
+            "marks": [mark._asdict() for mark in self.marks],
+            "moments": [mark._asdict() for mark in self.moments],
+            "twin": self._twin_data,
         }

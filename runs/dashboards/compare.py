@@ -1,20 +1,24 @@
 """Runs side by side: figures with differences to a base, curves over each other, parameters that differ, groups."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
-from runs.dashboards import series
-from runs.dashboards.charts import Chart, Series
+from django.db.models import F
+
+from runs.dashboards import curves as curves_of
+from runs.dashboards.charts import MOST_SERIES, Chart, Series
+from runs.dashboards.curves import Curve
 from runs.dashboards.groups import Group, group_rows
 from runs.dashboards.welch import LEAST, Welch, welch
-from runs.models import Batch, Device, Run
+from runs.models import Batch, Device, Run, Stage
 from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_RUNS = 8
 POINTS = 200
 #: What curves are laid over each other by, and what they show.
-AXES = {"elapsed": "Time since start", "share": "Share done"}
+AXES = {"elapsed": "Time since start", "stage": "Stage", "share": "Share done"}
 SHOWN = {"power": "Power", "energy": "Cumulative energy"}
 
 
@@ -48,8 +52,9 @@ class Comparison(NamedTuple):
     runs: list[Run]
     base: Run
     figures: list[FigureRow]
+    devices: list[str]
     curves: Chart | None
-    kinds: Chart | None
+    energies: Chart | None
     params: list[ParamRow]
     tests: list[GroupTest]
 
@@ -67,14 +72,15 @@ def comparison(runs: list[Run], base: Run, axis: str, shown: str) -> Comparison:
     """Everything that the page shows of these runs, in a fixed number of queries."""
     devices = _by_run(Device.objects.filter(run__in=runs).select_related("profile", "writer").order_by("kind", "key"))
     batches = _by_run(Batch.objects.filter(run__in=runs).defer("metrics"))
-    curves = [series.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
+    curves = [curves_of.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
     names = names_of(runs)
     return Comparison(
         runs=runs,
         base=base,
         figures=figure_rows(runs, [devices[run.pk] for run in runs]),
-        curves=overlay(names, curves, axis, shown),
-        kinds=kinds_chart(names, [devices[run.pk] for run in runs]),
+        devices=[devices_in_words(devices[run.pk]) for run in runs],
+        curves=stage_overlay(runs, names, curves, shown) if axis == "stage" else overlay(names, curves, axis, shown),
+        energies=energies_chart(names, [devices[run.pk] for run in runs]),
         params=param_rows(runs),
         tests=group_tests(runs),
     )
@@ -106,41 +112,59 @@ def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]
         FigureRow("Mean power", "power", powers),
         FigureRow("Measured share", "share", [run.measured_share for run in runs]),
     ]
-    by_kind = energy_by_kind(devices)
+    by_kind = energy_by(devices, Device.get_kind_display)
     return rows + [FigureRow(f"Energy of {kind}", "energy", values) for kind, values in by_kind.items()]
 
 
-def energy_by_kind(devices: list[list[Device]]) -> dict[str, list[float]]:
-    """Each run's energy by kind of device; kinds that none used are left out."""
+def hardware_of(device: Device) -> str:
+    """What people call it: its profile's name, else the one that the driver gave; memory is just memory."""
+    if device.kind == Device.Kind.RAM:
+        return device.get_kind_display()
+    return device.profile.name if device.profile and not device.profile.fallback else device.name
+
+
+def devices_in_words(devices: list[Device]) -> str:
+    """A run's hardware without its memory: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`."""
+    counts = Counter(hardware_of(device) for device in devices if device.counted and device.kind != Device.Kind.RAM)
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.most_common())
+
+
+def energy_by(devices: list[list[Device]], name_of: Callable[[Device], str]) -> dict[str, list[float]]:
+    """Each run's energy by what its devices are called; names that none used are left out."""
     found: dict[str, list[float]] = {}
     for n, of_run in enumerate(devices):
         for device in of_run:
             if device.counted:
-                found.setdefault(device.get_kind_display(), [0.0] * len(devices))[n] += device.energy_kwh
+                found.setdefault(name_of(device), [0.0] * len(devices))[n] += device.energy_kwh
     return found
 
 
-def kinds_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
-    by_kind = energy_by_kind(devices)
-    if not by_kind:
+def energies_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
+    """Each run's energy by device; by kind of device where colours would run out."""
+    found = energy_by(devices, hardware_of)
+    if len(found) > MOST_SERIES:
+        found = energy_by(devices, Device.get_kind_display)
+    if not found:
         return None
-    sums = [sum(values) for values in zip(*by_kind.values(), strict=True)]
+    sums = [sum(values) for values in zip(*found.values(), strict=True)]
     least, most = (pick(range(len(sums)), key=sums.__getitem__) for pick in (min, max))
+    ends = f"most in {names[most]} with {units.text('energy', sums[most])}"
+    if len(names) > 1:
+        ends += f", least in {names[least]} with {units.text('energy', sums[least])}"
     return Chart(
-        id="kinds",
-        title="Energy by kind of device",
-        sentence=f"Energy by kind of device: most in {names[most]} with {units.text('energy', sums[most])}, "
-        f"least in {names[least]} with {units.text('energy', sums[least])}.",
+        id="energies",
+        title="Energy by device",
+        sentence=f"Energy by device: {ends}.",
         quantity="energy",
         axis="run",
         labels=names,
-        series=[Series(kind, values) for kind, values in by_kind.items()],
+        series=[Series(name, values) for name, values in found.items()],
     )
 
 
-def overlay(names: list[str], curves: list[list[series.Curve]], axis: str, shown: str) -> Chart | None:
+def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) -> Chart | None:
     """A line a run over the same axis: seconds since its start, or the share of its own time."""
-    ends = [series.end_of(of_run) for of_run in curves]
+    ends = [curves_of.end_of(of_run) for of_run in curves]
     if not max(ends, default=0.0):
         return None
     full = 1.0 if axis == "share" else max(ends)
@@ -161,16 +185,50 @@ def overlay(names: list[str], curves: list[list[series.Curve]], axis: str, shown
     )
 
 
-def _shown(curves: list[series.Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
+def _shown(curves: list[Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
     """A run's value at a label; None after its end."""
     scale = end_s if axis == "share" else 1.0
     at_s, before_s = label * scale, (label - step) * scale
     if before_s >= end_s or not curves:
         return None
     if shown == "energy":
-        return estimation.energy_kwh(sum(curve.at(at_s)[1] for curve in curves))
+        return estimation.energy_kwh(sum(curve.at(at_s).energy_j for curve in curves))
     seconds = min(at_s, end_s) - before_s
     return sum(curve.energy_between_j(before_s, at_s) for curve in curves) / seconds if seconds > 0 else None
+
+
+def stage_overlay(runs: list[Run], names: list[str], curves: list[list[Curve]], shown: str) -> Chart | None:
+    """A line a run over the numbers of its stages: their mean power, or the energy used up to their ends."""
+    rows = Stage.objects.filter(run__in=runs, parent="", end_s__gt=F("start_s")).select_related("writer")
+    stages = _by_run(rows.order_by("writer__started_at", "start_s", "pk"))
+    spans = [[curves_of.span_of(run, stage) for stage in stages[run.pk][:POINTS]] for run in runs]
+    most = max(len(of_run) for of_run in spans)
+    if not most:
+        return None
+    lines = [
+        Series(name, _padded([_of_stage(of_run, *span, shown) for span in of_stages] if of_run else [], most))
+        for name, of_run, of_stages in zip(names, curves, spans, strict=True)
+    ]
+    counts = ", ".join(str(len(of_run)) for of_run in spans)
+    return Chart(
+        id="curves",
+        title=f"{SHOWN[shown]} by stage",
+        sentence=f"{SHOWN[shown]} of {len(names)} runs by the number of the stage; they had {counts} stages.",
+        quantity=shown,
+        axis="stage",
+        labels=list(range(1, most + 1)),
+        series=lines,
+    )
+
+
+def _of_stage(curves: list[Curve], start_s: float, end_s: float, shown: str) -> float:
+    if shown == "energy":
+        return estimation.energy_kwh(curves_of.energy_until_j(curves, end_s))
+    return sum(curve.energy_between_j(start_s, end_s) for curve in curves) / (end_s - start_s)
+
+
+def _padded(values: list[float], count: int) -> list[float | None]:
+    return [*values, *[None] * (count - len(values))]
 
 
 def param_rows(runs: list[Run]) -> list[ParamRow]:

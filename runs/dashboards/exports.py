@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from runs.dashboards.curves import profile_of
 from runs.dashboards.runs import hardware_of
-from runs.dashboards.series import profile_of
 from runs.models import Run
 from traceml_agent import estimation
 
@@ -45,7 +45,8 @@ def sample_rows(run: Run) -> Iterator[dict]:
     """Every stored sample with its cumulative counters, and the energy that TraceML counts up to it."""
     devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
     profiles = {key: profile_of(device) for key, device in devices.items()}
-    for batch in run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk"):
+    batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
+    for batch in batches.iterator(chunk_size=CHUNK):  # a month's samples are never in memory at once
         for key, samples in batch.samples().items():
             device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
             for sample in samples:

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Sum
 from django.db.models.fields.json import KeyTransform
@@ -35,6 +35,11 @@ class Group(NamedTuple):
     emissions: Spread
     duration: Spread
 
+    @property
+    def key(self) -> str:
+        """What tells it from the others in an address."""
+        return next(iter(self.filters.values()), self.label)
+
 
 class Sums(NamedTuple):
     """Runs of one key with the sums and the sums of squares of their amounts.
@@ -52,15 +57,17 @@ def grouped(runs, by: str) -> list[Group]:
     """Groups of these runs, the largest energy first; a run with two tags is in two groups."""
     runs = runs.order_by()
     if by == "tag":
-        return _groups(_added((_tag_keys(tags), amounts) for tags, *amounts in _tuples(runs, "tags")), by)
+        return _groups(_added((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags")), by)
     if by == "hardware":
-        return _groups(_added(_by_hardware(runs)), by)
-    return _groups(_by_column(runs, by), by)
+        return _groups(_added((keys, _sums(amounts)) for keys, amounts in _by_hardware(runs)), by)
+    found = list(_by_column(runs, by))
+    keys = _keys(by, [value for value, _ in found])
+    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, found, strict=True)], by)
 
 
 def group_rows(runs: list[Run], by: str) -> list[Group]:
     """The same of runs that were read already, by model or tag."""
-    return _groups(_added((_row_keys(run, by), [getattr(run, name) for name in AMOUNTS]) for run in runs), by)
+    return _groups(_added((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs), by)
 
 
 def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
@@ -81,19 +88,20 @@ def _spread(runs: int, total: float, squares: float) -> Spread:
     return Spread(total, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
 
 
-def _by_column(runs, by: str) -> Iterator[Sums]:
-    """Added up by the database, over the index alone where it can."""
+def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
+    """Each value with its sums, added up by the database, over an index alone where it can."""
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in AMOUNTS}
-    rows = list(runs.values(value=_column(by)).annotate(runs=Count("pk"), **sums))
-    keys = _keys(by, [row["value"] for row in rows])
-    for key, row in zip(keys, rows, strict=True):
-        yield Sums(key, row["runs"], [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in AMOUNTS])
+    # By project first: a model is in one project, and this is the order of the index that holds the amounts.
+    columns = runs.values("project", value=_column(by)) if by == "model" else runs.values(value=_column(by))
+    for row in columns.annotate(runs=Count("pk"), **sums):
+        amounts = ([row[f"{prefix}_{name}"] for name in AMOUNTS] for prefix in ("sum", "sq"))
+        yield row["value"], Sums(("", ""), row["runs"], *amounts)
 
 
 def _column(by: str):
     if by.startswith("param:"):
         return KeyTransform(by.removeprefix("param:"), "params")
-    return F({"model": "tracked_model", "project": "project"}.get(by, "kind"))
+    return F({"model": "tracked_model", "project": "project", "tags": "tags"}.get(by, "kind"))
 
 
 def _keys(by: str, values: list) -> list[tuple[str, str]]:
@@ -118,16 +126,25 @@ def _spelled(value) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Iterable[float]]]) -> list[Sums]:
+def _sums(amounts: list[float]) -> Sums:
+    """One run's."""
+    return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts])
+
+
+def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums]:
     """Runs that have several keys at once are added up here."""
     found: dict[tuple[str, str], Sums] = {}
-    for keys, amounts in keyed:
+    for keys, each in keyed:
         for key in keys:
-            before = found.get(key) or Sums(key, 0, [0.0] * len(AMOUNTS), [0.0] * len(AMOUNTS))
-            sums = [total + amount for total, amount in zip(before.sums, amounts, strict=True)]
-            squares = [total + amount * amount for total, amount in zip(before.squares, amounts, strict=True)]
-            found[key] = Sums(key, before.runs + 1, sums, squares)
+            before = found.get(key)
+            found[key] = _together(before, each) if before else each._replace(key=key)
     return list(found.values())
+
+
+def _together(one: Sums, other: Sums) -> Sums:
+    sums = [a + b for a, b in zip(one.sums, other.sums, strict=True)]
+    squares = [a + b for a, b in zip(one.squares, other.squares, strict=True)]
+    return Sums(one.key, one.runs + other.runs, sums, squares)
 
 
 def _tuples(runs, column: str) -> Iterator[tuple]:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Max, Min, Q, Sum
+from django.db.models import Case, Count, F, Max, Min, Q, Sum, Value, When
 
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.dashboards import usage
@@ -13,6 +13,7 @@ from traceml_agent import estimation
 PAGE_SIZE = 50
 RUNS_SHOWN = 10
 SEEN, UNKNOWN = "1", "unknown"
+SORTS = {"name": "name", "tdp": "tdp_w", "idle": "idle_w", "memory": "memory_gb", "cores": "cores", "year": "year"}
 
 
 class HardwareFilters(NamedTuple):
@@ -21,10 +22,18 @@ class HardwareFilters(NamedTuple):
     search: str = ""
     kind: str = ""
     seen: str = ""
+    sort: str = ""
 
     @property
     def is_set(self) -> bool:
-        return any(self)
+        return any((self.search, self.kind, self.seen))
+
+
+class Catalogue(NamedTuple):
+    """A page of profiles, and the slugs of those that the reader's own runs used."""
+
+    page: Page
+    seen: set[str]
 
 
 class ProfilePage(NamedTuple):
@@ -32,19 +41,33 @@ class ProfilePage(NamedTuple):
     full_load_w: float
     aliases: list[str]
     seen: dict
+    mean_w: float | None
+    mean_share: float | None  # of TDP
     runs: list[Run]
 
 
-def profiles(user, filters: HardwareFilters, page: int | str) -> Page:
-    """A page of the catalogue's profiles that match the search by name, vendor, family or alias."""
-    found = HardwareProfile.objects.order_by("name", "slug")
+def profiles(user, filters: HardwareFilters, page: int | str) -> Catalogue:
+    """A page of the catalogue's profiles that match the search by name, vendor, family or alias.
+
+    Those that the reader's own runs used come first, unless another order is asked for.
+    """
+    seen = set(DailyUsage.objects.for_user(user).order_by().values_list("hardware", flat=True).distinct())
+    found = HardwareProfile.objects.order_by(*_order(filters.sort, seen))
     if filters.search:
         found = found.filter(_search(filters.search))
     if filters.kind:
         found = found.filter(kind=filters.kind)
     if filters.seen == SEEN:
-        found = found.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
-    return Paginator(found, PAGE_SIZE).get_page(page)
+        found = found.filter(slug__in=seen)
+    return Catalogue(Paginator(found, PAGE_SIZE).get_page(page), seen)
+
+
+def _order(sort: str, seen: set[str]) -> list:
+    """The order of the list; a profile that lacks the figure comes last either way."""
+    if (key := sort.removeprefix("-")) not in SORTS:
+        return [Case(When(slug__in=seen, then=Value(0)), default=Value(1)), "name", "slug"]
+    column = F(SORTS[key])
+    return [column.desc(nulls_last=True) if sort[0] == "-" else column.asc(nulls_last=True), "name", "slug"]
 
 
 def _search(text: str) -> Q:
@@ -65,15 +88,27 @@ def unknown_kwh(user) -> float:
 def profile_page(user, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and the share it has in this person's runs."""
     rows = DailyUsage.objects.for_user(user).filter(hardware=profile.slug)
-    # A sub-query, as a join over devices would show a run with four such cards four times.
-    runs = Run.objects.for_user(user).filter(pk__in=profile.device_set.values("run"))
+    # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
+    devices = Device.objects.for_user(user).filter(profile=profile).order_by("-run")
+    latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
+    seen = usage.totals(rows)
+    mean_w = _mean_w(profile, seen)
     return ProfilePage(
         idle_w=estimation.idle_power_w(profile),
         full_load_w=estimation.full_load_power_w(profile),
         aliases=list(HardwareAlias.objects.filter(profile=profile).order_by("name").values_list("name", flat=True)),
-        seen=usage.totals(rows),
-        runs=list(runs.with_names().order_by("-received_at", "-id")[:RUNS_SHOWN]),
+        seen=seen,
+        mean_w=mean_w,
+        mean_share=mean_w and mean_w / profile.tdp_w,
+        runs=list(Run.objects.filter(pk__in=latest).with_names().order_by("-received_at", "-id")),
     )
+
+
+def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
+    """Mean power of such a device over all its time in runs, W; of a core or a gigabyte there is none to compare."""
+    if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
+        return None
+    return seen["energy_kwh"] * estimation.J_PER_KWH / seen["device_s"]
 
 
 def unknown_devices(devices) -> list[dict]:

@@ -1,5 +1,6 @@
 """The methodology page's numbers, read from the code that uses them, so that page and physics can't drift apart."""
 
+from runs.dashboards.equivalences import EQUIVALENCES
 from runs.models import Device, EmissionFactor
 from traceml_agent import estimation
 
@@ -24,4 +25,6 @@ def methodology() -> dict:
             for kind, idle in estimation.IDLE_SHARE_OF_TDP.items()
         ],
         "j_per_kwh": estimation.J_PER_KWH,
+        "measured_idle_share": estimation.IDLE_SHARE_OF_TDP["gpu"],
+        "equivalences": EQUIVALENCES,
     }

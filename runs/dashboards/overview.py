@@ -1,49 +1,90 @@
-"""The overview: what a person's projects used and emitted in a period."""
+"""The overview: what a person's projects used and emitted in a period, narrowed by filters."""
 
+from datetime import datetime
 from typing import NamedTuple
 
-from runs.dashboards import usage
+from hardware.models import HardwareProfile
+from runs.dashboards import breakdown, usage
+from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
+from runs.dashboards.equivalences import Equivalence, equivalences
+from runs.dashboards.heat_map import HeatMap, heat_map
+from runs.dashboards.key_figures import KeyFigure, amounts_by_day, key_figures, totals_of
 from runs.dashboards.periods import Period
-from runs.models import DailyUsage, Run
+from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
+from runs.dashboards.waste import Waste, most_idle, waste
+from runs.models import Run
 
-LATEST_RUNS = 8
 MODELS_SHOWN = 10
+ACTIVE_SHOWN = 10
+
+
+class Look(NamedTuple):
+    """How the overview is shown: `quantity` is `kg` or `kwh`."""
+
+    quantity: str = "kg"
+    cumulative: bool = False
 
 
 class Overview(NamedTuple):
-    totals: dict
-    before: dict | None
+    totals: dict[str, float]
+    figures: list[KeyFigure]
+    equivalences: list[tuple[Equivalence, float]]
     trend: Chart | None
     models: list[dict]
     model_count: int
-    latest: list[Run]
+    splits: list[tuple[str, list[Share]]]
+    active: list[Run]
+    more_active: bool
+    waste: list[Waste]
+    most_idle: list[Run]
+    heat_map: HeatMap | None
 
     @property
     def is_empty(self) -> bool:
-        """No run has ever arrived."""
-        return not self.latest
+        """Nothing was used in the period, and nothing runs."""
+        return not (self.totals["runs"] or self.totals["energy_kwh"] or self.active)
 
 
-def overview(user, period: Period, quantity: str) -> Overview:
-    """Key figures, trend and footprints of a period; `quantity` is `kg` or `kwh`."""
-    return overview_of(DailyUsage.objects.for_user(user), Run.objects.for_user(user), period, quantity)
-
-
-def overview_of(everything, runs, period: Period, quantity: str) -> Overview:
-    """The same of any rows of daily usage and the runs that they came from."""
-    rows = period.days_of(everything)
-    before = period.before()
-    models = usage.footprints(rows)
+def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
+    """Everything that the page shows of the projects of `found`."""
+    rows, runs = period.days_of(usage_of(found, filters)), runs_of(found, filters)
+    days = amounts_by_day(days_of(found, filters), period)
+    sums = breakdown.sums_of(rows)
+    models, totals = breakdown.by_model(sums, found), totals_of(days, period)
+    active = active_runs(runs)
     return Overview(
-        totals=usage.totals(rows),
-        before=usage.totals(before.days_of(everything)) if before else None,
-        trend=usage.trend_by_model(rows, period, quantity, models),
+        totals=totals,
+        figures=key_figures(days, period, totals),
+        equivalences=equivalences(totals),
+        trend=_trend(rows, period, look, models),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
-        latest=list(latest_runs(runs)),
+        splits=_splits(sums, found),
+        active=active[:ACTIVE_SHOWN],
+        more_active=len(active) > ACTIVE_SHOWN,
+        waste=waste(totals, runs, period, now),
+        most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
+        heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
     )
 
 
-def latest_runs(runs):
-    return runs.newest(LATEST_RUNS)
+def _trend(rows, period: Period, look: Look, models: list[dict]) -> Chart | None:
+    chart = usage.trend_by_model(rows.exclude(hardware=""), period, look.quantity, models)
+    return usage.with_running_sum(chart) if chart and look.cumulative else chart
+
+
+def _splits(sums: list[dict], found: Choices) -> list[tuple[str, list[Share]]]:
+    slugs = {row["hardware"] for row in sums}
+    names = dict(HardwareProfile.objects.filter(slug__in=slugs).values_list("slug", "name"))
+    return [
+        ("hardware", breakdown.by_hardware(sums, names)),
+        ("kind", breakdown.by_kind(sums)),
+        ("member", breakdown.by_member(sums, found)),
+    ]
+
+
+def active_runs(runs) -> list[Run]:
+    """What runs now, the last heard first; a run that fell silent is lost and not among them."""
+    open_runs = runs.filter(status=Run.Status.RUNNING).order_by("-last_seen_at", "-pk").with_names()
+    return [run for run in open_runs[: 5 * ACTIVE_SHOWN] if run.state == Run.Status.RUNNING]

@@ -7,7 +7,17 @@ from allauth.usersessions.models import UserSession
 
 from runs.models import ApiToken, AuditEntry, Invitation, Membership, SavedView, User
 
-ACCOUNT = ("email", "first_name", "last_name", "time_zone", "theme", "is_staff", "date_joined", "last_login")
+ACCOUNT = (
+    "email",
+    "first_name",
+    "last_name",
+    "time_zone",
+    "theme",
+    "shows_equivalences",
+    "is_staff",
+    "date_joined",
+    "last_login",
+)
 ACT = ("created_at", "action", "subject", "address")
 INVITATION = ("email", "role", "created_at", "expires_at")
 TOKEN = (

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.conf import settings
 
 from hardware.models import HardwareProfile
-from runs.models import Device, EmissionFactor, Run
+from runs.models import DailyUsage, Device, EmissionFactor, Run
 from traceml_agent import estimation
 
 MOST_CHOICES = 4
@@ -151,7 +151,7 @@ def work_of(run: Run) -> Work:
 
 def offered(user) -> list[str]:
     """Names to choose from: what this person's runs used, and accelerators whose data sheets were read."""
-    seen = Device.objects.for_user(user).exclude(profile=None)
-    used = list(seen.order_by().values_list("profile__name", flat=True).distinct()[:20])
+    seen = HardwareProfile.objects.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
+    used = list(seen.order_by("name").values_list("name", flat=True)[:20])
     known = HardwareProfile.objects.filter(kind=Device.Kind.GPU, confidence=HardwareProfile.Confidence.DATASHEET)
     return sorted({*used, *known.order_by("-year", "name").values_list("name", flat=True)[:60]})

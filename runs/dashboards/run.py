@@ -7,18 +7,36 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from runs.dashboards import series
-from runs.dashboards.charts import Chart
-from runs.models import Call, Device, Run, RunRevision, Stage
+from runs.dashboards.charts import Chart, Mark
+from runs.dashboards.curves import Curve, Span, curves, energy_until_j, profile_of, span_between, span_of
+from runs.dashboards.events import Event, events
+from runs.dashboards.learning import WORK, Learned, Logged, learned, lower_is_better
+from runs.dashboards.outlook import Outlook, Part, outlook
+from runs.models import Batch, Call, Device, Run, RunRevision, Stage, Writer
 from traceml_agent import estimation
 
+STAGES_READ = 1000
 STAGES_SHOWN = 200
 METRICS_SHOWN = 6
-#: Metrics that the agent sends as amounts of useful work since the last one.
-WORK = ("samples", "tokens")
+METRICS_OFFERED = 24
 DEEPEST = 3
 _time = itemgetter(0)
 #: Below this a window says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
+
+
+class Asked(NamedTuple):
+    """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, and how many
+    epochs there will be."""
+
+    start_s: float | None = None
+    end_s: float | None = None
+    metric: str = ""
+    better: str = ""
+    epochs: int | None = None
+
+
+EVERYTHING = Asked()
 
 
 class DeviceRow(NamedTuple):
@@ -26,14 +44,33 @@ class DeviceRow(NamedTuple):
     name: str
     share_of_energy: float
     terms: dict
+    most_power_w: float | None
 
 
 class StageRow(NamedTuple):
+    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric in it."""
+
     stage: Stage
     depth: int
-    duration_s: float
+    start_s: float
+    end_s: float
     energy_kwh: float | None
     logged: list[tuple[str, float | None]]
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def part(self) -> str:
+        """Its place for the page's address."""
+        return f"start={self.start_s:.10g}&end={self.end_s:.10g}"
+
+    @property
+    def mean_power_w(self) -> float | None:
+        if self.energy_kwh is None or self.duration_s <= 0:
+            return None
+        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s
 
 
 class CallRow(NamedTuple):
@@ -61,58 +98,118 @@ class WorkRow(NamedTuple):
 class RunPage(NamedTuple):
     run: Run
     devices: list[DeviceRow]
-    power: Chart | None
-    span: series.Span | None
+    charts: list[Chart]
+    span: Span | None
     stages: list[StageRow]
     stage_count: int
     metric_names: list[str]
+    metrics_offered: list[str]
+    learned: Learned | None
+    outlook: Outlook | None
     calls: list[CallRow]
     work: list[WorkRow]
     wasted_kwh: float
     basis: str
     notes: list[str]
     writer_count: int
+    events: list[Event]
     revisions: list[RunRevision]
 
     @property
     def reported(self) -> list[Device]:
         return [row.device for row in self.devices]
 
+    @property
+    def most_kwh(self) -> float:
+        """The highest end of a device's range: the scale of their bars."""
+        return max((device.energy_high_kwh for device in self.reported), default=0.0)
 
-def run_page(run: Run, start_s: float | None = None, end_s: float | None = None, with_details: bool = True) -> RunPage:
-    """Everything that the page of a run shows, in a fixed number of queries, the chart over a part of it.
+
+def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> RunPage:
+    """Everything that the page of a run shows, in a fixed number of queries, the charts over a part of it.
 
     Without details it is what a stranger with a link may see.
     """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
-    stages = list(run.stages.select_related("writer")[: STAGES_SHOWN + 1])
+    stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
+    batches, writers = list(run.batches.all()), run.writers.in_bulk()
     if not with_details:
         withhold(run, devices)
-    curves = [] if run.series_removed_at else series.curves(run, devices)
-    names = device_names(devices)
-    asked = start_s is not None or end_s is not None
-    span = series.span_between(curves, start_s or 0.0, inf if end_s is None else end_s) if asked else None
-    shown = stages[:STAGES_SHOWN]
-    metrics = metrics_of(run)
-    logged = {stage.pk: _metrics_within(metrics[stage.writer_id], stage) for stage in shown}
-    named = dict.fromkeys(name for metrics in logged.values() for name in metrics)
-    metric_names = list(named)[:METRICS_SHOWN] if with_details else []
+    known = [] if run.series_removed_at else curves(run, devices, batches)
+    metrics = metrics_of(batches)
+    rows = stage_rows(run, stages[:STAGES_READ], known, metrics if with_details else {})
+    names, offered = device_names(devices), metric_names(metrics) if with_details else []
+    found = learned_of(run, known, metrics, writers, offered, asked)
+    span = span_asked(known, asked)
+    over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
+    revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
     return RunPage(
         run=run,
-        devices=device_rows(run, devices, names),
-        power=series.power_chart(curves, stages, names, run, span),
+        devices=device_rows(run, devices, names, known),
+        charts=[chart._replace(moments=moments(found)) for chart in over_time],
         span=span,
-        stages=stage_rows(run, shown, curves, logged, metric_names),
+        stages=rows[:STAGES_SHOWN],
         stage_count=len(stages),
-        metric_names=metric_names,
+        metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
+        metrics_offered=offered[:METRICS_OFFERED],
+        learned=found,
+        outlook=outlook(run, parts_of(rows), asked.epochs) if run.state == Run.Status.RUNNING else None,
         calls=call_rows(run),
         work=work_rows(run, metrics),
         wasted_kwh=wasted_kwh(devices),
         basis=leading_basis(devices),
         notes=notes(run, devices),
         writer_count=len({device.writer_id for device in devices}),
-        revisions=list(run.revisions.select_related("reestimation", "factor")) if with_details else [],
+        events=events(run, list(writers.values()), [batch.received_at for batch in batches], revisions)
+        if with_details
+        else [],
+        revisions=revisions,
     )
+
+
+def span_asked(known: list[Curve], asked: Asked) -> Span | None:
+    """The part of the run that the reader named by one of its ends or both."""
+    if asked.start_s is None and asked.end_s is None:
+        return None
+    return span_between(known, asked.start_s or 0.0, inf if asked.end_s is None else asked.end_s)
+
+
+def metric_names(metrics: dict[int, list]) -> list[str]:
+    """The metrics that a run logged, in the order of their first values."""
+    return list(dict.fromkeys(name for rows in metrics.values() for _, name, _ in rows if name not in WORK))
+
+
+def learned_of(
+    run: Run, known: list[Curve], metrics: dict[int, list], writers: dict[int, Writer], names: list[str], asked: Asked
+) -> Learned | None:
+    """What the run's energy bought of the metric that was asked for, else of the first."""
+    name = asked.metric if asked.metric in names else names[0] if names else ""
+    lower = asked.better == "lower" if asked.better else lower_is_better(name)
+    return learned(known, logged_of(run, metrics, writers, name), name, lower) if name else None
+
+
+def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[Logged]:
+    """The values of one metric on the run's own clock, in the order of time."""
+    found = []
+    for writer_id, rows in metrics.items():
+        offset_s = (writers[writer_id].started_at - run.started_at).total_seconds()
+        found += [(offset_s + t_s, value) for t_s, logged, value in rows if logged == name]
+    return [Logged(*each) for each in sorted(found, key=_time)]
+
+
+def moments(found: Learned | None) -> list[Mark]:
+    """The instant after which the metric hardly gained, for the charts over time."""
+    if found is None or found.share_after <= 0:
+        return []
+    return [Mark(f"{found.name} within 1 % of its best", found.within.at_s)]
+
+
+def parts_of(rows: list[StageRow]) -> list[Part]:
+    return [
+        Part(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0)
+        for row in rows
+        if row.depth == 0
+    ]
 
 
 def withhold(run: Run, devices: list[Device]) -> None:
@@ -143,13 +240,15 @@ def writer_names(devices: list[Device]) -> dict[int, str]:
     }
 
 
-def device_rows(run: Run, devices: list[Device], names: dict[int, str]) -> list[DeviceRow]:
+def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve]) -> list[DeviceRow]:
+    most = {curve.device.pk: max(filter(None, curve.powers_w), default=None) for curve in known}
     return [
         DeviceRow(
             device,
             names[device.pk],
             device.energy_kwh / run.energy_kwh if run.energy_kwh > 0 and device.counted else 0.0,
             terms(device),
+            most.get(device.pk),
         )
         for device in devices
     ]
@@ -157,11 +256,15 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str]) -> list[
 
 def terms(device: Device) -> dict:
     """The numbers that stand in a device's formula."""
+    low, high = estimation.RANGE_BY_BASIS.get(device.basis, (1.0, 1.0))
     if device.basis in estimation.MEASURED:
-        return {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
-    profile = series.profile_of(device)
+        measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
+        return measured | {"low": low, "high": high}
+    profile = profile_of(device)
     return {
         "measured": False,
+        "low": low,
+        "high": high,
         "profile": profile,
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),
@@ -172,11 +275,11 @@ def terms(device: Device) -> dict:
     }
 
 
-def metrics_of(run: Run) -> dict[int, list]:
+def metrics_of(batches: list[Batch]) -> dict[int, list]:
     """All logged metrics by writer, in the order of time."""
     by_writer: dict[int, list] = defaultdict(list)
-    for writer_id, rows in run.batches.values_list("writer_id", "metrics"):
-        by_writer[writer_id].extend(rows)
+    for batch in batches:
+        by_writer[batch.writer_id].extend(batch.metrics)
     for rows in by_writer.values():
         rows.sort(key=_time)
     return by_writer
@@ -211,16 +314,18 @@ def wasted_kwh(devices: list[Device]) -> float:
     return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
 
 
-def stage_rows(run: Run, stages: list[Stage], curves: list[series.Curve], logged: dict, names: list) -> list[StageRow]:
+def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
     """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
+    logged = {stage.pk: _metrics_within(metrics.get(stage.writer_id, []), stage) for stage in stages}
+    names = list(dict.fromkeys(name for values in logged.values() for name in values))[:METRICS_SHOWN]
     depths = _depths(stages)
     rows = []
     for stage in stages:
-        start_s, end_s = series.span_of(run, stage)
-        energy_j = sum(curve.energy_between_j(start_s, end_s) for curve in curves)
-        energy_kwh = estimation.energy_kwh(energy_j) if curves else None
-        metrics = [(name, logged[stage.pk].get(name)) for name in names]
-        rows.append(StageRow(stage, depths[stage.pk], end_s - start_s, energy_kwh, metrics))
+        start_s, end_s = span_of(run, stage)
+        energy_j = energy_until_j(known, end_s) - energy_until_j(known, start_s)
+        energy_kwh = estimation.energy_kwh(energy_j) if known else None
+        values = [(name, logged[stage.pk].get(name)) for name in names]
+        rows.append(StageRow(stage, depths[stage.pk], start_s, end_s, energy_kwh, values))
     return rows
 
 

@@ -5,12 +5,13 @@ import re
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.models import Device, Run, TrackedModel
+from runs.models.lookups import SecondsBetween
 from runs.models.run import LOST_AFTER_INTERVALS
 
 STATES = [*Run.Status.values, Run.LOST]
@@ -33,6 +34,7 @@ class RunFilters(NamedTuple):
     until: date | None = None
     over: float | None = None
     archived: str = ""
+    member: str = ""
 
     @property
     def is_set(self) -> bool:
@@ -71,6 +73,14 @@ def _conditions(filters: RunFilters):
         yield Q(started_at__lt=_midnight(filters.until + timedelta(days=1)))
     if filters.over is not None:
         yield Q(energy_kwh__gt=filters.over)
+    if filters.member:
+        yield of_member(filters.member)
+
+
+def of_member(text: str) -> Q:
+    """What the member with this id sent; `0` asks for what no member did, and no number for nothing."""
+    is_id = text.isascii() and text.isdecimal() and len(text) < 19
+    return Q(member_id=int(text)) if is_id else Q(pk=None)
 
 
 def _profiles(text: str):
@@ -123,8 +133,7 @@ def in_state(runs, state: str, now: datetime):
     if state not in (Run.Status.RUNNING, Run.LOST):
         return runs.filter(status=state)
     running = runs.filter(status=Run.Status.RUNNING)
-    silent = Q(pk=None)
-    for interval_s in running.order_by().values_list("upload_interval_s", flat=True).distinct():
-        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
-        silent |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
-    return running.filter(silent) if state == Run.LOST else running.exclude(silent)
+    silent_s = SecondsBetween(Value(now, DateTimeField()), F("last_seen_at"))
+    silent = running.alias(intervals_s=LOST_AFTER_INTERVALS * F("upload_interval_s"), silent_s=silent_s)
+    lost = Q(silent_s__gt=F("intervals_s"))
+    return silent.filter(lost if state == Run.LOST else ~lost)

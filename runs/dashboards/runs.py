@@ -3,26 +3,13 @@
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Sum
-from django.db.models.functions import Coalesce
+from django.core.paginator import Page
 
 from runs.dashboards.groups import Group, Spread, grouped
 from runs.dashboards.run_filters import STATES, RunFilters, matching
+from runs.dashboards.run_order import PAGE_SIZE, Totals, page_of, page_of_few, totals_of
 from runs.models import Device, Project, Run, TrackedModel
 
-PAGE_SIZE = 50
-#: What a list may be sorted by, and the columns that do it; a tie falls back on the newest.
-SORTS = {
-    "name": "name",
-    "kind": "kind",
-    "started": "started_at",
-    "duration": "duration_s",
-    "energy": "energy_kwh",
-    "emissions": "emissions_kg",
-}
-DEFAULT_SORT = "-started"
-MOST_SORT_KEYS = 3
 #: Columns that a reader may choose, in the order of the table.
 COLUMNS = {
     "state": "State",
@@ -42,12 +29,13 @@ ACCELERATORS = (Device.Kind.GPU, Device.Kind.TPU, Device.Kind.NPU)
 
 
 class Look(NamedTuple):
-    """How a list is shown: order, columns, grouping, and the run that others are compared with."""
+    """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
 
     sort: str = ""
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     params: tuple[str, ...] = ()
     group: str = ""
+    against: str = ""
     base: Run | None = None
 
 
@@ -62,11 +50,13 @@ class Row(NamedTuple):
 
 
 class RunList(NamedTuple):
-    page: Page
-    rows: list[Row]
-    groups: list[Group]
-    totals: dict
+    """Rows or groups, what all runs that match add up to, and how many there are without any filter."""
+
+    totals: Totals
     count_of_all: int
+    rows: list[Row] = []
+    groups: list[Group] = []
+    page: Page | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -83,21 +73,32 @@ class RunList(NamedTuple):
 
 def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
     """A page of the runs that this person may see, and count, energy and emissions of all that match."""
-    visible = Run.objects.for_user(user)
-    found = matching(visible, filters)
-    totals = found.aggregate(
-        count=Count("pk"), energy_kwh=Coalesce(Sum("energy_kwh"), 0.0), emissions_kg=Coalesce(Sum("emissions_kg"), 0.0)
-    )
-    shown = Paginator(found.order_by(*ordering(look.sort)).values_list("pk", flat=True), PAGE_SIZE)
-    shown.count = totals["count"]  # counted above, with the sums, in one query
-    current = shown.get_page(page)
-    return RunList(
-        page=current,
-        rows=[] if look.group else rows(list(current.object_list), look),
-        groups=grouped(found, look.group) if look.group else [],
-        totals=totals,
-        count_of_all=visible.filter(archived_at=None).count() if filters.is_set else totals["count"],
-    )
+    projects = projects_of(user, filters)
+    found = matching(Run.objects.filter(project__in=projects), filters)
+    if look.group:
+        return _list(user, filters, totals_of(found), groups=grouped(found, look.group))
+    current, totals = (page_of_few if filters.is_set else page_of)(found, projects, look.sort, page)
+    return _list(user, filters, totals, rows=rows(list(current.object_list), look), page=current)
+
+
+def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+    """These runs as an open list shows them, with what all that match add up to by now."""
+    pks = list(Run.objects.for_user(user).addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
+    found = matching(Run.objects.filter(project__in=projects_of(user, filters)), filters)
+    return _list(user, filters, totals_of(found), rows=rows(pks, look))
+
+
+def _list(user, filters: RunFilters, totals: Totals, **shown) -> RunList:
+    count_of_all = Run.objects.for_user(user).filter(archived_at=None).count() if filters.is_set else totals.runs
+    return RunList(totals, count_of_all, **shown)
+
+
+def projects_of(user, filters: RunFilters) -> list[int]:
+    """The projects that this person may see, as far as the filters leave them."""
+    projects = Project.objects.for_user(user).order_by("pk")
+    for slug in filter(None, (filters.project, filters.model.partition("/")[0])):
+        projects = projects.filter(slug=slug)
+    return list(projects.values_list("pk", flat=True))
 
 
 def rows(pks: list[int], look: Look) -> list[Row]:
@@ -130,42 +131,6 @@ def hardware_of(pks) -> dict[object, str]:
 
 def hardware_words(counts: Counter) -> str:
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
-
-
-def sort_keys(sort: str) -> list[str]:
-    """The known keys of a sort such as `-energy,started`, each at most once."""
-    keys: dict[str, str] = {}
-    for key in sort.split(","):
-        if key.removeprefix("-") in SORTS:
-            keys.setdefault(key.removeprefix("-"), key)
-    return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
-
-
-def ordering(sort: str) -> list[str]:
-    """Columns for a sort; nothing known is the newest first."""
-    keys = [("-" if key.startswith("-") else "") + SORTS[key.removeprefix("-")] for key in sort_keys(sort)]
-    return [*keys, "-pk"]
-
-
-class SortHead(NamedTuple):
-    """What a column's head shows and does: `sort` asks for this column first and keeps the former keys behind it."""
-
-    sort: str
-    direction: str
-    rank: int
-
-
-def sort_heads(sort: str) -> dict[str, SortHead]:
-    keys = sort_keys(sort)
-    heads = {}
-    for name in SORTS:
-        rank = next((n for n, key in enumerate(keys, start=1) if key.removeprefix("-") == name), 0)
-        down = rank > 0 and keys[rank - 1].startswith("-")
-        turned = name if down and rank == 1 else "-" + name
-        rest = [key for key in keys if key.removeprefix("-") != name] if sort else []
-        direction = "" if not rank else "descending" if down else "ascending"
-        heads[name] = SortHead(",".join([turned, *rest][:MOST_SORT_KEYS]), direction, rank)
-    return heads
 
 
 def choices(user) -> dict:

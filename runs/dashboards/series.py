@@ -1,229 +1,169 @@
-"""Curves of a run: cumulative energy of each device over time, and what is read off them.
+"""A run over time as charts with one axis: power, utilisation, cumulative energy; whole, in part, or what is new."""
 
-Cumulative counters make this simple: the energy of any span is a difference, and a lost sample costs detail only.
-"""
-
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable
 from itertools import pairwise
+from statistics import fmean
 from typing import NamedTuple
 
-from runs.dashboards.charts import MOST_SERIES, Band, Chart, Series, Totals, heights
-from runs.models import Device, Run, Stage
-from runs.models.batch import Batch, Sample
+from runs.dashboards.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, heights
+from runs.dashboards.curves import Buckets, Curve, Span, buckets, edges_of, end_of, extremes, profile_of, span_of
+from runs.models import Run, Stage
 from runs.templatetags import units
-from traceml_agent import catalogue, estimation
+from traceml_agent import estimation
 
-#: Buckets of a chart: enough for a wide screen, few enough for its table.
-MOST_POINTS = 300
-#: A bucket of which less than this share was observed is a gap, not a low power.
-LEAST_OBSERVED = 0.5
-#: Batches keep whole milliseconds, the device's own last counters more.
-STORED_TO_S = 0.001
-
-
-class Point(NamedTuple):
-    """Cumulative counters at a time since the run's start: seconds, observed seconds, joules."""
-
-    at_s: float
-    elapsed_s: float
-    energy_j: float
+#: A bucket of so many samples or more has a band between the lowest and the highest of them.
+SAMPLES_OF_A_BAND = 2
+#: Memory is held, not busy.
+NEVER_BUSY = "ram"
+POWER = "Mean power of {devices} over {{time}}: {{mean}} on average, {{most}} at most{tdp}."
+UTILISATION = "Utilisation of {devices} over {{time}}: {{mean}} on average, {{most}} at most."
+ENERGY = "Cumulative energy of {devices}: {{last}} after {{time}}, {{twin}} of CO₂e."
 
 
-class Span(NamedTuple):
-    """A part of a run's time in seconds since its start, with the energy that all devices used in it."""
+class Line(NamedTuple):
+    """What one colour of the charts shows: a device, or all of a kind where colours would run out."""
 
-    start_s: float
-    end_s: float
-    energy_kwh: float
-
-    @property
-    def seconds(self) -> float:
-        return self.end_s - self.start_s
-
-    @property
-    def mean_power_w(self) -> float:
-        return estimation.J_PER_KWH * self.energy_kwh / self.seconds
+    name: str
+    curves: list[Curve]
 
 
-class Curve(NamedTuple):
-    device: Device
-    points: list[Point]
-
-    def at(self, at_s: float) -> tuple[float, float]:
-        """Observed seconds and joules up to `at_s`, linear between samples."""
-        index = bisect_right(self.points, at_s, key=lambda point: point.at_s)
-        if index == 0:
-            return 0.0, 0.0
-        before = self.points[index - 1]
-        if index == len(self.points):
-            return before.elapsed_s, before.energy_j
-        after = self.points[index]
-        part = (at_s - before.at_s) / (after.at_s - before.at_s)
-        return (
-            before.elapsed_s + part * (after.elapsed_s - before.elapsed_s),
-            before.energy_j + part * (after.energy_j - before.energy_j),
-        )
-
-    @property
-    def energy_kwh(self) -> float:
-        return estimation.energy_kwh(self.points[-1].energy_j)
-
-    def energy_between_j(self, start_s: float, end_s: float) -> float:
-        return self.at(end_s)[1] - self.at(start_s)[1]
+def lines_of(curves: list[Curve], names: dict[int, str]) -> list[Line]:
+    """The lines of a run's charts. Memory comes last, so that a chart without it has the others' colours."""
+    ordered = sorted(curves, key=lambda curve: curve.device.kind == NEVER_BUSY)
+    if len(ordered) <= MOST_SERIES:
+        return [Line(names[curve.device.pk], [curve]) for curve in ordered]
+    kinds: dict[str, list[Curve]] = defaultdict(list)
+    for curve in ordered:
+        kinds[curve.device.get_kind_display()].append(curve)
+    return [Line(f"{len(group)} × {kind}", group) for kind, group in kinds.items()]
 
 
-def profile_of(device: Device) -> estimation.PowerProfile:
-    """The profile that the device was estimated with: the portal's, or the agent's seed where that has none."""
-    clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
-    return device.profile or catalogue.profile_for(device.name, device.kind, **clues)
+class Over(NamedTuple):
+    """A run's lines between some edges: mean power in W, utilisation, and kWh up to each edge."""
+
+    power: list[Series]
+    utilisation: list[Series]
+    energy: list[Series]
 
 
-def curves(run: Run, devices: list[Device], batches: Iterable[Batch] | None = None) -> list[Curve]:
-    """A curve for each counted device that reported at least once; from all batches of the run unless told."""
-    samples = _samples(run.batches.defer("metrics") if batches is None else batches)
-    found = (curve(run, device, samples[device.writer_id, device.key]) for device in devices if device.counted)
-    return [each for each in found if len(each.points) > 1]
+def over(lines: list[Line], edges: list[float]) -> Over:
+    read = [(line, [buckets(curve, edges) for curve in line.curves]) for line in lines]
+    busy = [(line, of_line) for line, of_line in read if line.curves[0].device.kind != NEVER_BUSY]
+    return Over(
+        [_power(line, of_line, edges) for line, of_line in read],
+        [_utilisation(line, of_line, edges) for line, of_line in busy or read],
+        [Series(line.name, _energies_kwh(of_line)) for line, of_line in read],
+    )
 
 
-def _samples(batches) -> dict[tuple[int, str], list[Sample]]:
-    """The samples of these batches by writer and device key."""
-    samples: dict[tuple[int, str], list[Sample]] = defaultdict(list)
-    for batch in batches:
-        for key, rows in batch.samples().items():
-            samples[batch.writer_id, key].extend(rows)
-    return samples
+def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
+    values = _together([each.power_w for each in read], sum)
+    return Series(line.name, values, *_band(line, "powers_w", edges))
 
 
-def curve(run: Run, device: Device, samples: list[Sample]) -> Curve:
-    """A device's samples as cumulative energy on the run's own clock.
-
-    The final counters come with `finish`, in no batch, so the device's last ones close the curve.
-    """
-    offset_s = (device.writer.started_at - run.started_at).total_seconds()
-    last = Sample(device.writer.last_t_s, device.elapsed_s, device.busy_s, device.energy_j)
-    measured = device.basis in estimation.MEASURED
-    profile = profile_of(device)
-    points: list[Point] = []
-    for sample in sorted([*samples, last], key=lambda sample: (sample.t_s, sample.elapsed_s)):
-        if measured and sample.energy_j is None:
-            continue  # the counter was not read yet; an estimate here would make a step
-        if not points:
-            points.append(Point(offset_s + sample.t_s - sample.elapsed_s, 0.0, 0.0))
-        energy = estimation.device_energy(device.facts(*sample[1:]), profile)
-        _extend(points, Point(offset_s + sample.t_s, sample.elapsed_s, energy.energy_j))
-    return Curve(device, points)
+def _utilisation(line: Line, read: list[Buckets], edges: list[float]) -> Series:
+    columns = [each.utilisation for each in read]
+    if len(read) > 1:  # how far the devices are apart says more than how each of them swings
+        mean, low, high = (_together(columns, make) for make in (fmean, min, max))
+        return Series(line.name, mean, low, high)
+    return Series(line.name, columns[0], *_band(line, "utilisations", edges))
 
 
-def _extend(points: list[Point], point: Point) -> None:
-    """Add a point that is news; one at the same instant takes the last one's place, as it is the more exact."""
-    if point.elapsed_s < points[-1].elapsed_s - STORED_TO_S:
-        return
-    if point.at_s - points[-1].at_s <= STORED_TO_S:
-        points.pop()
-    points.append(point)
+def _energies_kwh(read: list[Buckets]) -> list[float]:
+    return [estimation.energy_kwh(sum(at_once)) for at_once in zip(*(each.energy_j for each in read), strict=True)]
 
 
-def mean_powers_w(curve: Curve, edges: list[float]) -> list[float | None]:
-    """Mean power in W between each pair of edges; None where next to nothing was observed."""
-    powers: list[float | None] = []
-    for start_s, end_s in pairwise(edges):
-        (elapsed_s, energy_j), (next_elapsed_s, next_energy_j) = curve.at(start_s), curve.at(end_s)
-        observed_s = next_elapsed_s - elapsed_s
-        is_gap = observed_s <= LEAST_OBSERVED * (end_s - start_s)
-        powers.append(None if is_gap else (next_energy_j - energy_j) / observed_s)
-    return powers
+def _band(line: Line, rates: str, edges: list[float]) -> tuple:
+    """Lows and highs of a line of one device, where its buckets hold several samples; else nothing."""
+    (curve, *others), count = line.curves, len(edges) - 1
+    if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
+        return None, None
+    found = extremes(curve, getattr(curve, rates), edges)
+    return [each and each[0] for each in found], [each and each[1] for each in found]
 
 
-def end_of(curves: list[Curve]) -> float:
-    """The time of the last sample since the run's start."""
-    return max((curve.points[-1].at_s for curve in curves), default=0.0)
+def _together(columns: list[list[float | None]], make: Callable) -> list[float | None]:
+    """Sum, mean, lowest or highest at each instant; a gap only where nothing was observed."""
+    if len(columns) == 1:
+        return columns[0]
+    known = ([value for value in at_once if value is not None] for at_once in zip(*columns, strict=True))
+    return [make(each) if each else None for each in known]
 
 
-def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | None:
-    """A part of the run as far as there are samples; None where nothing is left of it."""
-    start_s, end_s = max(start_s, 0.0), min(end_s, end_of(curves))
-    if end_s - start_s <= STORED_TO_S:
-        return None
-    energy_j = sum(curve.energy_between_j(start_s, end_s) for curve in curves)
-    return Span(start_s, end_s, estimation.energy_kwh(energy_j))
-
-
-def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
-    """Bucket edges of a part of the run (all of it unless told), no finer than the samples in it are."""
-    end_s = end_of(curves) if end_s is None else end_s
-    samples = (sum(start_s < point.at_s <= end_s for point in curve.points) for curve in curves)
-    count = max(1, min(MOST_POINTS, max(samples)))
-    return [start_s + (end_s - start_s) * index / count for index in range(count + 1)]
-
-
-def power_lines(curves: list[Curve], edges: list[float], names: dict[int, str]) -> list[Series]:
-    """Mean power between the edges, a line a device, or a kind of device where colours would run out."""
-    return [
-        Series(name, _together([mean_powers_w(curve, edges) for curve in group]))
-        for name, group in _lines(curves, names)
-    ]
-
-
-def power_chart(
+def charts(
     curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run, span: Span | None = None
-) -> Chart | None:
-    """Power over time by device (many by kind), outermost stages as bands; None where nothing was sampled.
+) -> list[Chart]:
+    """Power, utilisation and energy over time by device (many by kind), outermost stages as bands.
 
-    With `span` it shows that part of the run, as finely as the samples allow.
+    With `span` that part of the run, as finely as the samples allow; empty where nothing was sampled.
     """
     if not curves:
-        return None
+        return []
     start_s, end_s = span[:2] if span else (0.0, end_of(curves))
-    edges = edges_of(curves, start_s, end_s)
-    lines = _lines(curves, names)
-    series = power_lines(curves, edges, names)
-    return Chart(
-        id="power",
-        title="Power over time",
-        sentence=_sentence(len(curves), heights(series), end_s - start_s),
-        quantity="power",
-        axis="elapsed",
-        labels=[(start + end) / 2 for start, end in pairwise(edges)],
-        series=series,
-        totals=Totals("energy", [_energy_kwh(group, span) for _, group in lines]),
-        edges=edges,
-        bands=[Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s],
-    )
+    edges, lines = edges_of(curves, start_s, end_s), lines_of(curves, names)
+    found, middles = over(lines, edges), [(start + end) / 2 for start, end in pairwise(edges)]
+    energies, tdp = Totals("energy", totals_kwh(lines, span)), tdp_w(curves)
+    made = [
+        Chart("power", "Power", "", "power", "elapsed", middles, found.power, energies, marks=_marks(tdp)),
+        Chart("utilisation", "Utilisation", "", "share", "elapsed", middles, found.utilisation),
+        Chart("energy", "Cumulative energy", "", "energy", "elapsed", edges, found.energy, twin=twin_of(run)),
+    ]
+    bands = [Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s]
+    return [_in_words(chart._replace(edges=edges, bands=bands), curves, tdp) for chart in made]
 
 
-def _energy_kwh(curves: list[Curve], span: Span | None) -> float:
+PATTERNS = {"power": POWER, "utilisation": UTILISATION, "energy": ENERGY}
+
+
+def _in_words(chart: Chart, curves: list[Curve], tdp: float | None) -> Chart:
+    count = len(curves)
+    together = " together" if count > 1 else ""
+    rated = f"; their TDP is {units.text('power', tdp)}{together}" if tdp else ""
+    if chart.id == "utilisation":
+        count = sum(curve.device.kind != NEVER_BUSY for curve in curves) or count
+    devices = f"{count} device{'s' * (count != 1)}"
+    chart = chart._replace(pattern=PATTERNS[chart.id].format(devices=devices, tdp=rated))
+    return chart._replace(sentence=sentence(chart))
+
+
+def sentence(chart: Chart) -> str:
+    """The pattern with the chart's own numbers; static/js/tables.js says the same of data that grew."""
+    seconds = chart.edges[-1] - chart.edges[0]
+    values = heights(chart.series)
+    if chart.id == "utilisation":
+        values = [value for series in chart.series for value in series.values if value is not None]
+    figures = {
+        "time": units.text("elapsed", chart.edges[-1] if chart.id == "energy" else seconds),
+        "mean": units.text(chart.quantity, fmean(values) if values else None),
+        "most": units.text(chart.quantity, max(values, default=None)),
+        "last": units.text(chart.quantity, values[-1] if values else None),
+        "twin": units.text(chart.twin.quantity, chart.twin_values[-1]) if chart.twin else "",
+    }
+    return chart.pattern.format(**figures)
+
+
+def totals_kwh(lines: list[Line], span: Span | None = None) -> list[float]:
+    """The energy of each line, of a part of the run or of all of it."""
     if span is None:
-        return sum(curve.energy_kwh for curve in curves)
-    return estimation.energy_kwh(sum(curve.energy_between_j(*span[:2]) for curve in curves))
+        return [sum(curve.energy_kwh for curve in line.curves) for line in lines]
+    return [estimation.energy_kwh(sum(curve.energy_between_j(*span[:2]) for curve in line.curves)) for line in lines]
 
 
-def span_of(run: Run, stage: Stage) -> tuple[float, float]:
-    """A stage's start and end in seconds since the run's start; an open stage lasts until its writer's last sample."""
-    offset_s = (stage.writer.started_at - run.started_at).total_seconds()
-    end_s = stage.writer.last_t_s if stage.end_s is None else stage.end_s
-    return offset_s + stage.start_s, offset_s + max(end_s, stage.start_s)
+def twin_of(run: Run) -> Twin:
+    return Twin("CO₂e", "emissions", estimation.emissions_kg(1.0, run.factor.kg_per_kwh, run.pue))
 
 
-def _lines(curves: list[Curve], names: dict[int, str]) -> list[tuple[str, list[Curve]]]:
-    """Which curves a line of the chart shows: one each, or all of a kind where colours would run out."""
-    if len(curves) <= MOST_SERIES:
-        return [(names[curve.device.pk], [curve]) for curve in curves]
-    kinds: dict[str, list[Curve]] = defaultdict(list)
+def tdp_w(curves: list[Curve]) -> float | None:
+    """What all devices together are rated for, as far as the run held them; None where that is not known of each."""
+    found = []
     for curve in curves:
-        kinds[curve.device.get_kind_display()].append(curve)
-    return [(f"{len(group)} × {kind}", group) for kind, group in kinds.items()]
+        profile = profile_of(curve.device)
+        if profile.tdp_w is None:
+            return None
+        found.append(profile.tdp_w * estimation.units_held(curve.device.last_facts(), profile))
+    return sum(found)
 
 
-def _together(powers: list[list[float | None]]) -> list[float | None]:
-    """The sum at each instant; a gap only where none was observed."""
-    known = ([power for power in at_once if power is not None] for at_once in zip(*powers, strict=True))
-    return [sum(each) if each else None for each in known]
-
-
-def _sentence(devices: int, totals: list[float], end_s: float) -> str:
-    return (
-        f"Mean power of {devices} device{'s' * (devices != 1)} over {units.text('elapsed', end_s)}: "
-        f"{units.text('power', sum(totals) / len(totals))} on average, {units.text('power', max(totals))} at most."
-    )
+def _marks(tdp: float | None) -> list[Mark]:
+    return [Mark("TDP", tdp)] if tdp else []

@@ -4,12 +4,25 @@ Without details, names that may say more than the maker meant are taken off the 
 """
 
 from datetime import date, datetime
+from typing import NamedTuple
 
-from runs.dashboards import model, overview
+from runs.dashboards import model, usage
+from runs.dashboards.charts import Chart
 from runs.dashboards.lines import Line
 from runs.dashboards.periods import period
 from runs.dashboards.points import Points
 from runs.models import DailyUsage, Project, Run, TrackedModel
+
+MODELS_SHOWN = 10
+LATEST_RUNS = 8
+
+
+class ProjectPage(NamedTuple):
+    totals: dict[str, float]
+    trend: Chart | None
+    models: list[dict]
+    model_count: int
+    latest: list[Run]
 
 
 def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
@@ -34,12 +47,17 @@ def _nameless_line(line: Line) -> Line:
     return line._replace(name="", exception="")
 
 
-def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> overview.Overview:
-    """The whole life of a project: the overview of its own usage and runs alone."""
-    usage = DailyUsage.objects.filter(project=shared)
-    runs = Run.objects.filter(project=shared)
-    page = overview.overview_of(usage, runs, period("all", today), quantity)
-    return page if with_details else page._replace(latest=[nameless(each) for each in page.latest])
+def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> ProjectPage:
+    """The whole life of a project."""
+    rows = DailyUsage.objects.filter(project=shared)
+    found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
+    return ProjectPage(
+        totals=usage.totals(rows),
+        trend=usage.trend_by_model(rows, period("all", today), quantity, found),
+        models=usage.bars(found[:MODELS_SHOWN]),
+        model_count=len(found),
+        latest=latest if with_details else [nameless(each) for each in latest],
+    )
 
 
 def nameless(listed: Run) -> Run:

@@ -1,16 +1,12 @@
 """A comparison's table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
 
-import csv
-import io
-
 from runs.dashboards import escapes
 from runs.dashboards.compare import Comparison, names_of
+from runs.dashboards.csv_lines import csv_lines
 from runs.templatetags import units
 
 FORMS = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 WORDS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
-#: A spreadsheet takes a cell that begins so for a formula.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def table(comparison: Comparison, form: str) -> str:
@@ -23,18 +19,8 @@ def table(comparison: Comparison, form: str) -> str:
 
 
 def _csv(comparison: Comparison, heads: list[str]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["figure", "unit", *map(plain_cell, heads)])
-    for row in comparison.figures:
-        stored = units.STORED[row.quantity].symbol
-        writer.writerow([row.word, stored, *map(repr, row.values)])
-    return text.getvalue()
-
-
-def plain_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    rows = ([row.word, units.STORED[row.quantity].symbol, *row.values] for row in comparison.figures)
+    return "".join(csv_lines(["figure", "unit", *heads], rows))
 
 
 def _markdown(comparison: Comparison, heads: list[str]) -> str:

@@ -1,15 +1,15 @@
 """Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import accumulate
 
-from django.db.models import Case, F, Q, Sum, Value, When
+from django.db.models import Case, F, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from runs.dashboards import periods
 from runs.dashboards.charts import MOST_SERIES, Chart, Series, Totals, heights
-from runs.models import Run
+from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
 from runs.templatetags import units
 
@@ -20,6 +20,7 @@ PARTS = {
     "inference": (Run.Kind.INFERENCE,),
     "other": (Run.Kind.EVALUATION, Run.Kind.OTHER),
 }
+PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
 
 
 def totals(usage) -> dict[str, float]:
@@ -27,6 +28,11 @@ def totals(usage) -> dict[str, float]:
     sums = usage.aggregate(
         **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
     )
+    return with_shares(sums)
+
+
+def with_shares(sums: dict[str, float]) -> dict[str, float]:
+    """Summed amounts with the share of energy that was measured and the range of the emissions."""
     share = _share_of(sums["energy_kwh"])
     sums["measured_share"] = share(sums["measured_kwh"])
     sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
@@ -45,23 +51,20 @@ def _field(usage, name: str):
 
 def footprints(usage) -> list[dict]:
     """A row a model: its amounts, split into training, inference and other; the largest emissions first."""
-    parts = {
-        f"{part}_kg": Coalesce(Sum("emissions_kg", filter=Q(kind__in=kinds)), 0.0) for part, kinds in PARTS.items()
-    }
-    rows = usage.values(
-        "tracked_model_id",
-        name=F("tracked_model__name"),
-        slug=F("tracked_model__slug"),
-        project_name=F("project__name"),
-        project_slug=F("project__slug"),
-    ).annotate(
-        run_count=Sum("runs"),
-        kg=Sum("emissions_kg"),
-        kwh=Sum("energy_kwh"),
-        measured=Sum("measured_kwh"),
-        **parts,
-    )
-    return [_with_bar(row) for row in _largest_first(rows)]
+    # Grouped as the index `usage_footprint` holds it, so that nothing else is read; names are looked up after.
+    amounts = {"run_count": "runs", "kg": "emissions_kg", "kwh": "energy_kwh", "measured": "measured_kwh"}
+    sums = usage.order_by().values("project", "tracked_model", "kind")
+    by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
+    for row in sums.annotate(**{name: Sum(column) for name, column in amounts.items()}):
+        by_model[row["tracked_model"]].update({name: row[name] for name in amounts} | {PART_OF[row["kind"]]: row["kg"]})
+    models = TrackedModel.objects.select_related("project").in_bulk(by_model)
+    return [_with_bar(row) for row in _largest_first(_named(models[pk], row) for pk, row in by_model.items())]
+
+
+def _named(model: TrackedModel, sums: Counter) -> dict:
+    names = {"name": model.name, "slug": model.slug}
+    names |= {"project_name": model.project.name, "project_slug": model.project.slug}
+    return {"tracked_model_id": model.pk} | names | sums
 
 
 def _largest_first(rows) -> list[dict]:
@@ -99,7 +102,8 @@ def trend_by_model(usage, period: periods.Period, quantity: str, models: list[di
     shown = Case(When(tracked_model_id__in=list(top), then=F("tracked_model_id")), default=None)
     rows = usage.annotate(shown=shown).values("day", "shown").annotate(amount=Sum(field))
     names = top | ({None: "Other models"} if len(models) > MOST_SERIES else {})
-    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model")
+    keys = {row["tracked_model_id"]: row.get("address", "") for row in models}
+    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model", keys)
 
 
 def _names(models: list[dict]) -> dict[int | None, str]:
@@ -120,8 +124,13 @@ def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
     return trend(rows.values_list("day", "part", "amount"), names, period, name, "by kind of use")
 
 
-def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) -> Chart | None:
-    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero."""
+def trend(
+    rows, names: dict, period: periods.Period, quantity: str, split: str, keys: dict | None = None
+) -> Chart | None:
+    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero.
+
+    `keys` are what asks for a series alone.
+    """
     rows = list(rows)
     if not any(amount for _, _, amount in rows):
         return None
@@ -132,7 +141,11 @@ def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) 
     amounts = {key: dict.fromkeys(labels, 0.0) for key in names}
     for day, key, amount in rows:
         amounts[key][periods.bucket_of(day, days)] += amount
-    series = [Series(name, list(amounts[key].values())) for key, name in names.items() if any(amounts[key].values())]
+    series = [
+        Series(name, list(amounts[key].values()), key=(keys or {}).get(key, ""))
+        for key, name in names.items()
+        if any(amounts[key].values())
+    ]
     bucket = periods.bucket_name(days)
     return Chart(
         id="trend",
@@ -143,7 +156,13 @@ def trend(rows, names: dict, period: periods.Period, quantity: str, split: str) 
         labels=[label.isoformat() for label in labels],
         series=series,
         totals=Totals(quantity, [one.total for one in series]),
+        spans=[(start.isoformat(), end.isoformat()) for start, end in periods.spans(labels, first, last)],
     )
+
+
+def with_running_sum(chart: Chart) -> Chart:
+    """The same chart with a line of what its bars add up to."""
+    return chart._replace(line=Series("Cumulative", list(accumulate(heights(chart.series)))))
 
 
 def _noun(quantity: str) -> str:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from runs.demo.bodies import bodies, ended_at
-from runs.demo.story import NOTES, PEOPLE, PROJECTS, Episode, episodes
+from runs.demo.story import NOTES, PEOPLE, PROJECTS, SENDERS, Episode, episodes
 from runs.ingest.batch import record_batch
 from runs.ingest.finish import record_finish
 from runs.ingest.header import record_header
-from runs.models import Membership, Project, Run, Team, TrackedModel, User
+from runs.models import Batch, Membership, Project, Run, Team, TrackedModel, User
 from runs.models.slug import free_slug
 
 TEAM = "Demo lab"
@@ -27,11 +27,12 @@ def load(seed: int, size: float, until: datetime, password: str) -> tuple[Team, 
     """Make the team, its people and projects, and send every run of the story; returns the team and the count."""
     with transaction.atomic():
         team, projects = _team(password)
+    members = dict(team.members.values_list("email", "pk"))
     story = episodes(seed, size, until)
     for episode in story:
         # One transaction a run: a large one would keep every real upload waiting until the demo is there.
         with transaction.atomic():
-            _send(projects[episode.work.project], episode)
+            _send(projects[episode.work.project], members, episode)
     for name, notes in NOTES.items():
         TrackedModel.objects.filter(project__in=projects.values(), name=name).update(notes=notes)
     return team, len(story)
@@ -49,9 +50,10 @@ def _team(password: str) -> tuple[Team, dict[str, Project]]:
     }
 
 
-def _send(project: Project, episode: Episode) -> None:
+def _send(project: Project, members: dict[str, int], episode: Episode) -> None:
+    """Machines that serve or batch have a token that nobody made, by `issue_token`."""
     run_id, sent = uuid.UUID(episode.run_id), bodies(episode)
-    run, _ = record_header(project, run_id, sent.header)
+    run, _ = record_header(project, run_id, sent.header, members.get(SENDERS.get(episode.work.machine, ""), 0))
     for number, batch in enumerate(sent.batches, start=1):
         digest = hashlib.sha256(f"{run_id}/{number}".encode()).hexdigest()
         record_batch(project, run_id, f"demo-{number}", digest, batch)
@@ -63,6 +65,9 @@ def _send(project: Project, episode: Episode) -> None:
 def _arrive(pk: int, episode: Episode) -> None:
     """Set the server's clock back to when the run would have arrived: lists sort by it, silence is told from it."""
     arrived = episode.started_at + timedelta(seconds=2)
+    for batch in Batch.objects.filter(run=pk):
+        batch.received_at = arrived + timedelta(seconds=batch.last_t_s or 0.0)
+        batch.save(update_fields=["received_at"])
     Run.objects.filter(pk=pk).update(received_at=arrived, last_seen_at=ended_at(episode))
 
 

@@ -17,6 +17,14 @@ PEOPLE = [
     ("wen@demo.traceml.invalid", "Wen", "Zhao", "viewer"),
 ]
 PROJECTS = ("Vision", "Language", "Recommender")
+#: Whose tokens announce the runs on each machine.
+SENDERS = {
+    "h100": "jonas@demo.traceml.invalid",
+    "a100": "priya@demo.traceml.invalid",
+    "rtx": "ines@demo.traceml.invalid",
+    "helix": "tomas@demo.traceml.invalid",
+    "cpu": "tomas@demo.traceml.invalid",
+}
 DAYS = 182
 #: Shares of runs that end otherwise than they should.
 FAILED, CANCELLED, LOST = 0.07, 0.04, 0.02

@@ -22,10 +22,12 @@ def record_finish(project: Project, run_id, data: dict) -> Run:
         writers.count_samples(writer, devices, data["samples"])
         writer.status = data["status"]
         writer.dropped_records = data["dropped_records"]
+        writer.save()
         run.last_seen_at = timezone.now()
         run.exception = data["exception"] or run.exception
-        totals.refresh(run, writer, devices)
+        # Before the totals, which count the energy of failed and cancelled runs by itself.
         _end_run(run, writer, data["ended_at"])
+        totals.refresh(run, writer, devices)
     return run
 
 
@@ -41,4 +43,3 @@ def _end_run(run: Run, writer: Writer, ended_at: datetime) -> None:
         failed = any(each.status == Run.Status.FAILED for each in at_once)
         run.status = Run.Status.FAILED if failed else writer.status
         run.ended_at = max(ended_at, run.ended_at or ended_at)
-    run.save(update_fields=["status", "ended_at", "dropped_records"])

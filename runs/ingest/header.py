@@ -15,14 +15,14 @@ from runs.models import EmissionFactor, Project, Run, TrackedModel
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 
-def record_header(project: Project, run_id, data: dict) -> tuple[Run, bool]:
-    """Store a header. Returns the run and whether it is new; sent again it changes nothing.
+def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> tuple[Run, bool]:
+    """Store a header that this member sent. Returns the run and whether it is new; sent again it changes nothing.
 
     Raises RunDeleted for a run that was deleted here.
     """
     factor = EmissionFactor.objects.active()
     with transaction.atomic():
-        run, created = _run(project, run_id, data, factor)
+        run, created = _run(project, run_id, data, factor, member_id)
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(writer, data["devices"])
         run.last_seen_at = timezone.now()
@@ -33,12 +33,13 @@ def record_header(project: Project, run_id, data: dict) -> tuple[Run, bool]:
     return run, created
 
 
-def _run(project: Project, run_id, data: dict, factor: EmissionFactor) -> tuple[Run, bool]:
+def _run(project: Project, run_id, data: dict, factor: EmissionFactor, member_id: int) -> tuple[Run, bool]:
     with contextlib.suppress(Run.DoesNotExist):
         return locked_run(project, run_id), False
     run = Run(
         project=project,
         run_id=run_id,
+        member_id=member_id,
         tracked_model=TrackedModel.named(project, data["model"]),
         started_at=data["started_at"],
         upload_interval_s=data["flush_s"],

@@ -14,10 +14,12 @@ from runs.models import (
     Device,
     Metric,
     Project,
+    ProjectUsage,
     Run,
     RunRevision,
     ShareLink,
     Stage,
+    TaggedUsage,
     Team,
     TrackedModel,
     Writer,
@@ -27,6 +29,8 @@ from runs.models.audit import Action
 #: What holds a project's facts, each after what points at it.
 FACTS = (
     DailyUsage,
+    TaggedUsage,
+    ProjectUsage,
     ShareLink,
     Badge,
     DeletedRun,
@@ -56,7 +60,9 @@ def remove_run(run: Run, request=None) -> None:
         locked = runs.filter(pk=run.pk).first()
         if locked is None:
             return
-        DailyUsage.objects.add(totals.usage_changes(locked, {}))
+        changes = totals.UsageChanges()
+        changes.move(locked, {})
+        changes.save()
         locked.delete()
         DeletedRun.objects.get_or_create(project=locked.project, run_id=locked.run_id)
         AuditEntry.note(request, locked.project.team, Action.RUN_DELETED, _words(locked))

@@ -7,13 +7,14 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, Run, Writer
-from runs.models.usage import AMOUNTS
+from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, Writer
+from runs.models.device import ACCELERATORS
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
-DEVICE_AMOUNTS = ("device_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
+#: What the energy of a run that came to nothing is counted as too.
+WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
 
 
 def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
@@ -30,7 +31,9 @@ def recount(run: Run, devices: list[Device]) -> None:
     Device.objects.bulk_create([device for device in devices if not device.pk])
     for device in known:
         device.save()
-    DailyUsage.objects.add(usage_changes(run, usage))
+    changes = UsageChanges()
+    changes.move(run, usage)
+    changes.save()
     run.save()
 
 
@@ -43,7 +46,9 @@ def estimate(run: Run, devices: list[Device], writers: list[Writer], known: cata
     profiles = {place: match.profile for place, match in matches.items()}
     counted = [device for device in devices if device.counted]
     _total_run(run, counted, writers)
-    return usage_of(run, counted, profiles)
+    usage = usage_of(run, counted, profiles)
+    run.idle_kwh = sum(amounts.get("idle_kwh", 0.0) for amounts in usage.values())
+    return usage
 
 
 def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
@@ -116,16 +121,16 @@ def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
         profile = profiles[id(device)]
         for day, facts in device.facts_by_day().items():
             key = (device.kind, profile.slug, day.isoformat())
-            amounts = usage.setdefault(key, dict.fromkeys(DEVICE_AMOUNTS, 0.0))
+            amounts = usage.setdefault(key, {})
             for name, amount in _amounts(run, facts, profile).items():
-                amounts[name] += amount
+                amounts[name] = amounts.get(name, 0.0) + amount
     return usage
 
 
 def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
     energy = estimation.device_energy(facts, profile)
     energy_kwh = estimation.energy_kwh(energy.energy_j)
-    return {
+    amounts = {
         "device_s": facts.elapsed_s,
         "energy_kwh": energy_kwh,
         "energy_low_kwh": estimation.energy_kwh(energy.low_j),
@@ -133,21 +138,63 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
         "measured_kwh": energy_kwh if energy.basis in estimation.MEASURED else 0.0,
         "emissions_kg": estimation.emissions_kg(energy_kwh, run.factor.kg_per_kwh, run.pue),
     }
+    if facts.kind in ACCELERATORS:
+        amounts["idle_kwh"] = energy_kwh * estimation.idle_share(facts, profile)
+    if run.status in WASTED:
+        amounts[WASTED[run.status]] = energy_kwh
+    return amounts
 
 
-def usage_changes(run: Run, usage: Usage) -> dict[tuple, dict[str, float]]:
-    """What the run's share of the daily totals changes by, ready to be added; the run remembers the new share."""
-    before = {tuple(key): amounts for key, amounts in run.usage}
-    changes = {}
-    for key in usage.keys() | before.keys():
-        new, old = usage.get(key, {}), before.get(key, {})
-        changes[usage_key(run, key)] = {
-            name: new.get(name, 0) - old.get(name, 0) for name in AMOUNTS if new.get(name, 0) != old.get(name, 0)
-        }
-    run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
-    return {key: amounts for key, amounts in changes.items() if amounts}
+class UsageChanges:
+    """By how much runs move the daily totals, collected so that each row is written once."""
+
+    def __init__(self):
+        self._days: dict[tuple, dict[str, float]] = {}
+        self._tagged: dict[tuple, dict[str, float]] = {}
+        self._projects: dict[tuple, dict[str, float]] = {}
+
+    def move(self, run: Run, usage: Usage) -> None:
+        """Let the run add `usage` in place of what it added before; the run remembers the new share."""
+        before = _usage_before(run)
+        for key in usage.keys() | before.keys():
+            new, old = usage.get(key, {}), before.get(key, {})
+            amounts = {name: new.get(name, 0) - old.get(name, 0) for name in new.keys() | old.keys()}
+            row = usage_key(run, key)
+            _add(self._days, row, amounts)
+            _add(self._projects, (run.project_id, key[-1]), amounts)
+            for tag in set(run.tags):
+                _add(self._tagged, (*row, tag), amounts)
+        run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+
+    def retag(self, run: Run, tags: list[str]) -> None:
+        """Give the run other tags: what it adds to the totals leaves the rows of the old ones for the new ones."""
+        for key, amounts in _usage_before(run).items():
+            row = usage_key(run, key)
+            for tag in set(tags) - set(run.tags):
+                _add(self._tagged, (*row, tag), amounts)
+            for tag in set(run.tags) - set(tags):
+                _add(self._tagged, (*row, tag), {name: -amount for name, amount in amounts.items()})
+        run.tags = tags
+
+    def save(self) -> None:
+        DailyUsage.objects.add(self._days)
+        TaggedUsage.objects.add(self._tagged)
+        # Last, as all uploads of a project wait for each other here until they are committed.
+        ProjectUsage.objects.add(self._projects)
+
+
+def _usage_before(run: Run) -> Usage:
+    return {tuple(key): amounts for key, amounts in run.usage}
+
+
+def _add(rows: dict[tuple, dict[str, float]], key: tuple, amounts: dict[str, float]) -> None:
+    changed = {name: amount for name, amount in amounts.items() if amount}
+    if changed:
+        row = rows.setdefault(key, {})
+        for name, amount in changed.items():
+            row[name] = row.get(name, 0) + amount
 
 
 def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:
-    """A row of the daily totals: this run's project, model and kind, with device kind, hardware and day."""
-    return (run.project_id, run.tracked_model_id, run.kind, *key)
+    """A row of the daily totals: this run's project, model, kind and member, with device kind, hardware and day."""
+    return (run.project_id, run.tracked_model_id, run.kind, run.member_id, *key)

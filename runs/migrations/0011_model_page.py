@@ -36,7 +36,7 @@ def sum_up(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0008_matched_by'),
+        ("runs", "0010_member_tags_and_waste"),
     ]
 
     operations = [

@@ -19,7 +19,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
-from runs.models.usage import DailyUsage
+from runs.models.usage import DailyUsage, ProjectUsage, TaggedUsage
 from runs.models.user import User
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Metric",
     "OwnershipOffer",
     "Project",
+    "ProjectUsage",
     "Reestimation",
     "Refusal",
     "Right",
@@ -46,6 +47,7 @@ __all__ = [
     "SavedView",
     "ShareLink",
     "Stage",
+    "TaggedUsage",
     "Team",
     "TrackedModel",
     "User",

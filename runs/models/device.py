@@ -9,6 +9,8 @@ from runs.models.project import Project
 from runs.models.run import Run, Writer
 from traceml_agent import estimation
 
+#: What a run holds for itself alone, so that time in which it is not busy is nobody's use.
+ACCELERATORS = (HardwareProfile.Kind.GPU, HardwareProfile.Kind.TPU, HardwareProfile.Kind.NPU)
 #: The three cumulative counters, in the order in which `day_ends` keeps them.
 COUNTERS = ("elapsed_s", "busy_s", "energy_j")
 

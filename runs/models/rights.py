@@ -22,7 +22,7 @@ class Right(models.TextChoices):
     MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
     MANAGE_PROJECTS = "manage projects", "Rename and delete projects, and say how long they keep samples"
     SHARE = "share", "Make and revoke share links and badges"
-    DELETE_RUNS = "delete runs", "Delete runs"
+    CHANGE_RUNS = "change runs", "Tag, archive and delete runs"
     WRITE_NOTES = "write notes", "Write notes on runs and models"
     READ_AUDIT = "read the audit log", "Read the audit log"
     INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"
@@ -46,7 +46,7 @@ RIGHTS: dict[Right, frozenset[Role]] = {
     Right.MAKE_TOKENS: WRITERS,
     Right.MAKE_PROJECTS: WRITERS,
     Right.SHARE: WRITERS,
-    Right.DELETE_RUNS: WRITERS,
+    Right.CHANGE_RUNS: WRITERS,
     Right.WRITE_NOTES: WRITERS,
     Right.READ_AUDIT: ADMINS,
     Right.MANAGE_TOKENS: ADMINS,

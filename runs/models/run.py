@@ -7,9 +7,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from runs.models.factor import EmissionFactor
+from runs.models.indexes import SearchIndex
 from runs.models.lookups import HasItem
 from runs.models.project import Project
-from runs.models.team import Membership
+from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
 
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
@@ -17,20 +18,22 @@ LOST_AFTER_INTERVALS = 3
 MOST_TAGS = 50
 LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+SEARCHED = ["project", "archived_at", "started_at", "name", "tracked_model", "run_id"]
+SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
+UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
+ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
+#: What finds the runs whose accelerators idled most, without reading their rows.
+IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
 
 models.JSONField.register_lookup(HasItem)
 
 
 class RunQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The runs of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
-
-    def editable_by(self, user):
-        """The runs that this person may tag, archive and delete: as for_user, without what a viewer only sees."""
-        writers = [Membership.Role.OWNER, Membership.Role.ADMIN, Membership.Role.MEMBER]
-        return self.filter(project__team__membership__user=user, project__team__membership__role__in=writers)
+    def for_user(self, user, right: Right = Right.SEE):
+        """The runs of the projects in which this person has the right."""
+        # In one filter, so that it is the same member's role: two would take another's.
+        return self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
 
     def addressed(self, run_ids):
         """The runs that addresses with these ids mean.
@@ -54,7 +57,7 @@ class RunQuerySet(models.QuerySet):
 
     def with_names(self):
         """Ready for a list: model, project and team by one query."""
-        return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage")
+        return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage", "notes")
 
 
 class Run(models.Model):
@@ -79,6 +82,8 @@ class Run(models.Model):
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
+    # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
+    member_id = models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did.")
     name = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=list, blank=True)
     params = models.JSONField(default=dict, blank=True)
@@ -97,6 +102,8 @@ class Run(models.Model):
     series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
     archived_at = models.DateTimeField(null=True, blank=True, help_text="Set: left out of lists, counted in totals.")
 
+    notes = models.TextField(blank=True, default="", help_text="Markdown, by those who may change runs.")
+
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
     pue = models.FloatField(default=1.0)
     duration_s = models.FloatField(default=0.0)
@@ -105,6 +112,7 @@ class Run(models.Model):
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
+    idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -114,11 +122,16 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["project", "-received_at", "-id"], name="run_by_arrival"),
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
-            # All that the run list filters, sorts and adds up by: rows are wide, and a list of 100,000 reads none.
+            # Rows are wide, and a list of 100,000 reads none but those it shows. The widest index comes first, as of
+            # those that hold all that is asked for SQLite takes the last.
+            SearchIndex(fields=SEARCHED, name="run_searched"),
             models.Index(fields=LISTED, name="run_listed"),
+            models.Index(fields=ADDED_UP, name="run_added_up"),
+            models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
+            models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
             # A model's runs of a kind, without reading a row; narrow.
             models.Index(fields=LIVED, name="run_lived"),
-            models.Index(fields=["project", "last_seen_at"], condition=Q(status="running"), name="run_unfinished"),
+            models.Index(fields=IDLED, condition=Q(idle_kwh__gt=0), name="run_idled"),
         ]
 
     def __str__(self):
@@ -132,17 +145,6 @@ class Run(models.Model):
     def label(self) -> str:
         """What people call it: its name, else its model's."""
         return self.name or self.tracked_model.name
-
-    def tag(self, tag: str) -> None:
-        """Add a tag; one that it has already changes nothing."""
-        if tag not in self.tags and len(self.tags) < MOST_TAGS:
-            self.tags.append(tag)
-            self.save(update_fields=["tags"])
-
-    def untag(self, tag: str) -> None:
-        if tag in self.tags:
-            self.tags.remove(tag)
-            self.save(update_fields=["tags"])
 
     @property
     def measured_share(self) -> float:

@@ -18,42 +18,43 @@ AMOUNTS = (
     "energy_high_kwh",
     "measured_kwh",
     "emissions_kg",
+    "failed_kwh",
+    "cancelled_kwh",
+    "idle_kwh",
 )
+KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
+TAGGED_KEY = (*KEY, "tag")
+PROJECT_KEY = ("project_id", "day")
+#: What footprints add up, in the order in which they group it.
+FOOTPRINT = ["project", "tracked_model", "kind", "runs", "emissions_kg", "energy_kwh", "measured_kwh"]
+SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
-class DailyUsageQuerySet(models.QuerySet):
+class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user):
         """The usage of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
 
     def add(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
-        """Add amounts (negative ones take away) to rows keyed (project, model, kind, device kind, hardware, day).
+        """Add amounts (negative ones take away) to rows by the table's key.
 
         In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle.
         """
         for key, amounts in sorted(amounts_by_key.items()):
-            row = dict(zip(KEY, key, strict=True))
+            row = dict(zip(self.model.KEY, key, strict=True))
             changes = {name: F(name) + amount for name, amount in amounts.items()}
             if not self.filter(**row).update(**changes):
                 self.bulk_create([self.model(**row)], ignore_conflicts=True)
                 self.filter(**row).update(**changes)
 
 
-KEY = ("project_id", "tracked_model_id", "kind", "device_kind", "hardware", "day")
+class Amounts(models.Model):
+    """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
 
-
-class DailyUsage(models.Model):
-    """What one model used on one day (UTC), by kind of run and hardware.
-
-    Every amount may be summed over any rows: the row with an empty `hardware` counts the runs that started on the
-    day and their seconds, the others the device-seconds, energy and emissions of that hardware.
-    """
+    #: What tells the rows of a table apart.
+    KEY: tuple[str, ...]
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
-    kind = models.CharField(max_length=12, choices=Run.Kind.choices)
-    device_kind = models.CharField(max_length=8, blank=True)
-    hardware = models.CharField(max_length=200, blank=True, help_text="Slug of the hardware profile.")
     day = models.DateField()
     runs = models.IntegerField(default=0)
     duration_s = models.FloatField(default=0.0)
@@ -63,16 +64,79 @@ class DailyUsage(models.Model):
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
+    failed_kwh = models.FloatField(default=0.0, help_text="Energy of runs that failed.")
+    cancelled_kwh = models.FloatField(default=0.0, help_text="Energy of runs that were cancelled.")
+    idle_kwh = models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy.")
 
-    objects = DailyUsageQuerySet.as_manager()
+    objects = UsageQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+
+class ProjectUsage(Amounts):
+    """The daily totals of a project as a whole: a year of them is read for each overview."""
+
+    KEY = PROJECT_KEY
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=PROJECT_KEY, name="project_usage_once_per_day")]
+        verbose_name_plural = "project usage"
+
+    def __str__(self):
+        return f"{self.day} {self.project_id}"
+
+
+class Usage(Amounts):
+    """What one model used on one day, by kind of run, member and hardware.
+
+    The row with an empty `hardware` counts the runs that started on the day and their seconds, the others the
+    device-seconds, energy and emissions of that hardware.
+    """
+
+    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=12, choices=Run.Kind.choices)
+    member_id = models.BigIntegerField(default=0, help_text="As in Run.")
+    device_kind = models.CharField(max_length=8, blank=True)
+    hardware = models.CharField(max_length=200, blank=True, help_text="Slug of the hardware profile.")
+
+    class Meta:
+        abstract = True
+
+    def __str__(self):
+        return f"{self.day} {self.tracked_model_id} {self.hardware or 'runs'}"
+
+
+class DailyUsage(Usage):
+    """The daily totals of all runs."""
+
+    KEY = KEY
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=KEY, name="usage_once_per_key")]
         indexes = [
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
+            models.Index(fields=FOOTPRINT, name="usage_footprint"),
+            # A year by day, a trend by model: read off the index alone, without the rows.
+            models.Index(fields=SUMMED, condition=~models.Q(hardware=""), name="usage_summed"),
         ]
         verbose_name_plural = "daily usage"
 
-    def __str__(self):
-        return f"{self.day} {self.tracked_model_id} {self.hardware or 'runs'}"
+
+class TaggedUsage(Usage):
+    """The daily totals of the runs with a tag. A run with two tags is in the rows of both: never sum over tags."""
+
+    KEY = TAGGED_KEY
+
+    tag = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=TAGGED_KEY, name="tagged_usage_once_per_key")]
+        indexes = [
+            models.Index(fields=["project", "tag", "day"], name="tagged_usage_by_day"),
+            models.Index(
+                fields=["project", "tag", *SUMMED[1:]], condition=~models.Q(hardware=""), name="tagged_usage_summed"
+            ),
+        ]
+        verbose_name_plural = "tagged usage"

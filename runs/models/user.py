@@ -29,6 +29,10 @@ class User(AbstractUser):
     #: Empty until the person chooses one: each browser then has its own.
     theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)
 
+    shows_equivalences = models.BooleanField(
+        "show equivalences", default=True, help_text="Kilometres by car and the like beside emissions."
+    )
+
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from runs.ingest.removal import remove_run
-from runs.models import Run
+from runs.ingest.tags import tag_run, untag_run
+from runs.models import Right, Run
 from runs.pages import query
 from runs.text import clean_text
 
@@ -27,7 +28,7 @@ def bulk(request):
         return redirect(reverse("compare") + "?" + "&".join(f"run={run_id}" for run_id in run_ids))
     if action not in ACTIONS:
         raise BadRequest(f"No action is called {action!r}")
-    runs = Run.objects.editable_by(request.user).addressed(run_ids).select_related("tracked_model")
+    runs = Run.objects.for_user(request.user, Right.CHANGE_RUNS).addressed(run_ids).select_related("tracked_model")
     if not runs:
         messages.warning(request, "Select at least one run that you may change.")
     elif action == "delete" and request.POST.get("confirm") != "yes":
@@ -45,14 +46,14 @@ def _back(request) -> str:
 def _tag(request, runs) -> None:
     if tag := _asked_tag(request):
         for run in runs:
-            run.tag(tag)
+            tag_run(run, tag)
         messages.success(request, f"Tagged {_count(runs)}.")
 
 
 def _untag(request, runs) -> None:
     if tag := _asked_tag(request):
         for run in runs:
-            run.untag(tag)
+            untag_run(run, tag)
         messages.success(request, f"Removed the tag from {_count(runs)}.")
 
 

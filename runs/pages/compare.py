@@ -11,6 +11,7 @@ def compare(request):
     runs = asked_runs(request)
     axis, shown = asked_curves(request)
     context: dict = {"axis": axis, "shown": shown, "axes": dashboard.AXES, "shown_choices": dashboard.SHOWN}
+    context |= {"asked": len(request.GET.getlist("run")), "most": dashboard.MOST_RUNS}
     if runs:
         comparison = dashboard.comparison(runs, asked_base(request, runs), axis, shown)
         context |= {
@@ -19,8 +20,6 @@ def compare(request):
             "all_params": query.asked(request, "params") == "all",
             "query_string": request.GET.urlencode(),
             "export_forms": WORDS,
-            "most": dashboard.MOST_RUNS,
-            "asked": len(query.asked_ids(request, "run")),
         }
     return render(request, "compare.html", context)
 
@@ -43,7 +42,7 @@ def asked_runs(request) -> list[Run]:
     runs = Run.objects.for_user(request.user).addressed(run_ids)
     by_id = {
         run.run_id: run
-        for run in runs.select_related("tracked_model__project", "project").defer("environment", "usage")
+        for run in runs.select_related("tracked_model__project", "project").defer("environment", "usage", "notes")
     }
     return [by_id[run_id] for run_id in run_ids if run_id in by_id]
 

@@ -13,7 +13,7 @@ from runs.pages.runs import run_or_404
 @require_http_methods(["GET", "POST"])
 def delete_run(request, run_id):
     run = run_or_404(request, run_id)
-    if not Project.objects.for_user(request.user, Right.DELETE_RUNS).filter(pk=run.project_id).exists():
+    if not Project.objects.for_user(request.user, Right.CHANGE_RUNS).filter(pk=run.project_id).exists():
         raise PermissionDenied
     if request.method == "POST":
         remove_run(run, request)

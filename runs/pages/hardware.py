@@ -8,13 +8,18 @@ from runs.pages import query
 
 def hardware_list(request):
     filters = dashboard.HardwareFilters(
-        search=query.asked(request, "q"), kind=query.asked(request, "kind"), seen=query.asked(request, "seen")
+        search=query.asked(request, "q"),
+        kind=query.asked(request, "kind"),
+        seen=query.asked(request, "seen"),
+        sort=query.asked(request, "sort"),
     )
+    catalogue = dashboard.profiles(request.user, filters, query.asked(request, "page"))
     is_unknown = filters.seen == dashboard.UNKNOWN
     context = {
         "unknown": dashboard.unknown_devices(Device.objects.for_user(request.user)) if is_unknown else None,
         "unknown_kwh": dashboard.unknown_kwh(request.user),
-        "page": dashboard.profiles(request.user, filters, query.asked(request, "page")),
+        "page": catalogue.page,
+        "seen": catalogue.seen,
         "filters": filters,
         "kinds": Device.Kind.choices,
     }

@@ -1,11 +1,14 @@
-"""JSON for a run's open page."""
+"""What open pages ask for while runs go on: JSON for a run's page, rows for a list."""
 
 from django.http import JsonResponse
+from django.shortcuts import render
 from django.utils import timezone
 
 from runs.dashboards import live as dashboard
+from runs.dashboards.runs import live_rows as rows_of
 from runs.pages import query
-from runs.pages.runs import run_or_404
+from runs.pages.runs import asked_filters, asked_look, run_or_404
+from runs.templatetags import units
 from runs.templatetags.times import words
 
 
@@ -17,3 +20,27 @@ def run_series(request, run_id):
         return JsonResponse(dashboard.part(run, start_s, end_s))
     found = dashboard.increment(run, max(0.0, query.asked_number(request, "since") or 0.0))
     return JsonResponse(found | {"state": run.state, "seen": words(run.last_seen_at, timezone.now())})
+
+
+#: What a list tells beside its query string: which of its runs still run, its units, how many runs it knows.
+OWN = ("run", "kwh", "kg", "known")
+
+
+def live_rows(request):
+    """The rows of these runs as the list shows them, the totals of all that match, and how many more match by now."""
+    look, filters = asked_look(request), asked_filters(request)
+    found = rows_of(request.user, filters, look, query.asked_ids(request, "run"))
+    asked = request.GET.copy()
+    for name in OWN:
+        asked.pop(name, None)
+    context = {
+        "list": found,
+        "filters": filters,
+        "look": look,
+        "asked": asked,
+        "more": found.totals.runs - int(query.asked_number(request, "known") or 0),
+        "kwh": units.named("energy", query.asked(request, "kwh")),
+        "kg": units.named("emissions", query.asked(request, "kg")),
+        "percent": units.named("share", "%"),
+    }
+    return render(request, "runs/live.html", context)

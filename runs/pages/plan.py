@@ -23,6 +23,8 @@ class ChoiceForm(forms.Form):
     utilisation = forms.FloatField(min_value=0, max_value=1, initial=1, label="Utilisation, 0 to 1")
 
     near: list[str] = []
+    #: The name to show for an address that holds a slug.
+    known_as = ""
 
     #: How many devices one of what was named holds: a cloud's machine type several.
     held = 1.0
@@ -32,7 +34,9 @@ class ChoiceForm(forms.Form):
         if machine := CloudInstance.objects.filter(name__iexact=name).select_related("profile").first():
             self.held = machine.count
             return machine.profile
-        found = HardwareProfile.objects.filter(slug=name).first() or _named(name)
+        found = HardwareProfile.objects.filter(slug=name).first()
+        self.known_as = found.name if found else name
+        found = found or _named(name)
         if name and found is None:
             self.near = list(
                 HardwareProfile.objects.filter(name__icontains=name).values_list("name", flat=True)[:NEAR_NAMES]

@@ -54,7 +54,7 @@ class ProfileForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["first_name", "last_name", "time_zone", "theme"]
+        fields = ["first_name", "last_name", "time_zone", "theme", "shows_equivalences"]
 
 
 class DeletionForm(forms.Form):

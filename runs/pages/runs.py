@@ -1,15 +1,18 @@
 import re
+from typing import NamedTuple
 
 from django.http import Http404
 from django.shortcuts import render
 from django.utils.formats import date_format
 
 from runs.dashboards import runs as dashboard
+from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
-from runs.dashboards.live import words as span_words
-from runs.dashboards.run import run_page
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
-from runs.models import Membership, Run, SavedView
+from runs.dashboards.run_order import sort_heads
+from runs.dashboards.usage_filters import Members, members_of
+from runs.models import Membership, Right, Run, SavedView
+from runs.models.rights import RIGHTS
 from runs.pages import query
 
 
@@ -17,23 +20,26 @@ def run_list(request):
     filters, look = asked_filters(request), asked_look(request)
     choices = dashboard.choices(request.user)
     found = dashboard.run_list(request.user, filters, look, query.asked(request, "page"))
+    base = base_group(found.groups, look.against)
     context = {
         "list": found,
-        "any_runs": found.count_of_all or found.totals["count"] or Run.objects.for_user(request.user).exists(),
+        "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
         "choices": choices,
         "filters": filters,
         "look": look,
         "chips": chips(request, filters, choices),
-        "heads": dashboard.sort_heads(look.sort),
+        "heads": sort_heads(look.sort),
         "columns": dashboard.COLUMNS,
         "group_choices": GROUPS,
         "group_params": group_params(look),
         "group_word": GROUPS.get(look.group) or look.group.removeprefix("param:"),
-        "group_rows": [(group, group_link(request, group)) for group in found.groups],
+        "base_group": base,
+        "group_rows": group_rows(request, found.groups, base),
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
+        "asked": request.GET,
         "query_string": request.GET.urlencode(),
-        "may_edit": may_edit(request.user),
+        "may_change": may_change(request.user),
     }
     return render(request, "runs/list.html", context)
 
@@ -51,6 +57,7 @@ def asked_filters(request) -> RunFilters:
         until=query.asked_date(request, "until"),
         over=query.asked_number(request, "over"),
         archived=query.asked(request, "archived"),
+        member=query.asked(request, "member"),
     )
 
 
@@ -63,6 +70,7 @@ def asked_look(request) -> dashboard.Look:
         sort=query.asked(request, "sort"),
         columns=columns or dashboard.DEFAULT_COLUMNS,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
+        against=query.asked(request, "against"),
         group=group if group in GROUPS or re.match("param:.", group) else "",
         base=Run.objects.for_user(request.user).addressed(base).with_names().first() if base else None,
     )
@@ -74,19 +82,44 @@ def group_params(look: dashboard.Look) -> list[str]:
     return list(dict.fromkeys([*look.params, *by]))
 
 
+class GroupRow(NamedTuple):
+    """A group with the query strings of its runs and of the others against it, and how it differs from the base."""
+
+    group: Group
+    link: str
+    as_base: str
+    is_base: bool
+    difference: Difference | None
+
+
+def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRow]:
+    found = differences(groups, base)
+    return [
+        GroupRow(
+            group=group,
+            link=group_link(request, group),
+            as_base=query.link(request, against=group.key) if may_be_compared(group) else "",
+            is_base=group is base,
+            difference=found.get(group.key),
+        )
+        for group in groups
+    ]
+
+
 def group_link(request, group: Group) -> str:
     """The query string of a group's runs; empty where no filter finds them."""
-    return query.link(request, **group.filters, group=None) if group.filters else ""
+    return query.link(request, **group.filters, group=None, against=None) if group.filters else ""
 
 
-def may_edit(user) -> bool:
-    """Whether there is a team in which this person does more than look."""
-    return Membership.objects.filter(user=user).exclude(role=Membership.Role.VIEWER).exists()
+def may_change(user) -> bool:
+    """Whether there is a team whose runs this person may tag, archive and delete."""
+    return Membership.objects.filter(user=user, role__in=RIGHTS[Right.CHANGE_RUNS]).exists()
 
 
 def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, str]]:
     """Each filter in force: its word, its value for people, and the query string without it."""
     named = {"project": dict(choices["projects"]), "model": dict(choices["models"]), "archived": ARCHIVED}
+    members = members_of(request.user) if filters.member else Members({})
     words = {"search": "Search", "since": "From", "until": "Until", "over": "Over", "archived": "Shown"}
     found = []
     for name, value in filters._asdict().items():
@@ -94,26 +127,24 @@ def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, s
             continue
         asked = "q" if name == "search" else name
         found.append(
-            (words.get(name, name.capitalize()), _shown(name, value, named), query.link(request, **{asked: None}))
+            (
+                words.get(name, name.capitalize()),
+                _shown(name, value, named, members),
+                query.link(request, **{asked: None}),
+            )
         )
     return found
 
 
-def _shown(name: str, value, named: dict) -> str:
+def _shown(name: str, value, named: dict, members: Members) -> str:
     if name in ("since", "until"):
         return date_format(value, "j M Y")
     if name == "over":
         return f"{value:g} kWh"
+    if name == "member":
+        return members.name_of(value)
     text = named.get(name, {}).get(value, value)
     return text.capitalize() if name in ("kind", "state") else text
-
-
-def run_detail(request, run_id):
-    run = run_or_404(request, run_id)
-    page = run_page(run, query.asked_number(request, "start"), query.asked_number(request, "end"))
-    place = run.project.team.membership_set.filter(user=request.user).first()
-    context = {"page": page, "run": run, "span_words": span_words(page.span) if page.span else "", "place": place}
-    return render(request, "runs/detail.html", context)
 
 
 def run_or_404(request, run_id) -> Run:

@@ -7,13 +7,14 @@ from runs.pages.compare import compare, compare_export
 from runs.pages.deletion import delete_run
 from runs.pages.exports import run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
-from runs.pages.live import run_series
+from runs.pages.live import live_rows, run_series
 from runs.pages.methodology import methodology
 from runs.pages.models import model_detail, model_list, model_notes
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
-from runs.pages.runs import run_detail, run_list
+from runs.pages.run import run_detail, run_notes, run_recompute
+from runs.pages.runs import run_list
 from runs.pages.saved_views import delete_view, save_view
 from runs.pages.shared import badge, shared
 
@@ -51,11 +52,14 @@ of_a_team = [
 urlpatterns = [
     path("", overview, name="overview"),
     path("runs/", run_list, name="run_list"),
+    path("runs/live", live_rows, name="live_rows"),
     path("runs/bulk/", bulk, name="bulk"),
     path("runs/views/", save_view, name="save_view"),
     path("runs/views/<int:pk>/delete/", delete_view, name="delete_view"),
     path("runs/export.<str:form>", run_export, name="run_export"),
     path("runs/<uuid:run_id>/", run_detail, name="run_detail"),
+    path("runs/<uuid:run_id>/notes/", run_notes, name="run_notes"),
+    path("runs/<uuid:run_id>/recompute/", run_recompute, name="run_recompute"),
     path("runs/<uuid:run_id>/delete/", delete_run, name="delete_run"),
     path("runs/<uuid:run_id>/series", run_series, name="run_series"),
     path("runs/<uuid:run_id>/series.<str:form>", series_export, name="series_export"),

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeGuard
 
 from django import template
 from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 
 register = template.Library()
 
@@ -70,6 +71,11 @@ def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
     return fitting[-1] if fitting else scale[0]
 
 
+def named(quantity: str, symbol: str) -> Unit:
+    """The unit with this symbol; what the portal stores where there is none."""
+    return next((unit for unit in SCALES[quantity] if unit.symbol == symbol), STORED[quantity])
+
+
 def text(quantity: str, value: float | None) -> str:
     """A figure with its unit in plain text, for sentences and attributes."""
     if not _is_known(value):
@@ -95,18 +101,19 @@ def _rounded(value: float) -> float:
 @register.simple_tag
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
-    if not _is_known(value):
-        return format_html('<span class="figure soft" title="not known">{}</span>', UNKNOWN)
     shown = unit or unit_for(quantity, [value])
-    number = format_html(
-        '<data class="figure" value="{}" title="{}">{}',
-        repr(float(value)),
-        exact(quantity, value),
-        significant(value / shown.size),
+    symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
+    return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
+
+
+def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
+    """A figure as text of HTML: digits and symbols of ours alone, so nothing is to be escaped."""
+    if not _is_known(value):
+        return f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
+    return (
+        f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
+        f"{significant(value / unit.size)}{symbol}</data>"
     )
-    if unit or not shown.symbol:
-        return format_html("{}</data>", number)
-    return format_html('{} <span class="unit">{}</span></data>', number, shown.symbol)
 
 
 @register.simple_tag
@@ -146,10 +153,15 @@ def change(quantity: str, now: float, before: float):
     direction = "up" if difference > 0 else "down" if difference < 0 else "same"
     sign = {"up": "+", "down": "−", "same": "±"}[direction]
     look = direction if quantity in LOWER_IS_BETTER else ""
+    if quantity == "share":
+        points = significant(abs(difference) * 100, 2)
+        return format_html(
+            '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
+        )
     percent = significant(abs(difference) / before * 100, 2)
     return format_html(
-        '<span class="change {}" title="before: {}">{}{} ({}{} %)</span>',
-        look, exact(quantity, before), sign, text(quantity, abs(difference)), sign, percent,
+        '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
+        look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
     )  # fmt: skip
 
 

@@ -29,6 +29,14 @@ const TraceCharts = (function () {
     return value.toLocaleString("en", { maximumSignificantDigits: 3 });
   }
 
+  /* As units.py: the unit in which the largest of the values reads best. */
+  function unitFor(values, scale) {
+    const largest = Math.max(0, ...values.map((value) => Math.abs(value || 0)));
+    const fitting = scale.filter((unit) => Number((largest / unit.size).toPrecision(3)) >= 1);
+    if (largest === 0) return scale.find((unit) => unit.size === 1) || scale[0];
+    return fitting.at(-1) || scale[0];
+  }
+
   function dayLabel(iso, axis) {
     const options = axis === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
     return new Date(iso + "T00:00:00Z").toLocaleDateString("en-GB", { timeZone: "UTC", ...options });
@@ -92,6 +100,11 @@ const TraceCharts = (function () {
     return drawn.find((one) => one.figure === figure).chart;
   }
 
+  /* What a figure's chart is made of, to be drawn elsewhere. */
+  function configured(figure) {
+    return drawn.find((one) => one.figure === figure).configure(dataOf(figure), figure);
+  }
+
   function draw(figure, configure) {
     const chart = new Chart(figure.querySelector("canvas"), configure(dataOf(figure), figure));
     drawn.push({ figure: figure, configure: configure, chart: chart });
@@ -117,10 +130,22 @@ const TraceCharts = (function () {
     });
   }
 
+  /* Paper is light: the charts are drawn in its colours while the page is printed. */
+  function onPaper(printing) {
+    const root = document.documentElement;
+    if (printing) root.dataset.screenTheme = root.dataset.theme || "";
+    root.dataset.theme = printing ? "light" : root.dataset.screenTheme;
+    if (!root.dataset.theme) delete root.dataset.theme;
+    redraw();
+  }
+
+  addEventListener("beforeprint", () => onPaper(true));
+  addEventListener("afterprint", () => onPaper(false));
+
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   Chart.defaults.font.size = 12;
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, chartOf, colour, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, valueAxis };
+  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, unitFor, valueAxis };
 })();

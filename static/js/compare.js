@@ -3,37 +3,61 @@
   "use strict";
   const T = TraceCharts;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [1, 3], [4, 4], [10, 2, 2, 2]];
-  const AXES = { elapsed: "Time since start", share: "Share done" };
+  const AXES = { elapsed: "Time since start", share: "Share done", stage: "Stage" };
 
   function line(series, index, data) {
     const colour = T.seriesColour(index, series.name);
     return {
       label: series.name,
-      data: T.scaled(series.values, data.unit).map((value, n) => ({ x: data.labels[n] / data.axisUnit.size, y: value })),
+      data: T.scaled(series.values, data.unit).map((value, n) => ({ x: data.labels[n] / sizeOf(data), y: value })),
       borderColor: colour,
       backgroundColor: colour,
       borderDash: DASHES[index % DASHES.length],
       borderWidth: 1.75,
-      pointRadius: 0,
+      pointRadius: data.axis === "stage" && data.labels.length <= 40 ? 2.5 : 0,
       pointHoverRadius: 3,
+      pointStyle: "line",
       spanGaps: false,
     };
+  }
+
+  /* Stages are numbers without a unit. */
+  function sizeOf(data) {
+    return data.axisUnit ? data.axisUnit.size : 1;
+  }
+
+  function symbolOf(data) {
+    return data.axisUnit ? data.axisUnit.symbol : "";
+  }
+
+  function xAxis(data) {
+    const title = AXES[data.axis] + (data.axisUnit ? " (" + data.axisUnit.symbol + ")" : "");
+    const axis = T.axis(title, { type: "linear", min: data.axis === "stage" ? 1 : 0, max: data.labels.at(-1) / sizeOf(data), grid: { display: false } });
+    if (data.axis === "stage") axis.ticks.precision = 0;
+    return axis;
+  }
+
+  /* Chart.js takes the dash of a legend's line from the points, which have none. */
+  function dashedLabels(chart) {
+    const labels = Chart.defaults.plugins.legend.labels.generateLabels(chart);
+    return labels.map((label) => ({ ...label, lineWidth: 2, lineDash: chart.data.datasets[label.datasetIndex].borderDash }));
   }
 
   T.each("overlay", (data) => {
     const options = T.options(
       data,
       {
-        x: T.axis(AXES[data.axis] + " (" + data.axisUnit.symbol + ")", { type: "linear", min: 0, max: data.labels.at(-1) / data.axisUnit.size, grid: { display: false } }),
+        x: xAxis(data),
         y: T.valueAxis(data.unit, { stacked: false }),
       },
-      (item) => T.number(item.parsed.x) + " " + data.axisUnit.symbol,
+      (item) => (data.axisUnit ? "" : "Stage ") + T.number(item.parsed.x) + " " + symbolOf(data),
     );
     options.plugins.tooltip.callbacks.footer = () => "";
+    Object.assign(options.plugins.legend.labels, { usePointStyle: true, pointStyleWidth: 30, generateLabels: dashedLabels });
     return { type: "line", data: { datasets: data.series.map((series, index) => line(series, index, data)) }, options: options };
   });
 
-  T.each("kinds", (data) => ({
+  T.each("bars", (data) => ({
     type: "bar",
     data: {
       labels: data.labels,

@@ -63,28 +63,62 @@ const TraceLive = (function () {
     };
   }
 
-  /* Take these elements anew from the page as the portal would send it now. */
-  async function refresh(ids) {
-    const answer = await fetch(location.href, { credentials: "same-origin" });
+  async function html(url) {
+    const answer = await fetch(url, { credentials: "same-origin" });
     if (!answer.ok || answer.redirected) throw new Error("no answer");
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    ids.forEach((id) => {
-      const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
-      if (!old || !fresh || old.innerHTML === fresh.innerHTML) return;
-      const restore = keep(old);
-      old.replaceChildren(...fresh.childNodes);
-      restore();
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  }
+
+  /* A row keeps its cells that are as they were, and with them what the reader chose or looks at. */
+  function renewRow(old, fresh) {
+    old.toggleAttribute("data-running", fresh.hasAttribute("data-running"));
+    const news = [...fresh.cells];
+    [...old.cells].forEach((cell, n) => {
+      if (news[n] && cell.innerHTML !== news[n].innerHTML) cell.replaceChildren(...news[n].childNodes);
+    });
+  }
+
+  function renew(old, fresh) {
+    if (old.innerHTML === fresh.innerHTML) return;
+    if (old.matches("tr")) return renewRow(old, fresh);
+    const restore = keep(old);
+    old.replaceChildren(...fresh.childNodes);
+    restore();
+  }
+
+  function renewAll(elements) {
+    elements.forEach((fresh) => {
+      const old = fresh && document.getElementById(fresh.id);
+      if (old) renew(old, fresh);
     });
     document.dispatchEvent(new CustomEvent("refreshed"));
   }
 
-  /* Lists with rows of running runs: data-live names the elements to take anew. */
+  /* Take these elements anew from the page as the portal would send it now. */
+  async function refresh(ids) {
+    const page = await html(location.href);
+    renewAll(ids.map((id) => page.getElementById(id)));
+  }
+
+  const running = (list) => [...list.querySelectorAll("[data-running]")];
+
+  /* Only the rows of what still runs, and whatever else has an id in the answer. A run that is not in it is gone. */
+  async function refreshRows(list) {
+    const asked = running(list);
+    const page = await html(list.dataset.liveUrl + asked.map((row) => "&run=" + row.id.slice("run-".length)).join(""));
+    renewAll([...page.querySelectorAll("[id]")]);
+    asked.forEach((row) => page.getElementById(row.id) || row.removeAttribute("data-running"));
+  }
+
+  /* Lists with rows marked data-running (id="run-…"). data-live-url answers with such rows alone; without it data-live
+     names the elements that are taken anew from the page itself. */
   document.addEventListener("DOMContentLoaded", () => {
-    const list = document.querySelector("[data-live]");
-    if (!list || !list.querySelector("[data-running]")) return;
-    poll(async () => {
-      await refresh(list.dataset.live.split(" "));
-      return list.querySelector("[data-running]") !== null;
+    document.querySelectorAll("[data-live], [data-live-url]").forEach((list) => {
+      if (!running(list).length) return;
+      poll(async () => {
+        await (list.dataset.liveUrl ? refreshRows(list) : refresh(list.dataset.live.split(" ")));
+        return running(list).length > 0;
+      });
     });
   });
 

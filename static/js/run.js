@@ -1,122 +1,64 @@
-/* Power over time: areas stacked by device, a stage as a band behind them. It can be dragged over to see a part of it
-   more finely, and grows while the run goes on. */
+/* A run's own page: the charts over time show one part of it, chosen with the mouse, the form or a stage's link, and grow
+   while the run goes on. */
 (function () {
   "use strict";
   const T = TraceCharts;
-  const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
   const MOST_BUCKETS = 900;
+  const END = 1e12;
+  const POLLS_A_REFRESH = 6;
+  const SECTIONS = ["facts", "devices", "stages", "outlook", "events"];
+  const SECTIONS_AT_END = [...SECTIONS, "figures", "calls", "calculation", "finding"];
 
-  /* Each bucket is drawn from edge to edge: Chart.js can step a line, but fills a stacked area under it aslant. */
-  function points(values, data) {
-    return T.scaled(values, data.unit).flatMap((value, n) => data.edges.slice(n, n + 2).map((edge) => ({ x: edge / data.axisUnit.size, y: value })));
-  }
-
-  function dataset(series, index, data) {
-    const colour = T.seriesColour(index, series.name);
-    return {
-      label: series.name,
-      data: points(series.values, data),
-      borderColor: colour,
-      backgroundColor: T.faded(colour, 0.28),
-      borderDash: DASHES[index % DASHES.length],
-      borderWidth: 1.5,
-      pointRadius: 0,
-      pointHoverRadius: 3,
-      spanGaps: false,
-      fill: "stack",
-    };
-  }
-
-  function drawBand(chart, band, index, size) {
-    const { ctx, chartArea: area, scales } = chart;
-    const left = Math.max(scales.x.getPixelForValue(band.start / size), area.left);
-    const width = Math.min(scales.x.getPixelForValue(band.end / size), area.right) - left;
-    if (width <= 0) return;
-    if (index % 2 === 0) ctx.fillRect(left, area.top, width, area.height);
-    ctx.fillRect(left, area.top, 1, area.height);
-    if (ctx.measureText(band.name).width <= width - 8) writeName(ctx, band.name, left + 4, area.top + 12);
-  }
-
-  function writeName(ctx, name, x, y) {
-    ctx.save();
-    ctx.fillStyle = T.colour("--ink-soft");
-    ctx.fillText(name, x, y);
-    ctx.restore();
-  }
-
-  function bandsOf(data) {
-    return {
-      id: "bands",
-      beforeDatasetsDraw(chart) {
-        chart.ctx.save();
-        chart.ctx.font = "11px " + Chart.defaults.font.family;
-        chart.ctx.fillStyle = T.colour("--band");
-        data.bands.forEach((band, index) => drawBand(chart, band, index, data.axisUnit.size));
-        chart.ctx.restore();
-      },
-    };
-  }
-
-  function timeAxis(data) {
-    return T.axis("Time since start (" + data.axisUnit.symbol + ")", {
-      type: "linear",
-      min: data.edges[0] / data.axisUnit.size,
-      max: data.edges.at(-1) / data.axisUnit.size,
-      grid: { display: false },
-    });
-  }
-
-  function configure(data, figure) {
-    const options = T.options(
-      data,
-      { x: timeAxis(data), y: T.valueAxis(data.unit, { grace: data.bands.length ? "12%" : 0 }) }, // room for the bands' names
-      (item) => T.number(item.parsed.x) + " " + data.axisUnit.symbol,
-    );
-    options.plugins.zoom = {
-      zoom: {
-        mode: "x",
-        drag: { enabled: true, backgroundColor: T.faded(T.colour("--accent"), 0.2), borderColor: T.colour("--accent"), borderWidth: 1 },
-        onZoomComplete: ({ chart }) => dragged(figure, chart, data),
-      },
-    };
-    return { type: "line", data: { datasets: data.series.map((series, index) => dataset(series, index, data)) }, options: options, plugins: [bandsOf(data)] };
-  }
-
-  T.each("power", configure);
-
-  /* What follows needs the address that a run's own page gives; a chart without it is only looked at. */
-  const figure = document.querySelector('figure[data-chart="power"][data-series]');
-  if (!figure) {
+  const section = document.querySelector("#over-time[data-series]");
+  if (!section) {
     const awaited = document.querySelector("[data-awaited]");
     if (awaited) TraceLive.poll(async () => (await TraceLive.json(awaited.dataset.awaited)).edges.length === 0 || location.reload());
     return;
   }
-  const url = figure.dataset.series;
+  const url = section.dataset.series;
+  const figures = [...section.querySelectorAll('figure[data-chart="time"]')];
   const words = document.getElementById("span-words");
   const form = document.getElementById("span-form");
-  let whole = form.elements.start.value === "" ? T.dataOf(figure) : null; // opened with a part: the whole is fetched when asked for
+  const frames = new Map(figures.map((figure) => [T.dataOf(figure).id, (({ bands, moments }) => ({ bands, moments }))(T.dataOf(figure))]));
+  let whole = zoomed() ? null : new Map(figures.map((figure) => [T.dataOf(figure).id, T.dataOf(figure)])); // opened with a part: the whole is fetched when asked for
+  let latest = 0; // of several requests the last one counts
 
-  function dragged(figure, chart, data) {
-    const { min, max } = chart.scales.x;
-    const [start, end] = [min, max].map((at) => Number((at * data.axisUnit.size).toPrecision(6)));
-    show(start, end, true);
+  function zoomed() {
+    return form.elements.start.value !== "" || form.elements.end.value !== "";
+  }
+
+  function draw(charts) {
+    figures.forEach((figure) => {
+      const data = charts.get(T.dataOf(figure).id);
+      T.replace(figure, data);
+      TraceTables.tell(figure, data);
+    });
+  }
+
+  /* A part of the run by its charts' ids; the stages' bands and the moments are those of the page. */
+  async function fetched(start, end) {
+    const mine = ++latest;
+    const found = await TraceLive.json(url + "?start=" + start + "&end=" + end);
+    const charts = new Map(Object.entries(found.charts).map(([id, data]) => [id, { ...data, ...frames.get(id) }]));
+    return { charts, words: found.words, wanted: mine === latest };
   }
 
   async function show(start, end, remember) {
-    const found = await TraceLive.json(url + "?start=" + start + "&end=" + end);
-    if (!found.chart) return;
-    const bands = T.dataOf(figure).bands;
-    T.replace(figure, { ...found.chart, bands: bands });
+    const found = await fetched(start, end);
+    if (!found.wanted || !found.charts.size) return;
+    draw(found.charts);
     words.textContent = found.words;
     place(start, end, remember);
   }
 
   async function showWhole(remember) {
     if (!whole) {
-      const found = await TraceLive.json(url + "?start=0&end=1e12");
-      whole = { ...found.chart, bands: T.dataOf(figure).bands };
+      const found = await fetched(0, END);
+      if (!found.wanted || !found.charts.size) return;
+      whole = found.charts;
     }
-    T.replace(figure, whole);
+    latest += 1;
+    draw(whole);
     words.textContent = "";
     place("", "", remember);
   }
@@ -124,65 +66,94 @@
   /* The address and the form say what is shown, so that it can be sent on and come back to. */
   function place(start, end, remember) {
     form.elements.start.value = start;
-    form.elements.end.value = end;
-    const query = start === "" ? "" : "?start=" + start + "&end=" + end;
-    if (remember) history.pushState(null, "", location.pathname + query + location.hash);
+    form.elements.end.value = end === END ? "" : end;
+    const address = new URL(location.href);
+    address.searchParams.delete("start");
+    address.searchParams.delete("end");
+    if (start !== "") address.searchParams.set("start", start);
+    if (start !== "" && end !== END) address.searchParams.set("end", end);
+    if (remember) history.pushState(null, "", address);
     document.getElementById("span-reset").hidden = start === "";
   }
 
+  section.addEventListener("spanchosen", (event) => show(event.detail.start, event.detail.end, true));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const { start, end } = form.elements;
-    show(Number(start.value) || 0, end.value === "" ? 1e12 : Number(end.value), true);
+    if (start.value === "" && end.value === "") showWhole(true);
+    else show(Number(start.value) || 0, end.value === "" ? END : Number(end.value), true);
   });
   document.getElementById("span-reset").addEventListener("click", (event) => {
     event.preventDefault();
     showWhole(true);
   });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-span]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const query = new URL(link.href).searchParams;
+    show(Number(query.get("start")), Number(query.get("end")), true);
+    section.scrollIntoView();
+  });
   addEventListener("popstate", () => {
     const query = new URLSearchParams(location.search);
-    if (query.has("start")) show(Number(query.get("start")), query.has("end") ? Number(query.get("end")) : 1e12, false);
+    if (query.has("start") || query.has("end")) show(Number(query.get("start")), query.has("end") ? Number(query.get("end")) : END, false);
     else showWhole(false);
   });
 
   /* Live */
 
-  function zoomed() {
-    return form.elements.start.value !== "" || form.elements.end.value !== "";
-  }
+  let polls = 0;
 
   async function grow() {
-    const since = whole ? whole.edges.at(-1) : 1e12; // figures alone
+    const since = whole ? whole.get("power").edges.at(-1) : END; // figures alone
     const news = await TraceLive.json(url + "?since=" + since);
     if (whole && news.edges.length) await append(news);
     Object.entries(news.figures).forEach(([name, figure]) => tell(name, figure));
     document.querySelectorAll("[data-seen]").forEach((one) => (one.textContent = news.seen));
-    if (news.state !== figure.dataset.state) await TraceLive.refresh(["facts"]);
-    figure.dataset.state = news.state;
-    if (news.state === "running" || news.state === "lost") return true;
-    await TraceLive.refresh(["facts", "figures", "devices", "stages", "calls", "calculation"]);
-    return false;
+    const goesOn = news.state === "running" || news.state === "lost";
+    polls += 1;
+    if (!goesOn) await TraceLive.refresh(SECTIONS_AT_END);
+    else if (news.state !== section.dataset.state || (news.edges.length && polls % POLLS_A_REFRESH === 0)) await TraceLive.refresh(SECTIONS);
+    section.dataset.state = news.state;
+    return goesOn;
   }
 
   async function append(news) {
-    const same = news.series.length === whole.series.length && news.series.every((one, n) => one.name === whole.series[n].name);
-    if (!same || whole.edges.length > MOST_BUCKETS) {
+    const same = [...whole].every(([id, data]) => data.series.map((one) => one.name).join("\n") === news.series[id].map((one) => one.name).join("\n"));
+    if (!same || whole.get("power").edges.length > MOST_BUCKETS) {
       whole = null;
       if (!zoomed()) await showWhole(false);
       return;
     }
-    whole.edges.push(...news.edges.slice(1));
-    whole.labels.push(...news.edges.slice(1).map((edge, n) => (edge + news.edges[n]) / 2));
-    whole.series.forEach((one, n) => one.values.push(...news.series[n].values));
-    whole.axisUnit = news.axisUnit;
-    if (!zoomed()) lengthen(T.chartOf(figure));
+    whole.forEach((data, id) => extend(data, news, news.series[id]));
+    if (!zoomed()) figures.forEach((figure) => lengthen(figure, whole.get(T.dataOf(figure).id)));
+  }
+
+  function extend(data, news, series) {
+    const added = news.edges.slice(1);
+    const points = data.labels.length === data.edges.length; // values at the edges, not between them
+    data.labels.push(...(points ? added : added.map((edge, n) => (edge + news.edges[n]) / 2)));
+    data.edges.push(...added);
+    data.series.forEach((one, n) => {
+      one.values.push(...(points ? series[n].values.slice(1) : series[n].values));
+      if (one.lows) one.lows.push(...(series[n].lows || series[n].values));
+      if (one.highs) one.highs.push(...(series[n].highs || series[n].values));
+    });
+    if (data.totals) data.totals.values = news.totals;
+    delete data.sentence;
+    data.axisUnit = T.unitFor([data.edges.at(-1)], data.axisScale);
+    data.unit = T.unitFor(data.series.flatMap((one) => one.values), data.scale);
+    if (data.twin) data.twin.unit = T.unitFor([data.twin.per * data.series.reduce((sum, one) => sum + one.values.at(-1), 0)], data.twin.scale);
   }
 
   /* In place, so that what the reader hid or points at stays. */
-  function lengthen(chart) {
-    chart.data.datasets.forEach((one, n) => (one.data = points(whole.series[n].values, whole)));
-    Object.assign(chart.options.scales.x, timeAxis(whole));
+  function lengthen(figure, data) {
+    const chart = T.chartOf(figure);
+    TraceTime.datasets(data).forEach((one, n) => (chart.data.datasets[n].data = one.data));
+    Object.entries(TraceTime.scalesOf(data, figure)).forEach(([name, scale]) => Object.assign(chart.options.scales[name], scale));
     chart.update("none");
+    TraceTables.tell(figure, data);
   }
 
   function tell(name, figure) {
@@ -199,5 +170,5 @@
     place.replaceChildren(data);
   }
 
-  if (["running", "lost"].includes(figure.dataset.state)) TraceLive.poll(grow);
+  if (["running", "lost"].includes(section.dataset.state)) TraceLive.poll(grow);
 })();

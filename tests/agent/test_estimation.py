@@ -86,6 +86,21 @@ def test_nothing_measured_nor_used_has_no_measured_share():
     assert estimation.total([]).measured_share == 0.0
 
 
+def test_the_idle_share_by_hand():
+    # 46 W for the half hour that it was not busy, of 46 W for an hour and 354 W more for the other half
+    card = profile(idle_w=46)
+    assert estimation.idle_share(Facts("gpu", 3600, 1800), card) == pytest.approx(46 * 1800 / 802_800)
+    assert estimation.idle_share(Facts("gpu", 3600, 3600), card) == 0
+    assert estimation.idle_share(Facts("gpu", 3600, 0), card) == 1
+    assert estimation.idle_share(Facts("gpu", 0, 0), card) == 0
+
+
+def test_the_idle_share_of_measured_energy_does_not_depend_on_the_profile():
+    measured = Facts("gpu", 3600, 1800, 5e5, "counter")
+    shares = [estimation.idle_share(measured, profile(idle_w=idle_w)) for idle_w in (None, 10, 300)]
+    assert shares == pytest.approx(3 * [0.12 * 1800 / (0.12 * 3600 + 0.88 * 1800)])
+
+
 def test_emissions_by_hand():
     assert estimation.emissions_kg(2.0, 0.5) == 1.0
     assert estimation.emissions_kg(2.0, 0.5, pue=1.5) == 1.5

@@ -25,12 +25,29 @@ COLUMNS = ("state", "kind", "project", "hardware", "tags", "started", "duration"
 PAGES = {
     "run list": "/runs/",
     "run list, page 1000": "/runs/?page=1000",
+    "run list, last page": "/runs/?page=2000",
     "run list by energy": "/runs/?sort=-energy",
+    "run list by duration": "/runs/?sort=-duration",
+    "run list by name": "/runs/?sort=name",
     "run list, failed ones of a model": "/runs/?state=failed&model=p-1/m-1",
+    "run list, running": "/runs/?state=running",
     "run list, a month over 2 kWh": "/runs/?since=2026-02-01&until=2026-02-28&over=2",
     "run list with every column": "/runs/?" + "&".join(f"column={name}" for name in COLUMNS),
+    "run list, a tag": "/runs/?tag=nightly",
+    "run list, a card": "/runs/?hardware=A100",
+    "search, a model": "/runs/?q=model+17",
+    "search, a run's name": "/runs/?q=model+17-4217",
+    "search, an id": "/runs/?q={id}",
+    "search, a tag": "/runs/?q=nightly",
+    "search, a parameter": "/runs/?q=lr:0.1",
+    "search, nothing there": "/runs/?q=nosuchthing",
     "run list by model": "/runs/?group=model",
+    "run list by tag": "/runs/?group=tag",
+    "run list by hardware": "/runs/?group=hardware",
+    "run list by parameter": "/runs/?group=param:lr",
     "overview": "/",
+    "overview of a tag": "/?tag=sweep",
+    "overview of a member": "/?member=0",
     "models": "/models/",
     "models by last run": "/models/?sort=-used&page=2",
     "a model": "/models/p-1/m-1/",
@@ -38,7 +55,17 @@ PAGES = {
     "a run": "/runs/{run}/",
     "compare": "/compare/?{compared}",
     "hardware": "/hardware/",
-}  # fmt: skip
+    "a hardware profile": "/hardware/nvidia-l4/",
+    "plan": "/plan/?hardware=nvidia-l4&count=2",
+    "methodology": "/methodology/",
+    "start": "/start/",
+    "team": "/settings/teams/bench/",
+    "members": "/settings/teams/bench/members/",
+    "tokens": "/settings/teams/bench/tokens/",
+    "share links": "/settings/teams/bench/shares/",
+    "audit log": "/settings/teams/bench/audit/",
+    "profile": "/settings/profile/",
+}
 
 
 def rows() -> list[Row]:
@@ -67,7 +94,7 @@ def _reader():
     reader = Client(headers={"Accept-Encoding": "gzip"})
     reader.force_login(User.objects.get(email="bench@example.org"))
     some = [str(run_id) for run_id in Run.objects.order_by("pk").values_list("run_id", flat=True)[:4]]
-    return reader, {"run": some[0], "compared": "&".join(f"run={run_id}" for run_id in some)}
+    return reader, {"run": some[0], "id": some[0][:8], "compared": "&".join(f"run={run_id}" for run_id in some)}
 
 
 def _row(reader, name: str, path: str) -> Row:
@@ -91,83 +118,95 @@ def _row(reader, name: str, path: str) -> Row:
 def fill(runs: int, models: int, projects: int) -> None:
     """Bulk rows as ingest would have left them: runs, a writer and two devices each, and the days."""
     from hardware.models import HardwareProfile
-    from runs.models import (
-        Call,
-        DailyUsage,
-        Device,
-        EmissionFactor,
-        Membership,
-        Metric,
-        Project,
-        Run,
-        Team,
-        TrackedModel,
-        User,
-        Writer,
-    )
+    from runs.models import DailyUsage, EmissionFactor
 
-    dice, factor = random.Random(1), EmissionFactor.objects.active()
-    user = User.objects.create_user("bench@example.org", "bench only")
-    team = Team.objects.create(name="Bench", slug="bench")
-    Membership.objects.create(team=team, user=user, role="owner")
-    places = [Project.objects.create(team=team, name=f"Project {n}", slug=f"p-{n}") for n in range(projects)]
-    tracked = TrackedModel.objects.bulk_create(
-        TrackedModel(project=places[n % projects], name=f"model {n}", slug=f"m-{n}") for n in range(models)
-    )
+    dice, factor, end = random.Random(1), EmissionFactor.objects.active(), datetime.now(UTC)
+    tracked = _tracked(models, _projects(projects))
     catalogue = HardwareProfile.objects.catalogue()
     cards = [(name, catalogue.profile_for(name, "gpu", memory_gb=None, power_limit_w=None)) for name in CARDS]
-    end = datetime.now(UTC)
     for first in range(0, runs, 10_000):
-        made = []
-        for number in range(first, min(first + 10_000, runs)):
-            model = tracked[number % models]
-            begun = end - timedelta(days=365 * (1 - number / runs), minutes=1)
-            kwh = dice.lognormvariate(0, 1)
-            made.append(
-                Run(
-                    project_id=model.project_id, tracked_model=model, run_id=uuid.UUID(int=dice.getrandbits(128)),
-                    kind=dice.choice(["training", "training", "finetuning", "evaluation", "inference"]),
-                    name=f"{model.name}-{number}", tags=dice.sample(["sweep", "nightly", "bf16", "baseline"], 2),
-                    params={"lr": dice.choice([0.1, 0.01]), "batch": 64, "optimizer": "adamw", "layers": 12},
-                    environment={"python": "3.12.7", "pip": "x" * 400},
-                    status=dice.choice(["completed"] * 9 + ["failed"]),
-                    started_at=begun, ended_at=begun + timedelta(hours=1), last_seen_at=begun + timedelta(hours=1),
-                    factor=factor, duration_s=3600, energy_kwh=kwh, energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh,
-                    measured_kwh=0.8 * kwh, emissions_kg=kwh * factor.kg_per_kwh,
-                    usage=[[["gpu", "x", "2026-01-01"], {}]],
-                )
-            )  # fmt: skip
-        Run.objects.bulk_create(made)
-        for run in made:
-            run.received_at = run.started_at
-        Run.objects.bulk_update(made, ["received_at"], batch_size=200)
-        writers = Writer.objects.bulk_create(
-            Writer(project_id=run.project_id, run=run, key="w", started_at=run.started_at, last_t_s=3600)
-            for run in made
-        )
-        devices = []
-        for run, writer in zip(made, writers, strict=True):
-            name, profile = dice.choice(cards)
-            about = {"project_id": run.project_id, "run": run, "writer": writer, "elapsed_s": 3600, "busy_s": 1800}
-            card = {"key": "gpu-0", "kind": "gpu", "name": name, "profile_id": profile.pk, "basis": "counter"}
-            memory = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64, "basis": "tdp"}
-            devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
-            devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
-        Device.objects.bulk_create(devices)
-        _fill_use(dice, made, writers, Metric, Call)
+        numbers = range(first, min(first + 10_000, runs))
+        ages = {number: timedelta(days=365 * (1 - number / runs), minutes=1) for number in numbers}
+        made = [_run(dice, number, tracked[number % models], end - ages[number], factor) for number in numbers]
+        _save(made)
+        writers = _save_devices(dice, made, cards)
+        _save_use(dice, made, writers)
     _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
 
 
-def _fill_use(dice, runs, writers, metric, call) -> None:
+def _projects(number: int) -> list:
+    from runs.models import Membership, Project, Team, User
+
+    user = User.objects.create_user("bench@example.org", "bench only")
+    team = Team.objects.create(name="Bench", slug="bench")
+    Membership.objects.create(team=team, user=user, role="owner")
+    return [Project.objects.create(team=team, name=f"Project {n}", slug=f"p-{n}") for n in range(number)]
+
+
+def _tracked(number: int, projects: list) -> list:
+    from runs.models import TrackedModel
+
+    return TrackedModel.objects.bulk_create(
+        TrackedModel(project=projects[n % len(projects)], name=f"model {n}", slug=f"m-{n}") for n in range(number)
+    )
+
+
+def _run(dice, number: int, model, begun: datetime, factor):
+    from runs.models import Run
+
+    kwh, ended = dice.lognormvariate(0, 1), begun + timedelta(hours=1)
+    return Run(
+        project_id=model.project_id, tracked_model=model, run_id=uuid.UUID(int=dice.getrandbits(128)),
+        kind=dice.choice(["training", "training", "finetuning", "evaluation", "inference"]),
+        name=f"{model.name}-{number}", tags=dice.sample(["sweep", "nightly", "bf16", "baseline"], 2),
+        params={"lr": dice.choice([0.1, 0.01]), "batch": 64, "optimizer": "adamw", "layers": 12},
+        environment={"python": "3.12.7", "pip": "x" * 400},
+        status=dice.choice(["completed"] * 9 + ["failed"]), started_at=begun, ended_at=ended, last_seen_at=ended,
+        factor=factor, duration_s=3600, energy_kwh=kwh, energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh,
+        measured_kwh=0.8 * kwh, emissions_kg=kwh * factor.kg_per_kwh, usage=[[["gpu", "x", "2026-01-01"], {}]],
+    )  # fmt: skip
+
+
+def _save(runs: list) -> None:
+    from runs.models import Run
+
+    Run.objects.bulk_create(runs)
+    for run in runs:
+        run.received_at = run.started_at
+    Run.objects.bulk_update(runs, ["received_at"], batch_size=200)
+
+
+def _save_devices(dice, runs: list, cards: list) -> list:
+    """A card and memory for each run; returns the runs' writers."""
+    from runs.models import Device, Writer
+
+    writers = Writer.objects.bulk_create(
+        Writer(project_id=run.project_id, run=run, key="w", started_at=run.started_at, last_t_s=3600) for run in runs
+    )
+    devices = []
+    for run, writer in zip(runs, writers, strict=True):
+        name, profile = dice.choice(cards)
+        about = {"project_id": run.project_id, "run": run, "writer": writer, "elapsed_s": 3600, "busy_s": 1800}
+        card = {"key": "gpu-0", "kind": "gpu", "name": name, "profile_id": profile.pk, "basis": "counter"}
+        memory = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64, "basis": "tdp"}
+        devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
+        devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
+    Device.objects.bulk_create(devices)
+    return writers
+
+
+def _save_use(dice, runs: list, writers: list) -> None:
     """What trainings logged, and what runs of inference counted."""
+    from runs.models import Call, Metric
+
     logged = [(run, name, dice.random()) for run in runs if run.kind != "inference" for name in ("accuracy", "loss")]
-    metric.objects.bulk_create(
-        metric(project_id=run.project_id, run=run, name=name, last=value, lowest=value, highest=value,
+    Metric.objects.bulk_create(
+        Metric(project_id=run.project_id, run=run, name=name, last=value, lowest=value, highest=value,
                last_at=run.ended_at)
         for run, name, value in logged
     )  # fmt: skip
-    call.objects.bulk_create(
-        call(project_id=run.project_id, run=run, writer=writer, method="predict", calls=50, items=5000, busy_s=600)
+    Call.objects.bulk_create(
+        Call(project_id=run.project_id, run=run, writer=writer, method="predict", calls=50, items=5000, busy_s=600)
         for run, writer in zip(runs, writers, strict=True)
         if run.kind == "inference"
     )
@@ -186,6 +225,23 @@ def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
             days.append(table(runs=2, duration_s=7200, **about))
             days.append(table(emissions_kg=kwh * kg_per_kwh, **amounts, **card, **about))
     table.objects.bulk_create(days, batch_size=2000)
+    _fill_sums(dice, days)
+
+
+def _fill_sums(dice, days) -> None:
+    """The totals of projects and of two tags that go with the days."""
+    from runs.models import ProjectUsage, TaggedUsage
+    from runs.models.usage import AMOUNTS, KEY
+
+    sums, tagged = {}, []
+    for row in days:
+        whole = sums.setdefault((row.project_id, row.day), ProjectUsage(project_id=row.project_id, day=row.day))
+        for name in AMOUNTS:
+            setattr(whole, name, getattr(whole, name) + getattr(row, name))
+        about = {name: getattr(row, name) for name in (*KEY, *AMOUNTS)}
+        tagged += [TaggedUsage(tag=tag, **about) for tag in dice.sample(["sweep", "nightly", "bf16", "baseline"], 2)]
+    ProjectUsage.objects.bulk_create(sums.values(), batch_size=2000)
+    TaggedUsage.objects.bulk_create(tagged, batch_size=2000)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the benchmarks share: scripts in processes of their own, paired with a baseline in the same run."""
 
+import math
 import os
 import statistics
 import subprocess
@@ -45,11 +46,26 @@ def run(code: str, python: str = sys.executable, **more) -> str:
     return done.stdout
 
 
+def figures(code: str, python: str = sys.executable) -> list[float]:
+    """The numbers in the last line that a script prints; a peer may have its say before."""
+    return [float(word) for word in run(code, python).splitlines()[-1].split()]
+
+
 def seconds(code: str, python: str = sys.executable, **more) -> float:
     """How long the whole process of a script lasts."""
     began = time.perf_counter()
     run(code, python, **more)
     return time.perf_counter() - began
+
+
+def median_within(values: list[float]) -> tuple[float, float, float]:
+    """The median between its bounds: order statistics that hold it with at least 95 % (sign test), nothing assumed."""
+    ordered, n = sorted(values), len(values)
+    below = 0
+    while below < n // 2 and 2 * sum(math.comb(n, k) for k in range(below + 1)) / 2**n <= 0.05:
+        below += 1
+    first = max(0, below - 1)
+    return ordered[first], statistics.median(ordered), ordered[n - 1 - first]
 
 
 def medians(times: int, **measured) -> dict[str, float]:

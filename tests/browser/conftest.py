@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from hardware.models import HardwareProfile
@@ -28,7 +29,14 @@ NOTE_VIOLATIONS = """
     document.addEventListener("securitypolicyviolation", (event) => {
         violations.push(event.violatedDirective + " " + event.blockedURI);
     });
+    window.layoutShift = 0;
+    new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) layoutShift += entry.hadRecentInput ? 0 : entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
 """
+MOST_SHIFT = 0.05
+#: Findings of axe-core that keep a person out; what it calls minor or moderate is advice.
+GRAVE = ("serious", "critical")
 
 
 def pytest_runtest_setup(item):
@@ -75,8 +83,22 @@ class Tab:
         """Go to an address of the portal, as it is once all scripts ran."""
         answer = self.page.goto(self.base + path, wait_until="load")
         assert answer and answer.status == 200, (path, answer and answer.status)
-        self.complaints += [f"{path}: {each}" for each in self.page.evaluate("window.violations")]
+        self.complaints += [f"{path}: {each}" for each in self.page.evaluate("window.violations || []")]
         return self.page
+
+    def problems(self, path: str) -> list[str]:
+        """What is wrong with a page as it stands: to scroll sideways, moved while it was drawn, or keeps people out."""
+        page = self.open(path)
+        found = [
+            f"{rule['id']}: {node['target']}"
+            for rule in Axe().run(page).response["violations"]
+            for node in rule["nodes"]
+            if rule["impact"] in GRAVE
+        ]
+        wide_px = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        shift = page.evaluate("window.layoutShift")
+        found += [f"{wide_px} px too wide"] if wide_px > 0 else []
+        return found + ([f"the layout shifts by {shift:.3f}"] if shift > MOST_SHIFT else [])
 
     def sign_in(self, email: str = "alice@example.org") -> "Tab":
         self.open("/accounts/login/")

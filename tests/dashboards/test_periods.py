@@ -1,6 +1,7 @@
 """Which days a page shows, and the bars that a chart over them has."""
 
 from datetime import date, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -53,3 +54,51 @@ def test_a_chart_has_at_most_about_a_hundred_bars_and_every_day_falls_into_one_o
 def test_a_week_starts_on_monday_and_a_month_on_its_first():
     assert periods.bucket_of(date(2026, 11, 25), 100) == date(2026, 11, 23)
     assert periods.bucket_of(date(2026, 11, 25), 1000) == date(2026, 11, 1)
+
+
+def span(period) -> tuple[str, str]:
+    return period.first.isoformat(), period.last.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "label", "before", "after"),
+    [
+        ("2026-03-01", "2026-03-31", "March 2026", ("2026-02-01", "2026-02-28"), ("2026-04-01", "2026-04-30")),
+        ("2024-01-01", "2024-12-31", "2024", ("2023-01-01", "2023-12-31"), ("2025-01-01", "2025-12-31")),
+        ("2026-03-01", "2026-03-10", "1 Mar 2026 – 10 Mar 2026", ("2026-02-19", "2026-02-28"),
+         ("2026-03-11", "2026-03-20")),
+        ("2026-03-05", "2026-03-05", "5 Mar 2026", ("2026-03-04", "2026-03-04"), ("2026-03-06", "2026-03-06")),
+    ],
+)  # fmt: skip
+def test_days_asked_for_have_equal_ones_before_and_after(since, until, label, before, after):
+    period = periods.between(date.fromisoformat(since), date.fromisoformat(until), TODAY)
+    assert (period.preset, period.label) == ("", label)
+    assert span(period.before()) == before
+    assert span(period.after(TODAY)) == after
+    assert span(period.before().after(TODAY)) == (since, until)
+
+
+def test_nothing_comes_after_today():
+    assert periods.period("30", TODAY).after(TODAY) is None
+    assert periods.between(date(2026, 11, 1), date(2026, 11, 30), TODAY).after(TODAY) is None
+
+
+def test_days_the_wrong_way_round_are_turned():
+    assert span(periods.between(date(2026, 3, 5), date(2026, 3, 1), TODAY)) == ("2026-03-01", "2026-03-05")
+
+
+def test_days_that_no_run_can_have_are_cut_off():
+    assert span(periods.between(date.min, date.max, TODAY)) == ("2000-01-01", "2026-12-31")
+
+
+def test_an_open_end_is_today_and_an_open_beginning_the_first_run():
+    assert periods.between(date(2026, 3, 5), None, TODAY).last == TODAY
+    assert periods.between(None, date(2026, 3, 5), TODAY).first is None
+
+
+@pytest.mark.parametrize("days", [1, 30, 93, 729])
+def test_the_spans_of_bars_lie_end_to_end_within_the_period(days):
+    first = TODAY - timedelta(days=days - 1)
+    found = list(periods.spans(periods.buckets(first, TODAY), first, TODAY))
+    assert (found[0][0], found[-1][1]) == (first, TODAY)
+    assert all(end + timedelta(days=1) == start for (_, end), (start, _) in pairwise(found))

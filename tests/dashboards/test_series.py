@@ -1,159 +1,95 @@
-"""Curves of a run: what is read off cumulative counters."""
+"""A run over time as charts: one axis, the same lines and colours, the same numbers in words and as a table."""
 
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
+from hardware.models import HardwareProfile
 from runs.dashboards import series
-from runs.models import Device, Run, Stage, Writer
-from runs.models.batch import Sample
+from runs.dashboards.curves import Span
+from runs.models import EmissionFactor, Run
+from tests.dashboards.test_curves import START, curve, measured, sample, stage, steady
 
-START = datetime(2026, 11, 25, 12, tzinfo=UTC)
-RUN = Run(started_at=START)
-
-
-def writer(offset_s: float = 0.0, last_t_s: float = 100.0, pk: int = 1) -> Writer:
-    return Writer(pk=pk, started_at=START + timedelta(seconds=offset_s), last_t_s=last_t_s)
+RUN = Run(started_at=START, factor=EmissionFactor(kg_per_kwh=0.5))
 
 
-def measured(elapsed_s: float, energy_j: float, key: str = "gpu-0", **more) -> Device:
-    """A device that drew what its counter says, with its final counters."""
-    counters = {"elapsed_s": elapsed_s, "busy_s": 0.0, "energy_j": energy_j}
-    own = {"kind": "gpu", "name": "Acme", "measured_by": "counter", "basis": "counter", "writer": writer()}
-    return Device(key=key, **(own | counters | more))
-
-
-def sample(t_s: float, energy_j: float | None, elapsed_s: float | None = None, busy_s: float = 0.0) -> Sample:
-    return Sample(t_s, t_s if elapsed_s is None else elapsed_s, busy_s, energy_j)
-
-
-def curve(device: Device, *samples: Sample) -> series.Curve:
-    return series.curve(RUN, device, list(samples))
-
-
-def steady(watts: float = 10.0, seconds: float = 100.0, step_s: float = 10.0, **more) -> series.Curve:
-    """A device at constant power, sampled every `step_s`."""
-    times = [step_s * n for n in range(1, round(seconds / step_s) + 1)]
-    device = measured(seconds, watts * seconds, writer=writer(last_t_s=seconds), **more)
-    return curve(device, *(sample(t, watts * t) for t in times))
-
-
-def test_the_energy_of_a_span_is_a_difference_wherever_it_lies_between_samples():
-    line = curve(measured(100, 700), sample(50, 200), sample(100, 700))
-    assert line.energy_between_j(0, 50) == 200
-    assert line.energy_between_j(25, 75) == 100 + 250
-    assert line.energy_between_j(0, 1e9) == 700
-
-
-def test_spans_that_lie_end_to_end_add_up_to_the_whole():
-    line = curve(measured(100, 700), sample(33, 200), sample(71, 250), sample(100, 700))
-    edges = [0, 7, 33, 50, 99, 100]
-    parts = [line.energy_between_j(start, end) for start, end in pairwise(edges)]
-    assert sum(parts) == pytest.approx(700)
-
-
-def test_the_final_counters_close_the_curve_though_they_came_in_no_batch():
-    line = curve(measured(100, 700), sample(50, 200))
-    assert line.points[-1] == (100, 100, 700)
-    assert line.energy_kwh == 700 / 3.6e6
-
-
-def test_samples_that_came_twice_or_out_of_order_change_nothing():
-    ordered = curve(measured(100, 700), sample(50, 200), sample(100, 700))
-    mixed = curve(measured(100, 700), sample(100, 700), sample(50, 200), sample(50, 200))
-    assert mixed.points == ordered.points
-
-
-def test_a_lost_sample_costs_detail_not_energy():
-    line = curve(measured(100, 700), sample(10, 60), sample(100, 700))
-    assert line.energy_between_j(0, 100) == 700
-
-
-def test_a_writer_that_joined_later_lies_later_on_the_runs_clock():
-    device = measured(100, 700, writer=writer(offset_s=40))
-    line = curve(device, sample(100, 700))
-    assert (line.points[0].at_s, line.points[-1].at_s) == (40, 140)
-    assert line.energy_between_j(0, 40) == 0
-
-
-def test_a_counter_that_was_not_read_yet_makes_no_step():
-    line = curve(measured(100, 700), sample(10, None), sample(20, 140), sample(100, 700))
-    assert [point.energy_j for point in line.points] == [0, 140, 700]
-
-
-@pytest.mark.django_db
-def test_an_unmeasured_device_is_estimated_at_each_sample_and_ends_at_its_own_energy(catalogue):
-    cpu = {"kind": "cpu", "name": "AMD EPYC 7742 64-Core Processor", "cores": 64, "measured_by": "", "basis": "tdp"}
-    device = measured(100, None, **cpu)
-    device.busy_s = 50
-    line = curve(device, sample(50, None, busy_s=10))
-    idle_w, full_w = 0.15 * 225, 0.7 * 225
-    assert line.energy_between_j(0, 50) == pytest.approx(50 * idle_w + 10 * (full_w - idle_w))
-    assert line.energy_between_j(0, 100) == pytest.approx(100 * idle_w + 50 * (full_w - idle_w))
-
-
-def test_mean_power_is_energy_over_observed_time():
-    assert series.mean_powers_w(steady(10), [0, 25, 50, 100]) == pytest.approx([10, 10, 10])
-
-
-def test_a_gap_stays_a_gap():
-    line = curve(measured(20, 200), sample(10, 100), sample(90, 100, elapsed_s=10), sample(100, 200, elapsed_s=20))
-    powers = series.mean_powers_w(line, [0, 10, 50, 90, 100])
-    assert powers == [10, None, None, 10]
-
-
-def test_before_a_device_joined_and_after_it_left_there_is_no_power():
-    line = curve(measured(20, 200, writer=writer(offset_s=40, last_t_s=20)), sample(20, 200))
-    assert series.mean_powers_w(line, [0, 40, 60, 100]) == [None, 10, None]
-
-
-def test_a_chart_has_at_most_300_points_and_no_more_than_there_are_samples():
-    assert len(series.edges_of([steady(seconds=100, step_s=10)])) == 10 + 1
-    assert len(series.edges_of([steady(seconds=1000, step_s=1)])) == series.MOST_POINTS + 1
-
-
-def chart(*curves: series.Curve, stages=()):
+def charts(*curves, stages=(), span=None) -> dict:
     for pk, one in enumerate(curves):
         one.device.pk = pk
-    return series.power_chart(list(curves), list(stages), {pk: f"device {pk}" for pk in range(len(curves))}, RUN)
+    names = {pk: f"device {pk}" for pk in range(len(curves))}
+    return {chart.id: chart for chart in series.charts(list(curves), list(stages), names, RUN, span)}
 
 
-def test_the_charts_buckets_times_their_width_add_up_to_the_energy():
-    power = chart(curve(measured(100, 700), sample(20, 100), sample(60, 650), sample(100, 700)))
-    width_s = 2 * power.labels[0]
-    assert power.series[0].total * width_s == pytest.approx(700)
+def test_there_are_three_with_one_axis():
+    found = charts(steady())
+    assert list(found) == ["power", "utilisation", "energy"]
+    assert len({tuple(chart.edges) for chart in found.values()}) == 1
+
+
+def test_power_times_the_width_of_its_buckets_adds_up_to_the_energy():
+    power = charts(curve(measured(100, 700), sample(20, 100), sample(60, 650), sample(100, 700)))["power"]
+    widths_s = [end - start for start, end in pairwise(power.edges)]
+    joules = sum(value * width_s for value, width_s in zip(power.series[0].values, widths_s, strict=True))
+    assert joules == pytest.approx(700)
     assert power.totals.values == [700 / 3.6e6]
 
 
-def test_the_chart_says_in_words_what_it_shows():
-    assert chart(steady(10), steady(20)).sentence.startswith("Mean power of 2 devices over 1.67 min: 30 W on average")
+def test_energy_ends_at_the_whole_and_has_its_emissions_beside_it():
+    energy = charts(steady(3600), steady(7200, key="gpu-1"))["energy"]
+    assert [one.values[-1] for one in energy.series] == pytest.approx([0.1, 0.2])
+    assert energy.twin_values[-1] == pytest.approx(0.15)
+    assert energy.sentence == "Cumulative energy of 2 devices: 300 Wh after 1.67 min, 150 g of CO₂e."
+
+
+def test_a_part_goes_on_from_what_was_used_before():
+    energy = charts(steady(3600), span=Span(50, 100, 0.05))["energy"]
+    assert (energy.series[0].values[0], energy.series[0].values[-1]) == pytest.approx((0.05, 0.1))
+
+
+def test_the_sentences_say_what_is_shown():
+    found = charts(steady(10), steady(20))
+    assert found["power"].sentence.startswith("Mean power of 2 devices over 1.67 min: 30 W on average, 30 W at most")
+    assert found["utilisation"].sentence == "Utilisation of 2 devices over 1.67 min: 0 % on average, 0 % at most."
+
+
+def test_memory_is_never_busy_and_keeps_the_others_colours():
+    found = charts(steady(kind="ram"), steady(kind="tpu"))
+    assert [one.name for one in found["power"].series] == ["device 1", "device 0"]
+    assert [one.name for one in found["utilisation"].series] == ["device 1"]
 
 
 def test_no_samples_make_no_chart():
-    assert chart() is None
+    assert charts() == {}
 
 
 def test_more_devices_than_colours_are_shown_by_kind_with_nothing_lost():
     eight = [steady(10, kind="gpu", key=f"gpu-{n}") for n in range(8)]
-    power = chart(*eight, steady(5, kind="cpu", key="cpu"))
-    assert [line.name for line in power.series] == ["8 × GPU", "1 × CPU"]
-    assert power.series[0].values[0] == pytest.approx(80)
-    assert sum(power.totals.values) == pytest.approx(8500 / 3.6e6)
+    found = charts(*eight, steady(5, kind="cpu", key="cpu"))
+    assert [line.name for line in found["power"].series] == ["8 × GPU", "1 × CPU"]
+    assert found["power"].series[0].values[0] == pytest.approx(80)
+    assert sum(found["power"].totals.values) == pytest.approx(8500 / 3.6e6)
 
 
-def stage(**more) -> Stage:
-    return Stage(**({"name": "epoch 1", "key": "1", "start_s": 10, "end_s": 30, "writer": writer()} | more))
+def test_of_many_devices_utilisation_shows_the_mean_and_how_far_they_are_apart():
+    cards = [curve(measured(100, 0, busy_s=busy), sample(100, 0, busy_s=busy)) for busy in [*range(10, 80, 10), 90]]
+    (line,) = charts(*cards)["utilisation"].series
+    assert (line.values[0], line.lows[0], line.highs[0]) == pytest.approx((0.4625, 0.1, 0.9))
 
 
-def test_a_stage_lies_on_the_runs_clock():
-    assert series.span_of(RUN, stage(writer=writer(offset_s=40))) == (50, 70)
+def test_a_band_needs_several_samples_to_a_bucket():
+    assert charts(steady(seconds=300, step_s=1))["power"].series[0].lows is None
+    line = charts(steady(seconds=1200, step_s=1))["power"].series[0]
+    assert (line.lows[0], line.highs[0]) == pytest.approx((10, 10))
 
 
-def test_an_open_stage_lasts_until_its_writers_last_sample():
-    assert series.span_of(RUN, stage(end_s=None)) == (10, 100)
+def test_what_the_devices_are_rated_for_is_marked_as_far_as_the_run_held_them():
+    card = HardwareProfile(slug="acme", name="Acme", kind="gpu", tdp_w=400)
+    half = charts(steady(profile=card, share=0.5), steady(profile=card))["power"]
+    assert [(mark.name, mark.value) for mark in half.marks] == [("TDP", 600)]
+    assert half.sentence.endswith("their TDP is 600 W together.")
 
 
-def test_the_chart_shows_outermost_stages_that_ended_as_bands():
+def test_the_charts_show_outermost_stages_that_ended_as_bands():
     stages = [stage(), stage(key="2", parent="1"), stage(key="3", end_s=None)]
-    assert chart(steady(), stages=stages).bands == [("epoch 1", 10, 30)]
+    for chart in charts(steady(), stages=stages).values():
+        assert chart.bands == [("epoch 1", 10, 30)]

@@ -94,9 +94,9 @@ def test_nothing_has_no_range():
 
 def test_a_change_is_absolute_and_in_percent():
     html = units.change("emissions", 8.0, 10.0)
-    assert ">−2 kg (−20 %)<" in html
+    assert ">−2\u00a0kg (−20\u00a0%)<" in html
     assert 'class="change down"' in html
-    assert ">+2 kg (+20 %)<" in units.change("emissions", 12.0, 10.0)
+    assert ">+2\u00a0kg (+20\u00a0%)<" in units.change("emissions", 12.0, 10.0)
 
 
 def test_more_runs_are_neither_good_nor_bad_news():

@@ -1,6 +1,8 @@
 """Columnar batches: what goes in comes out, small."""
 
+import json
 import random
+import zlib
 
 from runs.models.batch import Sample, pack, unpack
 
@@ -11,6 +13,17 @@ def test_samples_come_back_to_the_millisecond_and_millijoule():
         "cpu-0": [Sample(5.0, 5.0, 1.25, None)],
     }
     assert unpack(pack(samples)) == samples
+
+
+def test_a_counter_that_was_read_late_and_keys_of_any_kind_come_back():
+    samples = {'a"b\n': [Sample(1.0, 1.0, 0.5, None), Sample(2.0, 2.0, 1.0, 7.5)], "": [Sample(1e9, 1e9, 0.0, 1e15)]}
+    assert unpack(pack(samples)) == samples
+
+
+def test_batches_of_the_first_version_are_read_still():
+    columns = {"gpu-0": [[5000, 5000], [5000, 5000], [1000, 2000], [None, 700_000]]}
+    stored = zlib.compress(json.dumps(columns).encode())
+    assert unpack(stored) == {"gpu-0": [Sample(5.0, 5.0, 1.0, None), Sample(10.0, 10.0, 3.0, 700.0)]}
 
 
 def test_a_thousand_samples_take_at_most_sixteen_bytes_each():

@@ -28,6 +28,12 @@ class Element:
         return found
 
     @property
+    def rows(self) -> list[list[str]]:
+        """The text of the body of the first table inside, row by row."""
+        rows = self.all("table")[0].all("tbody")[0].all("tr")
+        return [[cell.text for cell in row.children if isinstance(cell, Element)] for row in rows]
+
+    @property
     def figures(self) -> list[float]:
         """The exact values of the figures inside."""
         return [float(data.attributes["value"]) for data in self.all("data")]

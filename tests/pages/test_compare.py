@@ -3,11 +3,12 @@
 import csv
 import io
 import uuid
+from itertools import accumulate
 
 import pytest
 
 from tests.pages.conftest import METERED
-from tests.wire import sample
+from tests.wire import batch, sample
 
 
 @pytest.fixture
@@ -96,3 +97,58 @@ def test_latex_and_markdown_take_no_commands_from_names(alice, run):
     assert r"a\_b \& \textbackslash{}input\{x\} \$1\$ 50\%" in latex
     markdown = alice.get("/compare/export.md", asked(runs)).content.decode()
     assert r"pipe \| \[link\](x)" in markdown
+
+
+def staged(wire, name: str, epochs: list[float]) -> str:
+    """A run whose epochs of a quarter of an hour used these kWh."""
+    samples = [sample("gpu-0", 900 * n, 450 * n, 3.6e6 * kwh) for n, kwh in enumerate(accumulate(epochs), start=1)]
+    stages = [
+        {"id": str(n), "name": f"epoch {n}", "parent": "", "start_s": 900 * (n - 1), "end_s": 900 * n}
+        for n in range(1, len(epochs) + 1)
+    ]
+    run_id = wire.start(name=name)
+    assert wire.send(run_id, "b-1", batch(samples, [METERED], stages=stages)).status_code == 201
+    return run_id
+
+
+def test_curves_lie_over_each_other_by_stage(alice, wire, profile):
+    runs = [staged(wire, "long", [1.0, 2.0, 3.0]), staged(wire, "short", [4.0])]
+    data = alice.read("/compare/", by="stage", **asked(runs)).data("curves-data")
+    assert data["labels"] == [1, 2, 3]
+    values = {series["name"]: series["values"] for series in data["series"]}
+    assert values["long"] == pytest.approx([4000, 8000, 12000])
+    assert values["short"] == [pytest.approx(16000), None, None]
+    data = alice.read("/compare/", by="stage", show="energy", **asked(runs)).data("curves-data")
+    assert data["series"][0]["values"] == pytest.approx([1.0, 3.0, 6.0])
+
+
+def test_runs_without_stages_say_so_where_stages_are_asked_for(alice, three):
+    assert "None of these runs has stages that ended" in alice.read("/compare/", by="stage", **asked(three)).text
+
+
+def test_energy_is_told_by_device(alice, three):
+    data = alice.read("/compare/", **asked(three)).data("energies-data")
+    (card,) = data["series"]
+    assert (card["name"], card["values"]) == ("NVIDIA A100 SXM4 40GB", pytest.approx([2.0, 1.0, 3.0]))
+
+
+def test_the_devices_are_named(alice, three):
+    page = alice.read("/compare/", **asked(three))
+    assert figures(page)["Devices"] == ["NVIDIA A100 SXM4 40GB"] * 3
+
+
+def test_one_run_alone_leads_to_more_of_its_model(alice, three):
+    page = alice.read("/compare/", run=three[0])
+    assert "One run has nothing to be compared with" in page.text
+    assert "/runs/?model=digits/resnet-50" in page.links()
+
+
+def test_runs_that_are_not_there_are_told_from_none_asked_for(alice, people):
+    missing = {"run": [str(uuid.uuid4()), str(uuid.uuid4())]}
+    assert "None of the 2 runs that were asked for is there" in alice.read("/compare/", **missing).text
+    assert "asked for" not in alice.read("/compare/").text
+
+
+def test_groups_that_do_not_vary_have_no_p(alice, run):
+    runs = [run(kwh=1.0, model="one", tags=[]) for _ in range(3)] + [run(kwh=2.0, model="two") for _ in range(3)]
+    assert alice.read("/compare/", **asked(runs)).table(-1)[0][-2:] == ["–", "–"]

@@ -6,6 +6,7 @@ from hardware.models import HardwareAlias, HardwareProfile
 from tests.pages.conftest import METERED
 from tests.wire import sample
 
+SEEN = " In your runs"
 PATH = "/hardware/nvidia-a100-sxm4-40gb/"
 
 
@@ -17,7 +18,7 @@ def two(profile):
 
 
 def found(page) -> list[str]:
-    return [row[0] for row in page.table()] if page.root.all("table") else []
+    return [row[0].removesuffix(SEEN) for row in page.table()] if page.root.all("table") else []
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_query_string_searches_names_and_aliases(alice, two, query, expected
 
 
 def test_a_row_has_its_power_and_size(alice, two):
-    assert alice.read("/hardware/", q="acme").table() == [["Acme 9000", "CPU", "65.5", "–", "8", "–", "estimate"]]
+    assert alice.read("/hardware/", q="acme").table() == [["Acme 9000", "CPU", "65.5", "–", "–", "8", "–", "Estimate"]]
 
 
 def test_each_sees_as_seen_what_their_own_runs_used(alice, bob, charlie, two, run):
@@ -47,6 +48,33 @@ def test_each_sees_as_seen_what_their_own_runs_used(alice, bob, charlie, two, ru
     assert found(alice.read("/hardware/", seen="1")) == ["NVIDIA A100 SXM4 40GB"]
     assert found(bob.read("/hardware/", seen="1")) == ["NVIDIA A100 SXM4 40GB"]
     assert found(charlie.read("/hardware/", seen="1")) == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("tdp", ["Acme 9000", "NVIDIA A100 SXM4 40GB"]),
+        ("-tdp", ["NVIDIA A100 SXM4 40GB", "Acme 9000"]),
+        ("idle", ["NVIDIA A100 SXM4 40GB", "Acme 9000"]),
+        ("-idle", ["NVIDIA A100 SXM4 40GB", "Acme 9000"]),
+        ("nosuch", ["Acme 9000", "NVIDIA A100 SXM4 40GB"]),
+    ],
+)
+def test_it_sorts_by_a_figure_and_what_lacks_it_comes_last(alice, two, sort, expected):
+    assert found(alice.read("/hardware/", sort=sort)) == expected
+
+
+def test_what_ones_own_runs_used_comes_first_and_is_marked(alice, charlie, two, run):
+    run()
+    assert [row[0] for row in alice.read("/hardware/").table()] == [f"NVIDIA A100 SXM4 40GB{SEEN}", "Acme 9000"]
+    assert [row[0] for row in charlie.read("/hardware/").table()] == ["Acme 9000", "NVIDIA A100 SXM4 40GB"]
+
+
+def test_a_profile_tells_its_mean_power_in_the_readers_own_runs(alice, charlie, run):
+    run(kwh=0.2)  # of one card in one hour
+    assert "Mean power in your runs 200 W 50 % of TDP, 100 % measured" in alice.read(PATH).text
+    assert "Idle 50 W, mean in your runs 200 W, full load 400 W." in alice.read(PATH).text
+    assert "Mean power" not in charlie.read(PATH).text
 
 
 def test_an_empty_catalogue_and_an_empty_search_differ(alice, db):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from runs.models import Membership
 from tests.pages.conftest import METERED
 from tests.wire import batch, sample
 
@@ -27,6 +28,7 @@ LISTS = (
     "/runs/?group=model",
     "/runs/?group=tag",
     "/runs/?group=hardware",
+    "/runs/?group=model&against=</script>",
 )
 
 
@@ -59,7 +61,11 @@ def pages(reader, run_id: str) -> dict:
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
-def test_a_name_adds_no_element_to_any_page_and_is_shown_as_text(alice, charlie, wire, charlies_wire, profile, name):
+def test_a_name_adds_no_element_to_any_page_and_is_shown_as_text(
+    alice, charlie, wire, charlies_wire, people, profile, name
+):
+    # The overview offers the members of a team: both have as many.
+    Membership.objects.create(team=people.charlies_project.team, user=people.bob)
     plain = pages(charlie, everything_named(charlies_wire, "plain"))
     named = pages(alice, everything_named(wire, name))
     assert {path: page.tags for path, page in named.items()} == {path: page.tags for path, page in plain.items()}

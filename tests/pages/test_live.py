@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from runs.models import Run
 from tests.pages.conftest import METERED
+from tests.pages.html import Page
 from tests.wire import ago, batch, finish, sample
 
 
@@ -33,23 +34,30 @@ def series(reader, run_id: str, **query) -> dict:
 def test_at_first_it_is_all_there_is(alice, running):
     found = series(alice, running, since=0)
     assert (found["edges"][0], found["edges"][-1]) == (0, 300)
-    assert found["series"][0]["values"] == pytest.approx([300] * (len(found["edges"]) - 1))
+    assert found["series"]["power"][0]["values"] == pytest.approx([300] * (len(found["edges"]) - 1))
     assert found["state"] == "running"
 
 
 def test_nothing_new_is_nothing(alice, running):
     found = series(alice, running, since=300)
-    assert (found["edges"], found["series"]) == ([], [])
+    assert (found["edges"], found["series"]) == ([], {})
 
 
 def test_an_increment_begins_where_the_page_ends_and_loses_no_energy(alice, wire, running):
     wire.send(running, "b-2", batch(watts(300, 310, 600), [METERED]))
     found = series(alice, running, since=300)
     assert (found["edges"][0], found["edges"][-1]) == (300, 600)
-    powers = found["series"][0]["values"]
+    powers = found["series"]["power"][0]["values"]
     joules = sum(power * (end - start) for power, (start, end) in zip(powers, pairwise(found["edges"]), strict=True))
     assert joules == pytest.approx(300 * 300)
     assert found["figures"]["energy"]["value"] == Run.objects.get().energy_kwh
+    assert sum(found["totals"]) == pytest.approx(Run.objects.get().energy_kwh)
+
+
+def test_an_increment_of_the_energy_goes_on_where_the_page_ends(alice, wire, running):
+    wire.send(running, "b-2", batch(watts(300, 310, 600), [METERED]))
+    (line,) = series(alice, running, since=300)["series"]["energy"]
+    assert (line["values"][0], line["values"][-1]) == pytest.approx((0.025, 0.05))
 
 
 def test_an_increment_reads_the_new_batches_alone(alice, wire, running):
@@ -73,8 +81,9 @@ def test_the_state_follows_silence_late_data_and_the_end(alice, wire, running):
 
 def test_a_part_has_its_energy_time_and_mean_power(alice, running):
     found = series(alice, running, start=60, end=120)
-    assert found["words"] == "From 1 min to 2 min: 5 Wh in 1 min, 300 W on average."
-    assert (found["chart"]["edges"][0], found["chart"]["edges"][-1]) == (60, 120)
+    assert found["words"] == "From 1 min to 2 min: 5 Wh in 1 min, 300 W on average; 20.0 % of the run's energy."
+    for chart in found["charts"].values():
+        assert (chart["edges"][0], chart["edges"][-1]) == (60, 120)
 
 
 def test_the_page_shows_the_part_that_its_address_names_without_a_script(alice, running):
@@ -85,7 +94,7 @@ def test_the_page_shows_the_part_that_its_address_names_without_a_script(alice, 
 
 
 def test_a_part_beyond_the_run_is_none(alice, running):
-    assert series(alice, running, start=900, end=1200) == {"chart": None, "words": ""}
+    assert series(alice, running, start=900, end=1200) == {"charts": {}, "words": ""}
     assert alice.read(f"/runs/{running}/", start="900", end="1200").by_id("span-words").text == ""
 
 
@@ -105,3 +114,44 @@ def test_rows_of_running_runs_are_marked_for_refreshing(alice, wire, running):
     assert [len(marked(path)) for path in ("/", "/runs/")] == [1, 1]
     wire.finish(running, **finish())
     assert [len(marked(path)) for path in ("/", "/runs/")] == [0, 0]
+
+
+def live(reader, *run_ids: str, **query) -> Page:
+    return reader.read("/runs/live", run=run_ids, **query)
+
+
+def test_a_list_is_told_the_rows_that_it_asks_for_and_the_totals(alice, wire, running):
+    wire.start(name="another")
+    page = live(alice, running, known=2)
+    assert [row.attributes["id"] for row in page.root.all("tr")] == [f"run-{running}"]
+    assert page.by_id("total").text.startswith("2 runs")
+    assert page.by_id("news").text == ""
+
+
+def test_a_list_is_told_in_its_own_columns_and_units(alice, running):
+    page = live(alice, running, column=["energy", "emissions"], kwh="mWh", kg="g")
+    stored = Run.objects.get()
+    cells = page.root.all("td")
+    assert [cell.attributes["data-label"] for cell in cells] == ["Energy (mWh)", "CO₂e (g)"]
+    assert [float(cell.figures[0]) for cell in cells] == [stored.energy_kwh, stored.emissions_kg]
+
+
+def test_a_list_is_told_how_many_runs_have_come_since(alice, wire, running):
+    wire.start(kind="inference")
+    wire.start(kind="inference")
+    assert live(alice, running, known=1, sort="-energy").by_id("news").text.startswith("2 more runs match by now")
+    assert "/runs/?sort=-energy" in live(alice, running, known=1, sort="-energy").links()
+    assert live(alice, running, known=1, kind="training").by_id("news").text == ""
+
+
+def test_a_row_that_ended_is_no_longer_marked(alice, wire, running):
+    wire.finish(running, **finish())
+    (row,) = live(alice, running).root.all("tr")
+    assert "data-running" not in row.attributes
+    assert "Completed" in row.text
+
+
+def test_charlie_is_told_no_row_of_theirs(charlie, running):
+    page = live(charlie, running)
+    assert page.root.all("tr") == []
+    assert page.by_id("total").text.startswith("0 runs")

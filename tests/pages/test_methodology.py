@@ -1,5 +1,6 @@
 """The methodology page: the numbers that the code uses, so that the two can't drift apart."""
 
+from runs.dashboards.equivalences import EQUIVALENCES
 from runs.models import EmissionFactor
 from traceml_agent import estimation
 
@@ -21,6 +22,15 @@ def test_another_factor_in_force_is_the_one_it_gives(alice, db):
 def test_it_gives_the_range_of_every_basis(alice, db):
     rows = alice.read("/methodology/").table(0)
     assert [(float(low), float(high)) for _, _, low, high in rows] == list(estimation.RANGE_BY_BASIS.values())
+
+
+def test_every_equivalence_has_its_source_and_year(alice, db):
+    page = alice.read("/methodology/")
+    for each in EQUIVALENCES:
+        assert each.explained in page.text
+        assert f"{each.source}, {each.year}" in page.text.replace(" ,", ",")
+        assert each.url in page.links()
+    assert len(EQUIVALENCES) <= 3
 
 
 def test_it_gives_the_shares_of_tdp_of_every_kind(alice, db):

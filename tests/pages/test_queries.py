@@ -14,12 +14,15 @@ MOST = 12
 RUNS = [uuid.UUID(int=n) for n in range(1, 41)]
 PAGES = [
     "/",
-    "/?range=all&show=kwh",
+    "/?range=all&show=kwh&line=sum",
+    "/?project=digits&kind=training&member=0&tag=even&since=2026-01-01",
     "/runs/",
     "/runs/?q=model&kind=training&state=running&sort=energy",
     "/runs/?state=lost&archived=too&column=hardware&column=tags&params=lr&over=0.1&since=2026-01-01&hardware=a100&q=lr:1",
     *(f"/runs/?group={by}" for by in ("model", "kind", "tag", "hardware", "project", "param:lr")),
+    "/runs/?group=kind&against=training",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
+    f"/compare/?run={RUNS[1]}&run={RUNS[2]}&by=stage",
     "/models/",
     "/models/?sort=-used&q=model",
     "/models/digits/model-1/",
@@ -48,7 +51,7 @@ PAGES = [
 
 def send(wire, run_id: uuid.UUID, number: int, gpus: int = 2, stages: int = 3) -> None:
     cards = [METERED | {"key": f"gpu-{n}", "uuid": f"{run_id}-{n}"} for n in range(gpus)]
-    wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number)
+    wire.start(str(run_id), model=f"model-{number % 10}", flush_s=30 + number, tags=["even"])
     samples = [sample(card["key"], 60.0, 30.0, 3.6e6) for card in cards]
     names = [{"id": str(n), "name": f"epoch {n}", "start_s": n, "end_s": n + 1} for n in range(stages)]
     metrics = [{"t_s": 1, "name": "accuracy", "value": 0.5}]
@@ -89,7 +92,7 @@ def test_a_run_takes_as_many_queries_whatever_is_in_it(alice, wire, profile):
     counts = []
     for number, (gpus, stages) in enumerate([(1, 1), (2, 3), (16, 60)], start=1):
         send(wire, RUNS[number], number, gpus, stages)
-        counts.append(queries(alice, f"/runs/{RUNS[number]}/"))
+        counts += [queries(alice, f"/runs/{RUNS[number]}/{query}") for query in ("", "?start=10&end=50&metric=loss")]
     assert len(set(counts)) == 1
     assert counts[0] <= MOST
 

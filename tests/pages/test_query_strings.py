@@ -8,7 +8,7 @@ ASKED = {
     "/": ["range", "show", "page"],
     "/runs/": [
         *("q", "project", "model", "kind", "state", "tag", "hardware", "since", "until", "over", "archived"),
-        *("sort", "column", "params", "group", "base", "page"),
+        *("sort", "column", "params", "group", "against", "base", "page"),
     ],
     "/runs/export.csv": ["q", "over", "sort"],
     "/compare/": ["run", "base", "by", "show", "params"],

@@ -59,4 +59,4 @@ def test_a_run_without_its_samples_says_so_and_keeps_its_totals(alice, wire, pro
     assert "figure" not in after.tags
     assert after.by_id("energy").figures == before.by_id("energy").figures
     (stage,) = after.by_id("stages").all("tbody")[0].all("tr")
-    assert stage.text == "epoch 1 30 min –"
+    assert stage.text == "epoch 1 30 min – –"

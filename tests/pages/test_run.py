@@ -2,16 +2,19 @@
 
 import uuid
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
 from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs import reestimate
-from runs.models import EmissionFactor, Run
+from runs.models import EmissionFactor, Membership, Reestimation, Run, RunRevision
 from tests.pages.conftest import METERED
 from tests.wire import A100, CPU, MEMORY, ago, batch, sample
 
+#: What the form of notes holds of an empty text.
+EMPTY = sha256(b"").hexdigest()[:16]
 UNKNOWN_GPU = {"key": "gpu-1", "kind": "gpu", "name": "Foobar X1", "uuid": "GPU-2222", "note": "half the card"}
 
 
@@ -78,15 +81,15 @@ def test_the_charts_table_adds_up_to_the_runs_energy(alice, staged):
 
 
 def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice, staged):
-    assert alice.read(path(staged)).table(2) == [
-        ["epoch 1", "30 min", "1", "0.5", "–"],
-        ["epoch 2 open", "30 min", "2", "–", "0.93"],
-        ["evaluation", "15 min", "1", "–", "0.93"],
+    assert alice.read(path(staged)).by_id("stages").rows == [
+        ["epoch 1", "30 min", "1", "2", "0.5", "–"],
+        ["epoch 2 open", "30 min", "2", "4", "–", "0.93"],
+        ["evaluation", "15 min", "1", "4", "–", "0.93"],
     ]
 
 
 def test_calls_have_their_energy_per_thousand_and_none_where_too_short_to_tell(alice, staged):
-    assert alice.read(path(staged)).table(3) == [
+    assert alice.read(path(staged)).by_id("calls").rows == [
         ["embed", "3", "–", "0.2 s", "–"],
         ["predict", "12", "400", "6 min", "750"],
     ]
@@ -96,7 +99,7 @@ def test_each_device_says_how_its_energy_is_known(alice, wire, profile):
     devices = [METERED, UNKNOWN_GPU, CPU, MEMORY]
     samples = [sample(device["key"], 3600, 1800, 3.6e6 if device is METERED else None) for device in devices]
     page = alice.read(path(wire.whole_run(samples, devices)))
-    bases = {row[0].split(" · ")[0]: row[2] for row in page.table(1)}
+    bases = {row[0].split(" · ")[0]: row[2] for row in page.by_id("devices").rows}
     assert bases == {
         "NVIDIA A100-SXM4-40GB gpu-0": "Measured: counter",
         "Foobar X1 gpu-1": "Estimated: fallback",
@@ -112,6 +115,7 @@ def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
     assert "1 · (50 W · 3,600 s + (400 W − 50 W) · 1,800 s)" in text
     assert "= 810,000 J = 0.225 kWh" in text
     assert "0.225 kWh · 1 · " in text
+    assert "Between 0.14625 and 0.30375 kWh: × 0.65 to × 1.35" in text
 
 
 def test_a_run_without_samples_yet_says_so(alice, wire):
@@ -211,3 +215,115 @@ def test_a_corrected_runs_former_figures_stand_on_its_page(alice, wire, catalogu
     page = alice.read(f"/runs/{run_id}/")
     assert "Former figures" in page.text
     assert "Measured at the wall" in page.text
+
+
+def learning(wire, **header) -> str:
+    """A running run of an hour and a kWh, whose accuracy was within a percent of its best at half of it."""
+    run_id = wire.start(**header)
+    values = [(900, 0.5), (1800, 0.797), (3600, 0.8)]
+    body = batch(
+        [sample("gpu-0", 900 * n, 450 * n, 0.9e6 * n) for n in range(1, 5)],
+        [METERED],
+        stages=[stage(str(n), 1200 * n, 1200 * (n + 1)) for n in range(3)],
+        metrics=[{"t_s": t_s, "name": "accuracy", "value": value} for t_s, value in values]
+        + [{"t_s": t_s, "name": "loss", "value": 1 - value} for t_s, value in values],
+    )
+    assert wire.send(run_id, "b-1", body).status_code == 201
+    return run_id
+
+
+def test_the_page_says_from_where_on_the_energy_bought_hardly_anything(alice, wire, profile):
+    page = alice.read(path(learning(wire)))
+    assert "The last 50 % of the energy (500 Wh) bought less than 1 % of accuracy" in page.by_id("finding").text
+    assert page.data("power-data")["moments"] == [{"name": "accuracy within 1 % of its best", "value": 1800}]
+
+
+def test_the_metric_and_which_is_better_are_in_the_address(alice, wire, profile):
+    run_id = learning(wire)
+    page = alice.read(path(run_id), metric="loss")
+    assert page.by_id("finding").text == "loss gained 1 % or more until its last value."
+    assert page.data("learning-data")["series"][0]["name"] == "loss"
+    worse = alice.read(path(run_id), metric="loss", better="higher")
+    assert "bought less than 1 % of loss: it was 0.5 after 15 min" in worse.by_id("finding").text
+
+
+def test_a_metric_that_was_not_logged_gives_the_first(alice, wire, profile):
+    assert "of accuracy" in alice.read(path(learning(wire)), metric="nosuch").by_id("finding").text
+
+
+def test_a_running_run_is_forecast_from_its_epochs(alice, wire, profile):
+    run_id = learning(wire, params={"epochs": 6})
+    text = alice.read(path(run_id)).by_id("outlook").text
+    assert "3 of 6 are done. The whole run is expected to use 2 kWh" in text
+    assert "about 1 h are left" in text
+    assert "3 of 12 are done" in alice.read(path(run_id), epochs="12").by_id("outlook").text
+
+
+def test_a_finished_run_has_no_forecast(alice, wire, profile):
+    run_id = learning(wire, params={"epochs": 6})
+    wire.finish(run_id)
+    assert alice.read(path(run_id)).by_id("outlook").text == ""
+
+
+def test_devices_have_their_highest_power(alice, staged):
+    assert alice.read(path(staged)).by_id("devices").rows[0][-3:] == ["3", "4", "50"]
+
+
+def test_stages_lead_to_their_part_of_the_run(alice, staged):
+    page = alice.read(path(staged))
+    assert "?start=1800&end=3600#over-time" in page.by_id("stages").all("a")[1].attributes["href"]
+    part = alice.read(path(staged), start="1800", end="3600")
+    assert "2 kWh in 30 min, 4 kW on average" in part.by_id("span-words").text
+
+
+def test_events_are_told(alice, run):
+    assert "Started" in alice.read(path(run())).by_id("events").text
+
+
+def test_notes_are_markdown_of_those_who_may_write_them(alice, bob, run):
+    run_id = run()
+    alice.post(f"{path(run_id)}notes/", {"notes": "A **bold** try <script>alert(1)</script>", "before": EMPTY})
+    section = bob.read(path(run_id))
+    assert [each.text for each in section.root.all("strong") if each.text == "bold"] == ["bold"]
+    assert "<script>alert(1)</script>" in section.text
+    assert f"{path(run_id)}notes/" in section.links()
+
+
+def test_a_viewer_reads_notes_and_changes_nothing(people, bob, run):
+    run_id = run()
+    Membership.objects.filter(user=people.bob).update(role=Membership.Role.VIEWER)
+    page = bob.read(path(run_id))
+    assert f"{path(run_id)}notes/" not in page.links()
+    assert "Recompute" not in page.text
+    assert bob.post(f"{path(run_id)}notes/", {"notes": "mine"}).status_code == 403
+    assert bob.post(f"{path(run_id)}recompute/").status_code == 403
+    assert Run.objects.get().notes == ""
+
+
+def test_charlie_writes_and_recomputes_nothing_of_theirs(charlie, run):
+    run_id = run()
+    assert charlie.get(f"{path(run_id)}notes/").status_code == 404
+    assert charlie.post(f"{path(run_id)}notes/", {"notes": "mine"}).status_code == 404
+    assert charlie.post(f"{path(run_id)}recompute/").status_code == 404
+
+
+def test_recomputing_follows_the_catalogue_and_keeps_the_original(alice, wire, profile):
+    run_id = wire.whole_run([sample("gpu-0", 3600, 1800)])
+    other = wire.whole_run([sample("gpu-0", 3600, 1800)])
+    before = Run.objects.get(run_id=run_id).energy_kwh
+    profile.idle_w = 100
+    profile.save()
+    page = alice.read(path(run_id))
+    assert page.by_id("energy").figures == [before]
+    alice.post(f"{path(run_id)}recompute/")
+    assert alice.read(path(run_id)).by_id("energy").figures == pytest.approx([0.25])
+    assert alice.read(path(run_id)).by_id("revisions").figures[0] == before
+    assert Run.objects.get(run_id=other).energy_kwh == before
+    assert not Reestimation.objects.pending().exists()
+
+
+def test_recomputing_what_is_up_to_date_changes_nothing(alice, run):
+    run_id = run()
+    answer = alice.post(f"{path(run_id)}recompute/", follow=True)
+    assert "Nothing changes" in answer.content.decode()
+    assert (RunRevision.objects.count(), Reestimation.objects.count()) == (0, 0)

@@ -1,5 +1,6 @@
 """Promises PS9 and PS15: every address refuses strangers but a short list; every answer carries its headers."""
 
+import gzip
 import re
 import uuid
 
@@ -117,3 +118,9 @@ def test_a_missing_page_is_a_page_and_a_missing_api_route_is_json(client, people
 
 def test_sign_up_is_closed_unless_the_deployment_opens_it(client):
     assert b"password1" not in client.get("/accounts/signup/").content
+
+
+def test_a_page_goes_compressed_to_a_browser_that_takes_it(client):
+    answer = client.get("/accounts/login/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert b"<html" in gzip.decompress(answer.content)

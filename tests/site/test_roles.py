@@ -194,9 +194,9 @@ def test_every_member_sees_the_runs_and_models_and_nobody_else(run_id, team, rol
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_run_is_deleted_by_those_who_may(run_id, team, role):
-    may = dict.fromkeys(RIGHTS[Right.DELETE_RUNS], 302) | {Role.VIEWER: 403, "outsider": 404, "stranger": 302}
+    may = dict.fromkeys(RIGHTS[Right.CHANGE_RUNS], 302) | {Role.VIEWER: 403, "outsider": 404, "stranger": 302}
     assert team.visitor.post(f"/runs/{run_id}/delete/").status_code == may[role]
-    assert Run.objects.exists() == (role not in RIGHTS[Right.DELETE_RUNS])
+    assert Run.objects.exists() == (role not in RIGHTS[Right.CHANGE_RUNS])
 
 
 @pytest.mark.parametrize("role", ROLES)

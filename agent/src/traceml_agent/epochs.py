@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import forecast
 from traceml_agent import summary as numbers
 from traceml_agent.messages import guarded
 
@@ -81,7 +80,7 @@ class Epochs:
 
         done = len(self._energies_j)
         total = max(self._total or done, done)
-        expected, low, high = (estimation.energy_kwh(j) for j in forecast.whole(self._energies_j, total))
+        expected, low, high = (estimation.energy_kwh(j) for j in estimation.forecast(self._energies_j, total))
         return numbers.Record(
             epochs=total,
             epochs_done=done,
@@ -89,7 +88,7 @@ class Epochs:
             energy_low_kwh=low,
             energy_high_kwh=high,
             emissions_kg=estimation.emissions_kg(expected, numbers.catalogue().factor().kg_per_kwh),
-            duration_s=forecast.whole(self._durations_s, total)[0],
+            duration_s=estimation.forecast(self._durations_s, total)[0],
         )
 
     def line(self) -> str:

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from runs.ingest import totals
-from runs.models import DailyUsage, Run
+from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
 
 
 class Command(BaseCommand):
@@ -13,6 +13,8 @@ class Command(BaseCommand):
     def handle(self, **options):
         with transaction.atomic():
             DailyUsage.objects.all().delete()
+            TaggedUsage.objects.all().delete()
+            ProjectUsage.objects.all().delete()
             Run.objects.update(usage=[])
             count = 0
             for run in Run.objects.select_related("factor").order_by("pk").iterator(chunk_size=500):

@@ -1,0 +1,113 @@
+"""A period's footprint by model, hardware, kind and member: four tables from one sum over the daily totals."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from django.db.models import Sum
+
+from runs.dashboards.usage import PARTS, bars
+from runs.dashboards.usage_filters import Choices, address_of
+from runs.models import Run
+
+#: Rows that a table shows; what follows is added up in one.
+MOST_ROWS = 8
+PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
+AMOUNTS = ("run_count", "kg", "kwh", "measured")
+ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
+DIMENSIONS = ("tracked_model_id", "kind", "member_id", "device_kind", "hardware")
+
+
+class Share(NamedTuple):
+    """A row of a table: what it is, the value that asks for it alone (empty where none does), what it used."""
+
+    name: str
+    value: str
+    kg: float
+    kwh: float
+    share: float
+    training_kg: float
+    inference_kg: float
+    other_kg: float
+    segments: list[dict]
+
+
+def sums_of(rows) -> list[dict]:
+    """Runs, emissions and energy by everything that a table splits by."""
+    sums = {
+        "run_count": Sum("runs"),
+        "kg": Sum("emissions_kg"),
+        "kwh": Sum("energy_kwh"),
+        "measured": Sum("measured_kwh"),
+    }
+    return list(rows.order_by().values(*DIMENSIONS).annotate(**sums))
+
+
+def by_model(sums: list[dict], found: Choices) -> list[dict]:
+    """The rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
+    models = {row["pk"]: row for row in found.models}
+    rows = [_footprint(models[model], amounts) for model, amounts in _added(sums, "tracked_model_id").items()]
+    return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+
+
+def _added(sums: list[dict], dimension: str) -> dict[Hashable, dict[str, float]]:
+    """The amounts by one dimension, the emissions by part as well."""
+    added: dict[Hashable, dict[str, float]] = defaultdict(lambda: dict.fromkeys(ADDED, 0.0))
+    for row in sums:
+        into = added[row[dimension]]
+        for name in AMOUNTS:
+            into[name] += row[name]
+        into[PART_OF[row["kind"]]] += row["kg"]
+    return added
+
+
+def _footprint(model: dict, amounts: dict[str, float]) -> dict:
+    return amounts | {
+        "tracked_model_id": model["pk"],
+        "name": model["name"],
+        "slug": model["slug"],
+        "address": address_of(model),
+        "project_name": model["project__name"],
+        "project_slug": model["project__slug"],
+        "measured_share": amounts["measured"] / amounts["kwh"] if amounts["kwh"] > 0 else 0.0,
+        "parts": _parts(amounts),
+    }
+
+
+def _parts(amounts: dict) -> list[tuple[str, float]]:
+    return [(part, amounts[f"{part}_kg"]) for part in PARTS]
+
+
+def by_hardware(sums: list[dict], names: dict[str, str]) -> list[Share]:
+    """`names` are the profiles' names by slug."""
+    return _shares(sums, "hardware", lambda slug: names.get(slug, slug))
+
+
+def by_kind(sums: list[dict]) -> list[Share]:
+    labels = {kind.value: kind.label for kind in Run.Kind}
+    return _shares(sums, "kind", labels.__getitem__)
+
+
+def by_member(sums: list[dict], found: Choices) -> list[Share]:
+    """A run is the member's whose token announced it."""
+    return _shares(sums, "member_id", found.members.name_of)
+
+
+def _shares(sums: list[dict], dimension: str, name_of: Callable) -> list[Share]:
+    """The largest first. Rows without hardware count runs alone, and use nothing."""
+    added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"]}
+    rows = [{"name": name_of(key), "value": str(key)} | amounts for key, amounts in added.items()]
+    rows = _folded(sorted(rows, key=lambda row: (-row["kg"], row["name"])))
+    whole_kg = sum(row["kg"] for row in rows) or 1.0
+    for row in rows:
+        row |= {"parts": _parts(row), "share": row["kg"] / whole_kg}
+    return [Share(*(row[name] for name in Share._fields)) for row in bars(rows)]
+
+
+def _folded(rows: list[dict]) -> list[dict]:
+    """The largest rows, and one that adds up the others where there are too many."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    rest = rows[MOST_ROWS - 1 :]
+    amounts = {name: sum(row[name] for row in rest) for name in ADDED}
+    return [*rows[: MOST_ROWS - 1], {"name": f"{len(rest)} others", "value": ""} | amounts]

@@ -1,0 +1,36 @@
+"""What a footprint compares with in everyday terms, each with source and year; nothing is projected."""
+
+from typing import NamedTuple
+
+
+class Equivalence(NamedTuple):
+    """An everyday act: how much of it equals a kilogram or a kilowatt-hour, and who says so."""
+
+    name: str
+    per: str
+    amount: float
+    explained: str
+    source: str
+    year: int
+    url: str
+
+
+EPA = "US EPA, Greenhouse Gases Equivalencies Calculator: Calculations and References"
+EPA_URL = (
+    "https://19january2021snapshot.epa.gov/energy/greenhouse-gases-equivalencies-calculator-calculations-and-references"
+)
+IEA = "IEA, The carbon footprint of streaming video: fact-checking the headlines"
+IEA_URL = "https://www.iea.org/commentaries/the-carbon-footprint-of-streaming-video-fact-checking-the-headlines"
+
+EQUIVALENCES = [
+    Equivalence(
+        "km in an average petrol car", "emissions_kg", 1.609344 / 0.403, "0.403 kg CO₂e per mile", EPA, 2021, EPA_URL
+    ),
+    Equivalence("phone charges", "energy_kwh", 1 / 0.0116, "0.0116 kWh per charge", EPA, 2021, EPA_URL),
+    Equivalence("hours of streamed video", "energy_kwh", 1 / 0.077, "0.077 kWh per hour", IEA, 2020, IEA_URL),
+]
+
+
+def equivalences(totals: dict[str, float]) -> list[tuple[Equivalence, float]]:
+    """How much of each equals the period's emissions or energy; none where nothing was used."""
+    return [(each, totals[each.per] * each.amount) for each in EQUIVALENCES if totals[each.per] > 0]

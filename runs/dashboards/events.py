@@ -1,0 +1,83 @@
+"""What happened to a run, as far as it is stored: beginnings, silences, ends, corrections."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from runs.models import Run, RunRevision, Writer
+from runs.models.run import LOST_AFTER_INTERVALS
+from runs.templatetags import units
+
+#: Data that came so much later than the run began was kept by the agent meanwhile.
+LATE = timedelta(minutes=5)
+#: A run on a bad line may fall silent hundreds of times: the last silences say enough.
+MOST_SILENCES = 5
+
+
+class Event(NamedTuple):
+    at: datetime
+    word: str
+    detail: str = ""
+
+
+def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisions: list[RunRevision]) -> list[Event]:
+    """All that is known to have happened, in the order of time; `arrivals` are those of the run's batches."""
+    found = [*_beginnings(run, writers), *silences(run, arrivals), *_ends(run, writers), *_corrections(revisions)]
+    if run.series_removed_at:
+        found.append(Event(run.series_removed_at, "Samples removed", "as its project keeps them for a limited time"))
+    if run.archived_at:
+        found.append(Event(run.archived_at, "Archived", "left out of lists, counted in totals"))
+    return sorted(found, key=lambda event: event.at)
+
+
+def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
+    by_start = sorted(writers, key=lambda writer: writer.started_at)
+    late = run.received_at - run.started_at > LATE
+    return [
+        Event(run.started_at, "Started", _on(*by_start[:1])),
+        Event(run.received_at, "First data arrived", "kept by the agent until then" if late else ""),
+        *(Event(writer.started_at, "Another process began", _on(writer)) for writer in by_start[1:]),
+    ]
+
+
+def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
+    """Where the run counted as lost, and where late data revived it."""
+    limit = timedelta(seconds=LOST_AFTER_INTERVALS * run.upload_interval_s)
+    known = sorted({run.received_at, *arrivals, run.last_seen_at})
+    gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]
+    found = []
+    for before, after in gaps:
+        silent = units.text("elapsed", (after - before).total_seconds())
+        found += [Event(before + limit, "Lost"), Event(after, "Heard of again", f"after {silent} of silence")]
+    if run.state == Run.LOST:
+        found.append(Event(run.last_seen_at + limit, "Lost", "late data revives it"))
+    return found
+
+
+def _ends(run: Run, writers: list[Writer]) -> list[Event]:
+    gave_up = (Run.Status.FAILED, Run.Status.CANCELLED)
+    found = [
+        Event(writer.heard_until, f"A process {writer.get_status_display().lower()}", _on(writer))
+        for writer in writers
+        if len(writers) > 1 and writer.status in gave_up
+    ]
+    if run.ended_at and run.status != Run.Status.RUNNING:
+        found.append(Event(run.ended_at, run.get_status_display(), run.exception))
+    return found
+
+
+def _on(writer: Writer | None = None) -> str:
+    return f"on {writer.host}" if writer and writer.host else ""
+
+
+def _corrections(revisions: list[RunRevision]) -> list[Event]:
+    return [
+        Event(
+            revision.replaced_at,
+            "Estimated anew",
+            f"{revision.reestimation.reason}; it had been {units.text('energy', revision.energy_kwh)} and "
+            f"{units.text('emissions', revision.emissions_kg)} of CO₂e",
+        )
+        for revision in revisions
+    ]

@@ -1,0 +1,133 @@
+"""The order of a list, and any page of it without reading the rest: wide rows are none of this module's business."""
+
+from math import fsum
+from typing import NamedTuple
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce
+
+PAGE_SIZE = 50
+#: What a list may be sorted by, and the columns that do it; a tie falls back on the newest.
+SORTS = {
+    "name": "name",
+    "kind": "kind",
+    "started": "started_at",
+    "duration": "duration_s",
+    "energy": "energy_kwh",
+    "emissions": "emissions_kg",
+}
+DEFAULT_SORT = "-started"
+MOST_SORT_KEYS = 3
+#: As many runs are looked up at once; where no more match, this tells their totals and pages too.
+MOST_KNOWN = 1000
+#: Columns by which an index holds the runs of a project in order.
+WALKED = ("started_at", "energy_kwh")
+#: Of so many projects the runs are merged in their order; of more they are sorted.
+MOST_MERGED = 20
+
+
+class Totals(NamedTuple):
+    runs: int
+    energy_kwh: float
+    emissions_kg: float
+
+
+def sort_keys(sort: str) -> list[str]:
+    """The known keys of a sort such as `-energy,started`, each at most once."""
+    keys: dict[str, str] = {}
+    for key in sort.split(","):
+        if key.removeprefix("-") in SORTS:
+            keys.setdefault(key.removeprefix("-"), key)
+    return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
+
+
+def ordering(sort: str) -> list[str]:
+    """Columns for a sort; nothing known is the newest first."""
+    keys = [("-" if key.startswith("-") else "") + SORTS[key.removeprefix("-")] for key in sort_keys(sort)]
+    return [*keys, "-id"]
+
+
+class SortHead(NamedTuple):
+    """What a column's head shows and does: `sort` asks for this column first and keeps the former keys behind it."""
+
+    sort: str
+    direction: str
+    rank: int
+
+
+def sort_heads(sort: str) -> dict[str, SortHead]:
+    keys = sort_keys(sort)
+    heads = {}
+    for name in SORTS:
+        rank = next((n for n, key in enumerate(keys, start=1) if key.removeprefix("-") == name), 0)
+        down = rank > 0 and keys[rank - 1].startswith("-")
+        turned = name if down and rank == 1 else "-" + name
+        rest = [key for key in keys if key.removeprefix("-") != name] if sort else []
+        direction = "" if not rank else "descending" if down else "ascending"
+        heads[name] = SortHead(",".join([turned, *rest][:MOST_SORT_KEYS]), direction, rank)
+    return heads
+
+
+def page_of(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:
+    """The ids of a page of these runs, which are those of `projects`, and what all of them add up to."""
+    totals = totals_of(runs)
+    ordered = _Ordered(runs, projects, ordering(sort), [], totals.runs)
+    return Paginator(ordered, PAGE_SIZE).get_page(number), totals  # type: ignore[arg-type]
+
+
+def page_of_few(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:
+    """The same of runs that may be few: all are searched once then, not for the totals and again for the page."""
+    keys = ordering(sort)
+    known = list(_in_order(runs, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
+    pks = [row[0] for row in known]
+    if len(known) <= MOST_KNOWN:
+        totals = Totals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
+        return Paginator(pks, PAGE_SIZE).get_page(number), totals
+    totals = totals_of(runs)
+    ordered = _Ordered(runs, projects, keys, pks, totals.runs)
+    return Paginator(ordered, PAGE_SIZE).get_page(number), totals  # type: ignore[arg-type]
+
+
+def totals_of(runs) -> Totals:
+    sums = {name: Coalesce(Sum(name), 0.0) for name in ("energy_kwh", "emissions_kg")}
+    return Totals(**runs.aggregate(runs=Count("pk"), **sums))
+
+
+class _Ordered:
+    """The ids of all runs in their order, as a Paginator slices them; `known` are the first ones."""
+
+    def __init__(self, runs, projects: list[int], keys: list[str], known: list[int], number: int):
+        self.runs, self.projects, self.keys, self.known, self.number = runs, projects, keys, known, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, part: slice) -> list[int]:
+        if part.stop <= len(self.known):
+            return self.known[part]
+        if part.stop <= self.number / 2:
+            return self._pks(self.keys, part.start, part.stop)
+        # Nearer to the end: from there, in the turned order.
+        return self._pks([_turned(key) for key in self.keys], self.number - part.stop, self.number - part.start)[::-1]
+
+    def _pks(self, keys: list[str], start: int, stop: int) -> list[int]:
+        return [row[0] for row in _in_order(self.runs, self.projects, keys)[start:stop]]
+
+
+def _turned(key: str) -> str:
+    return key.removeprefix("-") if key.startswith("-") else f"-{key}"
+
+
+def _in_order(runs, projects: list[int], keys: list[str], *columns: str):
+    """Rows of id, `columns` and what they are sorted by, in order.
+
+    By time or energy each project's runs come off an index in their order, and a union of them is merged as it is
+    read: a page costs what comes before it. A sort of all runs at once would read them all.
+    """
+    sorted_by = [key.removeprefix("-") for key in keys if key not in ("id", "-id")]
+    rows = runs.order_by().values_list("id", *columns, *sorted_by)
+    if sorted_by[0] in WALKED and 1 < len(projects) <= MOST_MERGED:
+        first, *others = (rows.filter(project=pk) for pk in projects)
+        rows = first.union(*others, all=True)
+    return rows.order_by(*keys)

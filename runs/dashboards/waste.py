@@ -1,0 +1,49 @@
+"""Energy that came to nothing: runs that failed, were cancelled or got lost, and accelerators held but not used.
+
+Failed, cancelled and idle energy are amounts of the daily totals, so they cost nothing more. Lost is only told when it
+is read, so lost runs are added up themselves: they are few, and an index knows those that never finished.
+"""
+
+from typing import NamedTuple
+
+from django.db.models import Count, Sum
+
+from runs.dashboards.periods import Period
+from runs.dashboards.run_filters import in_state
+from runs.dashboards.usage_filters import begun_in
+from runs.models import Run
+
+MOST_IDLE_RUNS = 3
+
+
+class Waste(NamedTuple):
+    """A way to waste energy: what it is in words, how much, its share of the period's energy, what finds its runs."""
+
+    name: str
+    words: str
+    kwh: float
+    share: float
+    state: str = ""
+
+
+def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
+    """`totals` are the period's; `runs` those that the filters leave."""
+    lost = begun_in(in_state(runs, Run.LOST, now), period.first, period.last).order_by()
+    found = lost.aggregate(number=Count("pk"), kwh=Sum("energy_kwh", default=0.0))
+    rows = [
+        ("Failed runs", "ended with an exception or a signal", totals["failed_kwh"], "failed"),
+        ("Cancelled runs", "stopped by somebody before their end", totals["cancelled_kwh"], "cancelled"),
+        ("Lost runs", f"{found['number']} began in this time and fell silent", found["kwh"], "lost"),
+        ("Idle accelerators", "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
+    ]
+    whole_kwh = totals["energy_kwh"]
+    return [
+        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state) for name, words, kwh, state in rows if kwh
+    ]
+
+
+def most_idle(runs, period: Period) -> list[Run]:
+    """The runs whose accelerators idled most; which these are is told by an index alone."""
+    found = begun_in(runs, period.first, period.last).filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk")
+    shown = Run.objects.filter(pk__in=found.values("pk")[:MOST_IDLE_RUNS])
+    return list(shown.with_names().order_by("-idle_kwh", "-pk"))

@@ -1,0 +1,34 @@
+"""Tags that people add and remove later: the totals by tag move with them."""
+
+from django.db import transaction
+
+from runs.ingest.totals import UsageChanges
+from runs.models import Run
+from runs.models.run import MOST_TAGS
+
+
+def tag_run(run: Run, tag: str) -> None:
+    """Add a tag; one that it has already changes nothing."""
+    with transaction.atomic():
+        locked = _locked(run)
+        if locked and tag not in locked.tags and len(locked.tags) < MOST_TAGS:
+            _set_tags(locked, [*locked.tags, tag])
+
+
+def untag_run(run: Run, tag: str) -> None:
+    with transaction.atomic():
+        locked = _locked(run)
+        if locked and tag in locked.tags:
+            _set_tags(locked, [each for each in locked.tags if each != tag])
+
+
+def _locked(run: Run) -> Run | None:
+    """The run as it stands now: an upload may have moved its share of the totals meanwhile."""
+    return Run.objects.select_for_update().filter(pk=run.pk).first()
+
+
+def _set_tags(run: Run, tags: list[str]) -> None:
+    changes = UsageChanges()
+    changes.retag(run, tags)
+    changes.save()
+    run.save(update_fields=["tags"])

@@ -1,0 +1,59 @@
+"""A run's own page, its notes, and its figures made anew."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from runs import reestimate
+from runs.dashboards.live import words as span_words
+from runs.dashboards.outlook import MOST_PLANNED
+from runs.dashboards.run import Asked, run_page
+from runs.models import Project, Right
+from runs.pages import query
+from runs.pages.notes import edit_notes
+from runs.pages.runs import run_or_404
+
+
+def run_detail(request, run_id):
+    run = run_or_404(request, run_id)
+    asked = asked_of(request)
+    page = run_page(run, asked)
+    context = {
+        "page": page,
+        "run": run,
+        "asked": asked,
+        "span_words": span_words(page.span, run.energy_kwh) if page.span else "",
+        "place": run.project.team.membership_set.filter(user=request.user).first(),
+    }
+    return render(request, "runs/detail.html", context)
+
+
+def asked_of(request) -> Asked:
+    epochs = query.asked_number(request, "epochs")
+    better = query.asked(request, "better")
+    return Asked(
+        start_s=query.asked_number(request, "start"),
+        end_s=query.asked_number(request, "end"),
+        metric=query.asked(request, "metric"),
+        better=better if better in ("lower", "higher") else "",
+        epochs=int(epochs) if epochs and 1 <= epochs <= MOST_PLANNED else None,
+    )
+
+
+def run_notes(request, run_id):
+    return edit_notes(request, run_or_404(request, run_id), reverse("run_detail", args=[run_id]))
+
+
+@require_POST
+def run_recompute(request, run_id):
+    """Make the figures anew by the catalogue and the factor of today; those that they replace are kept."""
+    run = run_or_404(request, run_id)
+    if not Project.objects.for_user(request.user, Right.CHANGE_RUNS).filter(pk=run.project_id).exists():
+        raise PermissionDenied
+    if reestimate.redo_one(run, request.user):
+        messages.success(request, "Made anew by the catalogue and the factor of today. The former figures are kept.")
+    else:
+        messages.info(request, "Nothing changes: the figures follow the catalogue and the factor of today.")
+    return redirect(reverse("run_detail", args=[run_id]) + "#calculation")

@@ -1,0 +1,30 @@
+"""The table under a chart, made in one go: through the template language a few thousand cells would take seconds."""
+
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import mark_safe
+
+from runs.templatetags import units
+
+register = template.Library()
+
+
+@register.simple_tag
+def chart_rows(chart):
+    """A row a label: the values of all series, and what goes in step with them. Only labels are text of people."""
+    unit, twins, twin_unit = chart.unit, chart.twin_values, chart.twin_unit
+    rows, axis_unit = [], chart.axis_unit
+    for number, (label, values) in enumerate(chart.rows):
+        cells = "".join([_cell(chart.quantity, value, unit) for value in values])
+        if chart.twin:
+            cells += _cell(chart.twin.quantity, twins[number], twin_unit)
+        rows.append(f'<tr><th scope="row">{_head(chart.axis, label, axis_unit)}</th>{cells}</tr>\n')
+    return mark_safe("".join(rows))  # noqa: S308
+
+
+def _head(axis: str, label, unit: units.Unit | None) -> str:
+    return units.figure_html(axis, label, unit) if unit else escape(label)
+
+
+def _cell(quantity: str, value: float | None, unit: units.Unit) -> str:
+    return f'<td class="number">{units.figure_html(quantity, value, unit)}</td>'
