@@ -102,7 +102,7 @@ def energy_points(runs: list[Line], run_count: int) -> Points | None:
         id="energies",
         title="Energy per run over time",
         sentence=(
-            f"Energy of {_count(len(used), 'run')} by when they started: {units.text('energy', middle)} in the median, "
+            f"Energy of {_count(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
             f"{units.text('energy', most)} at most. Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="time",
@@ -138,12 +138,6 @@ class Tradeoff(NamedTuple):
     names: list[str]
     chosen: Asked
     chart: Points | None
-
-    @property
-    def front(self) -> list[Point]:
-        """The runs that no other one beats by both, the least emissions first."""
-        points = self.chart.points if self.chart else []
-        return sorted((point for point in points if point.is_front), key=lambda point: point.x)
 
 
 def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:

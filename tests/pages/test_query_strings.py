@@ -12,8 +12,10 @@ ASKED = {
     ],
     "/runs/export.csv": ["q", "over", "sort"],
     "/compare/": ["run", "base", "by", "show", "params"],
-    "/models/": ["q", "page"],
-    "/models/digits/resnet-50/": ["show"],
+    "/models/": ["q", "sort", "page"],
+    "/models/digits/resnet-50/": ["show", "metric", "better", "value"],
+    "/models/digits/resnet-50/cite/": ["of"],
+    "/models/digits/resnet-50/cite.yaml": ["of"],
     "/hardware/": ["q", "kind", "seen", "page"],
 }
 REFUSED = {"NUL": "a%00b", "control": "%07", "override": quote("\u202egpj.exe"), "long": "x" * 201}
