@@ -97,7 +97,7 @@ def test_totals_are_read_off_an_index_alone(projects, filters, index):
     [
         ({}, "", "run_listed"),
         ({}, "-energy", "run_by_energy"),
-        ({"state": "failed"}, "started", "run_listed"),
+        ({"state": "failed"}, "-started", "run_listed"),
         ({"search": "bert"}, "", "run_searched"),
     ],
     ids=str,
