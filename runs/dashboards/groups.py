@@ -14,6 +14,8 @@ from runs.models import Device, Project, Run, TrackedModel
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+#: Of these a run may be in several groups; in all others it is in one.
+OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
 NO_MORE: tuple[float, list] = (inf, [])
 AMOUNTS = ("energy_kwh", "emissions_kg", "duration_s")
@@ -78,7 +80,7 @@ def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
 
 def _groups(found: Iterable[Sums], by: str) -> list[Group]:
     groups = [Group(each.key[1], _filters(by, each.key[0]), each.runs, *_spreads(each)) for each in found]
-    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))[:MOST_GROUPS]
+    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))
 
 
 def _spreads(each: Sums) -> list[Spread]:
