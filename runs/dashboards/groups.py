@@ -1,9 +1,10 @@
 """Runs by model, tag, parameter, hardware or kind: how many, their sum, and mean ± standard deviation of a run."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from math import sqrt
+from itertools import groupby
+from math import inf, sqrt
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Sum
@@ -13,7 +14,10 @@ from runs.models import Device, Project, Run, TrackedModel
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+#: Of these a run may be in several groups; in all others it is in one.
+OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
+NO_MORE: tuple[float, list] = (inf, [])
 AMOUNTS = ("energy_kwh", "emissions_kg", "duration_s")
 
 
@@ -76,7 +80,7 @@ def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
 
 def _groups(found: Iterable[Sums], by: str) -> list[Group]:
     groups = [Group(each.key[1], _filters(by, each.key[0]), each.runs, *_spreads(each)) for each in found]
-    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))[:MOST_GROUPS]
+    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))
 
 
 def _spreads(each: Sums) -> list[Spread]:
@@ -147,24 +151,29 @@ def _together(one: Sums, other: Sums) -> Sums:
     return Sums(one.key, one.runs + other.runs, sums, squares)
 
 
-def _tuples(runs, column: str) -> Iterator[tuple]:
-    return runs.values_list(column, *AMOUNTS).iterator()
-
-
 def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
     return [(tag, tag) for tag in dict.fromkeys(tags)] or [("", "no tag")]
 
 
 def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], list[float]]]:
-    """A run is in the group of each kind of accelerator that it used, else of its processors."""
-    names: dict[object, dict[bool, dict]] = defaultdict(lambda: {True: {}, False: {}})
+    """Each run's amounts with the groups it is in. Runs and devices come in one order, so that neither is kept."""
     devices = Device.objects.filter(run__in=runs.values("pk"), counted=True).exclude(kind=Device.Kind.RAM)
-    rows = devices.order_by().values_list("run", "kind", "profile__slug", "profile__name", "name")
-    for run, kind, slug, profile, name in rows.iterator():
-        names[run][kind != Device.Kind.CPU][slug or "", profile or name] = None
-    for pk, *amounts in _tuples(runs, "pk"):
-        found = names.get(pk)
-        yield list((found[True] or found[False]) if found else []) or [("", "no device")], amounts
+    rows = devices.order_by("run").values_list("run", "kind", "profile__slug", "profile__name", "name")
+    used = ((run, _hardware_keys(each)) for run, each in groupby(rows.iterator(), key=itemgetter(0)))
+    run, keys = next(used, NO_MORE)
+    for pk, *amounts in runs.order_by("pk").values_list("pk", *AMOUNTS).iterator():
+        while run < pk:
+            run, keys = next(used, NO_MORE)
+        yield keys if run == pk else [("", "no device")], amounts
+
+
+def _hardware_keys(devices: Iterable[tuple]) -> list[tuple[str, str]]:
+    """A run is in the group of each kind of accelerator that it used, else of its processors."""
+    accelerators: dict[tuple[str, str], None] = {}
+    processors: dict[tuple[str, str], None] = {}
+    for _, kind, slug, profile, name in devices:
+        (processors if kind == Device.Kind.CPU else accelerators)[slug or "", profile or name] = None
+    return list(accelerators or processors)
 
 
 def _filters(by: str, value: str) -> dict[str, str]:

@@ -111,7 +111,7 @@ def _with_param(runs, text: str, key: str, value: str):
     runs = runs.alias(asked=KeyTransform(key, "params"), asked_text=KeyTextTransform(key, "params"))
     found = Q(asked_text__iexact=value) | _search(text)
     try:
-        return runs.filter(found | Q(asked=_parsed(value)))
+        return runs.filter(Q(asked=_parsed(value)) | found)  # what most often matches first
     except ValueError:
         return runs.filter(found)
 

@@ -1,11 +1,12 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
+from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
 
-from runs.dashboards.groups import Group, Spread, grouped
+from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
 from runs.dashboards.run_filters import STATES, RunFilters, matching
 from runs.dashboards.run_order import PAGE_SIZE, Totals, page_of, page_of_few, totals_of
 from runs.models import Device, Project, Run, TrackedModel
@@ -56,6 +57,7 @@ class RunList(NamedTuple):
     count_of_all: int
     rows: list[Row] = []
     groups: list[Group] = []
+    group_count: int = 0
     page: Page | None = None
 
     @property
@@ -76,7 +78,9 @@ def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
     projects = projects_of(user, filters)
     found = matching(Run.objects.filter(project__in=projects), filters)
     if look.group:
-        return _list(user, filters, totals_of(found), groups=grouped(found, look.group))
+        groups = grouped(found, look.group)
+        totals = totals_of(found) if look.group in OVERLAPPING else _totals_of_groups(groups)
+        return _list(user, filters, totals, groups=groups[:MOST_GROUPS], group_count=len(groups))
     current, totals = (page_of_few if filters.is_set else page_of)(found, projects, look.sort, page)
     return _list(user, filters, totals, rows=rows(list(current.object_list), look), page=current)
 
@@ -86,6 +90,14 @@ def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
     pks = list(Run.objects.for_user(user).addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
     found = matching(Run.objects.filter(project__in=projects_of(user, filters)), filters)
     return _list(user, filters, totals_of(found), rows=rows(pks, look))
+
+
+def _totals_of_groups(groups: list[Group]) -> Totals:
+    return Totals(
+        runs=sum(group.runs for group in groups),
+        energy_kwh=fsum(group.energy.sum for group in groups),
+        emissions_kg=fsum(group.emissions.sum for group in groups),
+    )
 
 
 def _list(user, filters: RunFilters, totals: Totals, **shown) -> RunList:

@@ -16,9 +16,9 @@ from runs.models.tracked_model import TrackedModel
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
 MOST_TAGS = 50
-LISTED = ["project", "archived_at", "started_at", "kind", "status", "tracked_model"]
+LISTED = ["project", "archived_at", "started_at", "id", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
-SEARCHED = ["project", "archived_at", "started_at", "name", "tracked_model", "run_id"]
+SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
 SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]

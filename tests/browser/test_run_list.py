@@ -68,6 +68,14 @@ def test_the_list_says_that_more_runs_came_and_stops_asking_when_none_runs(tab, 
     assert tab.complaints == []
 
 
+def test_a_run_grows_on_the_overview_too(tab, wire, growing):
+    tab.page.add_init_script(HURRY)
+    page = tab.sign_in().open("/")
+    wire.send(growing, "b-2", batch([sample("gpu-0", 7200, 3600, 3.6e6)], [CARD]))
+    page.get_by_role("row", name="growing").get_by_text("2 h", exact=True).wait_for()
+    assert tab.complaints == []
+
+
 def test_find_a_run_and_take_the_filter_off_again(tab, runs):
     page = tab.sign_in().open("/runs/")
     page.keyboard.press("/")

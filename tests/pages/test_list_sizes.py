@@ -16,7 +16,7 @@ BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def many(people) -> None:
-    """Ten thousand runs of a minute each, numbered from the oldest, with a kilobyte of parameters."""
+    """Ten thousand runs of a minute each, numbered from the oldest, with a seed of its own and a kilobyte of notes."""
     model = TrackedModel.objects.create(project=people.project, name="bert", slug="bert")
     factor = EmissionFactor.objects.active()
     Run.objects.bulk_create(
@@ -26,7 +26,7 @@ def many(people) -> None:
                 tracked_model=model,
                 run_id=f"{n:032x}",
                 name=f"run {n}",
-                params={"note": "x" * 1000},
+                params={"note": "x" * 1000, "seed": n},
                 status="completed",
                 started_at=BEGUN + timedelta(minutes=n),
                 energy_kwh=0.5,
@@ -75,6 +75,13 @@ def test_one_of_ten_thousand_is_found_by_name_and_so_are_many(alice, many):
     page = alice.read("/runs/", q="RUN 4")  # 4, 40-49, 400-499, 4000-4999: more than are looked up at once
     assert page.by_id("total").figures[0] == 1111
     assert names(alice.read("/runs/", q="RUN 4", page="23"))[-1] == "run 4"
+
+
+def test_of_ten_thousand_groups_two_hundred_are_shown_and_all_are_added_up(alice, many):
+    page = alice.read("/runs/", group="param:seed")
+    assert len(page.table()) == 200
+    assert "The 200 groups that used the most energy, of 10,000" in page.text
+    assert page.by_id("total").figures == pytest.approx([MANY, MANY * 0.5, MANY * 0.25])
 
 
 def test_ten_thousand_runs_are_exported_in_order_and_never_held_all_at_once(alice, many):

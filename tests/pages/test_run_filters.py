@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from runs.models import Device, Run
+from tests.pages.conftest import METERED
 from tests.pages.test_runs import names
-from tests.wire import ago
+from tests.wire import CPU, ago, sample
 
 
 @pytest.fixture
@@ -132,6 +133,19 @@ def test_charlies_run_is_no_baseline_for_alice(alice, charlies_wire, five):
 )
 def test_runs_are_grouped_with_count_and_sum(alice, five, by, expected):
     assert [row[:3] for row in alice.read("/runs/", group=by).table()] == expected
+
+
+def test_a_run_is_in_the_group_of_each_accelerator_else_of_its_processors(alice, wire, profile):
+    other = {"key": "gpu-1", "kind": "gpu", "name": "Odd card", "uuid": "GPU-2"}
+    both = [sample(key, 60, 30, 3600.0) for key in ("gpu-0", "gpu-1", "cpu-0")]
+    wire.whole_run([sample("cpu-0", 60, 30)], [CPU])
+    wire.whole_run(both, [METERED, other, CPU])
+    wire.start()
+    wire.whole_run([sample("gpu-0", 60, 30, 3600.0)], [METERED])
+    rows = {row[0]: row[1] for row in alice.read("/runs/", group="hardware").table()}
+    assert rows.pop("NVIDIA A100 SXM4 40GB") == "2"
+    assert rows.pop("no device") == "1"
+    assert sorted(rows.values()) == ["1", "1"]
 
 
 def test_a_group_has_mean_and_standard_deviation_of_a_run(alice, five):
