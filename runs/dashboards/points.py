@@ -13,8 +13,9 @@ from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.templatetags import units
 
-#: More points than this no chart draws, and more rows than this no page's table has.
+#: So many runs are read one by one; a chart draws fewer, for each costs its address, and a table shows fewer still.
 MOST_POINTS = 1_000
+MOST_DRAWN = 300
 MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
@@ -85,15 +86,16 @@ def _needs_logarithm(values: list[float]) -> bool:
 
 
 def _drawn(point: Point, leads_on: bool) -> list:
-    """x, y, kind, state, whether it is on the front, name and id."""
+    """x, y, kind, state, whether it is on the front, name and id; digits that no pixel shows are left out."""
     run = point.run
-    drawn = [point.x, point.y, run.kind, run.state, int(point.is_front)]
+    x = point.x if isinstance(point.x, int) else float(f"{point.x:.5g}")
+    drawn = [x, float(f"{point.y:.5g}"), run.kind, run.state, int(point.is_front)]
     return [*drawn, run.name, str(run.run_id)] if leads_on else drawn
 
 
 def energy_points(runs: list[Line], run_count: int) -> Points | None:
     """The energy of each run by when it began; None where there is nothing to compare."""
-    used = [run for run in runs if run.energy_kwh > 0]
+    used = [run for run in runs if run.energy_kwh > 0][:MOST_DRAWN]
     if not used:
         return None
     energies = [run.energy_kwh for run in used]
@@ -169,20 +171,21 @@ def suggested(metric: str) -> str:
 def _against_emissions(placed: list[tuple[Line, float]], run_count: int, chosen: Asked) -> Points:
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
+    shown = [n for n in range(len(placed)) if n in best or n < MOST_DRAWN]
     of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
         title="What a better model costs",
         sentence=(
-            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(placed), 'training run')}, "
+            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(shown), 'training run')}, "
             f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
             "Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="emissions",
         y_quantity="",
         y_name=chosen.metric,
-        points=[Point(run, run.emissions_kg, value, n in best) for n, (run, value) in enumerate(placed)],
-        left_out=run_count - len(placed),
+        points=[Point(placed[n][0], placed[n][0].emissions_kg, placed[n][1], n in best) for n in shown],
+        left_out=run_count - len(shown),
     )
 
 
