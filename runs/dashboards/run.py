@@ -5,6 +5,8 @@ from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
+from django.utils.text import Truncator
+
 from runs.dashboards import series
 from runs.dashboards.charts import Chart, Mark
 from runs.dashboards.curves import Curve, Span, curves, profile_of, span_between
@@ -18,6 +20,8 @@ from traceml_agent import estimation
 STAGES_READ = 1000
 STAGES_SHOWN = 200
 METRICS_OFFERED = 24
+#: What is written in a chart has no room for the longest names.
+LONGEST_MARK = 30
 _time = itemgetter(0)
 #: Below this a window says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
@@ -173,7 +177,8 @@ def moments(found: Learned | None) -> list[Mark]:
     """The instant after which the metric hardly gained, for the charts over time."""
     if found is None or found.share_after <= 0:
         return []
-    return [Mark(f"{found.name} within 1 % of its best", found.within.at_s)]
+    name = Truncator(found.name).chars(LONGEST_MARK)
+    return [Mark(f"{name} within 1 % of its best", found.within.at_s)]
 
 
 def withhold(run: Run, devices: list[Device]) -> None:
