@@ -116,7 +116,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     rows = stage_rows(run, stages[:STAGES_READ], known, metrics if with_details else {})
     names, offered = device_names(devices), metric_names(metrics) if with_details else []
     found = learned_of(run, known, metrics, writers, offered, asked)
-    span = span_asked(known, asked)
+    span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING
     over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
     return RunPage(
@@ -129,7 +129,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
         metrics_offered=offered[:METRICS_OFFERED],
         learned=found,
-        outlook=outlook(run, parts_of(rows), asked.epochs) if run.state == Run.Status.RUNNING else None,
+        outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
         calls=call_rows(run),
         work=work_rows(run, metrics),
         wasted_kwh=wasted_kwh(devices),
