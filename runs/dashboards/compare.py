@@ -176,13 +176,22 @@ def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) 
     return Chart(
         id="curves",
         title=f"{SHOWN[shown]} by {AXES[axis].lower()}",
-        sentence=f"{SHOWN[shown]} of {len(names)} runs by {AXES[axis].lower()}; "
-        f"they lasted {units.text('elapsed', min(ends))} to {units.text('elapsed', max(ends))}.",
+        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by {AXES[axis].lower()}; {lasted(ends)}.",
         quantity=shown,
         axis=axis,
         labels=labels,
         series=lines,
     )
+
+
+def runs_in_words(names: list[str]) -> str:
+    return f"{len(names)} run{'s' * (len(names) > 1)}"
+
+
+def lasted(ends: list[float]) -> str:
+    """How long the runs took, from the shortest to the longest."""
+    shortest, longest = units.text("elapsed", min(ends)), units.text("elapsed", max(ends))
+    return f"it lasted {longest}" if len(ends) == 1 else f"they lasted {shortest} to {longest}"
 
 
 def _shown(curves: list[Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
@@ -210,10 +219,11 @@ def stage_overlay(runs: list[Run], names: list[str], curves: list[list[Curve]], 
         for name, of_run, of_stages in zip(names, curves, spans, strict=True)
     ]
     counts = ", ".join(str(len(of_run)) for of_run in spans)
+    has = "they had" if len(names) > 1 else "it had"
     return Chart(
         id="curves",
         title=f"{SHOWN[shown]} by stage",
-        sentence=f"{SHOWN[shown]} of {len(names)} runs by the number of the stage; they had {counts} stages.",
+        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by the number of the stage; {has} {counts} stages.",
         quantity=shown,
         axis="stage",
         labels=list(range(1, most + 1)),

@@ -1,25 +1,27 @@
 """A run's page: its devices, its stages with their energy, its calls, and how its figure came about."""
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
+from django.utils.text import Truncator
+
 from runs.dashboards import series
 from runs.dashboards.charts import Chart, Mark
-from runs.dashboards.curves import Curve, Span, curves, energy_until_j, profile_of, span_between, span_of
+from runs.dashboards.curves import Curve, Span, curves, profile_of, span_between
 from runs.dashboards.events import Event, events
 from runs.dashboards.learning import WORK, Learned, Logged, learned, lower_is_better
-from runs.dashboards.outlook import Outlook, Part, outlook
-from runs.models import Batch, Call, Device, Run, RunRevision, Stage, Writer
+from runs.dashboards.outlook import Outlook, outlook
+from runs.dashboards.stages import StageRow, parts_of, stage_rows
+from runs.models import Batch, Call, Device, Run, RunRevision, Writer
 from traceml_agent import estimation
 
 STAGES_READ = 1000
 STAGES_SHOWN = 200
-METRICS_SHOWN = 6
 METRICS_OFFERED = 24
-DEEPEST = 3
+#: What is written in a chart has no room for the longest names.
+LONGEST_MARK = 30
 _time = itemgetter(0)
 #: Below this a window says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
@@ -45,32 +47,6 @@ class DeviceRow(NamedTuple):
     share_of_energy: float
     terms: dict
     most_power_w: float | None
-
-
-class StageRow(NamedTuple):
-    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric in it."""
-
-    stage: Stage
-    depth: int
-    start_s: float
-    end_s: float
-    energy_kwh: float | None
-    logged: list[tuple[str, float | None]]
-
-    @property
-    def duration_s(self) -> float:
-        return self.end_s - self.start_s
-
-    @property
-    def part(self) -> str:
-        """Its place for the page's address."""
-        return f"start={self.start_s:.10g}&end={self.end_s:.10g}"
-
-    @property
-    def mean_power_w(self) -> float | None:
-        if self.energy_kwh is None or self.duration_s <= 0:
-            return None
-        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s
 
 
 class CallRow(NamedTuple):
@@ -140,7 +116,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     rows = stage_rows(run, stages[:STAGES_READ], known, metrics if with_details else {})
     names, offered = device_names(devices), metric_names(metrics) if with_details else []
     found = learned_of(run, known, metrics, writers, offered, asked)
-    span = span_asked(known, asked)
+    span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING
     over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
     return RunPage(
@@ -153,7 +129,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
         metrics_offered=offered[:METRICS_OFFERED],
         learned=found,
-        outlook=outlook(run, parts_of(rows), asked.epochs) if run.state == Run.Status.RUNNING else None,
+        outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
         calls=call_rows(run),
         work=work_rows(run, metrics),
         wasted_kwh=wasted_kwh(devices),
@@ -201,15 +177,8 @@ def moments(found: Learned | None) -> list[Mark]:
     """The instant after which the metric hardly gained, for the charts over time."""
     if found is None or found.share_after <= 0:
         return []
-    return [Mark(f"{found.name} within 1 % of its best", found.within.at_s)]
-
-
-def parts_of(rows: list[StageRow]) -> list[Part]:
-    return [
-        Part(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0)
-        for row in rows
-        if row.depth == 0
-    ]
+    name = Truncator(found.name).chars(LONGEST_MARK)
+    return [Mark(f"{name} within 1 % of its best", found.within.at_s)]
 
 
 def withhold(run: Run, devices: list[Device]) -> None:
@@ -285,14 +254,6 @@ def metrics_of(batches: list[Batch]) -> dict[int, list]:
     return by_writer
 
 
-def _metrics_within(metrics: list, stage: Stage) -> dict[str, float]:
-    """The last value of each metric that was logged during a stage; amounts of work are no values to follow."""
-    end_s = float("inf") if stage.end_s is None else stage.end_s
-    first = bisect_left(metrics, stage.start_s, key=_time)
-    rows = metrics[first : bisect_right(metrics, end_s, key=_time)]
-    return {name: value for _, name, value in rows if name not in WORK}
-
-
 def work_rows(run: Run, metrics: dict[int, list]) -> list[WorkRow]:
     """The samples and tokens that the run logged, added up over all writers."""
     totals: dict[str, float] = defaultdict(float)
@@ -312,31 +273,6 @@ def wasted_kwh(devices: list[Device]) -> float:
         if writer.status != Run.Status.COMPLETED and any(later.started_at >= writer.heard_until for later in writers)
     }
     return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
-
-
-def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
-    """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
-    logged = {stage.pk: _metrics_within(metrics.get(stage.writer_id, []), stage) for stage in stages}
-    names = list(dict.fromkeys(name for values in logged.values() for name in values))[:METRICS_SHOWN]
-    depths = _depths(stages)
-    rows = []
-    for stage in stages:
-        start_s, end_s = span_of(run, stage)
-        energy_j = energy_until_j(known, end_s) - energy_until_j(known, start_s)
-        energy_kwh = estimation.energy_kwh(energy_j) if known else None
-        values = [(name, logged[stage.pk].get(name)) for name in names]
-        rows.append(StageRow(stage, depths[stage.pk], start_s, end_s, energy_kwh, values))
-    return rows
-
-
-def _depths(stages: list[Stage]) -> dict[int, int]:
-    """How deep each stage is nested; parents start no later than their children, so one pass will do."""
-    by_key: dict[tuple[int, str], int] = {}
-    depths = {}
-    for stage in stages:
-        parent = by_key.get((stage.writer_id, stage.parent), -1) if stage.parent else -1
-        depths[stage.pk] = by_key[stage.writer_id, stage.key] = min(parent + 1, DEEPEST)
-    return depths
 
 
 def call_rows(run: Run) -> list[CallRow]:

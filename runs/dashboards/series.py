@@ -59,15 +59,17 @@ def over(lines: list[Line], edges: list[float]) -> Over:
 
 def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
     values = _together([each.power_w for each in read], sum)
-    return Series(line.name, values, *_band(line, "powers_w", edges))
+    lows, highs = _band(line, "powers_w", edges)
+    return Series(line.name, values, lows=lows, highs=highs)
 
 
 def _utilisation(line: Line, read: list[Buckets], edges: list[float]) -> Series:
     columns = [each.utilisation for each in read]
     if len(read) > 1:  # how far the devices are apart says more than how each of them swings
-        mean, low, high = (_together(columns, make) for make in (fmean, min, max))
-        return Series(line.name, mean, low, high)
-    return Series(line.name, columns[0], *_band(line, "utilisations", edges))
+        mean, lows, highs = (_together(columns, make) for make in (fmean, min, max))
+        return Series(line.name, mean, lows=lows, highs=highs)
+    lows, highs = _band(line, "utilisations", edges)
+    return Series(line.name, columns[0], lows=lows, highs=highs)
 
 
 def _energies_kwh(read: list[Buckets]) -> list[float]:

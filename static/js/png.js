@@ -53,7 +53,7 @@
   document.querySelectorAll("figure.chart").forEach((figure) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "link small png";
+    button.className = "png";
     button.textContent = "Save as PNG";
     button.addEventListener("click", () => save(figure));
     figure.querySelector("details").after(button);

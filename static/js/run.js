@@ -114,9 +114,14 @@
     const goesOn = news.state === "running" || news.state === "lost";
     polls += 1;
     if (!goesOn) await TraceLive.refresh(SECTIONS_AT_END);
-    else if (news.state !== section.dataset.state || (news.edges.length && polls % POLLS_A_REFRESH === 0)) await TraceLive.refresh(SECTIONS);
+    else if (news.state !== section.dataset.state || (news.edges.length && polls % POLLS_A_REFRESH === 0)) await TraceLive.refresh(SECTIONS.filter(nobodyWrites));
     section.dataset.state = news.state;
     return goesOn;
+  }
+
+  /* A form that somebody fills in is left alone. */
+  function nobodyWrites(id) {
+    return !document.getElementById(id)?.contains(document.activeElement);
   }
 
   async function append(news) {

@@ -180,6 +180,35 @@ const TraceTime = (function () {
     };
   }
 
+  /* The instant that is pointed at in one chart is marked in all of them. */
+  let pointed = null;
+
+  function pointer(data) {
+    return {
+      id: "pointer",
+      afterEvent(chart, args) {
+        const away = args.event.type === "mouseout" || !args.inChartArea;
+        const at = away ? null : chart.scales.x.getValueForPixel(args.event.x) * data.axisUnit.size;
+        if (at === pointed) return;
+        pointed = at;
+        args.changed = true;
+        document.querySelectorAll('figure[data-chart="time"] canvas').forEach((canvas) => {
+          const other = Chart.getChart(canvas);
+          if (other && other !== chart) other.draw();
+        });
+      },
+      afterDatasetsDraw(chart) {
+        const { ctx, chartArea: area, scales } = chart;
+        const x = pointed === null ? -1 : scales.x.getPixelForValue(pointed / data.axisUnit.size);
+        if (x < area.left || x > area.right) return;
+        ctx.save();
+        ctx.fillStyle = T.colour("--line-strong");
+        ctx.fillRect(x, area.top, 1, area.height);
+        ctx.restore();
+      },
+    };
+  }
+
   /* One line of the tooltip: the mean, and between which two samples it lies. */
   function told(item, data) {
     const series = data.series[item.datasetIndex];
@@ -216,7 +245,7 @@ const TraceTime = (function () {
         },
       };
     }
-    return { type: "line", data: { datasets: datasets(data) }, options: options, plugins: [annotations(data, named)] };
+    return { type: "line", data: { datasets: datasets(data) }, options: options, plugins: [annotations(data, named), pointer(data)] };
   }
 
   function chosen(figure, chart, data) {

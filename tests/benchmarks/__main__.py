@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "reestimation", "pages", "paint")
+PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "reestimation", "pages", "long_run", "paint")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- agent: begin -->", "<!-- agent: end -->"
 

@@ -145,5 +145,8 @@ def run_id(wire) -> str:
     assert wire.finish(run_id).status_code == 200
     hostile = {"name": LONG, "tags": [LONG], "params": {LONG: LONG}}
     long_id = wire.whole_run([sample("gpu-0", 60, 30)], [GPU | {"name": LONG}], model=LONG, **hostile)
+    logged = [{"t_s": t, "name": f"{n} {LONG}"[:200], "value": 1} for n in range(24) for t in (10, 50)]
+    named = {"stages": [{"id": "1", "name": LONG, "start_s": 0, "end_s": 60}], "metrics": logged}
+    assert wire.send(long_id, "b-2", batch([], [], **named)).status_code == 201
     assert wire.finish(long_id, status="failed", exception=LONG).status_code == 200
     return run_id

@@ -19,6 +19,7 @@ PAGES = [
     "/runs/?group=kind&against=training",
     "/runs/{run_id}/",
     "/runs/{run_id}/?start=600&end=1200&metric=loss&better=higher",
+    "/runs/{long_id}/",
     "/runs/{run_id}/notes/",
     "/compare/",
     "/compare/?run={run_id}",
