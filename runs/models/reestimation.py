@@ -91,15 +91,5 @@ class RunRevision(models.Model):
     def __str__(self):
         return f"{self.run_id} until {self.replaced_at:%Y-%m-%d}"
 
-    @classmethod
-    def of(cls, run: Run) -> "RunRevision":
-        """A run's present figures, to be kept; not saved yet."""
-        figures = {name: getattr(run, name) for name in FIGURES}
-        return cls(project_id=run.project_id, run=run, factor_id=run.factor_id, **figures)
-
-    def differs(self, run: Run) -> bool:
-        """Whether the run's figures are other ones by now."""
-        return any(getattr(self, name) != getattr(run, name) for name in FIGURES)
-
 
 FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
