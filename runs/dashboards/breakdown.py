@@ -14,7 +14,7 @@ from runs.models import Run
 MOST_ROWS = 8
 AMOUNTS = ("run_count", "kg", "kwh", "measured")
 ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
-DIMENSIONS = ("tracked_model_id", "kind", "member_id", "device_kind", "hardware")
+DIMENSIONS = ("tracked_model_id", "kind", "member_id", "hardware")
 
 
 class Share(NamedTuple):

@@ -135,16 +135,6 @@ class Chart(NamedTuple):
         return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
 
     @property
-    def linked_rows(self) -> list[dict]:
-        """The rows with the days that each is of, and with what the line says."""
-        lines = self.line.values if self.line else [None] * len(self.labels)
-        ends = zip(self.rows, self.spans, lines, strict=True)
-        return [
-            {"label": label, "values": values, "since": since, "until": until, "sum": line}
-            for (label, values), (since, until), line in ends
-        ]
-
-    @property
     def data(self) -> dict:
         """What the script needs to draw it, in the units that the portal stores."""
         return {

@@ -41,11 +41,10 @@ class ModelPage(NamedTuple):
     read_count: int
 
     @property
-    def bar(self) -> dict:
-        """The footprint as one bar, split as in lists."""
-        parts = {part: self.life.of(*kinds).emissions_kg for part, kinds in usage.PARTS.items()}
-        segments = usage.segments(list(parts.items()), sum(parts.values()) or 1.0)
-        return {f"{part}_kg": kg for part, kg in parts.items()} | {"segments": segments}
+    def bar(self) -> list[dict]:
+        """The footprint as the segments of one bar, split as in lists."""
+        parts = [(part, self.life.of(*kinds).emissions_kg) for part, kinds in usage.PARTS.items()]
+        return usage.segments(parts, sum(kg for _, kg in parts) or 1.0)
 
     @property
     def parts(self) -> list[PartRow]:

@@ -22,6 +22,20 @@ def chart_rows(chart):
     return mark_safe("".join(rows))  # noqa: S308
 
 
+@register.simple_tag
+def linked_rows(chart, runs_url: str):
+    """A row a bar, which leads to the runs of its days, with what the line over the bars says."""
+    url, unit, line_unit, rows = escape(runs_url), chart.unit, chart.line_unit, []
+    sums = chart.line.values if chart.line else []
+    for number, ((label, values), (since, until)) in enumerate(zip(chart.rows, chart.spans, strict=True)):
+        cells = "".join([_cell(chart.quantity, value, unit) for value in values])
+        if sums:
+            cells += _cell(chart.quantity, sums[number], line_unit)
+        head = f'<a href="{url}since={since}&amp;until={until}">{escape(label)}</a>'
+        rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>\n')
+    return mark_safe("".join(rows))  # noqa: S308
+
+
 def _head(axis: str, label, unit: units.Unit | None) -> str:
     return units.figure_html(axis, label, unit) if unit else escape(label)
 
