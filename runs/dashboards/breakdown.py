@@ -5,7 +5,9 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from django.db.models import Sum
+from django.db.models.functions import Coalesce
 
+from runs.dashboards.periods import Period
 from runs.dashboards.usage import PART_OF, PARTS, bars
 from runs.dashboards.usage_filters import Choices, address_of
 from runs.models import Run
@@ -14,7 +16,7 @@ from runs.models import Run
 MOST_ROWS = 8
 AMOUNTS = ("run_count", "kg", "kwh", "measured")
 ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
-DIMENSIONS = ("tracked_model_id", "kind", "member_id", "hardware")
+DIMENSIONS = ("project_id", "tracked_model_id", "kind", "member_id", "hardware")
 
 
 class Share(NamedTuple):
@@ -31,8 +33,13 @@ class Share(NamedTuple):
     segments: list[dict]
 
 
-def sums_of(rows) -> list[dict]:
-    """Runs, emissions and energy by everything that a table splits by."""
+def sums_of(usage, period: Period) -> list[dict]:
+    """Runs, emissions and energy of the period by everything that a table splits by.
+
+    A long one the index `usage_footprint` answers alone and in the order of the groups. SQLite would rather look up
+    each row by its day and sort them all; only a day that is no bare column keeps it from that.
+    """
+    rows = period.days_of(usage.alias(its_day=Coalesce("day", "day")), "its_day" if period.is_long else "day")
     sums = {
         "run_count": Sum("runs"),
         "kg": Sum("emissions_kg"),

@@ -48,16 +48,16 @@ class Overview(NamedTuple):
 
 def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
     """Everything that the page shows of the projects of `found`."""
-    rows, runs = period.days_of(usage_of(found, filters)), runs_of(found, filters)
+    used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
-    sums = breakdown.sums_of(rows)
+    sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     active = active_runs(runs)
     return Overview(
         totals=totals,
         figures=key_figures(days, period, totals),
         equivalences=equivalences(totals),
-        trend=_trend(rows, days, period, look, models),
+        trend=_trend(period.days_of(used), days, period, look, models),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
         splits=_splits(sums, found),
@@ -72,7 +72,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
 def _trend(rows, days: Days, period: Period, look: Look, models: list[dict]) -> Chart | None:
     _, amount = usage.QUANTITIES[look.quantity]
     whole = {day: amounts[amount] for day, amounts in within(days, period).items()}
-    chart = usage.trend_by_model(rows.exclude(hardware=""), whole, period, look.quantity, models)
+    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models)
     return usage.with_running_sum(chart) if chart and look.cumulative else chart
 
 

@@ -60,10 +60,15 @@ class Period(NamedTuple):
     def _is_year(self) -> bool:
         return not self.preset and self.first is not None and _is_year(self.first, self.last)
 
-    def days_of(self, usage):
-        """The rows of `usage` that fall into the period."""
-        rows = usage.filter(day__lte=self.last)
-        return rows if self.first is None else rows.filter(day__gte=self.first)
+    @property
+    def is_long(self) -> bool:
+        """Whether a trend would have too many bars if each day had one."""
+        return self.first is None or (self.last - self.first).days >= MOST_DAYS
+
+    def days_of(self, usage, day: str = "day"):
+        """The rows of `usage` that fall into the period; `day` is the name that their day has."""
+        rows = usage.filter(**{f"{day}__lte": self.last})
+        return rows if self.first is None else rows.filter(**{f"{day}__gte": self.first})
 
 
 def _end_of_month(day: date) -> date:

@@ -85,7 +85,7 @@ def days_of(found: Choices, filters: UsageFilters) -> QuerySet:
 def energy_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
     """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
     days = days_of(found, filters)
-    return days if days.model is ProjectUsage else days.exclude(hardware="")
+    return days if days.model is ProjectUsage else days.with_energy()
 
 
 def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
