@@ -65,10 +65,10 @@ class Period(NamedTuple):
         """Whether a trend would have too many bars if each day had one."""
         return self.first is None or (self.last - self.first).days >= MOST_DAYS
 
-    def days_of(self, usage, day: str = "day"):
-        """The rows of `usage` that fall into the period; `day` is the name that their day has."""
-        rows = usage.filter(**{f"{day}__lte": self.last})
-        return rows if self.first is None else rows.filter(**{f"{day}__gte": self.first})
+    def days_of(self, usage):
+        """The rows of `usage` that fall into the period."""
+        rows = usage.filter(day__lte=self.last)
+        return rows if self.first is None else rows.filter(day__gte=self.first)
 
 
 def _end_of_month(day: date) -> date:
