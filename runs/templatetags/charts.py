@@ -1,7 +1,7 @@
 """The table under a chart, made in one go: through the template language a few thousand cells would take seconds."""
 
 from django import template
-from django.utils.html import escape
+from django.utils.html import escape, json_script
 from django.utils.safestring import mark_safe
 
 from runs.templatetags import units
@@ -20,6 +20,12 @@ def chart_rows(chart):
             cells += _cell(chart.twin.quantity, twins[number], twin_unit)
         rows.append(f'<tr><th scope="row">{_head(chart.axis, label, axis_unit)}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308
+
+
+@register.simple_tag
+def points_data(chart, runs):
+    """The data of a chart of points, which refer to `runs`."""
+    return json_script(chart.data(runs), chart.data_id)
 
 
 @register.simple_tag
