@@ -59,6 +59,11 @@ def heights(series: Sequence[Series]) -> list[float]:
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
+def drawn(values: Sequence[float | None]) -> list[float | None]:
+    """Values for a script alone: without the digits that no pixel shows and no tooltip says."""
+    return [None if value is None else float(f"{value:.6g}") for value in values]
+
+
 def _scale(quantity: str) -> list[dict]:
     """The units of a quantity from small to large, for scripts that scale anew; none for days and stages."""
     return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
@@ -133,6 +138,13 @@ class Chart(NamedTuple):
             return None
         unit = units.unit_for(self.twin.quantity, self.twin_values)
         return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
+
+    @property
+    def drawn_data(self) -> dict:
+        """As `data` where the page brings a table of exact values, and no script makes one."""
+        series = [one._replace(values=drawn(one.values)) for one in self.series]
+        line = self.line and self.line._replace(values=drawn(self.line.values))
+        return self._replace(series=series, line=line).data
 
     @property
     def data(self) -> dict:

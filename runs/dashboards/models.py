@@ -40,7 +40,7 @@ def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
 
 
 def _last_runs(user) -> list[tuple]:
-    """(model, project, when its last run arrived) of each model that this person may see: a look-up in an index each."""
+    """(model, project, when its last run arrived) of each model that this person may see: a look-up each."""
     newest = Run.objects.filter(tracked_model=OuterRef("pk")).order_by("-received_at").values("received_at")[:1]
     models = TrackedModel.objects.for_user(user).annotate(last=Subquery(newest))
     return list(models.values_list("pk", "project", "last"))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.db.models import Count
 from django.urls import reverse
 
+from runs.dashboards.charts import drawn
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
 from runs.models import Metric, Run, TrackedModel
@@ -78,8 +79,8 @@ class Points(NamedTuple):
                 "x": self.x_quantity != "time" and _needs_logarithm(xs),
                 "y": bool(self.y_quantity) and _needs_logarithm(ys),
             },
-            "x": xs if self.x_quantity == "time" else _drawn(xs),
-            "y": _drawn(ys),
+            "x": xs if self.x_quantity == "time" else drawn(xs),
+            "y": drawn(ys),
             "runs": [numbers[point.run.pk] for point in self.points],
             "front": [number for number, point in enumerate(self.points) if point.is_front],
         }
@@ -87,11 +88,6 @@ class Points(NamedTuple):
 
 def _needs_logarithm(values: list[float]) -> bool:
     return max(values) > LOGARITHMIC_FROM * median(values)
-
-
-def _drawn(values: list[float]) -> list[float]:
-    """Without the digits that no pixel shows."""
-    return [float(f"{value:.5g}") for value in values]
 
 
 def runs_data(runs: list[Line], leads_on: bool) -> dict:
@@ -168,8 +164,8 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
     values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
     placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
-    drawn = {run.pk for run in newest_used(runs)}
-    return Tradeoff(sorted(names), chosen, _against_emissions(placed, drawn, len(values), chosen) if placed else None)
+    newest = {run.pk for run in newest_used(runs)}
+    return Tradeoff(sorted(names), chosen, _against_emissions(placed, newest, len(values), chosen) if placed else None)
 
 
 def _chosen(asked: Asked, names: list[str]) -> Asked:
@@ -184,11 +180,11 @@ def suggested(metric: str) -> str:
     return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
 
 
-def _against_emissions(placed: list[tuple[Line, float]], drawn: set[int], run_count: int, chosen: Asked) -> Points:
+def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_count: int, chosen: Asked) -> Points:
     """The front of all runs with a value, and of the others those that are drawn elsewhere too."""
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
-    shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in drawn]
+    shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
     of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",

@@ -34,9 +34,10 @@ def linked_rows(chart, runs_url: str):
     url, unit, line_unit, rows = escape(runs_url), chart.unit, chart.line_unit, []
     sums = chart.line.values if chart.line else []
     for number, ((label, values), (since, until)) in enumerate(zip(chart.rows, chart.spans, strict=True)):
-        cells = "".join([_cell(chart.quantity, value, unit) for value in values])
+        figures = [units.cell_html(chart.quantity, value, unit) for value in values]
         if sums:
-            cells += _cell(chart.quantity, sums[number], line_unit)
+            figures.append(units.cell_html(chart.quantity, sums[number], line_unit))
+        cells = "".join([f'<td class="number">{figure}</td>' for figure in figures])
         head = f'<a href="{url}since={since}&amp;until={until}">{escape(label)}</a>'
         rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308

@@ -135,7 +135,7 @@ def _square(day, url: str) -> str:
     if not day.level:
         return f"<rect {place}/>"
     rect = f'<rect class="heat-{day.level}" {place}><title>{day.words}</title></rect>'
-    return f'<a href="{url}since={day.iso}&amp;until={day.iso}" tabindex="-1">{rect}</a>'
+    return f'<a href="{url}day={day.iso}" tabindex="-1">{rect}</a>'
 
 
 @register.simple_tag
@@ -146,8 +146,8 @@ def days_of_week(week, quantity: str, unit: units.Unit, runs_url: str):
 
 
 def _day(day, quantity: str, unit: units.Unit, url: str) -> str:
-    figure = units.figure_html(quantity, day.amount, unit)
-    return f'<td class="number"><a href="{url}since={day.iso}&amp;until={day.iso}">{figure}</a></td>'
+    figure = units.cell_html(quantity, day.amount, unit)
+    return f'<td class="number"><a href="{url}day={day.iso}">{figure}</a></td>'
 
 
 @register.filter

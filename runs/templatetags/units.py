@@ -116,6 +116,11 @@ def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = ""
     )
 
 
+def cell_html(quantity: str, value: float, unit: Unit) -> str:
+    """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
+    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size)}</data>'
+
+
 @register.simple_tag
 def unit_of(quantity: str, rows: Iterable, *names: str) -> Unit:
     """The unit of a column: `{% unit_of "energy" runs "energy_kwh" as unit %}`."""
