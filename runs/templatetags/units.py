@@ -67,8 +67,7 @@ def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
     largest = max((abs(value) for value in values if _is_known(value)), default=0.0)
     if largest == 0:
         return STORED[quantity] if STORED[quantity] in scale else scale[0]
-    fitting = [unit for unit in scale if _rounded(largest / unit.size) >= 1]
-    return fitting[-1] if fitting else scale[0]
+    return next((unit for unit in reversed(scale) if _rounded(largest / unit.size) >= 1), scale[0])
 
 
 def named(quantity: str, symbol: str) -> Unit:
