@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
+from runs.dashboards.periods import Period
 from runs.dashboards.usage import PART_OF, PARTS, bars
 from runs.dashboards.usage_filters import Choices, address_of
 from runs.models import Run
@@ -14,7 +15,7 @@ from runs.models import Run
 MOST_ROWS = 8
 AMOUNTS = ("run_count", "kg", "kwh", "measured")
 ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
-DIMENSIONS = ("tracked_model_id", "kind", "member_id", "device_kind", "hardware")
+DIMENSIONS = ("tracked_model_id", "kind", "member_id", "hardware")
 
 
 class Share(NamedTuple):
@@ -31,15 +32,20 @@ class Share(NamedTuple):
     segments: list[dict]
 
 
-def sums_of(rows) -> list[dict]:
-    """Runs, emissions and energy by everything that a table splits by."""
+def sums_of(usage, period: Period) -> list[dict]:
+    """Runs, emissions and energy of the period by everything that a table splits by.
+
+    A long one the index `usage_footprint` answers alone, as long as the groups are in its order, which begins with
+    the project; of a short one less is read by its days, which SQLite only does where the groups don't.
+    """
+    groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
     sums = {
         "run_count": Sum("runs"),
         "kg": Sum("emissions_kg"),
         "kwh": Sum("energy_kwh"),
         "measured": Sum("measured_kwh"),
     }
-    return list(rows.order_by().values(*DIMENSIONS).annotate(**sums))
+    return list(period.days_of(usage).order_by().values(*groups).annotate(**sums))
 
 
 def by_model(sums: list[dict], found: Choices) -> list[dict]:

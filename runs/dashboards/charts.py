@@ -59,6 +59,11 @@ def heights(series: Sequence[Series]) -> list[float]:
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
+def drawn(values: Sequence[float | None]) -> list[float | None]:
+    """Values for a script alone: without the digits that no pixel shows and no tooltip says."""
+    return [None if value is None else float(f"{value:.6g}") for value in values]
+
+
 def _scale(quantity: str) -> list[dict]:
     """The units of a quantity from small to large, for scripts that scale anew; none for days and stages."""
     return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
@@ -135,14 +140,11 @@ class Chart(NamedTuple):
         return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
 
     @property
-    def linked_rows(self) -> list[dict]:
-        """The rows with the days that each is of, and with what the line says."""
-        lines = self.line.values if self.line else [None] * len(self.labels)
-        ends = zip(self.rows, self.spans, lines, strict=True)
-        return [
-            {"label": label, "values": values, "since": since, "until": until, "sum": line}
-            for (label, values), (since, until), line in ends
-        ]
+    def drawn_data(self) -> dict:
+        """As `data` where the page brings a table of exact values, and no script makes one."""
+        series = [one._replace(values=drawn(one.values)) for one in self.series]
+        line = self.line and self.line._replace(values=drawn(self.line.values))
+        return self._replace(series=series, line=line).data
 
     @property
     def data(self) -> dict:

@@ -45,8 +45,13 @@ def amounts_by_day(rows, period: Period) -> Days:
 
 def totals_of(days: Days, period: Period) -> dict[str, float]:
     """The period's amounts added up, with the share that was measured and the range of the emissions."""
+    return _totals(within(days, period).values())
+
+
+def within(days: Days, period: Period) -> Days:
+    """The days of the period alone."""
     first = period.first or date.min
-    return _totals(amounts for day, amounts in days.items() if first <= day <= period.last)
+    return {day: amounts for day, amounts in days.items() if first <= day <= period.last}
 
 
 def _totals(rows: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -79,7 +84,7 @@ def key_figures(days: Days, period: Period, now: dict[str, float]) -> list[KeyFi
 
 def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:
     """Totals by the trend's bars; days without use are zero."""
-    inside = {day: amounts for day, amounts in days.items() if (period.first or date.min) <= day <= period.last}
+    inside = within(days, period)
     if not inside:
         return {}
     first, last = period.first or min(inside), period.last

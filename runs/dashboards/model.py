@@ -11,7 +11,7 @@ from runs.dashboards.charts import Chart
 from runs.dashboards.lifetime import TRAINING, Amounts, Lifetime, Waste, amounts_of, lifetime, waste
 from runs.dashboards.lines import Line, lines, newest
 from runs.dashboards.periods import period
-from runs.dashboards.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, tradeoff
+from runs.dashboards.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, runs_data, tradeoff
 from runs.models import DailyUsage, Run, TrackedModel
 
 RUNS_SHOWN = 20
@@ -41,11 +41,25 @@ class ModelPage(NamedTuple):
     read_count: int
 
     @property
-    def bar(self) -> dict:
-        """The footprint as one bar, split as in lists."""
-        parts = {part: self.life.of(*kinds).emissions_kg for part, kinds in usage.PARTS.items()}
-        segments = usage.segments(list(parts.items()), sum(parts.values()) or 1.0)
-        return {f"{part}_kg": kg for part, kg in parts.items()} | {"segments": segments}
+    def bar(self) -> list[dict]:
+        """The footprint as the segments of one bar, split as in lists."""
+        parts = [(part, self.life.of(*kinds).emissions_kg) for part, kinds in usage.PARTS.items()]
+        return usage.segments(parts, sum(kg for _, kg in parts) or 1.0)
+
+    @property
+    def charts_of_points(self) -> list[Points]:
+        charts = [self.energies, self.tradeoff and self.tradeoff.chart]
+        return [chart for chart in charts if chart]
+
+    @property
+    def drawn(self) -> list[Line]:
+        """The runs that the charts have points of, each once."""
+        return list({point.run.pk: point.run for chart in self.charts_of_points for point in chart.points}.values())
+
+    @property
+    def runs_data(self) -> dict:
+        """What scripts need of these runs."""
+        return runs_data(self.drawn, all(chart.leads_on for chart in self.charts_of_points))
 
     @property
     def parts(self) -> list[PartRow]:

@@ -23,13 +23,15 @@ class ModelList(NamedTuple):
 def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
     """A page of the models that this person may see, and what all that were found used; `sort` is one of SORTS,
     descending with a minus."""
-    rows = DailyUsage.objects.for_user(user)
+    last_runs = _last_runs(user)
+    # By the ids of the projects: through the memberships the rows would be sorted before they are added up.
+    rows = DailyUsage.objects.filter(project__in={project for _, project, _ in last_runs})
     if search:
         rows = rows.filter(tracked_model__name__icontains=search)
     found = usage.footprints(rows)
-    last_runs = _last_runs(user)
+    last_run_of = {model: last_run for model, _, last_run in last_runs}
     for row in found:
-        row["last_run"] = last_runs.get(row["tracked_model_id"])
+        row["last_run"] = last_run_of.get(row["tracked_model_id"])
     shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(page)
     longest_kg = max((row["kg"] for row in found), default=0.0) or 1.0
     for row in shown.object_list:
@@ -37,10 +39,11 @@ def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
     return ModelList(shown, sum(row["kg"] for row in found), sum(row["kwh"] for row in found))
 
 
-def _last_runs(user) -> dict:
-    """When the last run of each model arrived: by the index, a look-up a model."""
+def _last_runs(user) -> list[tuple]:
+    """(model, project, when its last run arrived) of each model that this person may see: a look-up each."""
     newest = Run.objects.filter(tracked_model=OuterRef("pk")).order_by("-received_at").values("received_at")[:1]
-    return dict(TrackedModel.objects.for_user(user).annotate(last=Subquery(newest)).values_list("pk", "last"))
+    models = TrackedModel.objects.for_user(user).annotate(last=Subquery(newest))
+    return list(models.values_list("pk", "project", "last"))
 
 
 def _sorted(rows: list[dict], sort: str) -> list[dict]:

@@ -9,7 +9,7 @@ from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
-from runs.dashboards.key_figures import KeyFigure, amounts_by_day, key_figures, totals_of
+from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
 from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
 from runs.dashboards.waste import Waste, most_idle, waste
@@ -48,16 +48,16 @@ class Overview(NamedTuple):
 
 def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
     """Everything that the page shows of the projects of `found`."""
-    rows, runs = period.days_of(usage_of(found, filters)), runs_of(found, filters)
+    used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
-    sums = breakdown.sums_of(rows)
+    sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     active = active_runs(runs)
     return Overview(
         totals=totals,
         figures=key_figures(days, period, totals),
         equivalences=equivalences(totals),
-        trend=_trend(rows, period, look, models),
+        trend=_trend(period.days_of(used), days, period, look, models),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
         splits=_splits(sums, found),
@@ -69,8 +69,10 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     )
 
 
-def _trend(rows, period: Period, look: Look, models: list[dict]) -> Chart | None:
-    chart = usage.trend_by_model(rows.exclude(hardware=""), period, look.quantity, models)
+def _trend(rows, days: Days, period: Period, look: Look, models: list[dict]) -> Chart | None:
+    _, amount = usage.QUANTITIES[look.quantity]
+    whole = {day: amounts[amount] for day, amounts in within(days, period).items()}
+    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models)
     return usage.with_running_sum(chart) if chart and look.cumulative else chart
 
 

@@ -3,6 +3,7 @@
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "12 months", "all": "All time"}
@@ -60,6 +61,11 @@ class Period(NamedTuple):
     def _is_year(self) -> bool:
         return not self.preset and self.first is not None and _is_year(self.first, self.last)
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a trend would have too many bars if each day had one."""
+        return self.first is None or (self.last - self.first).days >= MOST_DAYS
+
     def days_of(self, usage):
         """The rows of `usage` that fall into the period."""
         rows = usage.filter(day__lte=self.last)
@@ -112,8 +118,9 @@ def _within(day: date, today: date) -> date:
     return min(max(day, EARLIEST), today.replace(month=12, day=31))
 
 
+@lru_cache(maxsize=4096)
 def bucket_of(day: date, days: int) -> date:
-    """The first day of the bar that `day` belongs to, in a chart over `days` days."""
+    """The first day of the bar that `day` belongs to, in a chart over `days` days; asked again for each series."""
     if days <= MOST_DAYS:
         return day
     if days <= MOST_WEEKS:

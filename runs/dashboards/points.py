@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.db.models import Count
 from django.urls import reverse
 
+from runs.dashboards.charts import drawn
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
 from runs.models import Metric, Run, TrackedModel
@@ -65,19 +66,23 @@ class Points(NamedTuple):
         ys = [point.y for point in self.points]
         return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.Unit("", 1.0)
 
-    @property
-    def data(self) -> dict:
-        """What the script needs to draw it, in the units that the portal stores; without addresses for strangers."""
+    def data(self, runs: list[Line]) -> dict:
+        """What the script needs to draw it, in the units that the portal stores: places, the number that each point's
+        run has among `runs`, and the numbers of the points on the front."""
+        numbers = {run.pk: number for number, run in enumerate(runs)}
+        xs, ys = [point.x for point in self.points], [point.y for point in self.points]
         return {
             "xUnit": self.x_unit and self.x_unit._asdict(),
             "yUnit": self.y_unit._asdict(),
             "yName": self.y_name,
             "logarithmic": {
-                "x": self.x_quantity != "time" and _needs_logarithm([point.x for point in self.points]),
-                "y": bool(self.y_quantity) and _needs_logarithm([point.y for point in self.points]),
+                "x": self.x_quantity != "time" and _needs_logarithm(xs),
+                "y": bool(self.y_quantity) and _needs_logarithm(ys),
             },
-            "runs": reverse("run_list") if self.leads_on else "",
-            "points": [_drawn(point, self.leads_on) for point in self.points],
+            "x": xs if self.x_quantity == "time" else drawn(xs),
+            "y": drawn(ys),
+            "runs": [numbers[point.run.pk] for point in self.points],
+            "front": [number for number, point in enumerate(self.points) if point.is_front],
         }
 
 
@@ -85,17 +90,23 @@ def _needs_logarithm(values: list[float]) -> bool:
     return max(values) > LOGARITHMIC_FROM * median(values)
 
 
-def _drawn(point: Point, leads_on: bool) -> list:
-    """x, y, kind, state, whether it is on the front, name and id; digits that no pixel shows are left out."""
-    run = point.run
-    x = point.x if isinstance(point.x, int) else float(f"{point.x:.5g}")
-    drawn = [x, float(f"{point.y:.5g}"), run.kind, run.state, int(point.is_front)]
-    return [*drawn, run.name, str(run.run_id)] if leads_on else drawn
+def runs_data(runs: list[Line], leads_on: bool) -> dict:
+    """The runs that points are of, by columns; strangers get no names and no addresses."""
+    data = {"kinds": [run.kind for run in runs], "states": [run.state for run in runs], "url": ""}
+    if leads_on:
+        names, ids = [run.name for run in runs], [str(run.run_id) for run in runs]
+        data |= {"names": names, "ids": ids, "url": reverse("run_list")}
+    return data
+
+
+def newest_used(runs: list[Line]) -> list[Line]:
+    """The runs that charts draw, of runs with the newest first."""
+    return [run for run in runs if run.energy_kwh > 0][:MOST_DRAWN]
 
 
 def energy_points(runs: list[Line], run_count: int) -> Points | None:
     """The energy of each run by when it began; None where there is nothing to compare."""
-    used = [run for run in runs if run.energy_kwh > 0][:MOST_DRAWN]
+    used = newest_used(runs)
     if not used:
         return None
     energies = [run.energy_kwh for run in used]
@@ -153,7 +164,8 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
     values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
     placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
-    return Tradeoff(sorted(names), chosen, _against_emissions(placed, len(values), chosen) if placed else None)
+    newest = {run.pk for run in newest_used(runs)}
+    return Tradeoff(sorted(names), chosen, _against_emissions(placed, newest, len(values), chosen) if placed else None)
 
 
 def _chosen(asked: Asked, names: list[str]) -> Asked:
@@ -168,10 +180,11 @@ def suggested(metric: str) -> str:
     return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
 
 
-def _against_emissions(placed: list[tuple[Line, float]], run_count: int, chosen: Asked) -> Points:
+def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_count: int, chosen: Asked) -> Points:
+    """The front of all runs with a value, and of the others those that are drawn elsewhere too."""
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
-    shown = [n for n in range(len(placed)) if n in best or n < MOST_DRAWN]
+    shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
     of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",

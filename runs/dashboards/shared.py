@@ -11,7 +11,7 @@ from runs.dashboards.charts import Chart
 from runs.dashboards.lines import Line
 from runs.dashboards.periods import period
 from runs.dashboards.points import Points
-from runs.models import DailyUsage, Project, Run, TrackedModel
+from runs.models import DailyUsage, Project, ProjectUsage, Run, TrackedModel
 
 MODELS_SHOWN = 10
 LATEST_RUNS = 8
@@ -53,11 +53,16 @@ def project_page(shared: Project, with_details: bool, today: date, quantity: str
     found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
     return ProjectPage(
         totals=usage.totals(rows),
-        trend=usage.trend_by_model(rows, period("all", today), quantity, found),
+        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found),
         models=usage.bars(found[:MODELS_SHOWN]),
         model_count=len(found),
         latest=latest if with_details else [nameless(each) for each in latest],
     )
+
+
+def _by_day(shared: Project, quantity: str) -> dict[date, float]:
+    _, amount = usage.QUANTITIES[quantity]
+    return dict(ProjectUsage.objects.filter(project=shared).values_list("day", amount))
 
 
 def nameless(listed: Run) -> Run:

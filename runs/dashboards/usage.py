@@ -2,9 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import date
 from itertools import accumulate
 
-from django.db.models import Case, F, Sum, Value, When
+from django.db.models import Case, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from runs.dashboards import periods
@@ -14,6 +15,8 @@ from runs.models.usage import AMOUNTS
 from runs.templatetags import units
 
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
+#: Less of a sum than this is the error of adding up floating-point numbers.
+NOTHING = 1e-9
 #: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
 PARTS = {
     "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
@@ -95,15 +98,32 @@ def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
     return laid
 
 
-def trend_by_model(usage, period: periods.Period, quantity: str, models: list[dict]) -> Chart | None:
-    """Energy or emissions over time, stacked by model: the largest seven and the other ones."""
+def trend_by_model(
+    usage, whole: dict[date, float], period: periods.Period, quantity: str, models: list[dict]
+) -> Chart | None:
+    """Energy or emissions over time, stacked by model: the largest seven and the other ones.
+
+    `whole` is what all models used on each day. Only the largest are read, and the others are what is left.
+    """
     name, field = QUANTITIES[quantity]
-    top = _names(models[:MOST_SERIES])
-    shown = Case(When(tracked_model_id__in=list(top), then=F("tracked_model_id")), default=None)
-    rows = usage.annotate(shown=shown).values("day", "shown").annotate(amount=Sum(field))
-    names = top | ({None: "Other models"} if len(models) > MOST_SERIES else {})
+    names = _names(models[:MOST_SERIES])
+    by_model = usage.filter(tracked_model__in=list(names)).order_by().values_list("day", "tracked_model")
+    rows = list(by_model.annotate(Sum(field)))
+    if len(models) > MOST_SERIES:
+        names |= {None: "Other models"}
+        rows += [(day, None, amount) for day, amount in _left(whole, rows).items()]
     keys = {row["tracked_model_id"]: row.get("address", "") for row in models}
-    return trend(rows.values_list("day", "shown", "amount"), names, period, name, "by model", keys)
+    return trend(rows, names, period, name, "by model", keys)
+
+
+def _left(whole: dict[date, float], rows: list[tuple]) -> dict[date, float]:
+    """What is left of each day's whole without the amounts of (day, model, amount) rows."""
+    taken: dict[date, float] = defaultdict(float)
+    for day, _, amount in rows:
+        taken[day] += amount
+    left = {day: amount - taken[day] for day, amount in whole.items()}
+    # Where nothing is left the sums still differ in their last binary digits, which must not become a figure.
+    return {day: amount if amount > NOTHING * whole[day] else 0.0 for day, amount in left.items()}
 
 
 def _names(models: list[dict]) -> dict[int | None, str]:

@@ -1,12 +1,15 @@
 """What an overview may be narrowed to: which daily totals then count, and which runs made them."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from django.db.models import Q, QuerySet
 
 from runs.dashboards.run_filters import of_member
 from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage, TrackedModel, User
+from runs.models.usage import UsageQuerySet
+
+Rows = TypeVar("Rows", bound=QuerySet)
 
 
 class UsageFilters(NamedTuple):
@@ -66,7 +69,7 @@ def members_of(user) -> Members:
     return Members({pk: f"{first} {last}".strip() or email for pk, first, last, email in names})
 
 
-def usage_of(found: Choices, filters: UsageFilters) -> QuerySet:
+def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """The daily totals that the filters leave; with a tag those of the runs that have it.
 
     By the ids of the projects: through the memberships, the index that answers alone is not taken.
@@ -75,17 +78,17 @@ def usage_of(found: Choices, filters: UsageFilters) -> QuerySet:
     return _narrowed(rows, found, filters)
 
 
-def days_of(found: Choices, filters: UsageFilters) -> QuerySet:
+def days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """As usage_of where only days matter: of whole projects a table that is a hundredth as long."""
     if any(filters._replace(project="")):
         return usage_of(found, filters)
     return _narrowed(ProjectUsage.objects.all(), found, filters)
 
 
-def energy_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
+def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
     days = days_of(found, filters)
-    return days if days.model is ProjectUsage else days.exclude(hardware="")
+    return days if days.model is ProjectUsage else days.with_energy()
 
 
 def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
@@ -94,7 +97,7 @@ def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
     return _narrowed(runs, found, filters)
 
 
-def _narrowed(rows: QuerySet, found: Choices, filters: UsageFilters) -> QuerySet:
+def _narrowed(rows: Rows, found: Choices, filters: UsageFilters) -> Rows:
     rows = rows.filter(project__in=found.project_ids)
     for condition in _conditions(found, filters):
         rows = rows.filter(condition)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.db import connections, models
+from django.db.models.expressions import RawSQL
 
 from runs.models.project import Project
 from runs.models.run import Run
@@ -24,8 +25,9 @@ AMOUNTS = (
 KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
 TAGGED_KEY = (*KEY, "tag")
 PROJECT_KEY = ("project_id", "day")
-#: What footprints add up, in the order in which they group it.
-FOOTPRINT = ["project", "tracked_model", "kind", "runs", "emissions_kg", "energy_kwh", "measured_kwh"]
+#: What footprints add up, behind what they group it by, in their order.
+FOOTPRINT = ["project", "tracked_model", "kind", "member_id", "hardware", "day"]
+FOOTPRINT += ["runs", "emissions_kg", "energy_kwh", "measured_kwh"]
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
@@ -33,6 +35,14 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user):
         """The usage of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
+
+    def with_energy(self):
+        """The rows of hardware, without those that count runs: as a partial index has them.
+
+        The empty text is written into the SQL: where it is a parameter, SQLite takes the index but looks up each of
+        its rows, to see again what the index's condition says.
+        """
+        return self.exclude(hardware=RawSQL("''", ()))
 
     def add(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
         """Add amounts (negative ones take away) to rows by the table's key.

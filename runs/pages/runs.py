@@ -1,7 +1,7 @@
 import re
 from typing import NamedTuple
 
-from django.http import Http404
+from django.http import Http404, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.formats import date_format
 
@@ -17,6 +17,8 @@ from runs.pages import query
 
 
 def run_list(request):
+    if day := query.asked_date(request, "day"):  # a year of days links here: in short, as there are hundreds
+        return HttpResponseRedirect(query.link(request, day=None, since=day, until=day))
     filters, look = asked_filters(request), asked_look(request)
     choices = dashboard.choices(request.user)
     found = dashboard.run_list(request.user, filters, look, query.asked(request, "page"))

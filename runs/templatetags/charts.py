@@ -1,7 +1,7 @@
 """The table under a chart, made in one go: through the template language a few thousand cells would take seconds."""
 
 from django import template
-from django.utils.html import escape
+from django.utils.html import escape, json_script
 from django.utils.safestring import mark_safe
 
 from runs.templatetags import units
@@ -19,6 +19,27 @@ def chart_rows(chart):
         if chart.twin:
             cells += _cell(chart.twin.quantity, twins[number], twin_unit)
         rows.append(f'<tr><th scope="row">{_head(chart.axis, label, axis_unit)}</th>{cells}</tr>\n')
+    return mark_safe("".join(rows))  # noqa: S308
+
+
+@register.simple_tag
+def points_data(chart, runs):
+    """The data of a chart of points, which refer to `runs`."""
+    return json_script(chart.data(runs), chart.data_id)
+
+
+@register.simple_tag
+def linked_rows(chart, runs_url: str):
+    """A row a bar, which leads to the runs of its days, with what the line over the bars says."""
+    url, unit, line_unit, rows = escape(runs_url), chart.unit, chart.line_unit, []
+    sums = chart.line.values if chart.line else []
+    for number, ((label, values), (since, until)) in enumerate(zip(chart.rows, chart.spans, strict=True)):
+        figures = [units.cell_html(chart.quantity, value, unit) for value in values]
+        if sums:
+            figures.append(units.cell_html(chart.quantity, sums[number], line_unit))
+        cells = "".join([f'<td class="number">{figure}</td>' for figure in figures])
+        head = f'<a href="{url}since={since}&amp;until={until}">{escape(label)}</a>'
+        rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308
 
 

@@ -9,9 +9,11 @@ from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import escape, format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 
+from runs.dashboards.usage_filters import address_of
 from runs.templatetags import units
 
 register = template.Library()
@@ -97,43 +99,55 @@ def power_scale(page):
     }
 
 
-NO_USE = '<rect x="{}" y="{}" width="11" height="11"/>'
-USE = (
-    '<a href="{}since={}&amp;until={}" tabindex="-1">'
-    '<rect class="heat-{}" x="{}" y="{}" width="11" height="11"><title>{}</title></rect></a>'
-)
+@register.simple_tag
+def parts_bar(segments: list[dict]):
+    """A footprint as a bar of training, inference and other. In one go: a list has fifty of them."""
+    words = ", ".join([f"{each['name']} {units.text('emissions', each['kg'])}" for each in segments]).capitalize()
+    rects = [
+        f'<rect class="{each["name"]}" x="{each["start"]:.3f}" width="{each["width"]:.3f}" height="10"/>'
+        for each in segments
+    ]
+    head = f'<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{words}">'
+    return mark_safe(f'{head}<rect class="track" width="100" height="10"/>{"".join(rects)}</svg>')  # noqa: S308
+
+
+@register.simple_tag
+def model_options(models: list[dict], chosen: str):
+    """The options of a choice of models; a hundred in one go."""
+    found = ((address_of(row), row["name"]) for row in models)
+    return format_html_join(
+        "",
+        '<option value="{}"{}>{}</option>',
+        ((address, " selected" if address == chosen else "", name) for address, name in found),
+    )
 
 
 @register.simple_tag
 def squares(heat_map, runs_url: str):
     """A year's days as squares of an SVG. In one go: as a loop of the template they took half of the page's time."""
     url = escape(runs_url)
-    used = [(url, day.iso, day.iso, day.level, day.x, day.y, day.words) for day in heat_map.days if day.level]
-    unused = [(day.x, day.y) for day in heat_map.days if not day.level]
-    return format_html("{}{}", format_html_join("", USE, used), format_html_join("", NO_USE, unused))
+    return mark_safe("".join([_square(day, url) for day in heat_map.days]))  # noqa: S308
 
 
-AMOUNT = (
-    '<td class="number"><a href="{}since={}&amp;until={}"><data class="figure" value="{}" title="{}">{}</data></a></td>'
-)
+def _square(day, url: str) -> str:
+    """Text of ours alone but for the address, which is escaped."""
+    place = f'x="{day.x}" y="{day.y}" width="11" height="11"'
+    if not day.level:
+        return f"<rect {place}/>"
+    rect = f'<rect class="heat-{day.level}" {place}><title>{day.words}</title></rect>'
+    return f'<a href="{url}day={day.iso}" tabindex="-1">{rect}</a>'
 
 
 @register.simple_tag
 def days_of_week(week, quantity: str, unit: units.Unit, runs_url: str):
     """A week's cells, each leading to its day's runs. In one go as well: there are as many as squares."""
     url = escape(runs_url)
-    cells = (
-        (
-            url,
-            day.iso,
-            day.iso,
-            repr(day.amount),
-            units.exact(quantity, day.amount),
-            units.significant(day.amount / unit.size),
-        )
-        for day in week
-    )
-    return format_html_join("", AMOUNT, cells)
+    return mark_safe("".join([_day(day, quantity, unit, url) for day in week]))  # noqa: S308
+
+
+def _day(day, quantity: str, unit: units.Unit, url: str) -> str:
+    figure = units.cell_html(quantity, day.amount, unit)
+    return f'<td class="number"><a href="{url}day={day.iso}">{figure}</a></td>'
 
 
 @register.filter

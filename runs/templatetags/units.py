@@ -67,8 +67,7 @@ def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
     largest = max((abs(value) for value in values if _is_known(value)), default=0.0)
     if largest == 0:
         return STORED[quantity] if STORED[quantity] in scale else scale[0]
-    fitting = [unit for unit in scale if _rounded(largest / unit.size) >= 1]
-    return fitting[-1] if fitting else scale[0]
+    return next((unit for unit in reversed(scale) if _rounded(largest / unit.size) >= 1), scale[0])
 
 
 def named(quantity: str, symbol: str) -> Unit:
@@ -114,6 +113,11 @@ def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = ""
         f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
         f"{significant(value / unit.size)}{symbol}</data>"
     )
+
+
+def cell_html(quantity: str, value: float, unit: Unit) -> str:
+    """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
+    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size)}</data>'
 
 
 @register.simple_tag

@@ -37,14 +37,18 @@
     options: T.options(data, { x: T.axis("", { grid: { display: false } }), y: T.valueAxis(data.unit) }, (item) => item.label),
   }));
 
-  /* A point as the page sends it: a list, as there may be a thousand. */
+  const runs = JSON.parse(document.getElementById("runs-data").textContent);
+
+  /* The page sends columns, and the runs of all charts once: there may be hundreds. */
   function unpacked(data) {
-    data.points = data.points.map((point) => {
-      if (!Array.isArray(point)) return point;
-      const [x, y, kind, state, front, name, id] = point;
-      return { x, y, kind, state, front: Boolean(front), name, id };
-    });
-    return data;
+    const front = new Set(data.front);
+    const points = data.runs.map((run, n) => ({ x: data.x[n], y: data.y[n], front: front.has(n), ...runOf(run) }));
+    return { ...data, points };
+  }
+
+  function runOf(n) {
+    const run = { kind: runs.kinds[n], state: runs.states[n] };
+    return runs.url ? { ...run, name: runs.names[n], id: runs.ids[n] } : run;
   }
 
   function placed(point, data) {
@@ -128,9 +132,9 @@
   }
 
   /* The page of the run under the pointer; a shared page's points lead nowhere. */
-  function leads(elements, chart, data) {
-    if (!data.runs || !elements.length) return "";
-    return data.runs + chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of.id + "/";
+  function leads(elements, chart) {
+    if (!runs.url || !elements.length) return "";
+    return runs.url + chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of.id + "/";
   }
 
   function scatter(data) {
@@ -149,10 +153,10 @@
       ],
     };
     options.onClick = (event, elements, chart) => {
-      const url = leads(elements, chart, data);
+      const url = leads(elements, chart);
       if (url) location.assign(url);
     };
-    options.onHover = (event, elements, chart) => chart.canvas.classList.toggle("leads", Boolean(leads(elements, chart, data)));
+    options.onHover = (event, elements, chart) => chart.canvas.classList.toggle("leads", Boolean(leads(elements, chart)));
     return { type: "scatter", data: { datasets: sets }, options: options };
   }
 

@@ -46,6 +46,8 @@ PAGES = {
     "run list by hardware": "/runs/?group=hardware",
     "run list by parameter": "/runs/?group=param:lr",
     "overview": "/",
+    "overview of 12 months": "/?range=365",
+    "overview of all time": "/?range=all",
     "overview of a tag": "/?tag=sweep",
     "overview of a member": "/?member=0",
     "models": "/models/",

@@ -3,8 +3,10 @@
 import pytest
 
 from runs.dashboards import breakdown, usage
+from runs.dashboards.periods import period
 from runs.dashboards.usage_filters import Choices, Members, choices
 from runs.models import DailyUsage
+from tests.dashboards.rows import DAY
 from tests.dashboards.rows import usage as add
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +18,7 @@ def project(people):
 
 
 def sums():
-    return breakdown.sums_of(DailyUsage.objects.all())
+    return breakdown.sums_of(DailyUsage.objects.all(), period("all", DAY))
 
 
 def test_by_model_it_is_what_footprints_give(project, people):

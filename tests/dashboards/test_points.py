@@ -113,7 +113,8 @@ def test_the_sentence_of_energies_tells_the_median_and_the_most(model):
 def test_an_axis_is_logarithmic_where_one_run_would_flatten_the_others(model, most_kwh, expected):
     for kwh in (1.0, 1.0, 1.0, most_kwh):
         make_run(model, kwh)
-    assert energy_points(newest(model, 10), 4).data["logarithmic"] == {"x": False, "y": expected}
+    runs = newest(model, 10)
+    assert energy_points(runs, 4).data(runs)["logarithmic"] == {"x": False, "y": expected}
 
 
 def test_a_table_has_the_front_first_and_no_more_rows_than_can_be_read(model):

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
+from django.db.models import Sum
 
 from runs.dashboards import usage
 from runs.dashboards.periods import period
@@ -24,7 +25,9 @@ def everything():
 
 def trend(quantity="kg", over=WEEK):
     rows = over.days_of(everything())
-    return usage.trend_by_model(rows, over, quantity, usage.footprints(rows))
+    _, amount = usage.QUANTITIES[quantity]
+    whole = dict(rows.order_by().values_list("day").annotate(Sum(amount)))
+    return usage.trend_by_model(rows, whole, over, quantity, usage.footprints(rows))
 
 
 def columns(chart) -> dict[str, list]:
@@ -118,6 +121,12 @@ def test_the_eighth_and_later_models_are_one_series(project):
     chart = trend()
     assert [series.name for series in chart.series] == [*(f"model-{n}" for n in range(7)), "Other models"]
     assert chart.series[-1].total == 3.0 + 2.0
+
+
+def test_other_models_have_nothing_on_a_day_on_which_none_of_them_ran(project):
+    for n in range(8):
+        add(project, f"model-{n}", kg=0.7 - n / 10 + 1e-3, day=DAY - timedelta(days=n // 7))
+    assert columns(trend())["Other models"][-2:] == [pytest.approx(1e-3), 0.0]
 
 
 def test_models_of_one_name_in_two_projects_are_told_apart(people):

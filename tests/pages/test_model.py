@@ -135,11 +135,24 @@ def test_growth_ends_at_the_total_in_chart_and_table(alice, run):
 def test_each_run_is_a_point_that_leads_to_it_and_a_row_of_the_table(alice, trained):
     run_id = trained(2.0, 0.5, name="mine")
     page = alice.read(PATH)
-    (point,) = page.data("energies-data")["points"]
-    assert point[1:] == [pytest.approx(2.0), "training", "completed", 0, "mine", run_id]
+    data, runs = page.data("energies-data"), page.data("runs-data")
+    assert (data["y"], data["runs"], data["front"]) == ([pytest.approx(2.0)], [0], [])
+    assert runs == {"kinds": ["training"], "states": ["completed"], "names": ["mine"], "ids": [run_id], "url": "/runs/"}
     part = section(page, "energies-title")
     assert rows(part)[0][0] == "mine"
     assert part.all("tbody")[0].figures == [pytest.approx(2.0)]
+
+
+def test_the_charts_of_points_share_their_runs(alice, trained, used):
+    trained(1.0, 0.5, name="first")
+    used(1.0, 100, name="second")
+    trained(2.0, 0.4, name="third")
+    page = alice.read(PATH)
+    names = page.data("runs-data")["names"]
+    assert sorted(names) == ["first", "second", "third"]
+    compared = page.data("tradeoff-data")
+    assert [names[number] for number in compared["runs"]] == ["third", "first"]
+    assert [names[compared["runs"][n]] for n in compared["front"]] == ["first"]
 
 
 def test_a_metric_against_emissions_marks_the_front(alice, trained):
@@ -177,7 +190,7 @@ def test_archived_runs_are_in_the_totals_and_in_no_chart(alice, run):
     run(kwh=2.0)
     Run.objects.filter(energy_kwh__gt=1.5).update(archived_at=ago(days=0))
     page = alice.read(PATH)
-    assert len(page.data("energies-data")["points"]) == 1
+    assert len(page.data("energies-data")["y"]) == 1
     assert "1 run is left out" in section(page, "energies-title").text
     assert rows(section(page, "life-title"))[-1][1] == "2"
 
@@ -215,8 +228,8 @@ def test_a_stranger_with_a_link_sees_no_metric_no_name_and_no_way_on(people, cli
         page = Page(client.get(f"/s/{secret}/"))
         assert ("accuracy" in page.text, "secret-name" in page.text, "secret note" in page.text) == (with_details,) * 3
         assert not any(link.startswith(("/runs/", "/models/", "/hardware/")) for link in page.links())
-        data = page.data("energies-data")
-        assert data["runs"] == "" and all(len(point) == 5 for point in data["points"])
+        data = page.data("runs-data")
+        assert data["url"] == "" and data.keys() == {"kinds", "states", "url"}
 
 
 def test_beyond_the_runs_read_one_by_one_sums_stay_whole_and_the_page_says_so(alice, trained, used, monkeypatch):
@@ -233,5 +246,5 @@ def test_beyond_the_runs_read_one_by_one_sums_stay_whole_and_the_page_says_so(al
         ["Whole life", "4"],
     ]
     assert "From 2 of 2 inference runs among the newest 2 runs" in section(page, "use-title").text
-    assert len(page.data("energies-data")["points"]) == 2
+    assert len(page.data("energies-data")["y"]) == 2
     assert "2 runs are left out" in section(page, "energies-title").text

@@ -298,7 +298,8 @@ def test_the_year_by_day_says_its_sentence_and_its_days_lead_to_their_runs(alice
     assert "4 kWh on 2 days" in svg.attributes["aria-label"]
     days = [link.attributes["href"] for link in svg.all("a")]
     assert len(days) == 2
-    assert len(alice.read(days[0]).table()) == 1
+    runs_of_day = alice.get(days[0], {})
+    assert len(alice.read(f"/runs/{runs_of_day.url}").table()) == 1
     weeks = table(page, "year-title")
     assert [sum(float(kwh) for kwh in week[1:]) for week in weeks] == [1.0, 3.0]
     assert figures(alice.read(links(page, "year-title")[weeks[1][0]]))[1] == pytest.approx(3.0)

@@ -67,7 +67,13 @@ def test_days_are_the_readers_own_and_both_included(alice, five):
     assert "".join(names(alice.read("/runs/", until=day(7)))) == "a"
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "until=2026-02-30", "over=much", "over=nan", "over=1e999"])
+def test_one_day_may_be_asked_for_in_short(alice, five):
+    answer = alice.get("/runs/", {"day": day(4), "archived": "too"})
+    assert parse_qs(answer.url.lstrip("?")) == {"since": [day(4)], "until": [day(4)], "archived": ["too"]}
+    assert names(alice.read(f"/runs/{answer.url}")) == ["c"]
+
+
+@pytest.mark.parametrize("query", ["day=today", "since=yesterday", "until=2026-02-30", "over=much", "over=nan", "over=1e999"])
 def test_a_day_or_number_that_is_none_is_refused(alice, five, query):
     assert alice.get(f"/runs/?{query}").status_code == 400
 
