@@ -27,6 +27,10 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
+#: What the lines of a list show of a run, beside its parameters.
+SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
+SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
+SHOWN += ["tracked_model__name", "project__name"]
 
 
 class Look(NamedTuple):
@@ -41,13 +45,12 @@ class Look(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the list."""
+    """A line of the list, with the run that it is compared with, unless it is that one itself."""
 
     run: Run
     hardware: str
     params: list[tuple]
-    energy_change_kwh: float | None
-    emissions_change_kg: float | None
+    base: Run | None
 
 
 class RunList(NamedTuple):
@@ -115,21 +118,15 @@ def projects_of(user, filters: RunFilters) -> list[int]:
 
 def rows(pks: list[int], look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
-    runs = Run.objects.select_related("tracked_model", "project__team").defer("environment", "usage")
-    by_pk = (runs if look.params else runs.defer("environment", "usage", "params")).in_bulk(pks)
+    runs = Run.objects.select_related("tracked_model", "project")
+    by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
     return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
 
 
 def _row(run: Run, hardware: str, look: Look) -> Row:
     base = look.base if look.base and look.base.pk != run.pk else None
-    return Row(
-        run=run,
-        hardware=hardware,
-        params=[(key, run.params.get(key)) for key in look.params],
-        energy_change_kwh=run.energy_kwh - base.energy_kwh if base else None,
-        emissions_change_kg=run.emissions_kg - base.emissions_kg if base else None,
-    )
+    return Row(run, hardware, [(key, run.params.get(key)) for key in look.params], base)
 
 
 def hardware_of(pks) -> dict[object, str]:
