@@ -132,6 +132,7 @@ def fill(runs: int, models: int, projects: int) -> None:
         writers = _save_devices(dice, made, cards)
         _save_use(dice, made, writers)
     _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
+    _count_runs()
 
 
 def _projects(number: int) -> list:
@@ -242,6 +243,18 @@ def _fill_sums(dice, days) -> None:
         tagged += [TaggedUsage(tag=tag, **about) for tag in dice.sample(["sweep", "nightly", "bf16", "baseline"], 2)]
     ProjectUsage.objects.bulk_create(sums.values(), batch_size=2000)
     TaggedUsage.objects.bulk_create(tagged, batch_size=2000)
+
+
+def _count_runs() -> None:
+    """Let the days of each project count as many runs as it has, as the list takes their number from there."""
+    from django.db.models import Count, F, Sum
+
+    from runs.models import ProjectUsage, Run
+
+    for project, runs in Run.objects.order_by().values_list("project").annotate(Count("pk")):
+        days = ProjectUsage.objects.filter(project=project)
+        missing = runs - days.aggregate(known=Sum("runs"))["known"]
+        ProjectUsage.objects.filter(pk=days.latest("day").pk).update(runs=F("runs") + missing)
 
 
 if __name__ == "__main__":
