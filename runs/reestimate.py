@@ -217,7 +217,7 @@ def _devices_of(run) -> tuple[list[Device], list[Writer]]:
 
 def _save(runs: list[Run], devices: list[Device], revisions: list[RunRevision]) -> None:
     _update(devices, DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "idle_kwh", "usage", *FIGURES))
+    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
     RunRevision.objects.bulk_create(revisions)
 
 

@@ -179,7 +179,7 @@ def _save(runs: list) -> None:
 
 def _save_devices(dice, runs: list, cards: list) -> list:
     """A card and memory for each run; returns the runs' writers."""
-    from runs.models import Device, Writer
+    from runs.models import Device, Run, Writer
 
     writers = Writer.objects.bulk_create(
         Writer(project_id=run.project_id, run=run, key="w", started_at=run.started_at, last_t_s=3600) for run in runs
@@ -187,12 +187,14 @@ def _save_devices(dice, runs: list, cards: list) -> list:
     devices = []
     for run, writer in zip(runs, writers, strict=True):
         name, profile = dice.choice(cards)
+        run.hardware = [profile.slug]
         about = {"project_id": run.project_id, "run": run, "writer": writer, "elapsed_s": 3600, "busy_s": 1800}
         card = {"key": "gpu-0", "kind": "gpu", "name": name, "profile_id": profile.pk, "basis": "counter"}
         memory = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64, "basis": "tdp"}
         devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
         devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
     Device.objects.bulk_create(devices)
+    Run.objects.bulk_update(runs, ["hardware"], batch_size=200)
     return writers
 
 

@@ -67,7 +67,10 @@ def test_nobody_s_list_is_empty(people):
     assert (list(page.object_list), totals) == ([], (0, 0, 0))
 
 
-@pytest.mark.parametrize(("tag", "found"), [("odd", 650), ('a "quoted" one', 650), ("quoted", 0), ('"quoted"', 0)])
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [("odd", 650), ("even", 650), ('a "quoted" one', 650), ("quoted", 0), ('"quoted"', 0), (" one", 0), (", ", 0)],
+)
 def test_a_tag_is_a_whole_one_whatever_signs_it_has(projects, tag, found):
     assert visible(projects, tag=tag).count() == found
 
