@@ -203,7 +203,7 @@ def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
     _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "idle_kwh", "usage", *FIGURES))
+    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
     _keep(asked, runs, formers)
     changes.save()
     return _sums(runs, formers)

@@ -151,6 +151,7 @@ class Chart(NamedTuple):
         """What the script needs to draw it, in the units that the portal stores."""
         return {
             "id": self.id,
+            "quantity": self.quantity,
             "axis": self.axis,
             "axisUnit": self.axis_unit and self.axis_unit._asdict(),
             "axisScale": _scale(self.axis),

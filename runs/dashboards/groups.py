@@ -2,23 +2,25 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from math import inf, sqrt
-from operator import itemgetter
+from math import sqrt
 from typing import Any, NamedTuple
 
 from django.db.models import Count, F, Sum
 from django.db.models.fields.json import KeyTransform
 
-from runs.models import Device, Project, Run, TrackedModel
+from hardware.models import HardwareProfile
+from runs.models import Project, Run, TrackedModel
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
 #: Of these a run may be in several groups; in all others it is in one.
 OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
-NO_MORE: tuple[float, list] = (inf, [])
-AMOUNTS = ("energy_kwh", "emissions_kg", "duration_s")
+#: What the index that holds the amounts is ordered by before the column that runs are grouped by.
+IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
+#: What spreads are shown of; of durations the mean alone.
+SPREAD = ("energy_kwh", "emissions_kg")
+AMOUNTS = (*SPREAD, "duration_s")
 
 
 class Spread(NamedTuple):
@@ -37,7 +39,7 @@ class Group(NamedTuple):
     runs: int
     energy: Spread
     emissions: Spread
-    duration: Spread
+    mean_duration_s: float
 
     @property
     def key(self) -> str:
@@ -46,7 +48,7 @@ class Group(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Runs of one key with the sums and the sums of squares of their amounts.
+    """Runs of one key with the sums of their amounts, and the sums of squares of those that spreads are shown of.
 
     Squares lose digits where runs differ by less than a millionth of their mean; measurements never are so equal.
     """
@@ -63,7 +65,7 @@ def grouped(runs, by: str) -> list[Group]:
     if by == "tag":
         return _groups(_added((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags")), by)
     if by == "hardware":
-        return _groups(_added((keys, _sums(amounts)) for keys, amounts in _by_hardware(runs)), by)
+        return _groups(_added(_by_hardware(runs)), by)
     found = list(_by_column(runs, by))
     keys = _keys(by, [value for value, _ in found])
     return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, found, strict=True)], by)
@@ -79,12 +81,14 @@ def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
 
 
 def _groups(found: Iterable[Sums], by: str) -> list[Group]:
-    groups = [Group(each.key[1], _filters(by, each.key[0]), each.runs, *_spreads(each)) for each in found]
+    groups = [_group(each, by) for each in found]
     return sorted(groups, key=lambda group: (-group.energy.sum, group.label))
 
 
-def _spreads(each: Sums) -> list[Spread]:
-    return [_spread(each.runs, *pair) for pair in zip(each.sums, each.squares, strict=True)]
+def _group(each: Sums, by: str) -> Group:
+    *sums, duration_s = each.sums
+    energy, emissions = (_spread(each.runs, *pair) for pair in zip(sums, each.squares, strict=True))
+    return Group(each.key[1], _filters(by, each.key[0]), each.runs, energy, emissions, duration_s / each.runs)
 
 
 def _spread(runs: int, total: float, squares: float) -> Spread:
@@ -93,19 +97,18 @@ def _spread(runs: int, total: float, squares: float) -> Spread:
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
-    """Each value with its sums, added up by the database, over an index alone where it can."""
-    sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in AMOUNTS}
-    # By project first: a model is in one project, and this is the order of the index that holds the amounts.
-    columns = runs.values("project", value=_column(by)) if by == "model" else runs.values(value=_column(by))
-    for row in columns.annotate(runs=Count("pk"), **sums):
-        amounts = ([row[f"{prefix}_{name}"] for name in AMOUNTS] for prefix in ("sum", "sq"))
-        yield row["value"], Sums(("", ""), row["runs"], *amounts)
+    """Values with their sums, added up by the database over an index alone where it can; by hardware in parts."""
+    sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in SPREAD}
+    # In the order of the index that holds the amounts: what comes in order need not be sorted to be grouped.
+    for row in runs.values(*IN_ORDER.get(by, ()), value=_column(by)).annotate(runs=Count("pk"), **sums):
+        added, squares = [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in SPREAD]
+        yield row["value"], Sums(("", ""), row["runs"], added, squares)
 
 
 def _column(by: str):
     if by.startswith("param:"):
         return KeyTransform(by.removeprefix("param:"), "params")
-    return F({"model": "tracked_model", "project": "project", "tags": "tags"}.get(by, "kind"))
+    return F({"model": "tracked_model", "project": "project", "tags": "tags", "hardware": "hardware"}.get(by, "kind"))
 
 
 def _keys(by: str, values: list) -> list[tuple[str, str]]:
@@ -132,7 +135,7 @@ def _spelled(value) -> str:
 
 def _sums(amounts: list[float]) -> Sums:
     """One run's."""
-    return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts])
+    return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts[: len(SPREAD)]])
 
 
 def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums]:
@@ -155,25 +158,14 @@ def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
     return [(tag, tag) for tag in dict.fromkeys(tags)] or [("", "no tag")]
 
 
-def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], list[float]]]:
-    """Each run's amounts with the groups it is in. Runs and devices come in one order, so that neither is kept."""
-    devices = Device.objects.filter(run__in=runs.values("pk"), counted=True).exclude(kind=Device.Kind.RAM)
-    rows = devices.order_by("run").values_list("run", "kind", "profile__slug", "profile__name", "name")
-    used = ((run, _hardware_keys(each)) for run, each in groupby(rows.iterator(), key=itemgetter(0)))
-    run, keys = next(used, NO_MORE)
-    for pk, *amounts in runs.order_by("pk").values_list("pk", *AMOUNTS).iterator():
-        while run < pk:
-            run, keys = next(used, NO_MORE)
-        yield keys if run == pk else [("", "no device")], amounts
-
-
-def _hardware_keys(devices: Iterable[tuple]) -> list[tuple[str, str]]:
+def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
     """A run is in the group of each kind of accelerator that it used, else of its processors."""
-    accelerators: dict[tuple[str, str], None] = {}
-    processors: dict[tuple[str, str], None] = {}
-    for _, kind, slug, profile, name in devices:
-        (processors if kind == Device.Kind.CPU else accelerators)[slug or "", profile or name] = None
-    return list(accelerators or processors)
+    found = list(_by_column(runs, "hardware"))
+    used = {each for hardware, _ in found for each in hardware}
+    names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
+    for hardware, sums in found:
+        keys = [(each, names[each]) if each in names else ("", each) for each in hardware]
+        yield keys or [("", "no device")], sums
 
 
 def _filters(by: str, value: str) -> dict[str, str]:

@@ -4,8 +4,8 @@ from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, Sum
-from django.db.models.functions import Coalesce
+
+from runs.dashboards.run_totals import Totals, totals_of
 
 PAGE_SIZE = 50
 #: What a list may be sorted by, and the columns that do it; a tie falls back on the newest.
@@ -25,12 +25,6 @@ MOST_KNOWN = 1000
 WALKED = ("started_at", "energy_kwh")
 #: Of so many projects the runs are merged in their order; of more they are sorted.
 MOST_MERGED = 20
-
-
-class Totals(NamedTuple):
-    runs: int
-    energy_kwh: float
-    emissions_kg: float
 
 
 def sort_keys(sort: str) -> list[str]:
@@ -69,29 +63,25 @@ def sort_heads(sort: str) -> dict[str, SortHead]:
     return heads
 
 
-def page_of(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:
-    """The ids of a page of these runs, which are those of `projects`, and what all of them add up to."""
-    totals = totals_of(runs)
-    ordered = _Ordered(runs, projects, ordering(sort), [], totals.runs)
-    return Paginator(ordered, PAGE_SIZE).get_page(number), totals  # type: ignore[arg-type]
+def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals) -> Page:
+    """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
+    return _page(_Ordered(runs, projects, ordering(sort), [], totals.runs), number)
 
 
 def page_of_few(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:
-    """The same of runs that may be few: all are searched once then, not for the totals and again for the page."""
+    """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
     keys = ordering(sort)
     known = list(_in_order(runs, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
     pks = [row[0] for row in known]
     if len(known) <= MOST_KNOWN:
         totals = Totals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
-        return Paginator(pks, PAGE_SIZE).get_page(number), totals
+        return _page(pks, number), totals
     totals = totals_of(runs)
-    ordered = _Ordered(runs, projects, keys, pks, totals.runs)
-    return Paginator(ordered, PAGE_SIZE).get_page(number), totals  # type: ignore[arg-type]
+    return _page(_Ordered(runs, projects, keys, pks, totals.runs), number), totals
 
 
-def totals_of(runs) -> Totals:
-    sums = {name: Coalesce(Sum(name), 0.0) for name in ("energy_kwh", "emissions_kg")}
-    return Totals(**runs.aggregate(runs=Count("pk"), **sums))
+def _page(pks, number: int | str) -> Page:
+    return Paginator(pks, PAGE_SIZE).get_page(number)
 
 
 class _Ordered:

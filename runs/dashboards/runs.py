@@ -8,7 +8,8 @@ from django.core.paginator import Page
 
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
 from runs.dashboards.run_filters import STATES, RunFilters, matching
-from runs.dashboards.run_order import PAGE_SIZE, Totals, page_of, page_of_few, totals_of
+from runs.dashboards.run_order import PAGE_SIZE, page_of, page_of_few
+from runs.dashboards.run_totals import Totals, days_know, totals_by_day, totals_of
 from runs.models import Device, Project, Run, TrackedModel
 from runs.models.device import ACCELERATORS
 
@@ -27,6 +28,10 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
+#: What the lines of a list show of a run, beside its parameters.
+SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
+SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
+SHOWN += ["tracked_model__name", "project__name"]
 
 
 class Look(NamedTuple):
@@ -41,13 +46,12 @@ class Look(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the list."""
+    """A line of the list, with the run that it is compared with, unless it is that one itself."""
 
     run: Run
     hardware: str
     params: list[tuple]
-    energy_change_kwh: float | None
-    emissions_change_kg: float | None
+    base: Run | None
 
 
 class RunList(NamedTuple):
@@ -75,21 +79,34 @@ class RunList(NamedTuple):
 
 def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
     """A page of the runs that this person may see, and count, energy and emissions of all that match."""
-    projects = projects_of(user, filters)
+    everywhere = slugs_of_projects(user)
+    projects = narrowed(everywhere, filters)
     found = matching(Run.objects.filter(project__in=projects), filters)
     if look.group:
         groups = grouped(found, look.group)
-        totals = totals_of(found) if look.group in OVERLAPPING else _totals_of_groups(groups)
-        return _list(user, filters, totals, groups=groups[:MOST_GROUPS], group_count=len(groups))
-    current, totals = (page_of_few if filters.is_set else page_of)(found, projects, look.sort, page)
-    return _list(user, filters, totals, rows=rows(list(current.object_list), look), page=current)
+        overlap = look.group in OVERLAPPING
+        totals = _totals(found, projects, filters) if overlap else _totals_of_groups(groups)
+        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
+        return _list(everywhere, filters, totals, **shown)
+    if days_know(filters):
+        totals = totals_by_day(projects, filters.tag)
+        current = page_of(found, projects, look.sort, page, totals)
+    else:
+        current, totals = page_of_few(found, projects, look.sort, page)
+    return _list(everywhere, filters, totals, rows=rows(list(current.object_list), look), page=current)
 
 
 def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
     """These runs as an open list shows them, with what all that match add up to by now."""
     pks = list(Run.objects.for_user(user).addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
-    found = matching(Run.objects.filter(project__in=projects_of(user, filters)), filters)
-    return _list(user, filters, totals_of(found), rows=rows(pks, look))
+    everywhere = slugs_of_projects(user)
+    projects = narrowed(everywhere, filters)
+    found = matching(Run.objects.filter(project__in=projects), filters)
+    return _list(everywhere, filters, _totals(found, projects, filters), rows=rows(pks, look))
+
+
+def _totals(runs, projects: list[int], filters: RunFilters) -> Totals:
+    return totals_by_day(projects, filters.tag) if days_know(filters) else totals_of(runs)
 
 
 def _totals_of_groups(groups: list[Group]) -> Totals:
@@ -100,36 +117,33 @@ def _totals_of_groups(groups: list[Group]) -> Totals:
     )
 
 
-def _list(user, filters: RunFilters, totals: Totals, **shown) -> RunList:
-    count_of_all = Run.objects.for_user(user).filter(archived_at=None).count() if filters.is_set else totals.runs
-    return RunList(totals, count_of_all, **shown)
+def _list(everywhere: dict[int, str], filters: RunFilters, totals: Totals, **shown) -> RunList:
+    of_all = totals_by_day(list(everywhere)) if filters.is_set else totals
+    return RunList(totals, of_all.runs, **shown)
 
 
-def projects_of(user, filters: RunFilters) -> list[int]:
-    """The projects that this person may see, as far as the filters leave them."""
-    projects = Project.objects.for_user(user).order_by("pk")
-    for slug in filter(None, (filters.project, filters.model.partition("/")[0])):
-        projects = projects.filter(slug=slug)
-    return list(projects.values_list("pk", flat=True))
+def slugs_of_projects(user) -> dict[int, str]:
+    """The projects that this person may see, by id."""
+    return dict(Project.objects.for_user(user).order_by("pk").values_list("pk", "slug"))
+
+
+def narrowed(projects: dict[int, str], filters: RunFilters) -> list[int]:
+    """The projects that the filters leave."""
+    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
+    return [pk for pk, slug in projects.items() if asked <= {slug}]
 
 
 def rows(pks: list[int], look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
-    runs = Run.objects.select_related("tracked_model", "project__team").defer("environment", "usage")
-    by_pk = (runs if look.params else runs.defer("environment", "usage", "params")).in_bulk(pks)
+    runs = Run.objects.select_related("tracked_model", "project")
+    by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
     return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
 
 
 def _row(run: Run, hardware: str, look: Look) -> Row:
     base = look.base if look.base and look.base.pk != run.pk else None
-    return Row(
-        run=run,
-        hardware=hardware,
-        params=[(key, run.params.get(key)) for key in look.params],
-        energy_change_kwh=run.energy_kwh - base.energy_kwh if base else None,
-        emissions_change_kg=run.emissions_kg - base.emissions_kg if base else None,
-    )
+    return Row(run, hardware, [(key, run.params.get(key)) for key in look.params], base)
 
 
 def hardware_of(pks) -> dict[object, str]:

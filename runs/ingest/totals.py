@@ -46,6 +46,7 @@ def estimate(run: Run, devices: list[Device], writers: list[Writer], known: cata
     profiles = {place: match.profile for place, match in matches.items()}
     counted = [device for device in devices if device.counted]
     _total_run(run, counted, writers)
+    run.hardware = _hardware(counted, profiles)
     usage = usage_of(run, counted, profiles)
     run.idle_kwh = sum(amounts.get("idle_kwh", 0.0) for amounts in usage.values())
     return usage
@@ -100,6 +101,14 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
     run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in writers])
+
+
+def _hardware(devices: list[Device], profiles: dict) -> list[str]:
+    """What a run is grouped under: each kind of accelerator that it used, else its processors."""
+    used = [device for device in devices if device.kind in ACCELERATORS]
+    used = used or [device for device in devices if device.kind == Device.Kind.CPU]
+    # The agent's seed knows slugs that the portal has no profile of: there the name says more.
+    return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in used})
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class SearchIndex(models.Index):
-    """All that a search reads: SQLite answers it off this index, without a look at the wide rows.
+    """All that a search or a group reads: SQLite answers it off this index, without a look at the wide rows.
 
     PostgreSQL refuses an entry of more than a third of its page, which a run's parameters may be; it gets the index
     without JSON, and reads the rows of a project for the rest.

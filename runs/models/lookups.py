@@ -13,9 +13,12 @@ class HasItem(Lookup):
 
     def as_sqlite(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)
-        # Most lists are told by their text alone not to hold it, which is ten times as fast as to parse them.
+        # Most lists are told by their text alone, which is ten times as fast as to parse them: where nothing is
+        # escaped, a text in quotes is an item, unless it begins as what stands between two of them.
+        plain = "0" if self.rhs.startswith(",") else f"instr({column}, '\\') = 0"
         holds = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = %s)"  # noqa: S608
-        return f"(instr({column}, %s) > 0 AND {holds})", [*params, json.dumps(self.rhs), *params, self.rhs]
+        sql = f"(instr({column}, %s) > 0 AND ({plain} OR {holds}))"
+        return sql, [*params, json.dumps(self.rhs), *params * plain.count(column), *params, self.rhs]
 
     def as_postgresql(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)

@@ -21,7 +21,7 @@ LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
 SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
 SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
-ADDED_UP = ["project", "archived_at", "tracked_model", "energy_kwh", "emissions_kg", "duration_s"]
+ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: What finds the runs whose accelerators idled most, without reading their rows.
 IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
@@ -112,6 +112,7 @@ class Run(models.Model):
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
+    hardware = models.JSONField(default=list, help_text="Slugs of its accelerators, else processors; names where none.")
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
@@ -126,7 +127,7 @@ class Run(models.Model):
             # those that hold all that is asked for SQLite takes the last.
             SearchIndex(fields=SEARCHED, name="run_searched"),
             models.Index(fields=LISTED, name="run_listed"),
-            models.Index(fields=ADDED_UP, name="run_added_up"),
+            SearchIndex(fields=ADDED_UP, name="run_added_up"),
             models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
             models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
             # A model's runs of a kind, without reading a row; narrow.

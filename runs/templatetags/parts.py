@@ -31,6 +31,7 @@ STATES = {
     "cancelled": "Cancelled",
     "lost": "Lost",
 }
+SELECTED = mark_safe(" selected")
 #: A badge stays on one line, on a phone too.
 LONGEST_EXCEPTION = 36
 
@@ -44,6 +45,13 @@ def badge(look: str, icon: str, word: str, title: str):
 @register.inclusion_tag("partials/_icon.html")
 def icon(name: str):
     return {"sprite": staticfiles_storage.url("img/icons.svg"), "name": name}
+
+
+@register.simple_tag
+def options(choices, chosen: str):
+    """A select's options from values and words. In one go: a list of models may be long."""
+    rows = ((value, SELECTED if value == chosen else "", word) for value, word in choices)
+    return format_html_join("", '<option value="{}"{}>{}</option>', rows)
 
 
 @register.simple_tag

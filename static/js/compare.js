@@ -5,11 +5,22 @@
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [1, 3], [4, 4], [10, 2, 2, 2]];
   const AXES = { elapsed: "Time since start", share: "Share done", stage: "Stage" };
 
+  /* A mean holds since the label before: it is drawn level, and the first one from the beginning. */
+  function isMean(data) {
+    return data.quantity === "power" && data.axis !== "stage";
+  }
+
+  function points(series, data) {
+    const found = T.scaled(series.values, data.unit).map((value, n) => ({ x: data.labels[n] / sizeOf(data), y: value }));
+    return isMean(data) ? [{ x: 0, y: found[0].y }, ...found] : found;
+  }
+
   function line(series, index, data) {
     const colour = T.seriesColour(index, series.name);
     return {
       label: series.name,
-      data: T.scaled(series.values, data.unit).map((value, n) => ({ x: data.labels[n] / sizeOf(data), y: value })),
+      data: points(series, data),
+      stepped: isMean(data) && "after",
       borderColor: colour,
       backgroundColor: colour,
       borderDash: DASHES[index % DASHES.length],

@@ -134,6 +134,7 @@ def fill(runs: int, models: int, projects: int) -> None:
         writers = _save_devices(dice, made, cards)
         _save_use(dice, made, writers)
     _fill_days(dice, tracked, [profile.slug for _, profile in cards], DailyUsage, factor.kg_per_kwh, end.date())
+    _count_runs()
 
 
 def _projects(number: int) -> list:
@@ -180,7 +181,7 @@ def _save(runs: list) -> None:
 
 def _save_devices(dice, runs: list, cards: list) -> list:
     """A card and memory for each run; returns the runs' writers."""
-    from runs.models import Device, Writer
+    from runs.models import Device, Run, Writer
 
     writers = Writer.objects.bulk_create(
         Writer(project_id=run.project_id, run=run, key="w", started_at=run.started_at, last_t_s=3600) for run in runs
@@ -188,12 +189,14 @@ def _save_devices(dice, runs: list, cards: list) -> list:
     devices = []
     for run, writer in zip(runs, writers, strict=True):
         name, profile = dice.choice(cards)
+        run.hardware = [profile.slug]
         about = {"project_id": run.project_id, "run": run, "writer": writer, "elapsed_s": 3600, "busy_s": 1800}
         card = {"key": "gpu-0", "kind": "gpu", "name": name, "profile_id": profile.pk, "basis": "counter"}
         memory = {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 64, "basis": "tdp"}
         devices.append(Device(energy_j=1e6, energy_kwh=run.energy_kwh * 0.8, **card, **about))
         devices.append(Device(energy_kwh=run.energy_kwh * 0.2, **memory, **about))
     Device.objects.bulk_create(devices)
+    Run.objects.bulk_update(runs, ["hardware"], batch_size=200)
     return writers
 
 
@@ -244,6 +247,18 @@ def _fill_sums(dice, days) -> None:
         tagged += [TaggedUsage(tag=tag, **about) for tag in dice.sample(["sweep", "nightly", "bf16", "baseline"], 2)]
     ProjectUsage.objects.bulk_create(sums.values(), batch_size=2000)
     TaggedUsage.objects.bulk_create(tagged, batch_size=2000)
+
+
+def _count_runs() -> None:
+    """Let the days of each project count as many runs as it has, as the list takes their number from there."""
+    from django.db.models import Count, F, Sum
+
+    from runs.models import ProjectUsage, Run
+
+    for project, runs in Run.objects.order_by().values_list("project").annotate(Count("pk")):
+        days = ProjectUsage.objects.filter(project=project)
+        missing = runs - days.aggregate(known=Sum("runs"))["known"]
+        ProjectUsage.objects.filter(pk=days.latest("day").pk).update(runs=F("runs") + missing)
 
 
 if __name__ == "__main__":

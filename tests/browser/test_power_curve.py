@@ -59,3 +59,14 @@ def test_a_line_stands_on_the_one_below(tab, restless):
     upper = page.locator("canvas").first.evaluate(DRAWN)[1]
     for drawn, below, own in zip(upper, *chart, strict=True):
         assert drawn[1] == pytest.approx((below["y"] or 0) + own["y"])
+
+
+def test_over_each_other_means_are_level_from_the_beginning(tab, restless):
+    page = tab.sign_in().open(f"/compare/?run={restless}")
+    canvas = page.locator("canvas").first
+    stepped, (first, second) = canvas.evaluate("""canvas => {
+        const { datasets: [line] } = Chart.getChart(canvas).data;
+        return [line.stepped, line.data.slice(0, 2)];
+    }""")
+    assert stepped == "after"
+    assert (first["x"], first["y"]) == (0, second["y"])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runs.dashboards.run_order import totals_of
-from runs.models import Run
+from runs.dashboards.run_totals import totals_by_day
+from runs.models import Project, Run
 from tests.wire import A100, ago, batch, sample
 
 pytestmark = pytest.mark.browser
@@ -47,7 +47,7 @@ def test_a_run_grows_on_the_list_and_the_choice_and_the_focus_stay(tab, wire, ru
     assert float(row.locator("data").first.get_attribute("value")) == Run.objects.get(run_id=growing).energy_kwh
     assert row.get_by_role("checkbox").is_checked()
     assert page.evaluate("document.activeElement.innerText") == "growing"
-    energy_kwh = totals_of(Run.objects.all()).energy_kwh
+    energy_kwh = totals_by_day(list(Project.objects.values_list("pk", flat=True))).energy_kwh
     page.locator(f'#total data[value="{energy_kwh!r}"]').wait_for()
 
 

@@ -1,8 +1,10 @@
 """From counters to energy, emissions and daily totals."""
 
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 
 from hardware.models import HardwareProfile
@@ -64,6 +66,39 @@ def test_without_a_loaded_catalogue_the_agents_own_seed_serves(wire):
     wire.whole_run([sample("gpu-0", 3600, 1800)])
     device = Run.objects.get().devices.get()
     assert (device.profile, device.basis) == (None, "tdp")
+
+
+def a_run_of_each_kind(wire) -> dict[str, list[str]]:
+    """Runs with accelerators of two kinds, with a processor, with memory alone and with nothing: what each ran on."""
+    other = {"key": "gpu-1", "kind": "gpu", "name": "Tesla T4", "uuid": "GPU-2"}
+    used = [sample(key, 60, 30) for key in ("gpu-0", "gpu-1", "cpu-0", "ram")]
+    wire.whole_run(used, [A100, other, CPU, MEMORY], name="two")
+    wire.whole_run(used[2:], [CPU, MEMORY], name="processor")
+    wire.whole_run(used[3:], [MEMORY], name="memory")
+    wire.start(name="nothing")
+    return {
+        "two": ["nvidia-a100-sxm4-40gb", "nvidia-tesla-t4"],
+        "processor": ["amd-epyc-7742"],
+        "memory": [],
+        "nothing": [],
+    }
+
+
+def test_a_run_keeps_what_accelerators_it_used_else_what_processors(wire, catalogue):
+    expected = a_run_of_each_kind(wire)
+    assert dict(Run.objects.values_list("name", "hardware")) == expected
+
+
+def test_where_the_portal_has_no_profile_the_devices_name_is_kept(wire):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    assert Run.objects.get().hardware == [A100["name"]]
+
+
+def test_runs_from_before_get_their_hardware_by_the_migration(wire, catalogue):
+    expected = a_run_of_each_kind(wire)
+    Run.objects.update(hardware=[])
+    import_module("runs.migrations.0014_run_hardware").name_hardware(apps, None)
+    assert dict(Run.objects.values_list("name", "hardware")) == expected
 
 
 def test_one_gpu_that_two_writers_report_at_once_counts_once(wire):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runs.models import EmissionFactor, Run, TrackedModel
+from runs.models import EmissionFactor, ProjectUsage, Run, TrackedModel
 from tests.wire import ago
 
 MANY = 10_000
@@ -37,6 +37,8 @@ def many(people) -> None:
         ),
         batch_size=500,
     )
+    amounts = {"runs": MANY, "energy_kwh": 0.5 * MANY, "emissions_kg": 0.25 * MANY}
+    ProjectUsage.objects.create(project=people.project, day=BEGUN.date(), **amounts)
 
 
 def names(page) -> list[str]:

@@ -1,0 +1,43 @@
+"""What the runs of a list add up to: read from the daily totals where those know, else from the runs."""
+
+from typing import NamedTuple
+
+from django.db.models import Count, FloatField, Q, Sum
+from django.db.models.functions import Coalesce
+
+from runs.dashboards.run_filters import RunFilters
+from runs.models import ProjectUsage, Run, TaggedUsage
+
+
+class Totals(NamedTuple):
+    runs: int
+    energy_kwh: float
+    emissions_kg: float
+
+
+def totals_of(runs) -> Totals:
+    return Totals(**runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg")))
+
+
+def days_know(filters: RunFilters) -> bool:
+    """Whether daily totals tell what the runs that match add up to."""
+    return not filters._replace(project="", tag="").is_set
+
+
+def totals_by_day(projects: list[int], tag: str = "") -> Totals:
+    """As totals_of, of all runs of these projects or of those with a tag, from their days.
+
+    Days count archived runs too, so those, which are few, are taken off.
+    """
+    days, tagged = (TaggedUsage, Q(tag=tag)) if tag else (ProjectUsage, Q())
+    used = days.objects.filter(tagged, project__in=projects).aggregate(**_sums(*Totals._fields))
+    archived = Run.objects.filter(project__in=projects, archived_at__isnull=False)
+    gone = totals_of(archived.filter(tags__has_item=tag) if tag else archived)
+    runs = int(used["runs"]) - gone.runs
+    # No runs use nothing: not the last digits by which two sums differ.
+    left = (used[name] - getattr(gone, name) if runs else 0.0 for name in ("energy_kwh", "emissions_kg"))
+    return Totals(runs, *left)
+
+
+def _sums(*names: str) -> dict[str, Coalesce]:
+    return {name: Coalesce(Sum(name), 0, output_field=FloatField()) for name in names}
