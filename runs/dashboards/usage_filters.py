@@ -53,6 +53,11 @@ class Choices(NamedTuple):
         return dict(sorted(found.items(), key=lambda item: item[1].lower()))
 
     @property
+    def offered(self) -> list[tuple[str, str]]:
+        """What asks for each model, and its name."""
+        return [(address_of(row), row["name"]) for row in self.models]
+
+    @property
     def project_ids(self) -> list[int]:
         return sorted({row["project_id"] for row in self.models})
 

@@ -9,14 +9,16 @@ from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
-from django.utils.html import escape, format_html_join
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 
-from runs.dashboards.usage_filters import address_of
 from runs.templatetags import units
 
 register = template.Library()
+
+#: More names than this nobody looks through.
+MOST_OFFERED = 300
 
 BASES = {
     "counter": ("measured", "Measured: counter", "Read from the hardware's own energy counter"),
@@ -48,10 +50,14 @@ def icon(name: str):
 
 
 @register.simple_tag
-def options(choices, chosen: str):
-    """A select's options from values and words. In one go: a list of models may be long."""
-    rows = ((value, SELECTED if value == chosen else "", word) for value, word in choices)
-    return format_html_join("", '<option value="{}"{}>{}</option>', rows)
+def options(choices: list[tuple[str, str]], chosen: str):
+    """A select's options from values and words, in one go; of thousands the first ones and the chosen one."""
+    shown = choices[:MOST_OFFERED] + [each for each in choices[MOST_OFFERED:] if each[0] == chosen]
+    rows = ((value, SELECTED if value == chosen else "", word) for value, word in shown)
+    made = format_html_join("", '<option value="{}"{}>{}</option>', rows)
+    if len(shown) == len(choices):
+        return made
+    return format_html("{}<option disabled>… and {} more</option>", made, f"{len(choices) - len(shown):,}")
 
 
 @register.simple_tag
@@ -117,17 +123,6 @@ def parts_bar(segments: list[dict]):
     ]
     head = f'<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{words}">'
     return mark_safe(f'{head}<rect class="track" width="100" height="10"/>{"".join(rects)}</svg>')  # noqa: S308
-
-
-@register.simple_tag
-def model_options(models: list[dict], chosen: str):
-    """The options of a choice of models; a hundred in one go."""
-    found = ((address_of(row), row["name"]) for row in models)
-    return format_html_join(
-        "",
-        '<option value="{}"{}>{}</option>',
-        ((address, " selected" if address == chosen else "", name) for address, name in found),
-    )
 
 
 @register.simple_tag
