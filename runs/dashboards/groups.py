@@ -108,7 +108,7 @@ def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
 def _column(by: str):
     if by.startswith("param:"):
         return KeyTransform(by.removeprefix("param:"), "params")
-    return F({"model": "tracked_model", "project": "project", "tags": "tags", "hardware": "hardware"}.get(by, "kind"))
+    return F("tracked_model" if by == "model" else by)
 
 
 def _keys(by: str, values: list) -> list[tuple[str, str]]:

@@ -92,7 +92,8 @@ def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
         totals = totals_by_day(projects, filters.tag)
         current = page_of(found, projects, look.sort, page, totals)
     else:
-        current, totals = page_of_few(found, projects, look.sort, page)
+        # Merging projects would look up the devices of a hardware filter for each of them.
+        current, totals = page_of_few(found, [] if filters.hardware else projects, look.sort, page)
     return _list(everywhere, filters, totals, rows=rows(list(current.object_list), look), page=current)
 
 
