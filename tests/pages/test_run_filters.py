@@ -73,7 +73,9 @@ def test_one_day_may_be_asked_for_in_short(alice, five):
     assert names(alice.read(f"/runs/{answer.url}")) == ["c"]
 
 
-@pytest.mark.parametrize("query", ["day=today", "since=yesterday", "until=2026-02-30", "over=much", "over=nan", "over=1e999"])
+@pytest.mark.parametrize(
+    "query", ["day=today", "since=yesterday", "until=2026-02-30", "over=much", "over=nan", "over=1e999"]
+)
 def test_a_day_or_number_that_is_none_is_refused(alice, five, query):
     assert alice.get(f"/runs/?{query}").status_code == 400
 
