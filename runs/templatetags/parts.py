@@ -11,7 +11,7 @@ from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 
 from runs.templatetags import units
 
@@ -116,7 +116,7 @@ def power_scale(page):
 @register.simple_tag
 def parts_bar(segments: list[dict]):
     """A footprint as a bar of training, inference and other. In one go: a list has fifty of them."""
-    words = ", ".join([f"{each['name']} {units.text('emissions', each['kg'])}" for each in segments]).capitalize()
+    words = capfirst(", ".join([f"{each['name']} {units.text('emissions', each['kg'])}" for each in segments]))
     rects = [
         f'<rect class="{each["name"]}" x="{each["start"]:.3f}" width="{each["width"]:.3f}" height="10"/>'
         for each in segments

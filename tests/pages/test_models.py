@@ -1,5 +1,7 @@
 """The model list: footprints of what a person may see."""
 
+import re
+
 import pytest
 
 from tests.pages.test_runs import names
@@ -11,6 +13,16 @@ def test_alice_and_bob_see_their_models_the_largest_first(alice, bob, run):
     page = alice.read("/models/")
     assert names(page) == ["large", "small"]
     assert bob.read("/models/").text == page.text
+
+
+def test_a_bar_says_its_parts(alice, run):
+    run(kwh=1.0)
+    run(kwh=3.0, kind="inference")
+    (bar,) = (each for each in alice.read("/models/").root.all("svg") if each.attributes.get("class") == "bar")
+    words = bar.attributes["aria-label"]
+    assert re.fullmatch(r"Training [\d.]+ g, inference [\d.]+ (k?)g, other 0 kg", words)
+    widths = [float(each.attributes["width"]) for each in bar.all("rect")]
+    assert widths == pytest.approx([100, 25, 75, 0])
 
 
 def test_charlie_sees_none_of_them(charlie, run):
