@@ -132,7 +132,7 @@ def in_state(runs, state: str, now: datetime):
     """Runs in a state as readers see it: `running` ends and `lost` begins after a silence (Run.state)."""
     if state not in (Run.Status.RUNNING, Run.LOST):
         return runs.filter(status=state)
-    running = runs.filter(status=Run.Status.RUNNING)
+    running = runs.unfinished()
     silent_s = SecondsBetween(Value(now, DateTimeField()), F("last_seen_at"))
     silent = running.alias(intervals_s=LOST_AFTER_INTERVALS * F("upload_interval_s"), silent_s=silent_s)
     lost = Q(silent_s__gt=F("intervals_s"))

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from runs.models.factor import EmissionFactor
@@ -45,6 +46,13 @@ class RunQuerySet(models.QuerySet):
         for run_id, pk in rows:
             oldest.setdefault(run_id, pk)
         return self.filter(pk__in=oldest.values())
+
+    def unfinished(self):
+        """The runs that no end was heard of: they go on, or are lost.
+
+        The status is written into the SQL: with a parameter SQLite doesn't see that an index holds just these.
+        """
+        return self.filter(status=RawSQL("'running'", ()))
 
     def newest(self, count: int):
         """The last to arrive, ready for a list. Rows are wide: which these are is told by the index alone."""
