@@ -90,6 +90,6 @@ def active_runs(runs) -> list[Run]:
     """What runs now, the last heard first; a run that fell silent is lost and not among them."""
     by_silence = ("-last_seen_at", "-pk")
     # Which these are an index tells alone; asked for whole rows, SQLite takes another one and reads all runs.
-    pks = list(runs.unfinished().order_by(*by_silence).values_list("pk", flat=True)[: 5 * ACTIVE_SHOWN])
+    pks = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
     open_runs = Run.objects.filter(pk__in=pks).with_names().order_by(*by_silence)
     return [run for run in open_runs if run.state == Run.Status.RUNNING]
