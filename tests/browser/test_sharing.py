@@ -4,7 +4,6 @@ import pytest
 
 from runs.models import Badge, Run
 from tests.browser.conftest import Tab
-from tests.browser.test_every_page import overflow_px
 
 pytestmark = pytest.mark.browser
 
@@ -59,8 +58,8 @@ def test_every_kind_of_shared_page_fits_and_has_nothing_to_complain_of(tab, stra
     paths.append(make_link(tab, "/settings/teams/vision-lab/projects/digits/"))
     stranger.page.set_viewport_size({"width": width, "height": 844})
     stranger.page.emulate_media(color_scheme=theme)
-    sideways = {path: overflow_px(stranger.open(path)) for path in paths}
-    assert {path: px for path, px in sideways.items() if px > 0} == {}
+    problems = {path: stranger.problems(path) for path in paths}
+    assert {path: found for path, found in problems.items() if found} == {}
     assert stranger.complaints == []
 
 
