@@ -25,14 +25,10 @@ class Picture(NamedTuple):
 
 
 PICTURES = [
-    Picture("overview-light", "/?range=90", height=1400),
-    Picture("overview-dark", "/?range=90", "dark", height=1400),
-    Picture("overview-phone", "/?range=90", width=390, height=844),
-    Picture("runs-light", "/runs/?column=state&column=hardware&column=started&column=energy&column=emissions"),
-    Picture("run-dark", "/runs/{run}/", "dark", height=1300),
-    Picture("model-light", "{model}", height=1500),
-    Picture("compare-light", "/compare/?{compared}", height=1300),
-    Picture("plan-dark", "/plan/?hardware=nvidia-a100-sxm4-40gb&count=8&hours=72&utilisation=0.8", "dark"),
+    Picture("overview-light", "/?range=90", height=1180),
+    Picture("run-dark", "/runs/{run}/", "dark", height=1180),
+    Picture("model-light", "{model}", height=1180),
+    Picture("compare-dark", "/compare/?{compared}", "dark", height=1180),
 ]
 
 
