@@ -10,7 +10,7 @@ from pathlib import Path
 
 PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "reestimation", "pages", "long_run", "paint")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- agent: begin -->", "<!-- agent: end -->"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def main() -> int:
