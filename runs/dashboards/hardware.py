@@ -65,7 +65,9 @@ def profiles(user, filters: HardwareFilters, page: int | str) -> Catalogue:
 def _order(sort: str, seen: set[str]) -> list:
     """The order of the list; a profile that lacks the figure comes last either way."""
     if (key := sort.removeprefix("-")) not in SORTS:
-        return [Case(When(slug__in=seen, then=Value(0)), default=Value(1)), "name", "slug"]
+        # With nothing seen the case would be a bare 1, which PostgreSQL takes for the first column.
+        first = [Case(When(slug__in=seen, then=Value(0)), default=Value(1))] if seen else []
+        return [*first, "name", "slug"]
     column = F(SORTS[key])
     return [column.desc(nulls_last=True) if sort[0] == "-" else column.asc(nulls_last=True), "name", "slug"]
 
