@@ -126,7 +126,7 @@ class Chart(NamedTuple):
     @property
     def twin_values(self) -> list[float]:
         """The other quantity of all series together, at each label."""
-        return [self.twin.per * height for height in heights(self.series)] if self.twin else []
+        return [float(f"{self.twin.per * height:.5g}") for height in heights(self.series)] if self.twin else []
 
     @property
     def twin_unit(self) -> units.Unit | None:

@@ -13,12 +13,15 @@ from itertools import islice, pairwise
 from operator import le, lt, sub, truediv
 from typing import NamedTuple
 
+from runs.dashboards.charts import MOST_SERIES
 from runs.models import Batch, Device, Run, Stage
 from runs.models.batch import Sample
 from traceml_agent import catalogue, estimation
 
 #: Buckets of a chart: enough for a wide screen, few enough for its table.
 MOST_POINTS = 300
+#: So many devices have a line each (more are shown by kind): with fewer points their page weighs no more.
+MANY_LINES = range(5, MOST_SERIES + 1)
 #: A bucket of which less than this share was observed is a gap, not a low power.
 LEAST_OBSERVED = 0.5
 #: Batches keep whole milliseconds, the device's own last counters more.
@@ -224,7 +227,8 @@ def span_of(run: Run, stage: Stage) -> tuple[float, float]:
 def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
     """Bucket edges of a part of the run (all of it unless told), no finer than the samples in it are."""
     end_s = end_of(curves) if end_s is None else end_s
-    count = max(1, min(MOST_POINTS, max(curve.samples_between(start_s, end_s) for curve in curves)))
+    most = MOST_POINTS if len(curves) not in MANY_LINES else MOST_POINTS // 2
+    count = max(1, min(most, max(curve.samples_between(start_s, end_s) for curve in curves)))
     return [start_s + (end_s - start_s) * index / count for index in range(count + 1)]
 
 

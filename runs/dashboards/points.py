@@ -15,7 +15,7 @@ from runs.models.metric import WORK
 from runs.templatetags import units
 
 #: So many runs are read one by one; a chart draws fewer, for each costs its address, and a table shows fewer still.
-MOST_POINTS = 1_000
+MOST_POINTS = 500
 MOST_DRAWN = 300
 MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.

@@ -77,9 +77,8 @@ class RunList(NamedTuple):
         return [group.emissions for group in self.groups]
 
 
-def run_list(user, filters: RunFilters, look: Look, page: int | str) -> RunList:
-    """A page of the runs that this person may see, and count, energy and emissions of all that match."""
-    everywhere = slugs_of_projects(user)
+def run_list(everywhere: dict[int, str], filters: RunFilters, look: Look, page: int | str) -> RunList:
+    """A page of the runs of these projects (slugs by id), and count, energy and emissions of all that match."""
     projects = narrowed(everywhere, filters)
     found = matching(Run.objects.filter(project__in=projects), filters)
     if look.group:
@@ -161,10 +160,12 @@ def hardware_words(counts: Counter) -> str:
 
 
 def choices(user) -> dict:
-    """What the filters offer: this person's projects and models, all kinds and states."""
+    """What the filters offer: this person's projects and models, all kinds and states; and the projects' ids."""
+    projects = list(Project.objects.for_user(user).order_by("name").values_list("pk", "slug", "name"))
     models = TrackedModel.objects.for_user(user).order_by("name").values_list("project__slug", "slug", "name")
     return {
-        "projects": list(Project.objects.for_user(user).order_by("name").values_list("slug", "name")),
+        "everywhere": {pk: slug for pk, slug, _ in projects},
+        "projects": [(slug, name) for _, slug, name in projects],
         "models": [(f"{project}/{model}", name) for project, model, name in models],
         "kinds": Run.Kind.values,
         "states": STATES,

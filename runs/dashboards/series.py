@@ -1,7 +1,7 @@
 """A run over time as charts with one axis: power, utilisation, cumulative energy; whole, in part, or what is new."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from traceml_agent import estimation
 
 #: A bucket of so many samples or more has a band between the lowest and the highest of them.
 SAMPLES_OF_A_BAND = 2
+DRAWN_DIGITS = 5
 #: Memory is held, not busy.
 NEVER_BUSY = "ram"
 POWER = "Mean power of {devices} over {{time}}: {{mean}} on average, {{most}} at most{tdp}."
@@ -51,10 +52,23 @@ def over(lines: list[Line], edges: list[float]) -> Over:
     read = [(line, [buckets(curve, edges) for curve in line.curves]) for line in lines]
     busy = [(line, of_line) for line, of_line in read if line.curves[0].device.kind != NEVER_BUSY]
     return Over(
-        [_power(line, of_line, edges) for line, of_line in read],
-        [_utilisation(line, of_line, edges) for line, of_line in busy or read],
-        [Series(line.name, _energies_kwh(of_line)) for line, of_line in read],
+        [_drawn(_power(line, of_line, edges)) for line, of_line in read],
+        [_drawn(_utilisation(line, of_line, edges)) for line, of_line in busy or read],
+        [_drawn(Series(line.name, _energies_kwh(of_line))) for line, of_line in read],
     )
+
+
+def _drawn(series: Series) -> Series:
+    """The series without digits that no pixel shows, which were half of the page's weight; exports have them all."""
+    return series._replace(
+        values=_short(series.values),
+        lows=series.lows and _short(series.lows),
+        highs=series.highs and _short(series.highs),
+    )
+
+
+def _short(values: Sequence[float | None]) -> list[float | None]:
+    return [value and float(f"{value:.{DRAWN_DIGITS}g}") for value in values]
 
 
 def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:

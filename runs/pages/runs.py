@@ -21,7 +21,7 @@ def run_list(request):
         return HttpResponseRedirect(query.link(request, day=None, since=day, until=day))
     filters, look = asked_filters(request), asked_look(request)
     choices = dashboard.choices(request.user)
-    found = dashboard.run_list(request.user, filters, look, query.asked(request, "page"))
+    found = dashboard.run_list(choices["everywhere"], filters, look, query.asked(request, "page"))
     base = base_group(found.groups, look.against)
     context = {
         "list": found,

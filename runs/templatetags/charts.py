@@ -15,10 +15,10 @@ def chart_rows(chart):
     unit, twins, twin_unit = chart.unit, chart.twin_values, chart.twin_unit
     rows, axis_unit = [], chart.axis_unit
     for number, (label, values) in enumerate(chart.rows):
-        cells = "".join([_cell(chart.quantity, value, unit) for value in values])
+        cells = "".join([_cell(value, unit) for value in values])
         if chart.twin:
-            cells += _cell(chart.twin.quantity, twins[number], twin_unit)
-        rows.append(f'<tr><th scope="row">{_head(chart.axis, label, axis_unit)}</th>{cells}</tr>\n')
+            cells += _cell(twins[number], twin_unit)
+        rows.append(f'<tr><th scope="row">{_head(label, axis_unit)}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308
 
 
@@ -34,18 +34,18 @@ def linked_rows(chart, runs_url: str):
     url, unit, line_unit, rows = escape(runs_url), chart.unit, chart.line_unit, []
     sums = chart.line.values if chart.line else []
     for number, ((label, values), (since, until)) in enumerate(zip(chart.rows, chart.spans, strict=True)):
-        figures = [units.cell_html(chart.quantity, value, unit) for value in values]
+        figures = [units.cell_html(value, unit) for value in values]
         if sums:
-            figures.append(units.cell_html(chart.quantity, sums[number], line_unit))
+            figures.append(units.cell_html(sums[number], line_unit))
         cells = "".join([f'<td class="number">{figure}</td>' for figure in figures])
         head = f'<a href="{url}since={since}&amp;until={until}">{escape(label)}</a>'
         rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308
 
 
-def _head(axis: str, label, unit: units.Unit | None) -> str:
-    return units.figure_html(axis, label, unit) if unit else escape(label)
+def _head(label, unit: units.Unit | None) -> str:
+    return units.cell_html(label, unit) if unit else escape(label)
 
 
-def _cell(quantity: str, value: float | None, unit: units.Unit) -> str:
-    return f'<td class="number">{units.figure_html(quantity, value, unit)}</td>'
+def _cell(value: float | None, unit: units.Unit) -> str:
+    return f'<td class="number">{units.cell_html(value, unit)}</td>'

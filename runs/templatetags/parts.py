@@ -142,14 +142,14 @@ def _square(day, url: str) -> str:
 
 
 @register.simple_tag
-def days_of_week(week, quantity: str, unit: units.Unit, runs_url: str):
+def days_of_week(week, unit: units.Unit, runs_url: str):
     """A week's cells, each leading to its day's runs. In one go as well: there are as many as squares."""
     url = escape(runs_url)
-    return mark_safe("".join([_day(day, quantity, unit, url) for day in week]))  # noqa: S308
+    return mark_safe("".join([_day(day, unit, url) for day in week]))  # noqa: S308
 
 
-def _day(day, quantity: str, unit: units.Unit, url: str) -> str:
-    figure = units.cell_html(quantity, day.amount, unit)
+def _day(day, unit: units.Unit, url: str) -> str:
+    figure = units.cell_html(day.amount, unit)
     return f'<td class="number"><a href="{url}day={day.iso}">{figure}</a></td>'
 
 

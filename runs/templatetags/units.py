@@ -16,6 +16,7 @@ register = template.Library()
 
 DIGITS = 3
 UNKNOWN = "–"
+NOT_KNOWN = f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
 
 
 class Unit(NamedTuple):
@@ -108,15 +109,17 @@ def figure(quantity: str, value: float | None, unit: Unit | None = None):
 def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
     """A figure as text of HTML: digits and symbols of ours alone, so nothing is to be escaped."""
     if not _is_known(value):
-        return f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
+        return NOT_KNOWN
     return (
         f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
         f"{significant(value / unit.size)}{symbol}</data>"
     )
 
 
-def cell_html(quantity: str, value: float, unit: Unit) -> str:
+def cell_html(value: float | None, unit: Unit) -> str:
     """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
+    if not _is_known(value):
+        return NOT_KNOWN
     return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size)}</data>'
 
 

@@ -65,14 +65,20 @@ def rows() -> list[Row]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         paths = {name: path.format(**places) for name, path in PAGES.items()}
         first = {name: [_visits(browser, url, places, [path])[0] for _ in range(TURNS)] for name, path in paths.items()}
-        after = dict(zip(paths, _visits(browser, url, places, ["/", *paths.values()])[1:], strict=True))
+        after = dict(zip(paths, _visits(browser, url, places, [*paths.values()] * 2)[len(paths) :], strict=True))
         browser.close()
     kb = {name: turns[0].kb for name, turns in first.items()}
     paint_ms = {name: statistics.median(one.paint_ms for one in turns) for name, turns in first.items()}
     shift = {name: max(one.shift for one in turns) for name, turns in first.items()}
     return [
         _row("page weight, first load", kb, "{:.0f} KB", "≤ 250 KB", 250),
-        _row("page weight, next page", {name: one.kb for name, one in after.items()}, "{:.1f} KB", "≤ 30 KB", 30),
+        _row(
+            "page weight, scripts and styles known",
+            {name: one.kb for name, one in after.items()},
+            "{:.1f} KB",
+            "≤ 30 KB",
+            30,
+        ),
         _row("first contentful paint, empty cache", paint_ms, "{:.0f} ms", "≤ 500 ms", 500),
         _row("layout shift (CLS)", shift, "{:.3f}", "≤ 0.05", 0.05),
     ]
