@@ -19,6 +19,7 @@ from runs.dashboards.person import everything_about
 from runs.models import AuditEntry, Membership, User
 from runs.models.audit import Action
 from runs.models.departure import HandOverFirst, depart, teams_that_go, teams_that_stay, teams_to_hand_over
+from runs.pages.fields import GroupedSelect
 from runs.text import clean_text
 
 REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
@@ -49,7 +50,9 @@ class PersonName(forms.CharField):
 class ProfileForm(forms.ModelForm):
     first_name = PersonName(max_length=150, required=False)
     last_name = PersonName(max_length=150, required=False)
-    time_zone = forms.ChoiceField(choices=time_zones, help_text="Times on all pages are shown in it.")
+    time_zone = forms.ChoiceField(
+        choices=time_zones, widget=GroupedSelect, help_text="Times on all pages are shown in it."
+    )
     theme = forms.ChoiceField(choices=User.Theme.choices, help_text="System follows your device.")
 
     class Meta:
