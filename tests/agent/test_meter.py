@@ -1,6 +1,8 @@
 """Counters of one device: what readings add to them, and what they don't."""
 
+import contextlib
 import math
+import time
 
 import pytest
 
@@ -106,7 +108,7 @@ def test_a_sensor_that_comes_back_is_kept():
 
 
 def test_samples_are_stored_further_apart_as_a_run_grows():
-    assert [sample_spacing_s(age_s, 1.0) for age_s in (0, 5000, 50_000, 5e6)] == [1, 10, 100, MOST_S]
+    assert [sample_spacing_s(age_s, 1.0) for age_s in (0, 5000, 50_000, 5e6)] == [5, 10, 100, MOST_S]
 
 
 def test_a_month_costs_a_few_thousand_samples():
@@ -142,3 +144,56 @@ def test_what_need_not_be_integrated_is_read_only_when_a_sample_is_due():
 
     ticked(range(10_000, 10_042), Counting(every_s=60.0))
     assert len(reads) == 3  # at 10,000 s samples lie a little over 20 s apart
+
+
+@contextlib.contextmanager
+def sampling(sensor, samples, interval_s=0.1):
+    """A sampler at work in its thread, and the times at which it looked around after a tick."""
+    looks: list[float] = []
+    began = time.monotonic()
+    sampler = Sampler(interval_s, began, samples.extend, look=lambda: looks.append(time.monotonic() - began))
+    sensor.now = Reading(0.5)
+    sampler.meters = [Meter(sensor)]
+    sampler.start(lambda: None)
+    yield sampler, looks
+    sampler.stop()
+
+
+def test_what_counts_by_itself_wakes_nobody_between_two_samples():
+    with sampling(Scripted(every_s=60.0), []) as (_, looks):
+        time.sleep(1.3)
+    assert 1 <= len(looks) <= 2  # at 0.5 and 1.0 s
+
+
+def test_an_instants_value_is_read_every_interval():
+    with sampling(Scripted(every_s=0.0), []) as (_, looks):
+        time.sleep(1.3)
+    assert len(looks) >= 6
+
+
+def test_a_stage_that_ends_is_sampled_at_once_where_the_last_sample_is_an_interval_old():
+    samples: list[dict] = []
+    with sampling(Scripted(every_s=60.0), samples) as (sampler, looks):
+        time.sleep(0.25)
+        sampler.mark()
+        time.sleep(0.15)
+        assert len(looks) == 1
+    assert any(0.24 < sample["t_s"] < 0.4 for sample in samples)
+
+
+def test_stages_that_follow_each_other_fast_are_sampled_once_an_interval():
+    samples: list[dict] = []
+    with sampling(Scripted(every_s=60.0), samples) as (sampler, _):
+        for _ in range(300):
+            sampler.mark()
+            time.sleep(0.002)
+    assert len(samples) <= 9  # in 0.6 s and a little, one at the start and one at the end
+
+
+def test_samples_of_stages_put_off_no_regular_one():
+    """A kill between two records would lose more than their interval."""
+    sampler = Sampler(1.0, 0.0, lambda samples: None, lambda: None)
+    sampler.tick(1.0)
+    sampler.mark()
+    sampler.tick(4.0)
+    assert sampler._due_at() == 6.0

@@ -133,6 +133,17 @@ def test_a_run_that_nobody_stops_fails_with_the_process(script, records):
     assert [finish["exception"] for finish in records("finish")] == ["ZeroDivisionError"]
 
 
+def test_the_summary_so_far_does_not_wait_for_the_next_sample(script):
+    process = script("""
+        import time
+        from traceml_agent import start
+        run = start("digits", interval=0.4)
+        time.sleep(1.5)
+        print(*(device["elapsed_s"] for device in run.summary["devices"]))
+    """)
+    assert all(1.4 < float(elapsed_s) < 2.5 for elapsed_s in process.out.split())
+
+
 def test_stopping_again_gives_the_same_summary(script):
     process = script("""
         from traceml_agent import start

@@ -14,8 +14,8 @@ GO_ON_S = 5.0
 
 
 class Gauge:
-    """A run's energy at any moment, from two readings of its meters: they are read once a second, epochs end when they
-    end."""
+    """A run's energy at any moment, from two readings of its meters: they are read every few seconds, epochs end when
+    they end."""
 
     def __init__(self):
         self._before: tuple[float, float] = (0.0, 0.0)

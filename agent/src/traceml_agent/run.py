@@ -211,6 +211,8 @@ class Run:
     @property
     def summary(self) -> numbers.Record:
         """Energy, emissions and devices: so far, or of the whole run once it is stopped. See `stop`."""
+        if self.is_measuring:
+            self._sampler.catch_up()
         return self._summary or self._so_far()
 
     @guarded(numbers.nothing)

@@ -1,11 +1,13 @@
 """The sampler: one thread that reads the sensors, advances each device's cumulative counters, and fills the spool.
 
-Waking up costs more than reading, so it sleeps as long as the sensors allow. The interval between stored samples grows
-with the run: a month costs a few thousand of them.
+Waking up costs more than reading, so it sleeps as long as the sensors allow: what counts by itself, as the kernel does
+with processor time, is read for a stored sample only. The interval between those grows with the run: a month costs a
+few thousand of them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +16,9 @@ from math import isfinite
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor
 
-#: Stored samples lie about this share of the run's age apart, from the reading interval up to five minutes.
+#: Stored samples lie about this share of the run's age apart, from so many reading intervals up to five minutes.
 SHARE_OF_AGE = 1 / 500
+READINGS_A_SAMPLE = 5
 MOST_S = 300.0
 #: A power sensor is read this share of the run's age apart at first, up to the reading interval.
 SHARE_OF_AGE_READ = 1 / 200
@@ -93,9 +96,13 @@ class Meter:
 
     def sample(self, started_at: float) -> dict:
         """The counters as the wire wants them."""
-        energy_j = None if self.energy_j is None else round(self.energy_j, 6)
-        counters = {"elapsed_s": round(self.elapsed_s, 6), "busy_s": round(self.busy_s, 6), "energy_j": energy_j}
-        return {"device": self.facts["key"], "t_s": round(max(self.at - started_at, 0.0), 6)} | counters
+        return {
+            "device": self.facts["key"],
+            "t_s": round(max(self.at - started_at, 0.0), 6),
+            "elapsed_s": round(self.elapsed_s, 6),
+            "busy_s": round(self.busy_s, 6),
+            "energy_j": None if self.energy_j is None else round(self.energy_j, 6),
+        }
 
 
 def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float:
@@ -114,7 +121,7 @@ def _is_sane(reading: Reading) -> bool:
 
 def sample_spacing_s(age_s: float, interval_s: float) -> float:
     """Seconds between stored samples of a run of this age."""
-    return min(max(age_s * SHARE_OF_AGE, interval_s), MOST_S)
+    return min(max(age_s * SHARE_OF_AGE, READINGS_A_SAMPLE * interval_s), MOST_S)
 
 
 class Sampler:
@@ -129,11 +136,14 @@ class Sampler:
         self.meters: list[Meter] = []
         self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
         self._pending: list[dict] = []
-        self._sample_due = self._record_due = 0.0
+        self._sampled_at = self._sample_due = self._record_due = 0.0
         self._marked = False
         self._stopping = False
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        # A bare lock, held while there is no reason to wake. An Event deadlocks where a signal's handler sets it that
+        # interrupted code which was about to; and waking from one delays a training by a third longer.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -158,7 +168,9 @@ class Sampler:
             warn(f"measuring did not start ({type(error).__name__}: {error})")
         finally:
             self._ready.set()
-        while not self._wake.wait(self._pause_s()):
+        while not self._stopping:
+            if self._asleep.acquire(timeout=self._pause_s()):
+                continue  # a stage or the end: the next sample is due earlier
             try:
                 with self._lock:
                     if not self._stopping:
@@ -168,26 +180,42 @@ class Sampler:
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 
     def _pause_s(self) -> float:
-        """How long to sleep: one interval where an instant's value is integrated, else until a sample is due."""
+        """How long to sleep: until a sample is due, or an instant's value has to be read to be integrated."""
+        now = time.monotonic()
+        return max(min(self._due_at() - now, self._longest_s(now - self._started_at)), 0.0)
+
+    def _longest_s(self, age_s: float) -> float:
+        """How long the devices may go without a reading."""
         if any(meter.facts["basis"] == "sensor" for meter in self.meters):
             # Power that jumps is integrated to 2 % only if a short run has readings enough.
-            age_s = time.monotonic() - self._started_at
             return min(max(age_s * SHARE_OF_AGE_READ, self._interval_s / 10), self._interval_s)
-        if self._marked or any(meter.sensor.every_s == 0.0 for meter in self.meters):
-            return self._interval_s
-        longest_s = min((meter.sensor.every_s for meter in self.meters), default=MOST_S)
-        return min(max(self._sample_due - time.monotonic(), self._interval_s), longest_s)
+        return min((meter.sensor.every_s or self._interval_s for meter in self.meters), default=MOST_S)
+
+    def _due_at(self) -> float:
+        """When the next sample is due, as a monotonic time: a reading interval after the last where a stage asks."""
+        if not self._marked:
+            return self._sample_due
+        spacing_s = max((self._sampled_at - self._started_at) * SHARE_OF_AGE / 2, self._interval_s)
+        return min(self._sampled_at + spacing_s, self._sample_due)
 
     def mark(self) -> None:
         """Ask for a sample soon: a stage began or ended, and its energy is read off the samples around."""
-        self._marked = True
+        if not self._marked:
+            self._marked = True
+            self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self._asleep.release()
 
     def tick(self, now: float, everything: bool = False) -> None:
         """Read what has to be read now; store a sample and write a record where they are due."""
-        age_s = now - self._started_at
-        spacing_s = sample_spacing_s(age_s, self._interval_s)
-        sampled_at = self._sample_due - spacing_s
-        due = everything or now >= self._sample_due or (self._marked and now >= sampled_at + spacing_s / 2)
+        spacing_s = sample_spacing_s(now - self._started_at, self._interval_s)
+        due = everything or now >= self._due_at()
+        if due:
+            self._sampled_at, self._marked = now, False
+            # A stage's sample comes besides the regular ones, lest a kill between them loses more than their interval.
+            self._sample_due = self._sample_due if now < self._sample_due else now + spacing_s
         for meter in self.meters:
             if due or now - meter.asked_at >= meter.sensor.every_s:
                 meter.asked_at = now
@@ -195,13 +223,12 @@ class Sampler:
         self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
         if due:
             self._pending += [meter.sample(self._started_at) for meter in self.meters if not meter.is_lost]
-            self._sample_due, self._marked = now + spacing_s, False
         if due and (everything or now >= self._record_due):
             self.flush()
             self._record_due = now + max(RECORD_S, spacing_s) - self._interval_s / 2
 
     def catch_up(self) -> None:
-        """Read processor and memory here and now, where code that holds the interpreter kept the thread from it.
+        """Read processor and memory here and now, lest a figure that somebody asks for is that of the last sample.
 
         Waits for a tick under way, which the waiting lets go on, but not for a sensor that hangs.
         """
@@ -227,7 +254,7 @@ class Sampler:
             warn("a device's driver hangs; it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True
-        self._wake.set()
+        self._wake()
         if not is_free:
             warn("a sensor hangs; its last interval is missing")
             return

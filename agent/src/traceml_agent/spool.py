@@ -203,8 +203,9 @@ class Spool:
             line = b"\n" + line if self._torn else line
             done = os.write(self._descriptor, line)
             if done == len(line):
+                # Nobody else writes, so the size is asked only after a rest that could not be cut off.
+                self._written_bytes = os.fstat(self._descriptor).st_size if self._torn else self._written_bytes + done
                 self._torn = False
-                self._written_bytes = os.fstat(self._descriptor).st_size
                 return True
             self._torn = True  # until it is cut off; else the next line starts with an end of line
             os.ftruncate(self._descriptor, self._written_bytes)

@@ -22,20 +22,19 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Cpu(Sensor):
     """Busy is the job's CPU time over the physical cores that it holds: hyper-threads add little power."""
 
-    every_s = 60.0
-
     def __init__(self, scope: str, target: host.Target, counters: list | None = None, method: str = "RAPL"):
         processor = host.processor()
         whole = scope == "machine"
         threads = float(processor.threads) if whole else _allocated(processor.threads, target)
         self._cores = threads * processor.cores / processor.threads
         self._cpu_s = machine_cpu_s if whole else of_target(target).cpu_s
+        self.every_s = target.every_s
         self.facts = facts("cpu-0", "cpu", processor.name, cores=self._cores, threads=threads, method="CPU time")
         self._counter: Packages | None = None
         if counters := counters or rapl.zones("package"):
             self._counter = Packages(counters, processor, 1.0 if whole else threads / processor.threads, whole)
             self.facts |= {"basis": "counter", "method": method if whole else f"{method}, the job's part"}
-            self.every_s, self.most_w = rapl.READ_EVERY_S, self._counter.most_w
+            self.every_s, self.most_w = min(self.every_s, rapl.READ_EVERY_S), self._counter.most_w
         elif rapl.unreadable():
             self.facts["note"] = rapl.REMEDY
 

@@ -27,8 +27,6 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Memory(Sensor):
     """Busy is the part of `memory_gb` that the job holds: all of an allocation, else what is used of the host's."""
 
-    every_s = 60.0
-
     def __init__(self, scope: str, total_gb: float, target: host.Target, counters=None, method="RAPL dram"):
         allocated_gb = total_gb if scope == "machine" else host.allocated_gb(target)
         if allocated_gb and scope == "job" and target.is_self:
@@ -39,11 +37,12 @@ class Memory(Sensor):
         self._used_gb = None if is_allocated else of_target(target).used_gb
         self._began_s = time.monotonic()
         self._looked_s, self._held_gb = float("-inf"), self._memory_gb
+        self.every_s = target.every_s
         self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
         self.facts["method"] = "allocated GB" if is_allocated else "used GB"
         self._counter: Dram | None = None
         if counters := counters or rapl.zones("dram"):
-            self._counter, self.every_s = Dram(counters, total_gb), rapl.READ_EVERY_S
+            self._counter, self.every_s = Dram(counters, total_gb), min(self.every_s, rapl.READ_EVERY_S)
             self.facts |= {"basis": "counter", "method": f"{method}, the job's part"}
 
     def read(self) -> Reading:

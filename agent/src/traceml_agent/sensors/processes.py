@@ -27,6 +27,7 @@ class Processes:
         self._family: set[str] = set()
         self._forget_at = self._fresh_until = 0.0
         self._cpu_s = 0.0
+        self._statm = -1
 
     def cpu_s(self) -> float:
         """CPU seconds so far of the whole tree, user and system."""
@@ -52,14 +53,34 @@ class Processes:
         """GB that the tree holds: what each process has for itself, and once the largest part that they may share."""
         private = shared = 0.0
         for pid in (str(self.pid), *self.descendants()):
-            pages = (host.read("proc", pid, "statm") or "0 0 0").split()
-            resident, file_backed = int(pages[1]), int(pages[2])
+            _size, resident, file_backed = self._pages(pid)
             private += (resident - file_backed) * self._page_gb
             shared = max(shared, file_backed * self._page_gb)
         if not self._family:
             return private + shared
         # Pages that forked children share with their parent look like their own, but none can be used twice.
         return min(private + shared, _machine_used_gb())
+
+    def _pages(self, pid: str) -> tuple[int, ...]:
+        """Size, resident and file-backed pages of a process; zeros once it ended."""
+        text = self._own_statm() if pid == str(os.getpid()) else host.read("proc", pid, "statm")
+        fields = (text or "").split()[:3]
+        return tuple(map(int, fields)) if len(fields) == 3 else (0, 0, 0)
+
+    def _own_statm(self) -> str | None:
+        """By a descriptor kept open: to open a file of /proc delays a training more than all the rest of a reading."""
+        try:
+            text = os.pread(self._statm, 128, 0)
+        except OSError:
+            text = b""
+        if not text.replace(b" ", b"").strip().isdigit():
+            # Not open yet, or the job closed all descriptors, as a daemon does, and this one is another file's by now.
+            try:
+                self._statm = os.open(host.path("proc", "self", "statm"), os.O_RDONLY)
+                text = os.pread(self._statm, 128, 0)
+            except OSError:
+                return None
+        return text.decode()
 
     def pids(self) -> set[int]:
         """All that live, itself included."""
