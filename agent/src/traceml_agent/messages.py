@@ -25,6 +25,12 @@ def warn(message: str) -> None:
         pass
 
 
+def iso(wall_s: float) -> str:
+    """A wall-clock time as ISO 8601 in UTC, to the millisecond."""
+    whole, milliseconds = divmod(round(wall_s * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03d}Z"
+
+
 def guarded(default=None):
     """Decorate a public call: whatever goes wrong inside the agent is a warning, and the caller gets `default`.
 
