@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from traceml_agent import profiles
 from traceml_agent.candidates import middle_one, narrowed, of_memory, one_power_class
-from traceml_agent.device_names import FORM, FORMS, XEON_TIER, XEON_TIERS, accelerator_key, cpu_key
+from traceml_agent.device_names import FORM, FORMS, XEON_TIER, XEON_TIERS, accelerator_key, cpu_key, vgpu_gb
 from traceml_agent.profiles import (
     DATA,
     FACTOR_FILE,
@@ -116,6 +116,8 @@ class Catalogue:
         if kind is None:
             return self.explain(name, "cpu") or self.explain(name, "gpu", memory_gb, power_limit_w)
         is_cpu = kind == "cpu"
+        if not is_cpu and vgpu_gb(name):
+            return self._vgpu(name, power_limit_w)
         exact = self._shelf(is_cpu, name).names.get(_plain(name))
         if exact and not (memory_gb or power_limit_w):
             return exact
@@ -177,6 +179,12 @@ class Catalogue:
         if options or not _NUMBER.search(key):
             return None
         return _of_family(narrowed(self._any_form(key, stated_gb, memory_gb), memory_gb, power_limit_w))
+
+    def _vgpu(self, name: str, power_limit_w) -> Match | None:
+        """The card that a vGPU is a part of. The driver's GB are the part's; without the card's it could be any part."""
+        exact = self._shelf(False, name).names.get(_plain(name))
+        found = exact or self._accelerator(name, None, power_limit_w)
+        return found if found and found.profile.memory_gb else None
 
     def _of_key(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
         """Profiles of this key that fit the GB which a name states; where it states none, those that go without."""
