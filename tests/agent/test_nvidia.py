@@ -2,16 +2,18 @@
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pynvml
 import pytest
 
-from traceml_agent import host
+from traceml_agent import host, messages, sensors
 from traceml_agent.sampler import Meter
-from traceml_agent.sensors import nvidia
+from traceml_agent.sensors import nvidia, sharing
 
 SOURCE = Path(__file__).parent.parent / "fakes" / "nvml.c"
 GIB = 2**30
@@ -40,6 +42,7 @@ def gpus(library, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_NVML", str(state))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setattr(messages, "_said", {})
 
     def show(*lines):
         state.write_text("".join(f"{line}\n" for line in lines))
@@ -176,9 +179,68 @@ def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, m
     assert "estimate" in sensor.facts["note"]
 
 
-def test_all_slices_of_a_board_have_keys_of_their_own(gpus):
-    gpus(gpu(0, slices="2,3"))
-    assert [sensor.facts["key"] for sensor in found()] == ["gpu-0.0", "gpu-0.1"]
+FIRST, SECOND, WHOLE = "MIG-000-abc-1", "MIG-000-abc-2", "GPU-111-abc"
+
+
+@pytest.mark.parametrize(
+    ("listed", "seen"),
+    [
+        (None, FIRST),
+        ("0", FIRST),
+        ("GPU-000-abc", FIRST),
+        ("GPU-000", FIRST),
+        ("MIG-000-abc-2", SECOND),
+        ("MIG-000-abc-2,MIG-000-abc-1", SECOND),
+        ("MIG-GPU-000-abc/8/0", SECOND),
+        ("MIG-GPU-000/7/0", FIRST),
+        ("0,1", FIRST),  # beside a slice CUDA lists no whole GPU
+        ("1,0", FIRST),
+        ("1", WHOLE),
+        ("GPU-111", WHOLE),
+        ("", None),
+        ("-1", None),
+        ("NoDevFiles", None),
+        ("MIG-000-abc", None),  # the beginning of two
+        ("MIG-000-abc-9", None),
+        ("MIG-GPU-000-abc/9/0", None),
+        ("MIG-nonsense,0", None),
+    ],
+)
+def test_cuda_gives_a_process_one_slice_however_the_board_is_named(gpus, monkeypatch, listed, seen):
+    gpus(gpu(0, slices="2,3"), gpu(1))
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert uuids() == ([seen] if seen else [])
+
+
+def test_the_first_slice_of_a_board_takes_its_share_of_the_boards_joules(gpus, monkeypatch):
+    gpus(gpu(0, energy="7000000", slices="2,3"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    (sensor,) = found()
+    assert (sensor.facts["key"], sensor.facts["share"]) == ("gpu-0.0", 2 / 7)
+    assert sensor.read().energy_j == pytest.approx(2000)
+
+
+def test_a_slice_of_a_card_of_four_is_a_quarter(gpus):
+    gpus(gpu(name="NVIDIA A30", slices="1,1,2"))
+    assert found()[0].facts["share"] == 1 / 4
+
+
+def test_of_a_slice_no_utilisation_is_known(gpus):
+    gpus(gpu(used="50", slices="2,3"))
+    assert found()[0].read().busy_share is None
+
+
+def test_a_board_with_mig_on_and_no_slice_is_named_as_not_measured(gpus):
+    gpus(gpu(slices="0"))
+    assert list(sensors.of_accelerators()) == []
+    assert [what for what, _ in sensors.unmeasured()] == ["NVIDIA GPU"]
+
+
+def test_the_whole_machine_takes_the_whole_board_of_slices(gpus):
+    gpus(gpu(energy="7000000", slices="2,3"))
+    (sensor,) = found("machine")
+    assert (sensor.facts["key"], sensor.read().energy_j) == ("gpu-0", 7000)
 
 
 @pytest.fixture
@@ -219,6 +281,15 @@ def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_p
     real_proc(gpu(energy="1400000", on=on))
     assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
     assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
+
+
+def test_what_a_shared_gpu_draws_while_nobody_is_busy_is_nobodys(real_proc, stranger, monkeypatch):
+    monkeypatch.setattr(sharing, "STILL_BUSY_S", 0.0)
+    real_proc(gpu(energy="1000000", on=f"{os.getpid()}:30,{stranger}:10"))
+    (sensor,) = found()
+    before = sensor.read()
+    real_proc(gpu(energy="1400000", on=f"{os.getpid()}:0,{stranger}:0"))
+    assert sensor.read().energy_j == before.energy_j
 
 
 def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):
@@ -275,3 +346,74 @@ print(time.perf_counter() - began, [device.kind for device in summary.devices], 
     assert float(took_s) < 4
     assert rest == "['cpu', 'ram'] True\n"
     assert len(done.stderr.splitlines()) == 2
+
+
+class OldPynvml:
+    """pynvml without some of its functions, as nvidia-ml-py3 and other packages put it in the same place."""
+
+    def __init__(self, *missing):
+        self._missing = missing
+
+    def __getattr__(self, name):
+        if name.startswith(self._missing):
+            raise AttributeError(f"module 'pynvml' has no attribute '{name}'")
+        return getattr(pynvml, name)
+
+
+#: What nvidia-ml-py3 7.352.0, of 2019, does not have.
+SINCE_2019 = (
+    "nvmlDeviceGetTotalEnergyConsumption",
+    "nvmlDeviceGetProcessUtilization",
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetMaxMigDeviceCount",
+    "nvmlDeviceGetMigDeviceHandleByIndex",
+    "nvmlDeviceGetAttributes",
+)
+
+
+@pytest.fixture
+def old(gpus, monkeypatch):
+    """A GPU, and a way to take functions away from pynvml."""
+    gpus(gpu(power="250500"))
+    return lambda *missing: monkeypatch.setitem(sys.modules, "pynvml", OldPynvml(*missing))
+
+
+def test_with_an_old_pynvml_a_gpu_is_measured_by_what_is_there_and_the_remedy_told(old, caplog):
+    old(*SINCE_2019)
+    (sensor,) = found()
+    assert (sensor.facts["basis"], sensor.read().power_w) == ("sensor", 250.5)
+    assert "pip uninstall -y nvidia-ml-py3" in sensor.facts["note"]
+    assert len(caplog.records) == 1
+
+
+ASKED = set(re.findall(r"nvmlDeviceGet\w+", Path(nvidia.__file__).read_text())) - {"nvmlDeviceGet"}
+
+
+@pytest.mark.parametrize("missing", sorted(ASKED - {"nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex"}))
+def test_no_single_function_that_is_missing_costs_the_gpu(old, missing):
+    old(missing)
+    (sensor,) = found()
+    assert sensor.read() is not None
+
+
+@pytest.mark.parametrize(
+    "missing", ["nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvml", "NVMLError"]
+)
+def test_another_module_of_that_name_is_one_warning_with_the_remedy(old, caplog, missing):
+    old(missing)
+    assert list(sensors.of_accelerators()) == []
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "pip install --force-reinstall nvidia-ml-py" in said
+    assert [what for what, _ in sensors.unmeasured()] == ["NVIDIA GPU"]
+
+
+def test_names_may_be_bytes(old, monkeypatch):
+    class Bytes(OldPynvml):
+        def nvmlDeviceGetName(self, handle):
+            return pynvml.nvmlDeviceGetName(handle).encode()
+
+        def nvmlDeviceGetUUID(self, handle):
+            return pynvml.nvmlDeviceGetUUID(handle).encode()
+
+    monkeypatch.setitem(sys.modules, "pynvml", Bytes("no such"))
+    assert (found()[0].facts["name"], uuids()) == ("NVIDIA A100-SXM4-40GB", ["GPU-000-abc"])

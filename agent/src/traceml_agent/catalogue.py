@@ -181,7 +181,7 @@ class Catalogue:
         return _of_family(narrowed(self._any_form(key, stated_gb, memory_gb), memory_gb, power_limit_w))
 
     def _vgpu(self, name: str, power_limit_w) -> Match | None:
-        """The card that a vGPU is a part of. The driver's GB are the part's; without the card's it could be any part."""
+        """The card that a vGPU is a part of, if its GB are known: the driver's are the part's."""
         exact = self._shelf(False, name).names.get(_plain(name))
         found = exact or self._accelerator(name, None, power_limit_w)
         return found if found and found.profile.memory_gb else None

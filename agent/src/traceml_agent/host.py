@@ -7,6 +7,7 @@ test built.
 from __future__ import annotations
 
 import os
+import re
 
 GB = 1e9
 #: cgroup v1 says "no limit" by a number near 2**63.
@@ -241,8 +242,38 @@ def allocated_gb(target: Target | None = None) -> float | None:
     """GB of memory that a cgroup or the scheduler limits the target to; None where it may take all."""
     limits = [number(folder, name) for folder in cgroup_folders("memory", target) for name in _MEMORY_LIMITS]
     in_gb = [limit / GB for limit in limits if limit and limit < NO_LIMIT_BYTES]
-    in_gb += [megabytes * 2**20 / GB for megabytes in [_slurm("SLURM_MEM_PER_NODE", target)] if megabytes]
-    return min(in_gb, default=None)
+    granted_gb = _slurm_gb() if target is None or target.is_self else None
+    return min(in_gb + ([granted_gb] if granted_gb else []), default=None)
+
+
+def _slurm_gb() -> float | None:
+    """GB that SLURM granted on this host: by node, by CPU or by GPU, whichever the job asked for."""
+    for name, number in (("NODE", lambda: 1), ("CPU", _slurm_cpus), ("GPU", _slurm_gpus)):
+        granted = _SIZE.fullmatch(os.environ.get(f"SLURM_MEM_PER_{name}", "").strip())
+        megabytes = float(granted[1]) * _IN_MB[granted[2].upper()] if granted else 0.0
+        if megabytes and (count := number()):
+            return megabytes * count * 2**20 / GB
+    return None
+
+
+#: SLURM gives MB, as a job may ask with a unit: 0 is all of the node's.
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)B?", re.IGNORECASE)
+_IN_MB = {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2}
+
+
+def _slurm_cpus() -> float | None:
+    """CPUs of the job on this host; of all hosts `SLURM_JOB_CPUS_PER_NODE` tells as `16(x3),8`."""
+    everywhere = re.match(r"\d+", os.environ.get("SLURM_JOB_CPUS_PER_NODE", ""))
+    return _slurm("SLURM_CPUS_ON_NODE") or (float(everywhere[0]) if everywhere else Target().affinity())
+
+
+def _slurm_gpus() -> float | None:
+    """GPUs of the job on this host: a number, `a100:2`, or a list of them."""
+    by_kind = os.environ.get("SLURM_GPUS_PER_NODE", "").split(",")
+    counts = [part.rpartition(":")[2] for part in by_kind]
+    listed = os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
+    told = sum(float(count) for count in counts if count.isdigit())
+    return _slurm("SLURM_GPUS_ON_NODE") or told or float(len(listed.split(",")) if listed else 0) or None
 
 
 _MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from traceml_agent import host
 from traceml_agent.messages import warn
 
+#: What people call that which a probe looks for.
+NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
 #: A sensor that tells more than this many times the device's most lies.
 MOST_POWER = 3.0
 
@@ -81,7 +83,27 @@ def of_accelerators(scope: str = "job", target: host.Target | None = None) -> It
     """GPUs and their kin: a vendor's library may take seconds to load."""
     from traceml_agent.sensors import amd, apple, nvidia
 
+    _left_out.clear()
     return _found([nvidia.probe, amd.probe, apple.probe], scope, target or host.Target())
+
+
+_left_out: dict[str, str] = {}
+
+
+def leave_out(what: str, reason: str) -> None:
+    """Say once that a device is there and not measured, and keep it for `unmeasured`."""
+    _left_out[what] = reason
+    warn(reason)
+
+
+def unmeasured() -> list[tuple[str, str]]:
+    """Accelerators that are there and not measured, each with the reason and, where there is one, the remedy.
+
+    What the probes met, so it is asked after `of_accelerators` was read; and, by cheap signs, what has no probe.
+    """
+    from traceml_agent.sensors import signs
+
+    return [*_left_out.items(), *signs.unmeasured()]
 
 
 def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:
@@ -89,4 +111,5 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
         try:
             yield from probe(*about)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries raise anything; the run goes on)
-            warn(f"{probe.__module__.rpartition('.')[2]} can't be read ({type(error).__name__}: {error})")
+            name = probe.__module__.rpartition(".")[2]
+            leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")
