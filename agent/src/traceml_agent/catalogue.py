@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
@@ -205,6 +206,18 @@ class Catalogue:
     def _plain_accelerators(self) -> list[tuple[str, Any]]:
         return [(_plain(name), profile) for name, profile in self._named(False)]
 
+    def variants(self, name: str) -> list:
+        """Accelerators that a name as people write it leaves open: `H100` tells neither form factor nor memory."""
+        key, stated_gb = accelerator_key(name)
+        bare = " ".join(FORM.sub(" ", key).split())
+        wanted = next((form for form in ("sxm", "pcie") if form in key), "")
+        found: list = []
+        for each in (f"{bare} {form}".strip() for form in FORMS if bare):
+            by_memory = self._shelf(False, each).accelerators.get(each, {})
+            profiles = [profile for option in by_memory.values() for profile in option]
+            found += profiles if stated_gb is None else of_memory(profiles, stated_gb)
+        return [profile for profile in dict.fromkeys(found) if profile.form_factor.lower().startswith(wanted)]
+
     def _any_form(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
         """Profiles that a name without, or with a coarser form factor may mean: `v100`, `a100 sxm`."""
         bare = " ".join(FORM.sub(" ", key).split())
@@ -324,6 +337,14 @@ def instance(name: str):
     """The bundled entry of a cloud's machine type such as `p4d.24xlarge`, or None."""
     rows = (row for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)))
     return next((row for row in rows if row.name.lower() == name.lower().strip()), None)
+
+
+def rented() -> dict[str, int]:
+    """How many of the clouds' machine types have devices of a profile, by slug, which tells what is common; else 0."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)):
+        found[row.slug] += 1
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,6 @@ test built.
 from __future__ import annotations
 
 import os
-import re
 
 GB = 1e9
 #: cgroup v1 says "no limit" by a number near 2**63.
@@ -248,23 +247,26 @@ def allocated_gb(target: Target | None = None) -> float | None:
 
 def _slurm_gb() -> float | None:
     """GB that SLURM granted on this host: by node, by CPU or by GPU, whichever the job asked for."""
-    for name, number in (("NODE", lambda: 1), ("CPU", _slurm_cpus), ("GPU", _slurm_gpus)):
-        granted = _SIZE.fullmatch(os.environ.get(f"SLURM_MEM_PER_{name}", "").strip())
-        megabytes = float(granted[1]) * _IN_MB[granted[2].upper()] if granted else 0.0
+    for name, number in (("NODE", lambda: 1.0), ("CPU", _slurm_cpus), ("GPU", _slurm_gpus)):
+        megabytes = _megabytes(os.environ.get(f"SLURM_MEM_PER_{name}", "").strip().upper())
         if megabytes and (count := number()):
             return megabytes * count * 2**20 / GB
     return None
 
 
-#: SLURM gives MB, as a job may ask with a unit: 0 is all of the node's.
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)B?", re.IGNORECASE)
-_IN_MB = {"K": 1 / 1024, "": 1, "M": 1, "G": 1024, "T": 1024**2}
+_IN_MB = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
+
+
+def _megabytes(size: str) -> float:
+    """MB of a size as SLURM writes it, in MB or with a unit: `16384`, `16G`; 0 is all of the node's."""
+    number, unit = (size[:-1], size[-1]) if size[-1:] in _IN_MB else (size, "M")
+    return float(number) * _IN_MB[unit] if number.replace(".", "", 1).isdecimal() else 0.0
 
 
 def _slurm_cpus() -> float | None:
-    """CPUs of the job on this host; of all hosts `SLURM_JOB_CPUS_PER_NODE` tells as `16(x3),8`."""
-    everywhere = re.match(r"\d+", os.environ.get("SLURM_JOB_CPUS_PER_NODE", ""))
-    return _slurm("SLURM_CPUS_ON_NODE") or (float(everywhere[0]) if everywhere else Target().affinity())
+    """CPUs of the job on this host; of several hosts `SLURM_JOB_CPUS_PER_NODE` tells them as `16(x3),8`."""
+    first = os.environ.get("SLURM_JOB_CPUS_PER_NODE", "").partition(",")[0].partition("(")[0]
+    return _slurm("SLURM_CPUS_ON_NODE") or (float(first) if first.isdecimal() else Target().affinity())
 
 
 def _slurm_gpus() -> float | None:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator
 
 from traceml_agent import host
-from traceml_agent.device_names import MIG_SLICES, part_of_card
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor, facts, leave_out
 from traceml_agent.sensors.modules import held_by
@@ -17,6 +16,8 @@ from traceml_agent.sensors.sharing import SPLIT, Sharing
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 LIBRARY = "libnvidia-ml.so.1"
+#: MIG slices of a whole GPU, where the driver does not tell how many there are at most.
+MIG_SLICES = 7
 #: Functions without which a GPU is measured worse, or a slice of it not told from the whole.
 WANTED = (
     "nvmlDeviceGetTotalEnergyConsumption",
@@ -121,7 +122,9 @@ def of_one_process(chosen: list[Board | Slice]) -> list[Board | Slice]:
     It enumerates a single compute instance, and beside that no whole GPU, however many are visible and however they
     were named [NVIDIA's MIG user guide, "Device Enumeration"].
     """
-    slices = [each for one in chosen for each in (one.slices if isinstance(one, Board) else [one])]
+    slices: list[Board | Slice] = []
+    for one in chosen:
+        slices += one.slices if isinstance(one, Board) else [one]
     return slices[:1] or [one for one in chosen if isinstance(one, Board) and not one.is_mig]
 
 
@@ -142,14 +145,15 @@ class Slice:
         self.uuid = _text(ask(nvml, "nvmlDeviceGetUUID", handle))
         place = [ask(nvml, f"nvmlDeviceGet{kind}InstanceId", handle) for kind in ("Gpu", "Compute")]
         self.uuids = (self.uuid, "/".join(["MIG-" + board.uuid, *map(str, place)]))
-        sizes = ask(nvml, "nvmlDeviceGetAttributes", handle)
-        held = sizes and (getattr(sizes, "computeInstanceSliceCount", 0) or sizes.gpuInstanceSliceCount)
-        whole = board.most_slices
-        self.share = (
-            min(held / whole, 1.0) if held else part_of_card(_text(ask(nvml, "nvmlDeviceGetName", handle)), None)
-        )
-        part = f"{held}/{whole}" if held else f"{self.share:.2g}"
-        self.note = f"NVML gives power of the whole board only; {part} of it is an estimate"
+        held, whole = _compute_slices(nvml, handle), board.most_slices
+        self.share = min(held / whole, 1.0)
+        self.note = f"NVML gives power of the whole board only; {held}/{whole} of it is an estimate"
+
+
+def _compute_slices(nvml, handle) -> int:
+    """Those of a MIG device, 1 of `1c.3g.20gb`; one where it is not told."""
+    sizes = ask(nvml, "nvmlDeviceGetAttributes", handle)
+    return getattr(sizes, "computeInstanceSliceCount", 0) or getattr(sizes, "gpuInstanceSliceCount", 0) or 1
 
 
 class Board:

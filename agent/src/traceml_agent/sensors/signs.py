@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from traceml_agent import host
 
@@ -14,14 +13,15 @@ TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 #: Where Intel's processors have their graphics, whose energy is the processor's.
 INTEGRATED = "0000:00:02.0"
 NOT_MEASURED = "is there, but TraceML can't measure it: its energy is not in the figures"
-_NODES = {"TPU": r"accel\d+", "AWS Neuron": r"neuron\d+", "Intel Gaudi": r"hl\d+"}
-NAMES = {"TPU": "Google TPU", "AWS Neuron": "AWS Trainium or Inferentia", "Intel Gaudi": "Intel Gaudi"}
+#: Device nodes below /dev, without the number that follows.
+NODES = {"accel": "Google TPU", "neuron": "AWS Trainium or Inferentia", "hl": "Intel Gaudi"}
 
 
 def unmeasured() -> list[tuple[str, str]]:
     """What is there and why it is not measured, once each."""
     nodes = _listed("dev")
-    found = [NAMES[what] for what, pattern in _NODES.items() if any(re.fullmatch(pattern, node) for node in nodes)]
+    numbered = {node.rstrip("0123456789") for node in nodes if node[-1:].isdecimal()}
+    found = [what for node, what in NODES.items() if node in numbered]
     accelerators = [_vendor("accel", name) for name in _listed("sys", "class", "accel")]
     found += ["Intel Gaudi"] if HABANA in accelerators else []
     found += ["Google TPU"] if GOOGLE in accelerators or ("vfio" in nodes and _has_tpu()) else []
