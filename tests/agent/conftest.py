@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
 from traceml_agent import config, messages, uploader
 

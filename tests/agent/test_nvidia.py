@@ -1,67 +1,14 @@
 """NVIDIA GPUs: pynvml's real code on a fake libnvidia-ml.so.1, compiled here."""
 
-import ctypes
 import os
-import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import pynvml
 import pytest
 
-from traceml_agent import host, messages, sensors
+from tests.fakes.nvml import found, gpu, uuids
 from traceml_agent.sampler import Meter
 from traceml_agent.sensors import nvidia, sharing
-
-SOURCE = Path(__file__).parent.parent / "fakes" / "nvml.c"
-GIB = 2**30
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None and not os.environ.get("CI"):
-        pytest.skip("no C compiler: the fake NVML can't be made")
-    assert compiler, "CI needs a C compiler for the fake NVML"
-    path = tmp_path_factory.mktemp("nvml") / nvidia.LIBRARY
-    words = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{nvidia.LIBRARY}", "-o", path, SOURCE]
-    subprocess.run(words, check=True)
-    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)  # loaded by this name, pynvml finds it by the same
-    return path
-
-
-@pytest.fixture
-def gpus(library, tmp_path, monkeypatch):
-    """Writes the GPUs that NVML shows, as lines of the fake; a driver seems to be there."""
-    state = tmp_path / "gpus"
-    (tmp_path / "root/proc/driver/nvidia").mkdir(parents=True)
-    (tmp_path / "root/proc/driver/nvidia/version").touch()
-    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "root"))
-    monkeypatch.setenv("FAKE_NVML", str(state))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-    monkeypatch.setattr(messages, "_said", {})
-
-    def show(*lines):
-        state.write_text("".join(f"{line}\n" for line in lines))
-
-    return show
-
-
-def gpu(
-    number=0, name="NVIDIA A100-SXM4-40GB", energy="1000000", power="100000", used="50", slices="", error="", on=""
-):
-    return f"GPU-{number}{number}{number}-abc|{name}|{40 * GIB}|400000|{energy}|{power}|{used}|{slices}|{error}|{on}"
-
-
-def found(scope="job"):
-    return list(nvidia.probe(scope, host.Target()))
-
-
-def uuids(scope="job"):
-    return [sensor.facts["uuid"] for sensor in found(scope)]
 
 
 def test_a_gpu_is_described_as_the_driver_gives_it(gpus):
@@ -170,79 +117,6 @@ def test_an_index_among_different_gpus_is_flagged_unless_the_order_is_set(gpus, 
     assert found()[0].facts["note"] == ""
 
 
-def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, monkeypatch):
-    gpus(gpu(0, energy="7000000", slices="2,3"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-000-abc-1")
-    (sensor,) = found()
-    assert (sensor.facts["share"], sensor.facts["basis"]) == (2 / 7, "sensor")
-    assert sensor.read().energy_j == pytest.approx(2000)
-    assert "estimate" in sensor.facts["note"]
-
-
-FIRST, SECOND, WHOLE = "MIG-000-abc-1", "MIG-000-abc-2", "GPU-111-abc"
-
-
-@pytest.mark.parametrize(
-    ("listed", "seen"),
-    [
-        (None, FIRST),
-        ("0", FIRST),
-        ("GPU-000-abc", FIRST),
-        ("GPU-000", FIRST),
-        ("MIG-000-abc-2", SECOND),
-        ("MIG-000-abc-2,MIG-000-abc-1", SECOND),
-        ("MIG-GPU-000-abc/8/0", SECOND),
-        ("MIG-GPU-000/7/0", FIRST),
-        ("0,1", FIRST),  # beside a slice CUDA lists no whole GPU
-        ("1,0", FIRST),
-        ("1", WHOLE),
-        ("GPU-111", WHOLE),
-        ("", None),
-        ("-1", None),
-        ("NoDevFiles", None),
-        ("MIG-000-abc", None),  # the beginning of two
-        ("MIG-000-abc-9", None),
-        ("MIG-GPU-000-abc/9/0", None),
-        ("MIG-nonsense,0", None),
-    ],
-)
-def test_cuda_gives_a_process_one_slice_however_the_board_is_named(gpus, monkeypatch, listed, seen):
-    gpus(gpu(0, slices="2,3"), gpu(1))
-    if listed is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-    assert uuids() == ([seen] if seen else [])
-
-
-def test_the_first_slice_of_a_board_takes_its_share_of_the_boards_joules(gpus, monkeypatch):
-    gpus(gpu(0, energy="7000000", slices="2,3"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    (sensor,) = found()
-    assert (sensor.facts["key"], sensor.facts["share"]) == ("gpu-0.0", 2 / 7)
-    assert sensor.read().energy_j == pytest.approx(2000)
-
-
-def test_a_slice_of_a_card_of_four_is_a_quarter(gpus):
-    gpus(gpu(name="NVIDIA A30", slices="1,1,2"))
-    assert found()[0].facts["share"] == 1 / 4
-
-
-def test_of_a_slice_no_utilisation_is_known(gpus):
-    gpus(gpu(used="50", slices="2,3"))
-    assert found()[0].read().busy_share is None
-
-
-def test_a_board_with_mig_on_and_no_slice_is_named_as_not_measured(gpus):
-    gpus(gpu(slices="0"))
-    assert list(sensors.of_accelerators()) == []
-    assert [what for what, _ in sensors.unmeasured()] == ["NVIDIA GPU"]
-
-
-def test_the_whole_machine_takes_the_whole_board_of_slices(gpus):
-    gpus(gpu(energy="7000000", slices="2,3"))
-    (sensor,) = found("machine")
-    assert (sensor.facts["key"], sensor.read().energy_j) == ("gpu-0", 7000)
-
-
 @pytest.fixture
 def stranger(tmp_path):
     """A process that is not the job's: its parent is the first one."""
@@ -346,74 +220,3 @@ print(time.perf_counter() - began, [device.kind for device in summary.devices], 
     assert float(took_s) < 4
     assert rest == "['cpu', 'ram'] True\n"
     assert len(done.stderr.splitlines()) == 2
-
-
-class OldPynvml:
-    """pynvml without some of its functions, as nvidia-ml-py3 and other packages put it in the same place."""
-
-    def __init__(self, *missing):
-        self._missing = missing
-
-    def __getattr__(self, name):
-        if name.startswith(self._missing):
-            raise AttributeError(f"module 'pynvml' has no attribute '{name}'")
-        return getattr(pynvml, name)
-
-
-#: What nvidia-ml-py3 7.352.0, of 2019, does not have.
-SINCE_2019 = (
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetProcessUtilization",
-    "nvmlDeviceGetMigMode",
-    "nvmlDeviceGetMaxMigDeviceCount",
-    "nvmlDeviceGetMigDeviceHandleByIndex",
-    "nvmlDeviceGetAttributes",
-)
-
-
-@pytest.fixture
-def old(gpus, monkeypatch):
-    """A GPU, and a way to take functions away from pynvml."""
-    gpus(gpu(power="250500"))
-    return lambda *missing: monkeypatch.setitem(sys.modules, "pynvml", OldPynvml(*missing))
-
-
-def test_with_an_old_pynvml_a_gpu_is_measured_by_what_is_there_and_the_remedy_told(old, caplog):
-    old(*SINCE_2019)
-    (sensor,) = found()
-    assert (sensor.facts["basis"], sensor.read().power_w) == ("sensor", 250.5)
-    assert "pip uninstall -y nvidia-ml-py3" in sensor.facts["note"]
-    assert len(caplog.records) == 1
-
-
-ASKED = set(re.findall(r"nvmlDeviceGet\w+", Path(nvidia.__file__).read_text())) - {"nvmlDeviceGet"}
-
-
-@pytest.mark.parametrize("missing", sorted(ASKED - {"nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex"}))
-def test_no_single_function_that_is_missing_costs_the_gpu(old, missing):
-    old(missing)
-    (sensor,) = found()
-    assert sensor.read() is not None
-
-
-@pytest.mark.parametrize(
-    "missing", ["nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvml", "NVMLError"]
-)
-def test_another_module_of_that_name_is_one_warning_with_the_remedy(old, caplog, missing):
-    old(missing)
-    assert list(sensors.of_accelerators()) == []
-    (said,) = [record.getMessage() for record in caplog.records]
-    assert "pip install --force-reinstall nvidia-ml-py" in said
-    assert [what for what, _ in sensors.unmeasured()] == ["NVIDIA GPU"]
-
-
-def test_names_may_be_bytes(old, monkeypatch):
-    class Bytes(OldPynvml):
-        def nvmlDeviceGetName(self, handle):
-            return pynvml.nvmlDeviceGetName(handle).encode()
-
-        def nvmlDeviceGetUUID(self, handle):
-            return pynvml.nvmlDeviceGetUUID(handle).encode()
-
-    monkeypatch.setitem(sys.modules, "pynvml", Bytes("no such"))
-    assert (found()[0].facts["name"], uuids()) == ("NVIDIA A100-SXM4-40GB", ["GPU-000-abc"])
