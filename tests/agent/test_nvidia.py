@@ -27,6 +27,22 @@ def test_a_gpu_is_described_as_the_driver_gives_it(gpus):
     assert sensor.facts["memory_gb"] == pytest.approx(42.9, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("told", "name"), [("NVIDIA\x07 A100\x1b[0m", "NVIDIA A100[0m"), ("x" * 80, "x" * 80), ("", "unknown gpu")]
+)
+def test_a_name_that_a_driver_garbled_is_one_that_the_portal_takes(gpus, told, name):
+    gpus(gpu(name=told))
+    assert found()[0].facts["name"] == name
+
+
+def test_notes_are_no_longer_than_the_portal_takes(gpus):
+    gpus(gpu())
+    (sensor,) = found()
+    for number in range(200):
+        sensor.add_note(f"note {number}")
+    assert len(sensor.facts["note"]) == 500
+
+
 def test_without_a_driver_nothing_is_loaded(gpus, monkeypatch, tmp_path):
     gpus(gpu())
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "nowhere"))

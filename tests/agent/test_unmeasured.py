@@ -83,6 +83,13 @@ def test_a_mac_without_the_extra_is_told_of_it(monkeypatch, tmp_path):
     assert named() == ["Apple GPU"]
 
 
+def test_a_processor_that_can_not_be_read_is_named_too(put, monkeypatch):
+    monkeypatch.setattr("traceml_agent.sensors.cpu.probe", broken := lambda *about: 1 / 0)
+    broken.__module__ = "traceml_agent.sensors.cpu"
+    list(sensors.of_host())
+    assert named() == ["CPU"]
+
+
 def test_what_an_earlier_look_left_out_is_forgotten(put):
     sensors.leave_out("NVIDIA GPU 3", "is lost")
     assert named() == []

@@ -245,8 +245,7 @@ class Gpu(Sensor):
         if self._sharing is None:
             return
         self._sharing.part()  # no use is told by process: all of it counts
-        if self._sharing.note not in self.facts["note"]:
-            self.facts["note"] = f"{self.facts['note']} {self._sharing.note}".strip()
+        self.add_note(self._sharing.note)
 
 
 def _uuid(package: list[Card], die: Card) -> str:

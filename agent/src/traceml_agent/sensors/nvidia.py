@@ -213,6 +213,7 @@ class Gpu(Sensor):
         self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
         self._sharing = Sharing(gpu.board.pids, gpu.board.uses, target) if target else None
         self._board_j = self._job_j = 0.0
+        self._told = {""}
         memory = self._board.ask("nvmlDeviceGetMemoryInfo")
         limit_mw = self._board.ask("nvmlDeviceGetEnforcedPowerLimit")
         self.has_counter = self._board.ask("nvmlDeviceGetTotalEnergyConsumption") is not None
@@ -258,13 +259,14 @@ class Gpu(Sensor):
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
-        if self._sharing.note not in self.facts["note"]:
+        if self._sharing.note not in self._told:
             self._say_shared(self._sharing.note)
         return part
 
     def _say_shared(self, note: str) -> None:
         """Once said it stays: a part of the run was shared."""
-        self.facts["note"] = f"{self.facts['note']} {note}".strip()
+        self._told.add(note)
+        self.add_note(note)
         if note == SPLIT and self.facts["basis"]:
             self.facts |= {"basis": "sensor", "method": f"{self.facts['method']}, the job's part"}
 
