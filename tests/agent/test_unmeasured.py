@@ -15,6 +15,7 @@ def put(tmp_path, monkeypatch):
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/stat").touch()  # a Linux
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(root))
+    monkeypatch.setattr(sensors, "_left_out", {})
 
     def write(path, text=""):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
