@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import pid_of
+from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
 from traceml_agent import config, messages, uploader
 

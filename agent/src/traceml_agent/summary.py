@@ -77,13 +77,17 @@ def energy_of(meter):
     return estimation.device_energy(facts_of(meter), meter.profile)
 
 
+#: What a device's description tells estimation of its size.
+SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads")
+
+
 def facts_of(meter):
     """A meter's counters as estimation takes them."""
     from traceml_agent.estimation import Facts
 
     f = meter.facts
-    sizes = (f.get("cores"), f.get("threads"), f.get("memory_gb"), f.get("share", 1.0))
-    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, *sizes)
+    sizes = {name: f[name] for name in SIZES if name in f}
+    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
 
 
 def profile_of(facts: dict):

@@ -27,7 +27,7 @@ class Processes:
         self._family: set[str] = set()
         self._forget_at = self._fresh_until = 0.0
         self._cpu_s = 0.0
-        self._statm = -1
+        self._statm, self._statm_is = -1, (-1, -1)
 
     def cpu_s(self) -> float:
         """CPU seconds so far of the whole tree, user and system."""
@@ -70,17 +70,28 @@ class Processes:
     def _own_statm(self) -> str | None:
         """By a descriptor kept open: to open a file of /proc delays a training more than all the rest of a reading."""
         try:
-            text = os.pread(self._statm, 128, 0)
-        except OSError:
-            text = b""
-        if not text.replace(b" ", b"").strip().isdigit():
-            # Not open yet, or the job closed all descriptors, as a daemon does, and this one is another file's by now.
-            try:
+            if not self._has_statm():
                 self._statm = os.open(host.path("proc", "self", "statm"), os.O_RDONLY)
-                text = os.pread(self._statm, 128, 0)
-            except OSError:
-                return None
-        return text.decode()
+                self._statm_is = _identity(self._statm)
+            return os.pread(self._statm, 128, 0).decode()
+        except OSError:
+            return None
+
+    def _has_statm(self) -> bool:
+        """Whether it is open, and still ours.
+
+        A job may close all descriptors, as a daemon does, and open files of its own: the number is then another's.
+        """
+        try:
+            return self._statm >= 0 and _identity(self._statm) == self._statm_is
+        except OSError:
+            return False
+
+    def let_go(self) -> None:
+        """Close what is kept open, as a forked child has to, whose copy would outlive this process."""
+        if self._has_statm():
+            os.close(self._statm)
+        self._statm = -1
 
     def pids(self) -> set[int]:
         """All that live, itself included."""
@@ -105,6 +116,11 @@ class Processes:
         self._strangers = living - family
         self._family = family - {str(self.pid)}
         return self._family
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _machine_used_gb() -> float:
@@ -162,6 +178,9 @@ class PsutilProcesses:
         ended_s = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         return times.user + times.system + ended_s
 
+    def let_go(self) -> None:
+        """Nothing is kept open."""
+
     def used_gb(self) -> float:
         """GB that the tree holds."""
         total = 0
@@ -182,6 +201,17 @@ def processes(pid: int | None = None) -> Processes | PsutilProcesses:
     if root not in _trees:
         _trees[root] = (Processes if host.has_proc() else PsutilProcesses)(root)
     return _trees[root]
+
+
+def _forget() -> None:
+    """In a forked child: what its parent keeps open, and knows of its own tree."""
+    for tree in _trees.values():
+        tree.let_go()
+    _trees.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 class Cgroup:
