@@ -28,7 +28,8 @@ class Parser(argparse.ArgumentParser):
 
 def add(commands, name: str, command, text: str, example: str, statuses: str) -> argparse.ArgumentParser:
     """Add a command to the command line's parsers, with an example and its exit statuses under `--help`."""
-    epilog = f"example:\n  {example}\n\nexit status:\n  {statuses}; 130 after Ctrl-C"
+    interrupted = "" if "Ctrl-C" in text else "; 130 after Ctrl-C"
+    epilog = f"example:\n  {example}\n\nexit status:\n  {statuses}{interrupted}"
     layout = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=layout)
     parser.set_defaults(command=command)
