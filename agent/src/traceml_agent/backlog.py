@@ -70,18 +70,33 @@ class Backlog:
         return not self.files and not any(each.is_of_a_run for each in self.set_aside)
 
     def lines(self) -> Iterator[str]:
-        """What waits, and how it is sent, in sentences."""
+        """All of it in sentences."""
+        yield from self.waiting_lines()
+        yield from self.set_aside_lines()
+
+    def waiting_lines(self) -> Iterator[str]:
+        """What waits, for which address, and how it is sent."""
         if self.here:
             yield f"{_waiting(self.here)} for {self.url}."
         if self.nowhere:
             yield f"{_recorded(self.nowhere)} without a portal{self._by('traceml-agent sync')}"
         for address, files in self.elsewhere.items():
             yield f"{_waiting(files)} for {address}{self._by('traceml-agent sync --all', ', another address')}"
-        yield from set_aside_lines(self.set_aside)
-        if self.removed:
-            yield f"{counted(self.removed, 'older item')} deleted from quarantine to make room."
         if self.under_way:
             yield f"{_runs(self.under_way)} {_is(_count(self.under_way))} under way."
+
+    def set_aside_lines(self) -> Iterator[str]:
+        """A line for each run and reason, however many items it has."""
+        alike: dict[tuple[str, str, str], list[quarantine.SetAside]] = {}
+        for each in self.set_aside:
+            alike.setdefault((each.run_id, each.reason, each.portal), []).append(each)
+        for (run_id, reason, portal), same in alike.items():
+            what = same[0].what if len(same) == 1 else f"{len(same)} parts"
+            name = f"{run_id} ({what})" if run_id else what
+            by = f" by {portal}" if portal else ""
+            yield f"{name}: set aside on {same[0].since[:10]}, refused{by}: {reason}"
+        if self.removed:
+            yield f"{counted(self.removed, 'older item')} deleted from quarantine to make room."
 
     def _by(self, command: str, aside: str = "") -> str:
         """How files that are for no portal, or for another, get to this one."""
@@ -111,18 +126,6 @@ def _dropped(path: str) -> int:
         return 0
     count = ends[-1].get("dropped_records") if ends else 0
     return count if isinstance(count, int) else 0
-
-
-def set_aside_lines(items: Iterable[quarantine.SetAside]) -> Iterator[str]:
-    """A line for each run and reason, however many items it has."""
-    alike: dict[tuple[str, str, str], list[quarantine.SetAside]] = {}
-    for each in items:
-        alike.setdefault((each.run_id, each.reason, each.portal), []).append(each)
-    for (run_id, reason, portal), same in alike.items():
-        what = same[0].what if len(same) == 1 else f"{len(same)} parts"
-        name = f"{run_id} ({what})" if run_id else what
-        by = f" by {portal}" if portal else ""
-        yield f"{name}: set aside on {same[0].since[:10]}, refused{by}: {reason}"
 
 
 def _count(files: Iterable[Waiting]) -> int:
