@@ -33,7 +33,7 @@ def command(options) -> int:
     """Measure until the target ends."""
     target = host.Target(options.pid, options.cgroup)
     if not is_alive(target):
-        raise Complaint(f"{options.cgroup or options.pid} is not running; see `ps` or /sys/fs/cgroup", 2)
+        raise Complaint(f"{options.cgroup or options.pid} is not running: check `ps` or /sys/fs/cgroup", 2)
     attach(target, options.model or name_of(target), options.kind, options.name)
     return 0
 

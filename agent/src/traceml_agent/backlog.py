@@ -93,8 +93,8 @@ class Backlog:
         for (run_id, reason, portal), same in alike.items():
             what = same[0].what if len(same) == 1 else f"{len(same)} parts"
             name = f"{run_id} ({what})" if run_id else what
-            by = f" by {portal}" if portal else ""
-            yield f"{name}: set aside on {same[0].since[:10]}, refused{by}: {reason}"
+            by = f", refused by {portal}" if portal else ""
+            yield f"{name}: set aside on {same[0].since[:10]}{by}: {reason}"
         if self.removed:
             yield f"{counted(self.removed, 'older item')} deleted from quarantine to make room."
 

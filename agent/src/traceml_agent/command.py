@@ -20,7 +20,7 @@ from traceml_agent.terminal import Complaint
 
 TEXT = "Measure a command as one run; its exit status, signals, stdin and stdout stay its own."
 EXAMPLE = "traceml-agent run --model resnet-50 -- python train.py --epochs 90"
-STATUSES = "the command's own, or the signal that ended it; 126 where it can't be run, 127 where there is none"
+STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found: no run is made then"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: What handles a signal and ends by itself says so as a shell does: by 128 and the signal's number.
 TOLD_BY_STATUS = {129: 1, 130: 2, 143: 15}
@@ -43,7 +43,7 @@ def command(options) -> int:
     """Measure the command; returns its exit status, or dies of the signal that it died of."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not words:
-        raise Complaint(f"say what to run: {EXAMPLE}", 2)
+        raise Complaint(f"no command given; for example: {EXAMPLE}", 2)
     refuse_what_cannot_run(words[0])
     from traceml_agent.track import start
 

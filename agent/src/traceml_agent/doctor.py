@@ -15,7 +15,7 @@ from traceml_agent.terminal import Bar, counted
 
 TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
 EXAMPLE = "traceml-agent doctor --quick"
-STATUSES = "0 all is well, though more exact methods may be named; 1 something is to be mended"
+STATUSES = "0 all is well, though more exact methods may be named; 1 something needs fixing"
 MOST_SKEW_S = 600.0
 QUALITY = {"counter": "measured by a counter", "sensor": "measured by a power sensor"}
 
@@ -100,14 +100,14 @@ def _device(sensor) -> dict:
 def _remedy(facts: dict, profile) -> str:
     if facts["basis"] or not profile.fallback:
         return ""
-    return "an admin of the portal gives it a profile (page Hardware); its runs are then estimated anew"
+    return "ask a portal admin to add a profile (page Hardware); past runs are then recalculated"
 
 
 def _why(facts: dict, profile) -> str:
     if facts["basis"]:
-        return "joules are read, no profile is needed"
+        return "energy is read directly, so no profile is needed"
     if profile.fallback:
-        return f"the catalogue knows no device of this name, so {profile.name} stands in"
+        return f"not in the catalogue, so {profile.name} is used instead"
     return f"between idle and full load of {profile.name}, {profile.tdp_w:g} W TDP{_per(profile)}"
 
 
@@ -123,7 +123,7 @@ def _unmeasured() -> list[Finding]:
 
 def _spool(place: str | None) -> Finding:
     if place is None:
-        return Finding("spool", False, "no folder can be written", "Set TRACEML_AGENT_SPOOL_DIR to one of yours.")
+        return Finding("spool", False, "no folder is writable", "Set TRACEML_AGENT_SPOOL_DIR to a folder of yours.")
     return Finding("spool", True, f"{place}: {shutil.disk_usage(place).free / 1e9:.1f} GB free")
 
 
@@ -140,16 +140,14 @@ def _backlog(settings) -> list[Finding]:
         )
         findings.append(Finding("set aside", is_well, "; ".join(found.set_aside_lines()), remedy))
     if dropped := dropped_records(found.files):
-        text = (
-            f"{counted(dropped, 'record')} of runs that wait, for want of room: their totals are right, curves thinner"
-        )
+        text = f"{counted(dropped, 'record')} of waiting runs, no space left: totals are right, curves thinner"
         findings.append(Finding("left out", False, text, "Free the disk, or raise TRACEML_AGENT_SPOOL_MB."))
     return findings
 
 
 def _portal(settings) -> list[Finding]:
     if not settings.url:
-        return [Finding("portal", True, "none is set: runs are kept on this machine")]
+        return [Finding("portal", True, "not configured: runs stay on this machine")]
     if not settings.token:
         return [Finding("portal", False, f"{settings.url}: no token", "Run `traceml-agent login`.")]
     from traceml_agent import client
@@ -164,8 +162,12 @@ def _portal(settings) -> list[Finding]:
     clock = [finding for date in dates for finding in _wall_clock(date, time.time())]
     # A body that can't be right is refused only after the token was accepted.
     if answer.outcome == client.QUARANTINE:
-        return [Finding("portal", True, f"{settings.url} answers and knows the token"), *clock]
-    remedy = "Run `traceml-agent login`." if answer.outcome == client.STOP else "The spool keeps runs until it answers."
+        return [Finding("portal", True, f"{settings.url} answers and accepts the token"), *clock]
+    remedy = (
+        "Run `traceml-agent login`."
+        if answer.outcome == client.STOP
+        else "Runs are kept in the spool until it answers."
+    )
     return [Finding("portal", False, f"{settings.url}: {answer.reason}", remedy), *clock]
 
 

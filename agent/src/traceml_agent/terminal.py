@@ -43,7 +43,7 @@ def positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0.0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
 
 
