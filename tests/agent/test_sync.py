@@ -158,6 +158,13 @@ def test_without_a_portal_what_waits_is_told_and_how_to_set_one(run_sync, place,
     assert (status, "traceml-agent login" in err, err.count("\n")) == (1, True, 1)
 
 
+def test_with_an_address_that_is_none_what_waits_is_told_beside_the_fault(run_sync, place, monkeypatch):
+    whole(place, portal=WRONG)
+    monkeypatch.setenv("TRACEML_AGENT_URL", "htps://traceml.example")
+    status, out, err = run_sync("--all")
+    assert (status, f"1 run waits for {WRONG}" in out, "must look like https://" in err) == (1, True, True)
+
+
 @pytest.mark.parametrize(
     ("mode", "words"),
     [("503", "waits: mode 503"), ("401", "waits, as the portal refuses uploads: mode 401"), ("captive", "waits: ")],

@@ -65,8 +65,11 @@ def command(options) -> int:
         return 0 if found.is_empty else 1
     with Bar() as bar:
         report = Report(bar, has_lines=not options.json)
-        report.announce(found, options.all)
-        counts = sync(settings, report, options.all, options.discard)
+        try:
+            counts = sync(settings, report, options.all, options.discard)
+        except config.Refused:
+            _tell(found, report, {}, options.json)
+            raise
     left = Backlog(settings)
     is_idle = not counts.keys() - {"other portal"}
     _tell(left, report, counts, options.json, is_idle)
@@ -117,6 +120,7 @@ class _Round:
 
     def run(self) -> dict[str, int]:
         found = Backlog(self._settings)
+        self._report.announce(found, self._is_all)
         self._counts["other portal"] = 0 if self._is_all else sum(map(len, found.elsewhere.values()))
         if self._deliver(self._wanted(found)):
             self._send_so_far(found.under_way)
