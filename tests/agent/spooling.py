@@ -94,5 +94,7 @@ def left_in(place) -> list[str]:
 
 
 def quarantined(place) -> list[str]:
+    """What is set aside: whole files, without what stands beside them, and groups of records."""
     folder = place / "quarantine"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return [name for name in names if not name.endswith((".sent", ".spool.json"))]

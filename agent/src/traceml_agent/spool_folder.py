@@ -1,8 +1,7 @@
-"""The folder of the spool: where it lies, which of its files are ours, who still writes them, what is set aside."""
+"""The folder of the spool: where it lies, which of its files are ours, and who still writes them."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -22,8 +21,6 @@ NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._
 #: A writer's name holds the process that it is: its pid and, in ticks since boot, when it began, both in hex.
 WRITER = re.compile(r"w-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]+")
 QUARANTINE = "quarantine"
-#: What was refused is kept for a person to look at, the newest of it.
-MAX_QUARANTINE_BYTES = 32 * 1024 * 1024
 #: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it.
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (used like $TMPDIR: a private folder in it, its owner checked)
 #: Where locks don't work, a file untouched for a day has no living writer.
@@ -214,20 +211,14 @@ def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
 
 
 def quarantine(place: str) -> str:
-    """The folder for what was refused or is damaged, made if it is missing; its oldest files make room for new ones."""
-    kept = os.path.join(place, QUARANTINE)
-    os.makedirs(kept, mode=0o700, exist_ok=True)
-    found = sorted(_age_and_size(os.path.join(kept, name)) for name in _names(kept))
-    excess = sum(size for _, size, _ in found) - MAX_QUARANTINE_BYTES
-    for _, size, path in found:
-        if excess > 0:
-            excess -= size
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-    return kept
+    """The folder for what was refused. For today's delivery alone: quarantine.keep takes its place."""
+    from traceml_agent.quarantine import _folder
+
+    return _folder(place)
 
 
 def set_aside(path: str) -> None:
     """Move a file to quarantine."""
-    with contextlib.suppress(OSError):
-        os.replace(path, os.path.join(quarantine(os.path.dirname(path)), os.path.basename(path)))
+    from traceml_agent import quarantine as kept
+
+    kept.set_aside(path, "")
