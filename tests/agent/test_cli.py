@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from traceml_agent import spool
-from traceml_agent.command import outcome
+from traceml_agent.endings import of_exit_code
 from traceml_agent.program import model_of
 
 AGENT = [sys.executable, "-m", "traceml_agent"]
@@ -136,7 +136,7 @@ def test_a_command_that_the_system_refuses_to_start_is_a_failed_run(agent, recor
     ],
 )
 def test_how_a_command_ended_is_told_by_its_status_and_what_it_was(status, kind, ended):
-    assert outcome(status, kind) == ended
+    assert of_exit_code(status, kind) == ended
 
 
 @pytest.mark.parametrize(

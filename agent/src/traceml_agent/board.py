@@ -14,6 +14,8 @@ import mmap
 import os
 from collections.abc import Iterator
 
+from traceml_agent.descriptors import above_standard
+
 try:
     import fcntl
 except ImportError:
@@ -48,9 +50,10 @@ class Board:
         """Map it. The region keeps a descriptor of its own, which Python closes with it, whatever it means by then."""
         found = os.fstat(number)
         self._identity = found.st_dev, found.st_ino
-        next_free = os.dup(number)
-        os.close(next_free)
-        self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
+        with above_standard():
+            next_free = os.dup(number)
+            os.close(next_free)
+            self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
         os.close(number)
         self._number = next_free
 

@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 
-from traceml_agent.descriptors import Descriptor
+from traceml_agent.descriptors import Descriptor, above_standard
 
 try:
     import fcntl
@@ -46,7 +46,8 @@ class Claims:
         """The file's descriptor, opened where it is not. Raises OSError."""
         if self._descriptor is None or not self._descriptor.is_ours:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._descriptor = Descriptor(os.open(self._path, flags, 0o600))
+            with above_standard():
+                self._descriptor = Descriptor(os.open(self._path, flags, 0o600))
             fcntl.lockf(self._descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, ALIVE_AT + self._local_rank)
         return self._descriptor.number
 

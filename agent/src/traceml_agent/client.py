@@ -34,7 +34,7 @@ TOTAL_S = 10.0
 ZIP_FROM_BYTES = 10_000
 #: The portal unzips no more than 100:1; what shrinks further goes as it is.
 MAX_ZIP_RATIO = 50
-MAX_REASON = 200
+MAX_REASON = 400
 
 DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY, HELD = (
     "delivered",

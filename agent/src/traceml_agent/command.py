@@ -14,16 +14,15 @@ import shutil
 import signal
 import subprocess
 
-from traceml_agent import metadata, terminal
+from traceml_agent import config, endings, metadata, terminal
 from traceml_agent.program import model_of
+from traceml_agent.run import ABOUT, InertRun, Run
 from traceml_agent.terminal import Complaint
 
 TEXT = "Measure a command as one run; its exit status, signals, stdin and stdout stay its own."
 EXAMPLE = "traceml-agent run --model resnet-50 -- python train.py --epochs 90"
 STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found: no run is made then"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-#: What handles a signal and ends by itself says so as a shell does: by 128 and the signal's number.
-TOLD_BY_STATUS = {129: 1, 130: 2, 143: 15}
 #: Signals that are passed on to the command, and of these what a terminal sends to its whole foreground group.
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
 OF_TERMINAL = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
@@ -33,7 +32,7 @@ def add_command(commands) -> None:
     """Add `run` to the command line's parsers."""
     parser = terminal.add(commands, "run", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument("--model", help="the model's name (default: the command's)")
-    parser.add_argument("--kind", choices=metadata.KINDS, default="training")
+    parser.add_argument("--kind", choices=metadata.KINDS, help="default: training")
     parser.add_argument("--name", help="a name for this run")
     parser.add_argument("--tag", action="append", default=[], help="may be given several times")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
@@ -45,16 +44,24 @@ def command(options) -> int:
     if not words:
         raise Complaint(f"no command given; for example: {EXAMPLE}", 2)
     refuse_what_cannot_run(words[0])
-    from traceml_agent.track import start
-
-    tracked = start(options.model or model_of(words), kind=options.kind, name=options.name, tags=options.tag)
+    tracked = measured(options, words)
     try:
         status = status_of(words)
     except OSError as error:  # a format that the kernel does not know, or too many arguments
         tracked.stop("failed", type(error).__name__)
         raise Complaint(f"{words[0]}: {error.strerror}", NOT_EXECUTABLE) from None
-    tracked.stop(*outcome(status, options.kind))
+    tracked.stop(*endings.of_exit_code(status, tracked.kind))
     return status if status >= 0 else _die_of(-status)
+
+
+def measured(options, words: list[str]) -> Run:
+    """The command's run. What was not said here, the script may say by `track`: it then means this run."""
+    settings = config.load()
+    if settings.disabled:
+        return InertRun(options.model)
+    open_to = [word for word in ABOUT if word in ("params", "tags") or not getattr(options, word)]
+    model, kind = options.model or model_of(words), options.kind or "training"
+    return Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
 
 
 def refuse_what_cannot_run(program: str) -> None:
@@ -157,27 +164,6 @@ def _has_the_terminal() -> bool:
         return False
     finally:
         os.close(tty)
-
-
-def outcome(status: int, kind: str) -> tuple[str, str]:
-    """How a run of a kind ended, by the command's status: a word and what it ended with.
-
-    What was told to stop is stopped, by Ctrl-C cancelled; a service (`inference`) has then done its work.
-    """
-    if status == 0:
-        return "completed", ""
-    number = -status if status < 0 else TOLD_BY_STATUS.get(status, 0)
-    if not number:
-        return "failed", f"exit status {status}"
-    try:
-        name = signal.Signals(number).name
-    except ValueError:  # a real-time signal between the named ones
-        name = f"signal {number}"
-    if name not in ("SIGINT", "SIGTERM", "SIGHUP"):
-        return "failed", name
-    if kind == "inference":
-        return "completed", ""
-    return ("cancelled" if name == "SIGINT" else "stopped"), name
 
 
 def _die_of(number: int) -> int:

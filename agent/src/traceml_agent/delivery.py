@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
 
-from traceml_agent import aftermath, spool
+from traceml_agent import aftermath, quarantine, spool
 from traceml_agent import client as portal
 from traceml_agent.client import Answer
 from traceml_agent.pruning import prune
 from traceml_agent.sent import Group, Sent
-from traceml_agent.spool_folder import NAME, has_living_writer, open_regular, quarantine, set_aside
+from traceml_agent.spool_folder import NAME, has_living_writer, open_regular
 
 MAX_BATCH_ROWS = 1000
 MAX_BATCH_BYTES = 512 * 1024
@@ -225,7 +224,8 @@ class Delivery:
     def _settle(self, answer: Answer, group: Group, records: list[dict]) -> None:
         """Mark a group as done with, delivered or refused."""
         if answer.outcome == portal.QUARANTINE:
-            self._keep(f"{group[0]}-{group[1]}.json", {"reason": answer.reason, "records": records})
+            place, portal_url = os.path.dirname(self.path), self._portal()
+            quarantine.keep(place, self.run_id, self.writer, group, answer.reason, records, portal_url)
             self.refused.append(("records", answer.reason, len(records)))
         self._sent.acknowledge(group)
         self._finished |= records[0]["type"] == "finish"
@@ -239,14 +239,10 @@ class Delivery:
 
     def _set_aside(self, reason: str) -> None:
         self.refused.append(("the whole file", reason, 1))
-        self._leave(set_aside)
+        self._leave(lambda path: quarantine.set_aside(path, reason, self._portal()))
 
-    def _keep(self, name: str, content: dict) -> None:
-        with contextlib.suppress(OSError, RecursionError):
-            path = os.path.join(quarantine(os.path.dirname(self.path)), f"{self.run_id}.{self.writer}.{name}")
-            descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(content, file)
+    def _portal(self) -> str:
+        return str((self.header or {}).get("portal") or "")
 
     def _leave(self, way) -> None:
         """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""

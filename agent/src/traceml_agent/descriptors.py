@@ -7,24 +7,16 @@ the run lived on.
 
 from __future__ import annotations
 
+import contextlib
 import os
-
-try:
-    import fcntl
-except ImportError:
-    fcntl = None  # type: ignore[assignment]
 
 _open: set[Descriptor] = set()
 
 
 class Descriptor:
-    """One of ours, by its number; takes over an open one. Never 0, 1 or 2, where a standard stream was closed."""
+    """One of ours, by its number; takes over an open one."""
 
     def __init__(self, number: int):
-        if number <= 2 and fcntl is not None:
-            moved = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
-            os.close(number)
-            number = moved
         self.number = number
         self._identity = _identity(number)
         _open.add(self)
@@ -43,6 +35,20 @@ class Descriptor:
         if self.number >= 0 and self.is_ours:
             os.close(self.number)
         self.number = -1
+
+
+@contextlib.contextmanager
+def above_standard():
+    """Where a standard stream is closed, let nothing that is opened within take its number: a spool is no stdout."""
+    held = []
+    try:
+        while (number := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:
+            held.append(number)
+        os.close(number)
+        yield
+    finally:
+        for number in held:
+            os.close(number)
 
 
 def _identity(number: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What a run was told since its last record, by any thread: metrics, work, stages, parameters, and what was left out."""
+"""What a run was told since its last record, by any thread: metrics, stages, parameters, and what was left out."""
 
 from __future__ import annotations
 

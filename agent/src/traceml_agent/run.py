@@ -79,6 +79,8 @@ class Run(Telling):
 
     def _prepare(self) -> None:
         with forks.undivided:
+            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
+
             self._spool.append("header", self._header())
             self._hand_over()
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
@@ -86,7 +88,7 @@ class Run(Telling):
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
         self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
-        for what, reason in getattr(sensors, "unmeasured", list)():
+        for what, reason in sensors.unmeasured():
             self._journal.left_out.note(what, reason)
 
     def _header(self) -> dict:
@@ -332,5 +334,8 @@ def end_of_process() -> None:
     uploaders = uploader.all_of_this_process()
     ends_at = time.monotonic() + max((each.flush_s for each in uploaders), default=0.0)
     for each in uploaders:
-        each.finish(min(each.flush_s, ends_at - time.monotonic()))
+        try:
+            each.finish(min(each.flush_s, ends_at - time.monotonic()))
+        except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
+            ends_at = 0.0
         each.close()

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from math import isfinite
 
-from traceml_agent.descriptors import Descriptor
+from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
 from traceml_agent.spool_folder import SUFFIX, folder, is_in_memory, open_regular, size_of
 
@@ -235,13 +235,14 @@ class Spool:
         return os.fstat(self._descriptor.number).st_nlink > 0
 
     def _open(self, line: bytes) -> bool:
-        """Open and lock the file. One that had to be made again gets the header first, without which it says nothing."""
+        """Open and lock the file. One that had to be made again gets the header first, else it would say nothing."""
         if self.path is None:
             return False
         if self._descriptor is not None:
             self._descriptor.close()
         # Opened to read as well, for over NFS a shared lock needs that.
-        self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
+        with above_standard():
+            self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
         if fcntl is not None:
             try:
                 fcntl.flock(self._descriptor.number, fcntl.LOCK_SH)

@@ -25,6 +25,8 @@ QUARANTINE = "quarantine"
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (used like $TMPDIR: a private folder in it, its owner checked)
 #: Where locks don't work, a file untouched for a day has no living writer.
 ABANDONED_S = 86_400.0
+#: A file's last record is shorter.
+END_BYTES = 128 * 1024
 #: An empty file this young is being made: its writer may be about to lock it.
 NEWBORN_S = 60.0
 
@@ -63,13 +65,21 @@ def _is_taken(place: str, settings, make: bool) -> bool:
     """Whether we may write there. A place that nobody chose must be ours alone, and no link that somebody laid."""
     try:
         if make:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            _make(place)
         if place != settings.spool_dir and not _is_private(place):
             warn(f"spool folder {place} is not used: it belongs to somebody else or is a link")
             return False
         return is_usable(place)
     except OSError:
         return False
+
+
+def _make(place: str) -> None:
+    """Make a folder and those above it that are missing, for their owner alone, whatever the umask."""
+    above = os.path.dirname(place)
+    if above != place and not os.path.isdir(above):
+        _make(above)
+    os.makedirs(place, mode=0o700, exist_ok=True)
 
 
 def _is_private(place: str) -> bool:
@@ -184,7 +194,17 @@ def has_living_writer(path: str) -> bool:
     finally:
         os.close(descriptor)
     writer = process_of(path)
-    return writer is not None and writer[1] != "" and endings.is_alive(*writer)
+    return writer is not None and writer[1] != "" and endings.is_alive(*writer) and not _has_end(path)
+
+
+def _has_end(path: str) -> bool:
+    """Whether the last record of a file is its end: nothing more comes, however long its process goes on."""
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
+            return b'"type":"finish"' in file.read()
+    except OSError:
+        return False
 
 
 def _is_locked(descriptor: int) -> bool:

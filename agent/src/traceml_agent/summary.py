@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 #: A process of many runs prints its first ones; who wants none sets `quiet`.
@@ -200,8 +201,13 @@ def say(text: str) -> None:
     """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
     if sys.stderr is None:  # to which `print` says stdout
         return
+    line = f"{text}\n"  # in one go, for other threads print too
     try:
-        sys.stderr.write(f"{text}\n")  # in one go: other threads print too
-        sys.stderr.flush()
+        if sys.stderr is sys.__stderr__:
+            # Without a buffer: what stays in it, as nobody reads any more, would change the exit status.
+            os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding or "utf-8", "replace"))
+        else:
+            sys.stderr.write(line)
+            sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass

@@ -15,9 +15,10 @@ import sys
 import threading
 import time
 
-from traceml_agent import config, endings, spool
-from traceml_agent.descriptors import Descriptor
+from traceml_agent import config, endings
+from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
+from traceml_agent.readdress import is_same, portal_of
 
 START = """import os, sys
 os.chdir(os.sep)  # else a requests.py beside the training script would be imported
@@ -172,9 +173,7 @@ class Uploader:
         is_delivered = bool(answer.get("flushed"))
         reason = answer.get("reason", "no answer yet")  # empty where a warning told it before
         if budget_s > 0 and reason and not is_delivered:
-            warn(
-                f"not everything is delivered yet ({reason}); the spool keeps it for the next start or `traceml-agent sync`"
-            )
+            warn(f"not all is delivered yet ({reason}); the spool keeps it for the next start or `traceml-agent sync`")
         return is_delivered
 
     def _flush(self, deadline: float) -> dict:
@@ -192,6 +191,7 @@ class Uploader:
         if os.getpid() == self._pid:
             self._say({"bye": 1})
             self._line.close()
+            self._line.ended = True
 
 
 def of(settings) -> Uploader | None:
@@ -217,7 +217,8 @@ def launch(settings) -> Uploader | None:
         warn("a frozen application has no uploader; deliver with `traceml-agent sync`")
         return None
     try:
-        ours, theirs = socket.socketpair()
+        with above_standard():
+            ours, theirs = socket.socketpair()
         with theirs:
             _start(theirs.fileno())
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
@@ -234,11 +235,9 @@ def _start(theirs: int) -> None:
 
     What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it.
     """
-    if not sys.executable:
-        raise ValueError("sys.executable names no interpreter")
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     has_shell = os.access(SHELL, os.X_OK)
-    words = [sys.executable, "-c", START, package, "left" if has_shell else "detach"]
+    words = [_interpreter(), "-c", START, package, "left" if has_shell else "detach"]
     words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
     environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
     environment |= {config.PREFIX + "DISABLED": "1"}
@@ -246,6 +245,16 @@ def _start(theirs: int) -> None:
         pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(theirs), setsigmask=(), **signals)
         with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
             os.waitpid(pid, 0)
+
+
+def _interpreter() -> str:
+    """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    found = [sys.executable, *(os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix))]
+    for path in found:
+        if path and any(word in os.path.basename(path).lower() for word in ("python", "pypy")) and os.path.exists(path):
+            return path
+    raise ValueError("no Python interpreter was found")
 
 
 def _streams(theirs: int) -> list[tuple]:
@@ -294,14 +303,7 @@ def _has_ended_children() -> bool:
 
 def is_for(path: str, settings) -> bool:
     """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
-    return config.origin_of(made_for(path) or "") == config.origin_of(settings.url)
-
-
-def made_for(path: str) -> str | None:
-    """The portal that a spool file was made for; empty for none, None where the file does not tell."""
     with contextlib.suppress(OSError):
-        for _, record in spool.records(path):
-            if record and record["type"] == "header":
-                portal = record["body"].get("portal")
-                return portal if isinstance(portal, str) else ""
-    return None
+        portal = portal_of(path)
+        return bool(portal) and is_same(portal, settings.url)
+    return False

@@ -6,6 +6,7 @@ import os
 import time
 
 from traceml_agent import host, job
+from traceml_agent.descriptors import Descriptor, above_standard
 
 #: Pids are used again: how long one is remembered as a stranger's.
 STRANGERS_FOR_S = 60.0
@@ -27,7 +28,7 @@ class Processes:
         self._family: set[str] = set()
         self._forget_at = self._fresh_until = 0.0
         self._cpu_s = 0.0
-        self._statm, self._statm_is = -1, (-1, -1)
+        self._statm: Descriptor | None = None
 
     def cpu_s(self) -> float:
         """CPU seconds so far of the whole tree, user and system."""
@@ -70,28 +71,12 @@ class Processes:
     def _own_statm(self) -> str | None:
         """By a descriptor kept open: to open a file of /proc delays a training more than all the rest of a reading."""
         try:
-            if not self._has_statm():
-                self._statm = os.open(host.path("proc", "self", "statm"), os.O_RDONLY)
-                self._statm_is = _identity(self._statm)
-            return os.pread(self._statm, 128, 0).decode()
+            if self._statm is None or not self._statm.is_ours:
+                with above_standard():
+                    self._statm = Descriptor(os.open(host.path("proc", "self", "statm"), os.O_RDONLY | os.O_CLOEXEC))
+            return os.pread(self._statm.number, 128, 0).decode()
         except OSError:
             return None
-
-    def _has_statm(self) -> bool:
-        """Whether it is open, and still ours.
-
-        A job may close all descriptors, as a daemon does, and open files of its own: the number is then another's.
-        """
-        try:
-            return self._statm >= 0 and _identity(self._statm) == self._statm_is
-        except OSError:
-            return False
-
-    def let_go(self) -> None:
-        """Close what is kept open, as a forked child has to, whose copy would outlive this process."""
-        if self._has_statm():
-            os.close(self._statm)
-        self._statm = -1
 
     def pids(self) -> set[int]:
         """All that live, itself included."""
@@ -116,11 +101,6 @@ class Processes:
         self._strangers = living - family
         self._family = family - {str(self.pid)}
         return self._family
-
-
-def _identity(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_dev, status.st_ino
 
 
 def _machine_used_gb() -> float:
@@ -203,15 +183,9 @@ def processes(pid: int | None = None) -> Processes | PsutilProcesses:
     return _trees[root]
 
 
-def _forget() -> None:
-    """In a forked child: what its parent keeps open, and knows of its own tree."""
-    for tree in _trees.values():
-        tree.let_go()
-    _trees.clear()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    # A forked child is the root of another tree.
+    os.register_at_fork(after_in_child=_trees.clear)
 
 
 class Cgroup:
