@@ -56,7 +56,7 @@ SERVES = """
 @pytest.mark.parametrize("ends", ["by itself", "when the container is stopped"])
 def test_process_one_of_a_container_has_delivered_when_it_ends(start, processes, arrived, ends):
     """A container ends with its process 1, and everything else in it is killed at that moment: a helper that was to
-    deliver afterwards never does, and the container's disk goes as well. What the end waits for is delivered by then."""
+    deliver afterwards never does, and the container's disk goes, too. What the end waits for is delivered by then."""
     before = ["unshare", "-Urpf", "--mount-proc"]
     process = start(TRAINS if ends == "by itself" else SERVES, before=before)
     if ends != "by itself":

@@ -16,7 +16,7 @@ TRAINS = """
     import os, sys, time
     from traceml_agent import start
     run = start("x")
-    for step in range(20):
+    for step in range(10):
         run.log(loss=step)
         time.sleep(0.1)
     print("trained", flush=True)
@@ -38,7 +38,7 @@ def test_a_terminal_that_goes_away_ends_the_run_and_loses_nothing(environment, p
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGHUP
     (stored,) = arrived()
-    assert metrics(stored)["loss"] == [float(step) for step in range(20)]
+    assert metrics(stored)["loss"] == [float(step) for step in range(10)]
 
 
 def test_a_service_manager_that_stops_every_process_of_a_job_loses_nothing(start, processes, arrived):
@@ -52,7 +52,7 @@ def test_a_service_manager_that_stops_every_process_of_a_job_loses_nothing(start
     process.communicate(timeout=10)
     assert process.returncode == -signal.SIGTERM
     (stored,) = arrived()
-    assert metrics(stored)["loss"] == [float(step) for step in range(20)]
+    assert metrics(stored)["loss"] == [float(step) for step in range(10)]
 
 
 def test_a_crash_ends_its_run_as_failed_and_bars_no_other(start, run, arrived):
@@ -77,7 +77,7 @@ def test_a_script_that_leaves_by_os_exit_keeps_what_it_logged(start, processes, 
     process.communicate(timeout=30)
     assert process.returncode == 0
     (stored,) = arrived()
-    assert metrics(stored)["loss"] == [float(step) for step in range(20)]
+    assert metrics(stored)["loss"] == [float(step) for step in range(10)]
     assert status(stored) != "failed"
 
 

@@ -21,10 +21,7 @@ def notebook(environment, tmp_path, monkeypatch, processes):
         client = NotebookClient(note, timeout=30, kernel_name="python3", **how)
         client.execute(env=os.environ | environment, cwd=str(tmp_path))
         return "".join(
-            output.get("text", "")
-            for cell in note.cells
-            for output in cell.outputs
-            if output.get("name") == "stdout"
+            output.get("text", "") for cell in note.cells for output in cell.outputs if output.get("name") == "stdout"
         )
 
     return execute
@@ -55,7 +52,7 @@ def test_a_notebook_that_is_over_has_ended_its_run(notebook, arrived, how):
 
 def test_a_script_that_a_cell_runs_is_one_run_of_its_own(notebook, arrived, tmp_path):
     """`%run train.py` in a cell, where the script ends by sys.exit: the kernel lives on, no exit hook runs, and a
-    tracker waits for an end that never comes. The block in the script is a whole run, and the next cell's is another."""
+    tracker waits for an end that never comes. The script's block is a whole run, and the next cell's is another."""
     (tmp_path / "train.py").write_text(
         "import sys, time, traceml_agent\n"
         "with traceml_agent.track('script') as run:\n    time.sleep(0.3)\n    run.log(loss=1)\n    sys.exit(0)\n"

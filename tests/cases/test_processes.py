@@ -143,7 +143,8 @@ def test_what_a_training_frees_is_free_although_the_agent_lives(start, processes
 def test_a_supervisor_that_adopts_orphans_meets_none_of_ours(run, processes, arrived):
     """Supervisors, and whatever is process 1 of a container, adopt every orphan below them: a helper that detached
     itself comes back as their child, and a loop that waits for all children waits for it, or zombies gather."""
-    out, _ = run("""
+    out, _ = run(
+        """
         import ctypes, os, time
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
         from traceml_agent import track
@@ -159,7 +160,9 @@ def test_a_supervisor_that_adopts_orphans_meets_none_of_ours(run, processes, arr
                     reaped.append(os.wait()[0])
             except ChildProcessError:
                 print(reaped == [mine])
-    """, seconds=10)
+    """,
+        seconds=10,
+    )
     assert out == "True\n"
     assert status(arrived()[0]) == "completed"
 

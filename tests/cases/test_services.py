@@ -63,9 +63,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def test_a_gevent_worker_that_starts_commands_answers_and_counts_every_call(
-    environment, processes, portal, tmp_path
-):
+def test_a_gevent_worker_that_starts_commands_answers_and_counts_every_call(environment, processes, portal, tmp_path):
     """A tracer under gunicorn's gevent workers: each time a request starts a command, hooks around the fork wait for
     a background thread that talks to the network, and all requests of the worker stand still. All are answered, and
     all calls arrive when the service is told to stop."""
@@ -73,7 +71,7 @@ def test_a_gevent_worker_that_starts_commands_answers_and_counts_every_call(
     address = f"127.0.0.1:{free_port()}"
     words = [sys.executable, "-m", "gunicorn", "-k", "gevent", "-b", address, "--log-level", "warning", "service"]
     server = subprocess.Popen(words, env=environment | {"PYTHONUNBUFFERED": "1"}, cwd=tmp_path)
-    answers = []
+    answers: list[str] = []
     until = time.monotonic() + 15
     while time.monotonic() < until and len(answers) < 30:
         try:
