@@ -2,18 +2,9 @@
 
 from rest_framework import serializers
 
-from runs.api.fields import (
-    KEY_PATTERN,
-    MAX_DEVICES,
-    MAX_ITEMS,
-    Instant,
-    Metadata,
-    Number,
-    Samples,
-    Seconds,
-    Text,
-)
+from runs.api.fields import Instant, Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
+from traceml_agent.limits import KEY_PATTERN, MAX_COUNT, MAX_DEVICES, MAX_LEFT_OUT, MAX_NOTE, MAX_POWER_W, MAX_ROWS
 
 FINISHED = [Run.Status.COMPLETED, Run.Status.FAILED, Run.Status.CANCELLED]
 
@@ -28,9 +19,9 @@ class DeviceFacts(serializers.Serializer):
     threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
     memory_gb = Number(required=False, allow_null=True, min_value=0.0, max_value=1e7)
     share = Number(required=False, min_value=0.0, max_value=1.0)
-    power_limit_w = Number(required=False, allow_null=True, min_value=0.0, max_value=1e6)
+    power_limit_w = Number(required=False, allow_null=True, min_value=0.0, max_value=MAX_POWER_W)
     method = Text(required=False, allow_blank=True)
-    note = Text(required=False, allow_blank=True, max_length=500)
+    note = Text(required=False, allow_blank=True, max_length=MAX_NOTE)
 
 
 class FromWriter(serializers.Serializer):
@@ -50,7 +41,7 @@ class Header(FromWriter):
     started_at = Instant()
     agent_version = Text(required=False, allow_blank=True, max_length=64)
     flush_s = Number(default=30.0, min_value=1.0, max_value=86_400.0)
-    tags = serializers.ListField(child=Text(), required=False, max_length=50)
+    tags = Tags(required=False)
     params = Metadata(required=False)
     environment = Metadata(required=False)
 
@@ -76,16 +67,25 @@ class Metric(serializers.Serializer):
 
 class CallCounts(serializers.Serializer):
     method = Text()
-    calls = serializers.IntegerField(min_value=0, max_value=2**53)
-    items = serializers.IntegerField(min_value=0, max_value=2**53, default=0)
+    calls = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
+    items = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, default=0)
     busy_s = Seconds(default=0.0)
+
+
+class LeftOut(serializers.Serializer):
+    """What the writer did not keep so far, why, and how often."""
+
+    what = Text()
+    reason = Text()
+    count = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
 
 
 class BatchBody(FromWriter):
     samples = Samples(default=list)
-    stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ITEMS)
-    metrics = Metric(many=True, required=False, default=list, max_length=MAX_ITEMS)
-    calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ITEMS)
+    stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ROWS)
+    metrics = Metric(many=True, required=False, default=list, max_length=MAX_ROWS)
+    calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ROWS)
+    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
 
 
 class Finish(FromWriter):
@@ -94,6 +94,7 @@ class Finish(FromWriter):
     exception = Text(allow_blank=True, default="")
     dropped_records = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     samples = Samples(default=list)
+    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
 
 
 class WriteAnswer(serializers.Serializer):
