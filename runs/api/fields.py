@@ -89,7 +89,7 @@ def _clean_object(data: dict, faults: dict) -> dict:
     clean: dict = {}
     for key, value in data.items():
         try:
-            name = clean_text(key)
+            name = clean_text(key, limits.MAX_KEY)
             if name in clean:
                 raise ModelValidationError("has the same name as another key")
             clean[name] = _clean(value)

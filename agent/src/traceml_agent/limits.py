@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import unicodedata
 
-#: Characters (code points, in NFC) of a name, a tag, a metric's or a method's name, a key of the metadata.
+#: Characters (code points, in NFC) of a name, a tag, a metric's or a method's name.
 MAX_TEXT = 200
+#: Characters of a key of the metadata, and of a text among its values. The agent cuts to the latter; the portal, which
+#: takes others' metadata too, looks at the bytes of the whole.
+MAX_KEY = 100
+MAX_VALUE = 500
 #: Characters of a note on a device.
 MAX_NOTE = 500
 #: Keys of `params` and of `environment`, at their top level.
