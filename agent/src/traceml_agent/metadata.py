@@ -15,6 +15,8 @@ from traceml_agent.plain import HIDDEN, is_secret, members, number, reason_of, w
 
 __all__ = ["HIDDEN", "KINDS", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
 
+#: Of more than these tags not even the text is asked for, which may take long.
+MOST_TAGS_READ = 4 * limits.MAX_TAGS
 KINDS = ("training", "finetuning", "evaluation", "inference", "other")
 
 
@@ -53,11 +55,10 @@ def tags(values, left_out: LeftOut | None = None) -> list[str]:
     left_out = left_out or LeftOut()
     kept: dict[str, None] = {}
     try:
-        for value in islice(_given_tags(values), plain.MOST_READ):
-            tag = text(value, left_out, "a tag")
-            if tag and tag not in kept and len(kept) == limits.MAX_TAGS:
+        for number_of, value in enumerate(islice(_given_tags(values), plain.MOST_READ)):
+            if len(kept) == limits.MAX_TAGS or number_of >= MOST_TAGS_READ:
                 left_out.note("further tags", f"a run has at most {limits.MAX_TAGS}")
-            elif tag:
+            elif tag := text(value, left_out, "a tag"):
                 kept[tag] = None
     except Exception as error:  # noqa: BLE001 (a generator that raises: what it gave so far is kept)
         left_out.note("the rest of the tags", reason_of(error))
@@ -104,8 +105,9 @@ def params(values, left_out: LeftOut | None = None) -> dict:
         left_out.note("params", "neither a mapping nor an object with attributes")
         return {}
     kept: dict = {}
+    copy = plain.Copy(left_out)
     for name, read in plain.named(given, "params", "", left_out):
-        for value in (HIDDEN,) if is_secret(name) else plain.Copy(left_out).of(read, name):
+        for value in (HIDDEN,) if is_secret(name) else copy.of(read, name):
             kept[name] = value
     for name in limits.excess_keys(kept):
         del kept[name]
@@ -123,7 +125,7 @@ def metrics(args, kwargs, left_out: LeftOut | None = None, names: set[str] | Non
     for given in args:
         logged.take(given)
     for name, value in kwargs.items():
-        logged.add(name, value, "", plain.MAX_DEPTH)
+        logged.add(name, value)
     return logged.rows
 
 
@@ -133,40 +135,47 @@ class _Logged:
     def __init__(self, left_out: LeftOut, names: set[str] | None):
         self.rows: list[tuple[str, float]] = []
         self._left_out, self._names = left_out, names
-        self._seen = 0
 
     def take(self, given) -> None:
         """All metrics of a mapping or the like that was given without a name."""
         pairs = _mapping(given)
         if pairs is None:
-            what = limits.clean(type(given).__name__, 50)
-            self._left_out.note(f"what log was given ({what})", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
+            self._left_out.note("what log was given", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
         else:
-            self._all(pairs, "", plain.MAX_DEPTH)
+            self._all(pairs, "", plain.MAX_DEPTH, [limits.MAX_ROWS])
 
-    def _all(self, pairs: plain.Members, path: str, depth: int) -> None:
+    def _all(self, pairs: plain.Members, path: str, depth: int, room: list[int]) -> None:
+        """Metrics of a mapping; `room` is how many more it and those within may have, for one may hold itself."""
+        what = f"the rest of metrics {path}…" if path else "the rest of the metrics"
         try:
             for key, read in pairs:
-                self._one(key, read, path, depth)
+                if not room[0]:
+                    self._left_out.note(what, "more than one call of log takes")
+                    break
+                room[0] -= 1
+                self._one(key, read, path, depth, room)
         except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
-            self._left_out.note(f"the rest of metrics {path}*", reason_of(error))
+            self._left_out.note(what, reason_of(error))
 
-    def _one(self, key, read, path: str, depth: int) -> None:
+    def _one(self, key, read: plain.Read, path: str, depth: int, room: list[int]) -> None:
         try:
-            self.add(key, read(), path, depth)
+            value = read()
         except Exception as error:  # noqa: BLE001 (somebody's own value)
             self._left_out.note(f"metric {path + text(key)!r}", reason_of(error))
+        else:
+            self.add(key, value, path, depth, room)
 
-    def add(self, key, value, path: str, depth: int) -> None:
-        """One metric, or the mapping of them that it is."""
-        self._seen += 1
-        if self._seen > limits.MAX_ROWS:
-            self._left_out.note("further metrics", f"one call of log takes {limits.MAX_ROWS}")
-            return
+    def add(self, key, value, path: str = "", depth: int = plain.MAX_DEPTH, room: list[int] | None = None) -> None:
+        """One metric, or the mapping of them that it is; in it a run's most names at most."""
         name = text(key, self._left_out, "a metric's name", limits.MAX_TEXT - len(path))
         found = number(value)
         if found is None and depth and (pairs := _mapping(value)) is not None:
-            self._all(pairs, f"{path}{name}."[: limits.MAX_TEXT - 50] if name else path, depth - 1)
+            below = f"{path}{name}."[: limits.MAX_TEXT - 50] if name else path
+            most = min(limits.MAX_METRIC_NAMES, room[0]) if room else limits.MAX_METRIC_NAMES
+            within = [most]
+            self._all(pairs, below, depth - 1, within)
+            if room:
+                room[0] -= most - within[0]
         elif found is None:
             self._left_out.note(f"metric {path + name!r}", "not a finite number")
         elif not name:
