@@ -75,7 +75,7 @@ class Metadata(serializers.Field):
         faults: dict = {}
         clean = _clean_object(data, faults)
         for key in limits.excess_keys({key: value for key, value in data.items() if key not in faults}):
-            faults[key] = f"must fit: at most {limits.MAX_KEYS} keys and {limits.MAX_METADATA_BYTES // 1024} KiB"
+            faults[key] = f"does not fit: at most {limits.MAX_KEYS} keys and {limits.MAX_METADATA_BYTES // 1024} KiB"
         if faults:
             raise serializers.ValidationError(faults)
         return clean
@@ -93,25 +93,35 @@ def _clean_object(data: dict, faults: dict) -> dict:
             if name in clean:
                 raise ModelValidationError("has the same name as another key")
             clean[name] = _clean(value)
-        except ModelValidationError as error:
-            faults[key] = error.messages
-        except serializers.ValidationError as error:
-            faults[key] = error.detail
+        except (ModelValidationError, serializers.ValidationError) as error:
+            faults[key] = _detail(error)
+    return clean
+
+
+def _clean_list(data: list, faults: dict) -> list:
+    clean = []
+    for index, item in enumerate(data):
+        try:
+            clean.append(_clean(item))
+        except (ModelValidationError, serializers.ValidationError) as error:
+            faults[index] = _detail(error)
     return clean
 
 
 def _clean(value):
     if isinstance(value, str):
         return clean_text(value, limits.MAX_METADATA_BYTES, multiline=True)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        faults: dict = {}
-        clean = _clean_object(value, faults)
-        if faults:
-            raise serializers.ValidationError(faults)
-        return clean
-    return value
+    if not isinstance(value, (dict, list)):
+        return value
+    faults: dict = {}
+    clean = _clean_object(value, faults) if isinstance(value, dict) else _clean_list(value, faults)
+    if faults:
+        raise serializers.ValidationError(faults)
+    return clean
+
+
+def _detail(error: ModelValidationError | serializers.ValidationError):
+    return error.messages if isinstance(error, ModelValidationError) else error.detail
 
 
 SAMPLE_SCHEMA = {

@@ -4,22 +4,36 @@ from rest_framework import serializers
 
 from runs.api.fields import Instant, Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
-from traceml_agent.limits import KEY_PATTERN, MAX_COUNT, MAX_DEVICES, MAX_LEFT_OUT, MAX_NOTE, MAX_POWER_W, MAX_ROWS
+from traceml_agent.limits import (
+    DEVICE_RANGES,
+    KEY_PATTERN,
+    MAX_COUNT,
+    MAX_DEVICES,
+    MAX_LEFT_OUT,
+    MAX_NOTE,
+    MAX_ROWS,
+    MAX_UUID,
+)
 
 FINISHED = [Run.Status.COMPLETED, Run.Status.FAILED, Run.Status.CANCELLED]
+
+
+def device_number(name: str, **options) -> Number:
+    low, high = DEVICE_RANGES[name]
+    return Number(required=False, min_value=low, max_value=high, **options)
 
 
 class DeviceFacts(serializers.Serializer):
     key = serializers.RegexField(KEY_PATTERN)
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
-    uuid = Text(required=False, allow_blank=True, max_length=100)
+    uuid = Text(required=False, allow_blank=True, max_length=MAX_UUID)
     basis = serializers.ChoiceField(["counter", "sensor"], required=False, allow_blank=True, source="measured_by")
-    cores = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    memory_gb = Number(required=False, allow_null=True, min_value=0.0, max_value=1e7)
-    share = Number(required=False, min_value=0.0, max_value=1.0)
-    power_limit_w = Number(required=False, allow_null=True, min_value=0.0, max_value=MAX_POWER_W)
+    cores = device_number("cores", allow_null=True)
+    threads = device_number("threads", allow_null=True)
+    memory_gb = device_number("memory_gb", allow_null=True)
+    share = device_number("share")
+    power_limit_w = device_number("power_limit_w", allow_null=True)
     method = Text(required=False, allow_blank=True)
     note = Text(required=False, allow_blank=True, max_length=MAX_NOTE)
 

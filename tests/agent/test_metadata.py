@@ -163,3 +163,15 @@ def test_a_run_keeps_as_many_names_as_the_portal_and_says_so():
     assert len(metadata.metrics(({f"m{n}": n for n in range(101)},), {}, left_out, names)) == 100
     assert metadata.metrics((), {"m5": 1, "new": 1}, left_out, names) == [("m5", 1.0)]
     assert [row["what"] for row in left_out.rows()] == ["metric 'm100'", "metric 'new'"]
+
+
+def test_an_odd_fact_of_a_device_leaves_the_others_as_they_are():
+    given = {"key": "gpu-0", "kind": "gpu", "name": "A100\x00", "note": "n" * 600, "uuid": None, "share": 1.0}
+    left_out = LeftOut()
+    found = metadata.facts(given | {"memory_gb": float("nan"), "cores": -1, "power_limit_w": None}, left_out)
+    assert found == {"key": "gpu-0", "kind": "gpu", "name": "A100", "note": "n" * 500, "uuid": "", "share": 1.0}
+    assert [row["what"] for row in left_out.rows()] == [
+        "the end of note of gpu-0",
+        "memory_gb of gpu-0",
+        "cores of gpu-0",
+    ]

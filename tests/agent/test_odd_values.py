@@ -12,6 +12,7 @@ import pathlib
 import random
 import types
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -42,13 +43,7 @@ class Hostile:
 
 
 class HostileProperties:
-    @property
-    def __class__(self):
-        raise RuntimeError("no")
-
-    @property
-    def __dict__(self):
-        raise RuntimeError("no")
+    __class__ = __dict__ = property(raising)  # type: ignore[assignment]
 
 
 class HostileText(str):
@@ -115,6 +110,10 @@ class Options:
 @dataclasses.dataclass
 class Slots:
     __slots__ = ("lr",)
+    lr: float
+
+
+class Named(NamedTuple):
     lr: float
 
 
@@ -317,8 +316,7 @@ def test_parameters_come_in_many_shapes(given, left_out):
 
 
 def test_an_object_with_slots_a_simple_namespace_and_a_named_tuple_are_parameters(left_out):
-    named = collections.namedtuple("named", "lr")(0.1)
-    for given in (Slots(0.1), types.SimpleNamespace(lr=0.1), named):
+    for given in (Slots(0.1), types.SimpleNamespace(lr=0.1), Named(0.1)):
         assert metadata.params(given, left_out) == {"lr": 0.1}
 
 

@@ -79,7 +79,7 @@ def test_the_same_run_id_in_another_project_is_another_run(wire, charlies_wire):
         ({"started_at": "2999-01-01T00:00:00Z"}, "started_at"),
         ({"params": [1]}, "params"),
         ({"params": {"a": "\ud800"}}, "params.a"),
-        ({"params": {"a": {"b": [0, "\x00"]}}}, "params.a.b"),
+        ({"params": {"a": {"b": [0, "\x00"]}}}, "params.a.b[1]"),
         ({"params": {"a\x00": 1}}, r'params["a\u0000"]'),
         ({"params": {"\ud800": 1}}, r'params["\ud800"]'),
         ({"params": {"optimizer.lr": "\x00"}}, 'params["optimizer.lr"]'),

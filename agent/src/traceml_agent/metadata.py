@@ -13,7 +13,7 @@ from traceml_agent import limits, plain
 from traceml_agent.left_out import LeftOut
 from traceml_agent.plain import HIDDEN, is_secret, members, number, reason_of, words
 
-__all__ = ["HIDDEN", "KINDS", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
+__all__ = ["HIDDEN", "KINDS", "facts", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
 
 #: Of more than these tags not even the text is asked for, which may take long.
 MOST_TAGS_READ = 4 * limits.MAX_TAGS
@@ -48,6 +48,25 @@ def kind(value) -> str | None:
     except Exception:  # noqa: BLE001 (the `__str__` of somebody's own class)
         return None
     return word if word in KINDS else None
+
+
+def facts(given: dict, left_out: LeftOut | None = None) -> dict:
+    """What a sensor tells of a device, as the portal takes it: drivers hand out odd names and numbers as well."""
+    left_out = left_out or LeftOut()
+    kept: dict = {}
+    for name, value in given.items():
+        what = f"{name} of {given.get('key')}"
+        if name in limits.DEVICE_RANGES:
+            low, high = limits.DEVICE_RANGES[name]
+            found = None if value is None else number(value)
+            if found is not None and low <= found <= high:
+                kept[name] = value if type(value) in (int, float) else found
+            elif value is not None:
+                left_out.note(what, f"not a number from {low:g} to {high:g}")
+        else:
+            limit = {"note": limits.MAX_NOTE, "uuid": limits.MAX_UUID}.get(name, limits.MAX_TEXT)
+            kept[name] = text(value, left_out, what, limit)
+    return kept | {"name": kept.get("name") or "unknown"}
 
 
 def tags(values, left_out: LeftOut | None = None) -> list[str]:
