@@ -101,7 +101,8 @@ def _below(path: str, key: str | int) -> str:
     """The path of a row or key: `metrics[3]`, `params.lr`, and `params["a.b"]` (a JSON string) for any other key."""
     if isinstance(key, int):
         return f"{path}[{key}]"
-    if key == "non_field_errors" or len(key) > MAX_TEXT:
+    is_clients = path.startswith(("params", "environment"))  # whose keys may have any name
+    if (key == "non_field_errors" and not is_clients) or len(key) > MAX_TEXT:
         return path
     if not path:
         return key

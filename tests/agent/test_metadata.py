@@ -15,6 +15,10 @@ from traceml_agent import metadata
 from traceml_agent.left_out import LeftOut
 
 
+class Size(IntEnum):
+    BIG = 8
+
+
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
@@ -90,7 +94,7 @@ def test_what_json_does_not_know_becomes_text():
         (np.datetime64("2026-01-01"), "2026-01-01"),
         (decimal.Decimal("0.1"), 0.1),
         (fractions.Fraction(1, 2), 0.5),
-        (IntEnum("Size", {"BIG": 8}).BIG, 8),
+        (Size.BIG, 8),
         ((64, 64), [64, 64]),
         (None, None),
     ],
@@ -159,7 +163,8 @@ def test_metrics_come_as_keywords_and_mappings(args, kwargs, rows):
 
 
 def test_a_run_keeps_as_many_names_as_the_portal_and_says_so():
-    names, left_out = set(), LeftOut()
+    names: set[str] = set()
+    left_out = LeftOut()
     assert len(metadata.metrics(({f"m{n}": n for n in range(101)},), {}, left_out, names)) == 100
     assert metadata.metrics((), {"m5": 1, "new": 1}, left_out, names) == [("m5", 1.0)]
     assert [row["what"] for row in left_out.rows()] == ["metric 'm100'", "metric 'new'"]

@@ -1,12 +1,13 @@
 """What a portal refuses is taken out of a body, and no more."""
 
 import copy
+from typing import Any
 
 import pytest
 
 from traceml_agent.pruning import prune
 
-BODY = {
+BODY: dict[str, Any] = {
     "model": "m",
     "started_at": "2026-01-01T00:00:00Z",
     "writer": "w-1",

@@ -82,6 +82,7 @@ def test_the_same_run_id_in_another_project_is_another_run(wire, charlies_wire):
         ({"params": {"a": {"b": [0, "\x00"]}}}, "params.a.b[1]"),
         ({"params": {"a\x00": 1}}, r'params["a\u0000"]'),
         ({"params": {"\ud800": 1}}, r'params["\ud800"]'),
+        ({"params": {"non_field_errors": "\x00"}}, "params.non_field_errors"),
         ({"params": {"optimizer.lr": "\x00"}}, 'params["optimizer.lr"]'),
         ({"params": {"模型": "\x00"}}, 'params["模型"]'),
         ({"params": {"a": 1, " a": 2}}, 'params[" a"]'),
