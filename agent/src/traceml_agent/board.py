@@ -37,13 +37,10 @@ class Board:
 
     def __init__(self, number: int | None = None):
         self._number, self._identity = -1, (0, 0)
-        if number is None and hasattr(os, "memfd_create"):
-            number = os.memfd_create("traceml", os.MFD_CLOEXEC)
-            os.ftruncate(number, SLOTS * SLOT_BYTES)
-        if number is None:
+        try:
+            self._map(_made() if number is None else number)
+        except (OSError, AttributeError):  # no descriptor is left, or no Linux
             self._memory = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # shared by fork alone: no uploader sees it
-        else:
-            self._map(number)
         self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
 
     def _map(self, number: int) -> None:
@@ -115,3 +112,10 @@ class Board:
             if number is not None:
                 with contextlib.suppress(OSError):
                     fcntl.lockf(number, fcntl.LOCK_UN)
+
+
+def _made() -> int:
+    """The descriptor of a new region. Raises OSError, and AttributeError where the system has none."""
+    number = os.memfd_create("traceml", os.MFD_CLOEXEC)
+    os.ftruncate(number, SLOTS * SLOT_BYTES)
+    return number

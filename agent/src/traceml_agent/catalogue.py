@@ -27,6 +27,7 @@ from traceml_agent.profiles import (
     Profile,
     generic_lines,
     lines_with,
+    opened,
     place,
     read,
     read_instances,
@@ -291,7 +292,7 @@ def rented() -> dict[str, int]:
 @lru_cache(maxsize=1)
 def constants() -> dict[str, dict[str, str]]:
     """The rows of factors.csv by key: emission factors, PUE, constants and equivalences, each with its source."""
-    with open(place(FACTOR_FILE), newline="", encoding="utf-8") as file:
+    with opened(place(FACTOR_FILE)) as file:
         return {row["key"]: row for row in csv.DictReader(file)}
 
 

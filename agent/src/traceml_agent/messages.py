@@ -22,7 +22,16 @@ def warn(message: str) -> None:
         import logging
 
         logging.getLogger("traceml_agent").warning("TraceML: %s", message)
-    except Exception:  # noqa: S110, BLE001 (somebody else's handler: what it raises is not the training's to bear)
+    except (ImportError, OSError):  # no descriptor is left to load a module by
+        _say(f"TraceML: {message}\n")
+    except Exception as error:  # noqa: BLE001 (somebody else's handler: what it raises is not the training's to bear)
+        let_handlers_through(error)
+
+
+def _say(line: str) -> None:
+    try:
+        os.write(2, line.encode(errors="replace"))
+    except OSError:
         pass
 
 
@@ -44,7 +53,8 @@ def guarded(default=None):
             try:
                 return call(*args, **kwargs)
             except Exception as error:
-                if raising or _is_of_a_handler(error):
+                let_handlers_through(error)
+                if raising:
                     raise
                 warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
                 return default() if callable(default) else default
@@ -57,21 +67,25 @@ def guarded(default=None):
     return decorate
 
 
-def _is_of_a_handler(error: Exception) -> bool:
-    """Whether a signal's handler raised it, as time-outs are made: it is the training's then."""
+def let_handlers_through(error: Exception) -> None:
+    """Raise what a signal's handler raised, as time limits do: it is meant for the training, wherever it struck.
+
+    To be asked wherever the agent catches broadly in the training's own thread.
+    """
     signal = sys.modules.get("signal")
     if signal is None or error.__traceback__ is None:
-        return False
-    codes = {code for code, _ in _frames(error)}
+        return
+    codes = set(_codes(error))
     handlers = (signal.getsignal(number) for number in signal.valid_signals())
-    return any(getattr(handler, "__code__", None) in codes for handler in handlers if handler is not None)
+    if any(getattr(handler, "__code__", None) in codes for handler in handlers if handler is not None):
+        raise error
 
 
-def _frames(error: Exception):
-    """Code and line of each frame that an exception came through."""
+def _codes(error: Exception):
+    """The code of each frame that an exception came through."""
     traceback = error.__traceback__
     while traceback is not None:
-        yield traceback.tb_frame.f_code, traceback.tb_lineno
+        yield traceback.tb_frame.f_code
         traceback = traceback.tb_next
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 
 from traceml_agent import limits, plain
 from traceml_agent.left_out import LeftOut
+from traceml_agent.messages import let_handlers_through
 from traceml_agent.plain import HIDDEN, is_secret, members, number, reason_of, words
 
 __all__ = ["HIDDEN", "KINDS", "facts", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
@@ -45,7 +46,8 @@ def kind(value) -> str | None:
     """The kind of run that `value` names, or None."""
     try:
         word = words(value).strip().lower()
-    except Exception:  # noqa: BLE001 (the `__str__` of somebody's own class)
+    except Exception as error:  # noqa: BLE001 (the `__str__` of somebody's own class)
+        let_handlers_through(error)
         return None
     return word if word in KINDS else None
 
@@ -214,5 +216,6 @@ def _is_kept(name: str, names: set[str]) -> bool:
 def _mapping(value) -> plain.Members | None:
     try:
         return members(value)
-    except Exception:  # noqa: BLE001 (somebody's own object)
+    except Exception as error:  # noqa: BLE001 (somebody's own object)
+        let_handlers_through(error)
         return None

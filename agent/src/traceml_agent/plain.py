@@ -13,6 +13,7 @@ from math import isfinite, prod
 
 from traceml_agent import limits
 from traceml_agent.left_out import LeftOut
+from traceml_agent.messages import let_handlers_through
 
 MAX_DEPTH = 4
 HIDDEN = "(hidden)"
@@ -52,6 +53,7 @@ def words(value) -> str:
 
 def reason_of(error: Exception) -> str:
     """Why something is left out, by what was raised while it was read: its text may raise as well."""
+    let_handlers_through(error)
     return str(error) if isinstance(error, NotKept) else f"reading it raised {type(error).__name__}"
 
 
@@ -223,7 +225,8 @@ def _shortest(exact: float, scalar) -> float:
     """The number that a scalar of few bits shows: 0.1 of a 32-bit 0.1, which is 0.10000000149 as a float."""
     try:
         shown = float(str(scalar.cpu().numpy() if hasattr(type(scalar), "cpu") else scalar))
-    except Exception:  # noqa: BLE001 (a tensor of a kind that NumPy lacks; a subclass's own text)
+    except Exception as error:  # noqa: BLE001 (a tensor of a kind that NumPy lacks; a subclass's own text)
+        let_handlers_through(error)
         return exact
     return shown if abs(shown - exact) <= 1e-3 * abs(exact) else exact
 
@@ -236,9 +239,12 @@ def number(value) -> float | None:
         kind = type(value)
         if hasattr(kind, "detach"):  # a tensor with a gradient warns where it is turned to a number
             value = value.detach()
+        if getattr(value, "mask", False):  # NumPy's masked value, which has an item of 0
+            return None
         if hasattr(kind, "item") and not issubclass(kind, (int, float)):  # as does an array of one element
             value = value.item()
         result = float.__float__(float(value))
-    except Exception:  # noqa: BLE001 (somebody's own number: whatever it raises, it is none)
+    except Exception as error:  # noqa: BLE001 (somebody's own number: whatever it raises, it is none)
+        let_handlers_through(error)
         return None
     return result if isfinite(result) else None

@@ -6,12 +6,13 @@ Pure: standard library only.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from math import isfinite
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 #: A text: pathlib would cost an agent's start five milliseconds.
 DATA = os.path.join(os.path.dirname(__file__), "data")
@@ -74,9 +75,25 @@ def read_profile(row: list[str]) -> Profile:
     return Profile(*device, *power, year, source, confidence, note, aliases)
 
 
+def opened(path: str) -> TextIO:
+    """A file of a CSV set as text; of the bundled one also where the package lies in a zip file. Raises OSError."""
+    return io.TextIOWrapper(io.BytesIO(_bytes(path)), encoding="utf-8", newline="")
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        loader = globals()["__loader__"]
+        if not hasattr(loader, "archive"):
+            raise
+        return loader.get_data(path)
+
+
 def read_profiles(path: str) -> Iterator[tuple[int, Profile]]:
     """Profiles of a seed file with their line numbers. Raises ValueError, with the line, for what can't be read."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with opened(path) as file:
         reader = csv.reader(file)
         try:
             if tuple(next(reader, ())) != Profile._fields:
@@ -99,7 +116,7 @@ class Instance(NamedTuple):
 
 def read_instances(path: str) -> Iterator[tuple[int, Instance]]:
     """Machine types of a seed file with their line numbers. Raises ValueError, with the line, for a broken row."""
-    with open(path, newline="", encoding="utf-8") as file:
+    with opened(path) as file:
         reader = csv.reader(file)
         next(reader, None)
         for row in reader:
@@ -142,8 +159,8 @@ def place(file: str) -> str:
 
 
 def read(file: str) -> bytes:
-    with open(place(file), "rb") as opened:
-        return opened.read()
+    """A file of the CSV set in use. Raises OSError."""
+    return _bytes(place(file))
 
 
 @lru_cache(maxsize=1)

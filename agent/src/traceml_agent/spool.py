@@ -18,7 +18,7 @@ from math import isfinite
 
 from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
-from traceml_agent.spool_folder import SUFFIX, folder, is_in_memory, open_regular, size_of
+from traceml_agent.spool_folder import SUFFIX, folder, is_in_memory, make_private, open_regular, size_of
 
 try:
     import fcntl
@@ -240,6 +240,7 @@ class Spool:
             return False
         if self._descriptor is not None:
             self._descriptor.close()
+        make_private(os.path.dirname(self.path))  # somebody may have swept it away
         # Opened to read as well, for over NFS a shared lock needs that.
         with above_standard():
             self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))

@@ -65,7 +65,7 @@ def _is_taken(place: str, settings, make: bool) -> bool:
     """Whether we may write there. A place that nobody chose must be ours alone, and no link that somebody laid."""
     try:
         if make:
-            _make(place)
+            make_private(place)
         if place != settings.spool_dir and not _is_private(place):
             warn(f"spool folder {place} is not used: it belongs to somebody else or is a link")
             return False
@@ -74,11 +74,11 @@ def _is_taken(place: str, settings, make: bool) -> bool:
         return False
 
 
-def _make(place: str) -> None:
+def make_private(place: str) -> None:
     """Make a folder and those above it that are missing, for their owner alone, whatever the umask."""
     above = os.path.dirname(place)
     if above != place and not os.path.isdir(above):
-        _make(above)
+        make_private(above)
     os.makedirs(place, mode=0o700, exist_ok=True)
 
 

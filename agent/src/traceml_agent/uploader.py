@@ -32,6 +32,10 @@ main()
 #: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
 SHELL = "/bin/sh"
 LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
+#: linux/prctl.h
+PR_GET_CHILD_SUBREAPER = 37
+#: So many are looked at where the system lists none.
+MAX_DESCRIPTORS = 1024
 #: The uploaders of this process by portal, token and folder: one serves all of its runs.
 _uploaders: dict[tuple, Uploader | None] = {}
 _launching = threading.Lock()
@@ -219,8 +223,11 @@ def launch(settings) -> Uploader | None:
     try:
         with above_standard():
             ours, theirs = socket.socketpair()
-        with theirs:
-            _start(theirs.fileno())
+        if _adopts_orphans():
+            _start_thread(theirs)
+        else:
+            with theirs:
+                _start(theirs.fileno())
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
@@ -228,6 +235,27 @@ def launch(settings) -> Uploader | None:
     began = endings.began_at(os.getpid())
     line.send({"parent": os.getpid(), "began": began, "settings": settings.as_dict()})
     return Uploader(line, settings.flush_s)
+
+
+def _adopts_orphans() -> bool:
+    """Whether processes that nobody waits for become this one's children: the first of a container, a subreaper."""
+    if os.getpid() == 1:
+        return True
+    if not {"ctypes", "prctl", "_prctl"} & set(sys.modules):  # by which alone a script makes itself one
+        return False
+    import ctypes
+
+    is_one = ctypes.c_int(0)
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(is_one), 0, 0, 0) == 0 and is_one.value == 1
+
+
+def _start_thread(theirs) -> None:
+    """Upload from a thread, where any process of ours would be met by `os.wait()`; what it can't deliver stays."""
+    from traceml_agent.uploader_process import serve
+
+    line = Line(theirs)
+    threading.Thread(target=serve, args=(line,), name="traceml-uploader", daemon=True).start()
 
 
 def _start(theirs: int) -> None:
@@ -267,11 +295,15 @@ def _streams(theirs: int) -> list[tuple]:
 
 def _inheritable() -> list[int]:
     """Descriptors from 3 up that a new program would find open: a pipe held open keeps its reader waiting for ever."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # another system, or no /proc
+        numbers = list(range(MAX_DESCRIPTORS))
     found = []
-    for name in os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"):
+    for number in numbers:
         with contextlib.suppress(OSError):
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                found.append(int(name))
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
     return found
 
 

@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Any
 
-from traceml_agent import aftermath, config
+from traceml_agent import aftermath, config, forks
 from traceml_agent.board import Board
 from traceml_agent.endings import Life
 from traceml_agent.spool_folder import folders, has_living_writer, is_written_by, run_of, spool_files
@@ -38,21 +38,27 @@ MAX_WARNINGS, MAX_WARNING = 20, 400
 
 
 def main() -> None:
-    """The process: settings from the first line, then deliver until the training is gone and nothing is left."""
+    """The process: it leads no terminal and ends when the training is gone and nothing is left."""
     import socket
 
-    line = Line(socket.socket(fileno=0))
+    serve(Line(socket.socket(fileno=0)))
+
+
+def serve(line: Line) -> None:
+    """Take the settings from the first line, then deliver until the training is gone and nothing is left."""
     messages = line.receive(10.0)
-    if messages:
-        settings = config.Settings()
-        for name, value in messages[0]["settings"].items():
-            settings.take(name, value, "parent")
-        line.send({"hello": os.getpid()})
-        work = _Work(settings, line, Life(messages[0]["parent"], messages[0]["began"]))
+    if not messages:
+        return
+    settings = config.Settings()
+    for name, value in messages[0]["settings"].items():
+        settings.take(name, value, "parent")
+    line.send({"hello": os.getpid()})
+    work = _Work(settings, line, Life(messages[0]["parent"], messages[0]["began"]))
+    if os.getpid() != messages[0]["parent"]:
         # Who stops a service tells all of its processes; the records are delivered first.
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
             signal.signal(getattr(signal, name), work.told_to_stop)
-        work.run(messages[1:])
+    work.run(messages[1:])
 
 
 class _Work:
@@ -207,7 +213,8 @@ class _Work:
             if not _answers(self.settings.url):
                 self._back_off(None, f"{self.settings.url} does not answer")
                 return False
-            from traceml_agent.client import Client
+            with forks.undivided:
+                from traceml_agent.client import Client
 
             self.client = Client(self.settings)
         except config.Refused as refusal:
