@@ -8,6 +8,7 @@ import time
 import types
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
+from typing import Any
 
 from traceml_agent.forwarding import async_generator
 from traceml_agent.items import BATCHES, items_of
@@ -17,48 +18,72 @@ CONVERSING = ("__call__", "chat", "invoke", "ainvoke", "stream", "astream", "com
 _LAZY = frozenset((types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType))
 
 
+class _Door:
+    """What a counted function needs of the agent, in one place, of which a pickle holds nothing.
+
+    Pickles by value, cloudpickle's of `model.predict`, take a function's cells along: there it finds no door, and is
+    the bare function. For the same reason a counted function refers to no name of this module.
+    """
+
+    __slots__ = ("add", "enter", "is_inside", "items_of", "leave", "otherwise", "timed")
+
+    def __init__(self, otherwise: Callable, inside: ContextVar, counts=None):
+        self.otherwise, self.add, self.items_of = otherwise, counts and counts.add, items_of
+        self.is_inside, self.enter, self.leave = inside.get, inside.set, inside.reset
+        self.timed = lambda result: _timed(result, _Step(counts, inside))
+
+    def __reduce__(self):
+        return type(None), ()
+
+
 def counted(owner, name: str, otherwise: Callable, counts, inside: ContextVar, parameters=()):
     """A function that calls `owner.name` with the object and its arguments, and adds each call to `counts`.
 
     `inside` is true while this thread or task is in the watched object already: `predict` that asks `predict_proba` of
     itself is one call. Whoever replaces `owner.name`, as tests do, has `otherwise` called with the same arguments.
     """
-    bare = getattr(owner, name)
-    is_inside, enter, leave, add, clock = inside.get, inside.set, inside.reset, counts.add, time.perf_counter
+    bare, door = getattr(owner, name), _Door(otherwise, inside, counts)
+    clock, lazy = time.perf_counter, _LAZY
     # The commonest batch is counted on the spot, for a call of `items_of` costs as much as all the rest. Not where it
     # may be the second argument, or where a list may be a conversation.
     is_first = not parameters or parameters[0] in BATCHES or BATCHES.isdisjoint(parameters)
     on_the_spot = is_first and name not in CONVERSING
 
-    def call(self, /, *args, **kwargs):
-        function = bare if getattr(owner, name) is bare else otherwise
-        if is_inside():
-            return function(self, *args, **kwargs)
-        quickly = on_the_spot and args and type(args[0]) is list
-        items = len(args[0]) if quickly else items_of(args, kwargs, parameters)
-        token = enter(True)
+    def call(*args, **kwargs):  # of which the first is the object: one tuple that is handed on costs less than two
+        if door is None:
+            return bare(*args, **kwargs)
+        function = bare if getattr(owner, name) is bare else door.otherwise
+        if door.is_inside():
+            return function(*args, **kwargs)
+        if on_the_spot and len(args) > 1 and type(args[1]) is list:
+            items = len(args[1])
+        else:
+            items = door.items_of(args[1:], kwargs, parameters)
+        token = door.enter(True)
         began = clock()
         try:
-            result = function(self, *args, **kwargs) if kwargs else function(self, *args)  # twice as fast
+            result = function(*args, **kwargs) if kwargs else function(*args)
         finally:
-            add(items, clock() - began)
-            leave(token)
-        return result if type(result) not in _LAZY else _timed(result, _Step(counts, inside))
+            door.add(items, clock() - began)
+            door.leave(token)
+        return result if type(result) not in lazy else door.timed(result)
 
     return call
 
 
 def entered(owner, name: str, otherwise: Callable, inside: ContextVar):
     """As `counted`, of a method that is no use of the model, such as `fit`: nor is what it calls of it."""
-    bare = getattr(owner, name)
+    bare, door = getattr(owner, name), _Door(otherwise, inside)
 
-    def call(self, /, *args, **kwargs):
-        function = bare if getattr(owner, name) is bare else otherwise
-        token = inside.set(True)
+    def call(*args, **kwargs):
+        if door is None:
+            return bare(*args, **kwargs)
+        function = bare if getattr(owner, name) is bare else door.otherwise
+        token = door.enter(True)
         try:
-            return function(self, *args, **kwargs)
+            return function(*args, **kwargs)
         finally:
-            inside.reset(token)
+            door.leave(token)
 
     return call
 
@@ -96,7 +121,7 @@ def parameters_of(function) -> tuple[str, ...]:
 
 
 class _Step:
-    """One step of something lazy: its time is busy, and what happens in it is inside."""
+    """A step of something lazy: its time is busy, and what happens in it is inside."""
 
     def __init__(self, counts, inside: ContextVar):
         self._counts, self._inside = counts, inside
@@ -114,6 +139,7 @@ class _Step:
 
 def _timed(result, step: _Step):
     """The generator, coroutine or async generator, whose own time counts as busy as well."""
+    timed: Any
     if isinstance(result, types.CoroutineType):
         timed = _awaited(result, step)
     elif isinstance(result, types.AsyncGeneratorType):

@@ -86,14 +86,14 @@ def _layout(cls: type) -> tuple[int, int, int]:
     return cls.__basicsize__, cls.__dictoffset__, cls.__weakrefoffset__
 
 
-def _disguise(twin: type, cls: type) -> None:
+def _disguise(twin: Any, cls: type) -> None:
     """What makes another object of this one, a pickle or a copy, makes one of `cls`."""
 
     def reduce(self, protocol):
         reducer = copyreg.dispatch_table.get(cls)  # which goes by type, that is by the twin
         return _without(twin, cls, reducer(self) if reducer else super(twin, self).__reduce_ex__(protocol))
 
-    twin.__reduce_ex__ = functools.update_wrapper(reduce, cls.__reduce_ex__)  # type: ignore[method-assign]
+    twin.__reduce_ex__ = functools.update_wrapper(reduce, cls.__reduce_ex__)
     for name in ("__copy__", "__deepcopy__"):
         if hasattr(cls, name):
             setattr(twin, name, _copying(twin, cls, name))
@@ -127,7 +127,7 @@ def _attributes(model, twin, cls, watched, methods, inside) -> Iterator[tuple[st
             yield name, _method(name, twin, cls, watched, inside, is_module)
         elif name not in TRAINING and _is_looked_up(model, name, raw):
             kind = _Kept if hasattr(type(raw), "__set__") or name in getattr(model, "__dict__", ()) else _Found
-            yield name, kind(name, twin, cls, raw, watched, inside)
+            yield name, kind(name, cls, raw, watched, inside)
 
 
 def _on_class(cls: type, name: str):
@@ -159,15 +159,16 @@ def _method(name: str, twin: type, cls: type, watched, inside: ContextVar, is_mo
 
 
 def _module_call(call: Callable, cls: Any) -> Callable:
-    """A PyTorch module's call, of which its compiler sees nothing.
+    """A PyTorch module's call, of which its compiler and its tracer see nothing.
 
-    Inside of what is compiled it is the bare call, for a clock would break the graph. From outside the compiler passes
-    it over, and compiles the `forward` behind it as it does a bare module's.
+    Inside of what is compiled or traced it is the bare call: a clock would break the graph, a batch's size become part
+    of it. From outside the compiler passes it over, and compiles the `forward` behind it as it does a bare module's.
     """
-    is_compiling = sys.modules["torch"].compiler.is_compiling
+    torch = sys.modules["torch"]
+    is_compiling, is_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
 
     def module_call(self, *args, **kwargs):
-        if is_compiling():
+        if is_compiling() or is_tracing():
             return cls.__call__(self, *args, **kwargs)
         return call(self, *args, **kwargs)
 
@@ -185,8 +186,8 @@ def _module_call(call: Callable, cls: Any) -> Callable:
 class _Found:
     """A method found anew at each look-up: of a descriptor, such as scikit-learn's `available_if`, or of a proxy."""
 
-    def __init__(self, name: str, twin: type, cls: type, raw, watched, inside: ContextVar):
-        self._name, self._twin, self._cls, self._raw, self._watched = name, twin, cls, raw, watched
+    def __init__(self, name: str, cls: type, raw, watched, inside: ContextVar):
+        self._name, self._cls, self._raw, self._watched = name, cls, raw, watched
         through = types.SimpleNamespace(call=lambda model, *args, **kwargs: self._bare(model)(*args, **kwargs))
         bare = getattr(cls, name, None)
         parameters = counting.parameters_of(bare)[1:] if inspect.isfunction(bare) else ()
@@ -211,12 +212,10 @@ class _Found:
         own = getattr(model, "__dict__", {})
         if self._name in own:
             return own[self._name]
-        try:
-            return getattr(super(self._twin, model), self._name)
-        except AttributeError:
-            if not hasattr(self._cls, "__getattr__"):
-                raise
-            return self._cls.__getattr__(model, self._name)
+        raw = _on_class(self._cls, self._name)
+        if raw is not None:
+            return raw.__get__(model, self._cls) if hasattr(type(raw), "__get__") else raw
+        return self._cls.__getattr__(model, self._name)  # type: ignore[attr-defined]  # it was found by that
 
 
 class _Kept(_Found):

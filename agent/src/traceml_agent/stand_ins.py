@@ -77,7 +77,9 @@ def _body(model, kind: type, own: dict[str, Callable]) -> dict[str, Any]:
 
         return functools.update_wrapper(method, value)
 
-    body: dict[str, Any] = {name: _forwarded(model, kind, name) for name in dir(kind) if _is_special(name)}
+    special = {name: raw for each in reversed(kind.__mro__) for name, raw in vars(each).items() if _is_special(name)}
+    body: dict[str, Any] = {name: _forwarded(model, name) for name, raw in special.items() if inspect.isroutine(raw)}
+    body |= {name: None for name, raw in special.items() if raw is None}  # `__hash__` of what has none
     body |= {name: function for name, function in own.items() if name.startswith("__")}
     body["__slots__"] = ("__weakref__",)
     body["__getattribute__"] = getattribute
@@ -90,14 +92,10 @@ def _is_special(name: str) -> bool:
     return name.startswith("__") and name.endswith("__") and name not in _OWN
 
 
-def _forwarded(model, kind: type, name: str):
-    special = getattr(kind, name)
-    if not inspect.isroutine(special):
-        return special  # `__hash__` of what has none, `__doc__`
-
+def _forwarded(model, name: str) -> Callable:
     def forward(self, *args, **kwargs):
         given = [behind(each) for each in args]
-        return _instead(self, model, getattr(kind, name)(model, *given, **kwargs))
+        return _instead(self, model, getattr(type(model), name)(model, *given, **kwargs))
 
     return forward
 

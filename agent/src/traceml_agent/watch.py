@@ -95,7 +95,7 @@ def _counted(model, all_watched: list):
     from traceml_agent import patching, stand_ins
 
     bare = stand_ins.behind(model)
-    if isinstance(bare, type) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):
+    if isinstance(bare, (type, str, bytes)) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):
         warn(f"watch takes an object with predict, generate or the like, not {_described(bare)}: nothing is counted")
         return model
     if any(each is (patching.watched_of(model) or stand_ins.watched_of(model)) for each in all_watched):
@@ -110,7 +110,7 @@ def _counted(model, all_watched: list):
 
 
 def _described(model) -> str:
-    return f"the class {model.__name__}" if isinstance(model, type) else f"an object of {type(model).__name__}"
+    return f"the class {type_name(model)}" if isinstance(model, type) else f"an object of {type(model).__name__}"
 
 
 def type_name(model) -> str:
