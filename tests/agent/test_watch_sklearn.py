@@ -24,8 +24,6 @@ from sklearn.tree import DecisionTreeClassifier, export_text
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from traceml_agent.watch import _counted
-
 X, Y = load_iris(return_X_y=True)
 
 
@@ -37,23 +35,8 @@ def quiet():
 
 
 @pytest.fixture
-def all_watched():
-    return []
-
-
-@pytest.fixture
-def watch(all_watched):
-    return lambda model: _counted(model, all_watched)
-
-
-@pytest.fixture
 def tree(watch):
     return watch(DecisionTreeClassifier(max_depth=2, random_state=0).fit(X, Y))
-
-
-@pytest.fixture
-def counts(all_watched):
-    return lambda: {row["method"]: (row["calls"], row["items"]) for each in all_watched for row in each.calls()}
 
 
 @pytest.mark.parametrize(

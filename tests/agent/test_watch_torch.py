@@ -7,8 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
-
-from traceml_agent.watch import _counted
+from torch.nn import functional
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit")
 X = torch.linspace(-1, 1, 32).reshape(8, 4)
@@ -21,6 +20,20 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.encode(torch.relu(self.hidden(x)))
+
+
+class Encoder(nn.Module):
+    """Whose call is made of a method that counts by itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 8)
+
+    def encode(self, x):
+        return functional.relu(self.inner(x))
+
+    def forward(self, x):
+        return self.encode(x)
 
 
 class Parent(nn.Module):
@@ -36,26 +49,13 @@ def sequential():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
-@pytest.fixture
-def all_watched():
-    return []
-
-
-@pytest.fixture
-def watch(all_watched):
-    return lambda model: _counted(model, all_watched)
-
-
-@pytest.fixture
-def counts(all_watched):
-    return lambda: {row["method"]: (row["calls"], row["items"]) for each in all_watched for row in each.calls()}
-
-
-@pytest.fixture(params=[Net, sequential, lambda: nn.Linear(4, 2)], ids=["own", "sequential", "linear"])
+@pytest.fixture(
+    params=[Net, Encoder, sequential, lambda: nn.Linear(4, 2)], ids=["own", "encoder", "sequential", "linear"]
+)
 def bare(request):
     torch.manual_seed(0)
     torch.compiler.reset()
-    return request.param().eval()
+    return MODULES[request.param]().eval()
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def model(bare, watch):
 def test_it_moves_and_stays_watched(model, counts):
     assert model.to("cpu").float().train().eval() is model
     model(X)
-    model(**{"x" if isinstance(model, Net) else "input": X})
+    model(**{"input" if type(model).__module__.startswith("torch.") else "x": X})
     assert counts() == {"__call__": (2, 16)}
 
 
@@ -154,6 +154,13 @@ def test_hooks_see_the_module_itself(model):
 def test_a_watched_child_counts(model, counts):
     Parent(model)(X)
     assert counts() == {"__call__": (1, 8)}
+
+
+def test_a_modules_own_methods_count(watch, counts):
+    model = watch(Encoder())
+    model.encode(X)
+    model(X)
+    assert counts() == {"encode": (1, 8), "__call__": (1, 8)}
 
 
 def test_modules_that_change_their_class_stay_watched(watch, counts):

@@ -153,34 +153,36 @@ def _method(name: str, twin: type, cls: type, watched, inside: ContextVar, is_mo
     bare = getattr(cls, name)
     if name in TRAINING:
         return counting.like(counting.entered(cls, name, otherwise, inside), bare)
-    parameters = counting.parameters_of(cls.forward if is_module else bare)[1:]  # type: ignore[attr-defined]
+    takes = cls.forward if is_module and name == "__call__" else bare  # type: ignore[attr-defined]
+    parameters = counting.parameters_of(takes)[1:]
     call = counting.counted(cls, name, otherwise, watched.counts(name), inside, parameters)
-    return counting.like(_module_call(call, cls) if is_module and name == "__call__" else call, bare)
+    return counting.like(_module_method(call, otherwise, bare) if is_module else call, bare)
 
 
-def _module_call(call: Callable, cls: Any) -> Callable:
-    """A PyTorch module's call, of which its compiler and its tracer see nothing.
+def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types.FunctionType) -> Callable:
+    """A PyTorch module's call, or method, of which its compilers and its tracer see nothing.
 
-    Inside of what is compiled or traced it is the bare call: a clock would break the graph, a batch's size become part
+    Inside of what is compiled or traced it is the bare one: a clock would break the graph, a batch's size become part
     of it. From outside the compiler passes it over, and compiles the `forward` behind it as it does a bare module's.
+    TorchScript reads the source of the bare one, and looks up the names in it where this function says: there.
     """
     torch = sys.modules["torch"]
     is_compiling, is_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
 
-    def module_call(self, *args, **kwargs):
+    def method(*args, **kwargs):  # no name of this module in it
         if is_compiling() or is_tracing():
-            return cls.__call__(self, *args, **kwargs)
-        return call(self, *args, **kwargs)
+            return otherwise(*args, **kwargs)
+        return counted(*args, **kwargs)
 
     try:
         from torch._C._dynamo import eval_frame
 
         skip = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.DEFAULT)
-        for each in (call, module_call):
+        for each in (counted, method):
             eval_frame.set_code_exec_strategy(each.__code__, skip)
     except (ImportError, AttributeError):  # another version: the calls of what is compiled aren't counted
         pass
-    return module_call
+    return types.FunctionType(method.__code__, bare.__globals__, bare.__name__, None, method.__closure__)
 
 
 class _Found:

@@ -103,7 +103,7 @@ def _counted(model, all_watched: list):
     watched = Watched()
     try:
         patching.patch(bare, watched, METHODS)
-    except TypeError:  # its class can't be exchanged
+    except Exception:  # noqa: BLE001 (its class can't be exchanged: some refuse a subclass, with whatever they like)
         bare = stand_ins.stand_in(bare, watched, METHODS)
     all_watched.append(watched)
     return bare
