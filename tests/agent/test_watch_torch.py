@@ -49,9 +49,10 @@ def sequential():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
 
 
-@pytest.fixture(
-    params=[Net, Encoder, sequential, lambda: nn.Linear(4, 2)], ids=["own", "encoder", "sequential", "linear"]
-)
+MODULES = {"own": Net, "encoder": Encoder, "sequential": sequential, "linear": lambda: nn.Linear(4, 2)}
+
+
+@pytest.fixture(params=MODULES)
 def bare(request):
     torch.manual_seed(0)
     torch.compiler.reset()
