@@ -82,3 +82,23 @@ def client(settings):
     from traceml_agent.client import Client
 
     return Client(settings)
+
+
+@pytest.fixture
+def all_watched():
+    """What a run would keep of its watched objects."""
+    return []
+
+
+@pytest.fixture
+def watch(all_watched):
+    """`watch` for that run."""
+    from traceml_agent.watch import _counted
+
+    return lambda model: _counted(model, all_watched)
+
+
+@pytest.fixture
+def counts(all_watched):
+    """Calls and items so far by method, of everything watched."""
+    return lambda: {row["method"]: (row["calls"], row["items"]) for each in all_watched for row in each.calls()}

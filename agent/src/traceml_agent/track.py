@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 
-from traceml_agent.messages import guarded
+from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
@@ -79,12 +79,14 @@ class track:
     """A run around a block or a function.
 
     As a context manager, `with track("resnet-50") as run:`; as a decorator, `@track("resnet-50")` or plainly `@track`,
-    each call is a run of its own. Functions, coroutines, generators and async generators may be decorated. Takes what
-    `start` takes. An exception ends the run as failed (KeyboardInterrupt as cancelled) and goes on its way untouched.
+    each call is a run of its own. Functions, coroutines, generators and async generators may be decorated, class and
+    static methods too; a class may not, and is left as it is. Where a function returns a coroutine, a generator or a
+    future, the run lasts until that is over. Takes what `start` takes. An exception ends the run as failed
+    (KeyboardInterrupt as cancelled) and goes on its way untouched.
     """
 
     def __new__(cls, model=None, *args, **options):
-        if callable(model) and not args and not options:  # plain `@track`
+        if not args and not options and (callable(model) or hasattr(type(model), "__get__")):  # plain `@track`
             return cls(_name(model))(model)
         return super().__new__(cls)
 
@@ -115,14 +117,19 @@ class track:
 
     def __call__(self, function):
         """The function, each call of which is a run."""
-        if self._arguments[0] is None:
-            self._arguments = (_name(function), *self._arguments[1:])
+        if isinstance(function, (classmethod, staticmethod)):
+            return type(function)(self(function.__func__))
+        if isinstance(function, property):
+            return function.getter(self(function.fget))
+        if isinstance(function, type) or not callable(function):
+            warn(f"@track takes a function, not {_name(function)}: decorate the method that does the work")
+            return function
         import functools
 
-        return functools.wraps(function)(_wrapper(function)(self._again, function))
-
-    def _again(self) -> track:
-        return track(*self._arguments, **self._options)
+        model, *others = self._arguments
+        arguments = (_name(function) if model is None else model, *others)
+        wrapper = _wrapper(function)(lambda: track(*arguments, **self._options), function)
+        return functools.update_wrapper(wrapper, function)
 
 
 def _name(function) -> str:
@@ -130,22 +137,57 @@ def _name(function) -> str:
 
 
 def _wrapper(function):
-    """The kind of wrapper that behaves as the function does."""
+    """The kind of wrapper that behaves as the function does, or as the call of an object does."""
     import inspect
 
-    if inspect.iscoroutinefunction(function):
-        return _coroutine
-    if inspect.isasyncgenfunction(function):
-        return _async_generator
-    return _generator if inspect.isgeneratorfunction(function) else _plain
+    for each in (function, type(function).__call__):
+        if inspect.iscoroutinefunction(each):
+            return _coroutine
+        if inspect.isasyncgenfunction(each):
+            return _async_generator
+        if inspect.isgeneratorfunction(each):
+            is_awaited = each.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+            return _old_coroutine if is_awaited else _generator
+    return _plain
 
 
 def _plain(again, function):
+    """A run that lasts until the call is over, and what it returned as well if that is yet to be done."""
+    import contextlib
+    import types
+    import weakref
+
+    lasting = {
+        types.CoroutineType: _coroutine,
+        types.GeneratorType: _generator,
+        types.AsyncGeneratorType: _async_generator,
+    }
+
     def call(*args, **kwargs):
-        with again():
-            return function(*args, **kwargs)
+        with contextlib.ExitStack() as block:
+            block.enter_context(again())
+            result = function(*args, **kwargs)
+            if type(result) in lasting:
+                rest = block.pop_all()
+                whole = lasting[type(result)](lambda: rest, lambda: result)()
+                weakref.finalize(whole, rest.close).atexit = False  # if nobody ever begins it
+                return whole
+            if hasattr(type(result), "add_done_callback"):
+                _last_as(result, block.pop_all())
+            return result
 
     return call
+
+
+@guarded()
+def _last_as(future, rest) -> None:
+    """End the run with the future. Its exception stays unread: asyncio tells of those that nobody asked for."""
+
+    def over(future):
+        error = getattr(future, "_exception", None)
+        rest.__exit__(type(error) if error else None, error, None)
+
+    future.add_done_callback(over)
 
 
 def _coroutine(again, function):
@@ -164,10 +206,13 @@ def _generator(again, function):
     return call
 
 
-def _async_generator(again, function):
-    async def call(*args, **kwargs):
-        with again():
-            async for item in function(*args, **kwargs):
-                yield item
+def _old_coroutine(again, function):
+    import types
 
-    return call
+    return types.coroutine(_generator(again, function))
+
+
+def _async_generator(again, function):
+    from traceml_agent.forwarding import async_generator
+
+    return async_generator(function, again)
