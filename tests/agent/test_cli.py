@@ -106,6 +106,15 @@ def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
     assert b"tml_x" not in done.stdout + done.stderr
 
 
+def test_doctor_and_login_pass_on_what_the_portal_says_of_the_agents_version(agent, environment, portal):
+    environment |= {"TRACEML_AGENT_URL": portal.url, "TRACEML_AGENT_TOKEN": portal.token}
+    portal.mode("notice:traceml-agent is older than this portal. Update: pip install x")
+    told = "knows the token. traceml-agent is older than this portal. Update: pip install x"
+    assert told in agent("doctor", "--quick").stdout.decode()
+    login = agent("login", portal.url, "--token-stdin", given=portal.token.encode())
+    assert (login.returncode, b"older than this portal" in login.stderr) == (0, True)
+
+
 def test_doctor_measures_for_five_seconds_and_sees_its_own_load(agent):
     found = json.loads(agent("doctor", "--json").stdout)
     tested = {finding["subject"]: finding for finding in found["findings"]}

@@ -128,11 +128,18 @@ def _portal(settings) -> list[Finding]:
     from traceml_agent import client
 
     try:
-        answer = client.Client(settings).check_token()
+        portal = client.Client(settings)
+        answer = portal.check_token()
     except client.Refused as refusal:
         return [Finding("portal", False, str(refusal), "Set TRACEML_AGENT_URL, or run `traceml-agent login`.")]
     # A body that can't be right is refused only after the token was accepted.
     if answer.outcome == client.QUARANTINE:
-        return [Finding("portal", True, f"{settings.url} answers and knows the token")]
-    remedy = "Run `traceml-agent login`." if answer.outcome == client.STOP else "The spool keeps runs until it answers."
+        well = f"{settings.url} answers and knows the token"
+        return [Finding("portal", True, f"{well}. {portal.notice}" if portal.notice else well)]
+    if answer.reason == portal.notice:
+        remedy = ""  # the portal named it: an update
+    elif answer.outcome == client.STOP:
+        remedy = "Run `traceml-agent login`."
+    else:
+        remedy = "The spool keeps runs until it answers."
     return [Finding("portal", False, f"{settings.url}: {answer.reason}", remedy)]
