@@ -1,4 +1,4 @@
-"""What the portal tells agents of another version than its own: they name it in the User-Agent header (docs/wire.md)."""
+"""What the portal tells agents of another release than its own; they name theirs in the User-Agent header."""
 
 import re
 from http import HTTPStatus
