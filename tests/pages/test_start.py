@@ -137,8 +137,7 @@ def test_a_snippet_for_a_framework_that_is_not_here_is_python_at_least(name):
 
 def export(tmp_path, code: str) -> dict:
     """The run that this code left in the spool, without a server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_AGENT")}
-    environment = kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+    environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=60)
     words = [sys.executable, "-m", "traceml_agent", "export", "latest"]
     return json.loads(subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60).stdout)

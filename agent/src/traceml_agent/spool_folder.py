@@ -21,8 +21,9 @@ NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._
 QUARANTINE = "quarantine"
 #: What was refused is kept for a person to look at, the newest of it.
 MAX_QUARANTINE_BYTES = 32 * 1024 * 1024
-#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it.
-MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (used like $TMPDIR: a private folder in it, its owner checked)
+#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
+#: for tests, which must not meet the spool of the person who runs them.
+MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
 #: Where locks don't work, a file untouched for a day has no living writer.
 ABANDONED_S = 86_400.0
 #: An empty file this young is being made: its writer may be about to lock it.
