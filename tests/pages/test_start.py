@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from runs.agent import wheel
 from runs.models import ApiToken, Membership, Project, Refusal, Role, Run
 from tests.pages.html import Page
 from tests.wire import Wire, header
@@ -45,6 +46,13 @@ def test_the_lines_name_the_portal_by_its_own_address_and_not_by_the_requests(al
     page = Page(alice.get("/start/", headers={"Host": "localhost"}))
     assert "TRACEML_AGENT_URL=https://traceml.example " in page.by_id("install").text + " "
     assert "ALLOW_HTTP" not in page.text
+
+
+def test_the_agent_comes_from_the_portal_itself(alice, settings):
+    settings.TRACEML_BASE_URL = "https://traceml.example"
+    line = alice.read("/start/").by_id("install").text
+    address = f"https://traceml.example/agent/{wheel().name}#sha256={wheel().sha256}"
+    assert line.startswith(f'pip install "traceml-agent @ {address}" export ')
 
 
 @pytest.mark.parametrize(("url", "told"), [("http://gpu-portal:8000", True), ("http://127.0.0.1:8000", False)])

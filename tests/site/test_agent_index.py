@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import zipfile
+from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
@@ -13,6 +15,7 @@ from runs import agent
 from tests.pages.html import Page
 from traceml_site.checks import the_agent_is_here
 
+ROOT = Path(__file__).resolve().parents[2]
 INDEX = "/agent/simple/traceml-agent/"
 
 
@@ -20,7 +23,7 @@ INDEX = "/agent/simple/traceml-agent/"
 def link(client, db) -> str:
     """The one link of the index."""
     (found,) = Page(client.get(INDEX)).links()
-    return found
+    return urljoin(INDEX, found)
 
 
 def test_the_index_leads_to_the_wheel_and_names_its_digest(client, link):
@@ -31,7 +34,7 @@ def test_the_index_leads_to_the_wheel_and_names_its_digest(client, link):
 
 
 def test_the_list_of_packages_holds_the_agent_alone(client, db):
-    assert Page(client.get("/agent/simple/")).links() == [INDEX]
+    assert [urljoin("/agent/simple/", each) for each in Page(client.get("/agent/simple/")).links()] == [INDEX]
 
 
 def test_the_wheel_is_the_checkouts_agent_with_all_it_needs(client, link):
@@ -85,3 +88,13 @@ def test_it_costs_the_database_nothing(client, link, django_assert_num_queries):
 def test_a_checkout_without_its_agent_is_told_at_the_start(settings, tmp_path):
     settings.AGENT_DIR = tmp_path
     assert "hands out its agent" in the_agent_is_here(None)[0].msg
+
+
+def test_nobody_is_sent_to_an_index_where_anybody_may_take_the_name():
+    """And the wheel that a text names is the one that is there."""
+    texts = [ROOT / "README.md", ROOT / "agent" / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts += [*(ROOT / "templates").rglob("*.html"), *(ROOT / "agent" / "src").rglob("*.py")]
+    by_name = re.compile(r"(?:install|add) [^\n@]*traceml-agent(?!\S* @ )")
+    assert [path for path in texts if by_name.search(path.read_text())] == []
+    named = {name for path in texts for name in re.findall(r"traceml_agent-[0-9]\S*?\.whl", path.read_text())}
+    assert named == {agent.wheel().name}
