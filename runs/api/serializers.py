@@ -26,6 +26,8 @@ class DeviceFacts(serializers.Serializer):
     basis = serializers.ChoiceField(["counter", "sensor"], required=False, allow_blank=True, source="measured_by")
     cores = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
     threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
+    host_cores = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
+    host_threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
     memory_gb = Number(required=False, allow_null=True, min_value=0.0, max_value=1e7)
     share = Number(required=False, min_value=0.0, max_value=1.0)
     power_limit_w = Number(required=False, allow_null=True, min_value=0.0, max_value=1e6)

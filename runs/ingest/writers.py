@@ -21,6 +21,8 @@ DESCRIPTION = (
     "measured_by",
     "cores",
     "threads",
+    "host_cores",
+    "host_threads",
     "memory_gb",
     "share",
     "power_limit_w",

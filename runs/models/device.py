@@ -42,6 +42,8 @@ class Device(models.Model):
     measured_by = models.CharField(max_length=8, blank=True, help_text="counter or sensor, as the agent reports.")
     cores = models.FloatField(null=True)
     threads = models.FloatField(null=True)
+    host_cores = models.FloatField(null=True)
+    host_threads = models.FloatField(null=True)
     memory_gb = models.FloatField(null=True)
     share = models.FloatField(default=1.0)
     power_limit_w = models.FloatField(null=True)
@@ -96,6 +98,9 @@ class Device(models.Model):
             self.threads,
             self.memory_gb,
             self.share,
+            self.name,
+            self.host_cores,
+            self.host_threads,
         )
 
     def last_facts(self) -> estimation.Facts:

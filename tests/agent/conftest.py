@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.spooling import pid_of
+from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
 from traceml_agent import config, messages, spool_folder, uploader
 
@@ -59,14 +61,15 @@ def launch():
 
     def start(settings) -> uploader.Uploader:
         launched.append(uploader.launch(settings))
+        pid_of(launched[-1])
         return launched[-1]
 
     yield start
     for each in launched:
+        pid = pid_of(each)
         each.close()
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(each._process.pid, signal.SIGKILL)
-            os.waitpid(each._process.pid, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture

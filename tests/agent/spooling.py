@@ -66,6 +66,12 @@ def expected(chunks: int, first: int = 1) -> list[float]:
     return [1000.0 * number for number in range(first, chunks + 1)]
 
 
+def pid_of(handle) -> int:
+    """The uploader's process, which says who it is once it runs."""
+    wait_until(lambda: handle.pid or (handle.hear(0.1) and False) or handle.pid)
+    return handle.pid
+
+
 def has_ended(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -88,5 +94,7 @@ def left_in(place) -> list[str]:
 
 
 def quarantined(place) -> list[str]:
+    """What is set aside: whole files, without what stands beside them, and groups of records."""
     folder = place / "quarantine"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    return [name for name in names if not name.endswith((".sent", ".spool.json"))]

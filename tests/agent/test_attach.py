@@ -55,15 +55,33 @@ def test_a_shell_is_measured_with_its_children_until_it_ends(watch, bodies):
     assert 0.3 < cpu["busy_s"] * cores < 4.5  # a busy machine gives a shell little of its three seconds
 
 
-def test_an_interrupt_ends_the_watching_and_not_the_target(watch, bodies):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["inference", "training"])
+def test_a_signal_ends_the_watching_and_not_the_target_and_what_was_watched_is_complete(watch, bodies, number, kind):
     with subprocess.Popen(["sleep", "60"]) as target:
-        watching = watch("--pid", str(target.pid))
+        watching = watch("--pid", str(target.pid), "--kind", kind)
         time.sleep(1.5)
-        watching.send_signal(signal.SIGINT)
+        watching.send_signal(number)
         watching.communicate(timeout=30)
-        assert target.poll() is None
+        assert (target.poll(), watching.returncode) == (None, 0)
         target.kill()
-    assert bodies()[-1]["status"] == "cancelled"
+    assert (bodies()[-1]["status"], bodies()[-1]["exception"]) == ("completed", "")
+
+
+def test_a_watched_script_gives_its_name_to_the_model(tmp_path):
+    (tmp_path / "train_digits.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "server").write_text("import time; time.sleep(60)")
+    for words, name in ((["-u", "train_digits.py"], "train_digits"), (["./server"], "server")):
+        with subprocess.Popen([sys.executable, *words], cwd=tmp_path) as target:
+            time.sleep(0.3)
+            assert name_of(host.Target(target.pid)) == name
+            target.kill()
+
+
+def test_a_process_of_the_kernel_is_named_by_what_the_kernel_calls_it(tree):
+    tree("proc/2/cmdline", "")
+    tree("proc/2/comm", "kthreadd\n")
+    assert name_of(host.Target(2)) == "kthreadd"
 
 
 @pytest.mark.parametrize("words", [("--pid", "999999999"), ("--cgroup", "/no/such/group"), ()])

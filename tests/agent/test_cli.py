@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from traceml_agent import spool
+from traceml_agent.endings import of_exit_code
+from traceml_agent.program import model_of
 
 AGENT = [sys.executable, "-m", "traceml_agent"]
 
@@ -74,11 +76,97 @@ def test_run_passes_a_signal_on_and_ends_as_the_command_does(environment, tmp_pa
     assert [finish["exception"] for finish in records("finish")] == ["exit status 5"]
 
 
-@pytest.mark.parametrize(("words", "code"), [(["no-such-command-here"], 127), (["/etc/passwd"], 126)])
-def test_run_says_what_a_shell_would_say_of_a_command_that_is_none(agent, words, code):
-    done = agent("run", "--", *words)
-    assert done.returncode == code
-    assert done.stderr.decode().splitlines()[-1].startswith(f"traceml-agent: {words[0]}: ")
+@pytest.mark.parametrize(
+    ("word", "code", "said"),
+    [
+        ("no-such-command-here", 127, "command not found"),
+        ("./no/such/path", 127, "No such file or directory"),
+        ("/etc/passwd", 126, "Permission denied"),
+        ("/etc", 126, "Is a directory"),
+        ("./dangling", 127, "link to a file that does not exist"),
+        ("train.py", 127, "command not found; to run a Python script: python train.py"),
+        ("./train.py", 126, "Permission denied; to run a Python script: python ./train.py"),
+        ("start", 127, "command not found; to run the file in this folder: ./start"),
+        ("", 127, "command not found"),
+    ],
+)
+def test_run_refuses_what_is_no_command_before_a_run_is_made(agent, tmp_path, word, code, said):
+    for name in ("train.py", "start"):
+        (tmp_path / name).write_text("pass")
+    (tmp_path / "start").chmod(0o755)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    done = agent("run", "--", word)
+    assert (done.returncode, done.stderr.decode()) == (code, f"traceml-agent: {word}: {said}\n")
+    assert not list((tmp_path / "spool").glob("*.spool"))
+
+
+def test_run_looks_for_a_command_where_the_environment_says(agent, environment, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "mine").write_text("#!/bin/sh\nexit 6\n")
+    (tmp_path / "bin" / "mine").chmod(0o755)
+    environment["PATH"] = f"{tmp_path / 'bin'}:{environment['PATH']}"
+    assert agent("run", "--", "mine").returncode == 6
+
+
+def test_a_command_that_the_system_refuses_to_start_is_a_failed_run(agent, records, tmp_path):
+    (tmp_path / "odd").write_bytes(b"\x00no format that a kernel knows")
+    (tmp_path / "odd").chmod(0o755)
+    done = agent("run", "--", "./odd")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (126, b"traceml-agent: ./odd: Exec format error")
+    assert [(end["status"], end["exception"]) for end in records("finish")] == [("failed", "OSError")]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "ended"),
+    [
+        (0, "training", ("completed", "")),
+        (3, "training", ("failed", "exit status 3")),
+        (-signal.SIGTERM, "training", ("stopped", "SIGTERM")),
+        (-signal.SIGHUP, "training", ("stopped", "SIGHUP")),
+        (-signal.SIGINT, "training", ("cancelled", "SIGINT")),
+        (130, "training", ("cancelled", "SIGINT")),
+        (143, "training", ("stopped", "SIGTERM")),
+        (-signal.SIGKILL, "training", ("failed", "SIGKILL")),
+        (-signal.SIGSEGV, "inference", ("failed", "SIGSEGV")),
+        (-40, "training", ("failed", "signal 40")),
+        (-signal.SIGTERM, "inference", ("completed", "")),
+        (-signal.SIGINT, "inference", ("completed", "")),
+        (1, "inference", ("failed", "exit status 1")),
+    ],
+)
+def test_how_a_command_ended_is_told_by_its_status_and_what_it_was(status, kind, ended):
+    assert of_exit_code(status, kind) == ended
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("python train.py --epochs 9", "train"),
+        ("python3.11 -u -X dev /srv/jobs/train.py", "train"),
+        ("python -m pkg.train --model x", "pkg.train"),
+        ("/venv/bin/python /venv/bin/uvicorn app:app", "uvicorn"),
+        ("python -W ignore serve", "serve"),
+        ("torchrun --nproc_per_node 2 train.py", "train"),
+        ("env SEED=1 python train.py", "train"),
+        ("python", "python"),
+        ("python -c pass", "python"),
+        ("/usr/bin/ollama serve", "ollama"),
+        ("./llama.cpp-server", "llama.cpp-server"),
+        ("./train.sh", "train"),
+        ("-bash", "bash"),
+        ("", ""),
+    ],
+)
+def test_a_model_that_nobody_named_is_called_after_its_script_module_or_program(words, name):
+    assert model_of(words.split()) == name
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [("cd jobs && python 'my/train.py' --lr 1; echo", "train"), ("./a.out", "sh"), ("i=$(date)", "sh")],
+)
+def test_a_script_is_found_in_what_a_shell_is_told(code, name):
+    assert model_of(["/bin/sh", "-c", code]) == name
 
 
 def test_a_tracked_script_under_run_starts_no_second_run(agent, records, tmp_path):

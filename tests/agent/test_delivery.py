@@ -23,7 +23,7 @@ from tests.agent.spooling import (
     whole,
 )
 from traceml_agent import delivery, sent, spool
-from traceml_agent.client import BUSY, DELIVERED, GONE, QUARANTINE, RETRY, STOP
+from traceml_agent.client import BUSY, DELIVERED, GONE, HELD, QUARANTINE, RETRY, STOP
 from traceml_agent.delivery import Delivery
 from traceml_agent.sent import Sent
 from traceml_agent.sync import sync
@@ -251,16 +251,37 @@ def test_a_refused_batch_goes_to_quarantine_and_the_rest_arrives(place, client, 
     assert f"mode {status}" in kept["reason"]
 
 
-def test_a_run_whose_header_is_refused_is_set_aside_whole(place, client, portal):
+def test_a_run_whose_header_is_refused_is_held_back_while_it_lives_and_then_set_aside_whole(place, client, portal):
     made = begun(place)
     made.append("chunk", chunk(1))
     portal.mode("422")
     sending = Delivery(made.path)
+    assert sending.deliver(client).outcome == HELD
+    assert made.append("chunk", chunk(2))
+    made.close()
     assert sending.deliver(client).outcome == QUARANTINE
-    assert (sending.done, len(portal.requests()), left_in(place)) == (True, 1, [])
-    assert made.append("chunk", chunk(2)), "the run goes on, into the file that was moved"
-    (name,) = quarantined(place)
-    assert [record["n"] for _, record in spool.records(str(place / "quarantine" / name))] == [0, 1, 2]
+    assert (sending.done, left_in(place)) == (True, [])
+    name = next(name for name in quarantined(place) if name.endswith(".spool"))
+    kept = [record["n"] for _, record in spool.records(str(place / "quarantine" / name))]
+    assert kept[:3] == [0, 1, 2]
+
+
+def test_a_run_that_the_portal_deleted_is_not_taken_from_a_writer_that_lives(place, client, portal):
+    made = begun(place)
+    portal.mode("410")
+    sending = Delivery(made.path)
+    assert sending.deliver(client).outcome == GONE
+    assert (sending.done, left_in(place)) == (True, [made.path.rpartition("/")[2]])
+
+
+def test_a_run_that_died_without_a_word_gets_its_end(place, client, portal):
+    made = begun(place)
+    made.append("chunk", chunk(1))
+    made.close()
+    assert Delivery(made.path).deliver(client).outcome == DELIVERED
+    (finish,) = portal.runs()[run_id_of(made)]["finishes"]
+    assert (finish["status"], finish["exception"]) == ("stopped", "ended without a word")
+    assert left_in(place) == []
 
 
 def test_a_run_that_the_portal_deleted_is_dropped(place, client, portal):

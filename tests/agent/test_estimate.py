@@ -54,6 +54,75 @@ def test_for_people_it_says_how_it_matched_and_what_it_assumed(estimate):
     assert "Over 3 h at utilisation 1" in out
 
 
+@pytest.mark.parametrize(
+    ("cpu", "cores", "wh"),
+    [
+        ("Intel Core i9-14900HX", 6, 0.7 * 55 * 6 / 24),
+        ("AMD EPYC 7742", 16, 0.7 * 225 * 16 / 64),
+        ("Intel Core Ultra 5 125HL", 7, 0.7 * 45 * 7 / 14),
+        ("2x AMD EPYC 7742", 96, 0.7 * 225 * 96 / 64),
+    ],
+)
+def test_cores_are_a_part_of_the_processor(estimate, cpu, cores, wh):
+    code, out, _ = estimate("--cpu", cpu, "--cores", str(cores), "--hours", "1", "--json")
+    assert (code, json.loads(out)["energy_kwh"] * 1000) == (0, pytest.approx(wh))
+
+
+def test_cores_that_can_not_be_applied_are_said_to_be_so(estimate):
+    code, out, _ = estimate("--cpu", "Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
+    assert code == 0
+    assert "--cores 6 is not applied, and the figure is for the whole processor" in out
+
+
+def test_two_processors_of_unknown_cores_are_two(estimate):
+    found = json.loads(estimate("--cpu", "2x Intel Xeon Gold 6267C", "--hours", "1", "--json")[1])
+    assert found["energy_kwh"] == pytest.approx(2 * 0.7 * 165 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "wh"),
+    [("GRID A100-10C", 62.5), ("4x GRID A100-10C", 250), ("NVIDIA H100XM-20C", 175), ("A30 MIG 1g.6gb", 165 / 4)],
+)
+def test_a_part_of_a_card_takes_its_part_of_the_power(estimate, name, wh):
+    found = json.loads(estimate("--gpu", name, "--hours", "1", "--json")[1])
+    assert found["energy_kwh"] * 1000 == pytest.approx(wh)
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "other"),
+    [
+        ("H100", "nvidia-h100-sxm5-80gb", "NVIDIA H100 PCIe 80GB (350 W)"),
+        ("NVIDIA H100", "nvidia-h100-sxm5-80gb", "NVIDIA H100 PCIe 80GB (350 W)"),
+        ("A100", "nvidia-a100-sxm4-40gb", "NVIDIA A100 PCIe 40GB (250 W)"),
+        ("A100 80GB", "nvidia-a100-sxm4-80gb", "NVIDIA A100 PCIe 80GB (300 W)"),
+        ("8x V100", "nvidia-tesla-v100-sxm2-16gb", "NVIDIA Tesla V100 PCIe 16GB (250 W)"),
+        ("GTX 1060", "nvidia-geforce-gtx-1060-6gb", "NVIDIA GeForce GTX 1060 (laptop) (80 W)"),
+        ("RTX 3080", "nvidia-geforce-rtx-3080", "NVIDIA GeForce RTX 3080 12GB (350 W)"),
+    ],
+)
+def test_a_name_that_leaves_several_open_is_the_common_one_and_says_so(estimate, name, slug, other):
+    code, out, _ = estimate("--gpu", name, "--hours", "1")
+    assert code == 0
+    assert f"may also be {other}" in out
+    (device,) = json.loads(estimate("--gpu", name, "--hours", "1", "--json")[1])["devices"]
+    assert device["slug"] == slug
+
+
+@pytest.mark.parametrize("name", ["RTX 4090", "NVIDIA A100-SXM4-80GB", "NVIDIA H100 PCIe", "L40", "T4", "H200"])
+def test_a_name_that_leaves_nothing_open_asks_nothing(estimate, name):
+    assert "may also be" not in estimate("--gpu", name, "--hours", "1")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [("A800", ["NVIDIA A800 PCIe 40GB", "NVIDIA A800 SXM4 80GB"]), ("MI300", ["MI300X", "MI300A"])],
+)
+def test_where_none_is_the_common_one_it_asks_which(estimate, name, others):
+    code, _, err = estimate("--gpu", name, "--hours", "1")
+    assert code == 2
+    assert all(other in err for other in others)
+
+
 @pytest.mark.parametrize("name", ["GeForce RTX 3081", "no such card"])
 def test_a_name_that_is_not_certain_is_refused_with_what_comes_near(estimate, name):
     code, out, err = estimate("--gpu", name, "--hours", "1")

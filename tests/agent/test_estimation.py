@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceml_agent import estimation
+from traceml_agent.device_names import part_of_card
 from traceml_agent.estimation import Facts, device_energy
 
 
-def profile(kind="gpu", tdp_w=400.0, idle_w=None, full_load_w=None, unit="device", fallback=False, cores=None):
-    return SimpleNamespace(
-        kind=kind, tdp_w=tdp_w, idle_w=idle_w, full_load_w=full_load_w, unit=unit, fallback=fallback, cores=cores
-    )
+def profile(kind="gpu", tdp_w=400.0, **more):
+    unknown = {"idle_w": None, "full_load_w": None, "cores": None, "memory_gb": None}
+    return SimpleNamespace(**{"kind": kind, "tdp_w": tdp_w, "unit": "device", "fallback": False} | unknown | more)
 
 
 def energy_j(facts: Facts, of=None) -> float:
@@ -60,6 +60,60 @@ def test_memory_by_hand():
 def test_a_mig_slice_takes_its_share_of_the_board():
     whole, slice_ = Facts("gpu", 60, 60), Facts("gpu", 60, 60, share=2 / 7)
     assert energy_j(slice_) == pytest.approx(energy_j(whole) * 2 / 7)
+
+
+CORE_I9 = {"kind": "cpu", "tdp_w": 55}  # a profile that does not tell its 24 cores
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        {"cores": 6, "threads": 8, "host_cores": 24, "host_threads": 32},
+        {"threads": 8, "host_threads": 32},
+        {"share": 0.25},
+    ],
+)
+def test_cores_of_a_processor_that_tells_none_are_shared_by_the_hosts(held):
+    assert energy_j(Facts("cpu", 3600, 3600, **held), profile(**CORE_I9)) == pytest.approx(0.7 * 55 * 3600 / 4)
+
+
+def test_the_profiles_cores_count_before_the_hosts():
+    virtual = Facts("cpu", 60, 30, cores=4, host_cores=4)
+    assert energy_j(virtual, profile("cpu", 225, cores=64)) == energy_j(
+        Facts("cpu", 60, 30, cores=4), profile("cpu", 225, cores=64)
+    )
+
+
+def test_a_vgpu_takes_the_part_of_the_card_that_its_name_states():
+    # 10 of 40 GB of a card of 250 W, fully busy for an hour: 62.5 Wh
+    a100 = profile(tdp_w=250, memory_gb=40)
+    assert energy_j(Facts("gpu", 3600, 3600, name="GRID A100-10C"), a100) == pytest.approx(62.5 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("name", "card_gb", "part"),
+    [
+        ("GRID A100-10C", 40, 1 / 4),
+        ("GRID A100DX-7-80C", 80, 1),
+        ("NVIDIA A100-2-10C", 40, 1 / 4),
+        ("NVIDIA H100XM-1-10CME", 80, 1 / 8),
+        ("GRID T4-2B4", 16, 1 / 8),
+        ("GRID M60-0B", 8, 1 / 16),
+        ("NVIDIA H100XM-80C", 79, 1),
+        ("NVIDIA A100-SXM4-40GB MIG 2g.10gb", 40, 2 / 7),
+        ("NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb", 80, 1 / 7),
+        ("NVIDIA A30 MIG 1g.6gb", 24, 1 / 4),
+        ("NVIDIA A100-SXM4-40GB", 40, 1),
+        ("AMD Instinct MI300X", 192, 1),
+    ],
+)
+def test_a_name_states_what_part_of_a_card_it_is(name, card_gb, part):
+    assert part_of_card(name, card_gb) == pytest.approx(part)
+
+
+def test_a_part_that_the_agent_told_is_that_of_the_name_already():
+    facts = Facts("gpu", 60, 60, share=2 / 7, name="NVIDIA A100-SXM4-40GB MIG 2g.10gb")
+    assert energy_j(facts) == pytest.approx(2 / 7 * 400 * 60)
 
 
 @pytest.mark.parametrize("basis", ["counter", "sensor"])

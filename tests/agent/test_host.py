@@ -22,8 +22,8 @@ core id\t\t: {core}
 def root(tmp_path, monkeypatch):
     """A folder in the place of `/`, and a way to put files into it."""
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path))
-    for name in ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE", "SLURM_MEM_PER_NODE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
 
     def put(path, text):
@@ -155,6 +155,31 @@ def test_the_scheduler_bounds_the_allocation(root, monkeypatch):
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "16384")
     assert host.allocated_threads(64) == 4
     assert host.allocated_gb() == pytest.approx(17.18, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("variables", "megabytes"),
+    [
+        ({"SLURM_MEM_PER_NODE": "16384"}, 16384),
+        ({"SLURM_MEM_PER_NODE": "16G"}, 16384),
+        ({"SLURM_MEM_PER_NODE": "1.5t"}, 1.5 * 2**20),
+        ({"SLURM_MEM_PER_NODE": "524288K"}, 512),
+        ({"SLURM_MEM_PER_NODE": "0"}, None),  # all of the node's
+        ({"SLURM_MEM_PER_NODE": "nonsense"}, None),
+        ({"SLURM_MEM_PER_CPU": "256", "SLURM_CPUS_ON_NODE": "2"}, 512),
+        ({"SLURM_MEM_PER_CPU": "2G", "SLURM_JOB_CPUS_PER_NODE": "16(x3),8"}, 32768),
+        ({"SLURM_MEM_PER_CPU": "256"}, 8 * 256),  # of the CPUs that it may run on
+        ({"SLURM_MEM_PER_GPU": "8192M", "SLURM_GPUS_ON_NODE": "2"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS_PER_NODE": "a100:2"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_JOB_GPUS": "0,3"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G"}, None),
+    ],
+)
+def test_memory_that_slurm_granted_is_an_allocation_however_it_was_asked_for(root, monkeypatch, variables, megabytes):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found_gb = host.allocated_gb()
+    assert found_gb == (None if megabytes is None else pytest.approx(megabytes * 2**20 / 1e9))
 
 
 def test_a_memory_limit_is_an_allocation_and_none_is_none(root):

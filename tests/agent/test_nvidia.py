@@ -1,64 +1,14 @@
 """NVIDIA GPUs: pynvml's real code on a fake libnvidia-ml.so.1, compiled here."""
 
-import ctypes
 import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from traceml_agent import host
+from tests.fakes.nvml import found, gpu, uuids
 from traceml_agent.sampler import Meter
-from traceml_agent.sensors import nvidia
-
-SOURCE = Path(__file__).parent.parent / "fakes" / "nvml.c"
-GIB = 2**30
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory):
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None and not os.environ.get("CI"):
-        pytest.skip("no C compiler: the fake NVML can't be made")
-    assert compiler, "CI needs a C compiler for the fake NVML"
-    path = tmp_path_factory.mktemp("nvml") / nvidia.LIBRARY
-    words = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{nvidia.LIBRARY}", "-o", path, SOURCE]
-    subprocess.run(words, check=True)
-    ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)  # loaded by this name, pynvml finds it by the same
-    return path
-
-
-@pytest.fixture
-def gpus(library, tmp_path, monkeypatch):
-    """Writes the GPUs that NVML shows, as lines of the fake; a driver seems to be there."""
-    state = tmp_path / "gpus"
-    (tmp_path / "root/proc/driver/nvidia").mkdir(parents=True)
-    (tmp_path / "root/proc/driver/nvidia/version").touch()
-    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "root"))
-    monkeypatch.setenv("FAKE_NVML", str(state))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-
-    def show(*lines):
-        state.write_text("".join(f"{line}\n" for line in lines))
-
-    return show
-
-
-def gpu(
-    number=0, name="NVIDIA A100-SXM4-40GB", energy="1000000", power="100000", used="50", slices="", error="", on=""
-):
-    return f"GPU-{number}{number}{number}-abc|{name}|{40 * GIB}|400000|{energy}|{power}|{used}|{slices}|{error}|{on}"
-
-
-def found(scope="job"):
-    return list(nvidia.probe(scope, host.Target()))
-
-
-def uuids(scope="job"):
-    return [sensor.facts["uuid"] for sensor in found(scope)]
+from traceml_agent.sensors import nvidia, sharing
 
 
 def test_a_gpu_is_described_as_the_driver_gives_it(gpus):
@@ -75,6 +25,22 @@ def test_a_gpu_is_described_as_the_driver_gives_it(gpus):
         "power_limit_w": 400.0,
     }
     assert sensor.facts["memory_gb"] == pytest.approx(42.9, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("told", "name"), [("NVIDIA\x07 A100\x1b[0m", "NVIDIA A100[0m"), ("x" * 80, "x" * 80), ("", "unknown gpu")]
+)
+def test_a_name_that_a_driver_garbled_is_one_that_the_portal_takes(gpus, told, name):
+    gpus(gpu(name=told))
+    assert found()[0].facts["name"] == name
+
+
+def test_notes_are_no_longer_than_the_portal_takes(gpus):
+    gpus(gpu())
+    (sensor,) = found()
+    for number in range(200):
+        sensor.add_note(f"note {number}")
+    assert len(sensor.facts["note"]) == 500
 
 
 def test_without_a_driver_nothing_is_loaded(gpus, monkeypatch, tmp_path):
@@ -167,20 +133,6 @@ def test_an_index_among_different_gpus_is_flagged_unless_the_order_is_set(gpus, 
     assert found()[0].facts["note"] == ""
 
 
-def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, monkeypatch):
-    gpus(gpu(0, energy="7000000", slices="2,3"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-000-abc-1")
-    (sensor,) = found()
-    assert (sensor.facts["share"], sensor.facts["basis"]) == (2 / 7, "sensor")
-    assert sensor.read().energy_j == pytest.approx(2000)
-    assert "estimate" in sensor.facts["note"]
-
-
-def test_all_slices_of_a_board_have_keys_of_their_own(gpus):
-    gpus(gpu(0, slices="2,3"))
-    assert [sensor.facts["key"] for sensor in found()] == ["gpu-0.0", "gpu-0.1"]
-
-
 @pytest.fixture
 def stranger(tmp_path):
     """A process that is not the job's: its parent is the first one."""
@@ -219,6 +171,15 @@ def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_p
     real_proc(gpu(energy="1400000", on=on))
     assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
     assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
+
+
+def test_what_a_shared_gpu_draws_while_nobody_is_busy_is_nobodys(real_proc, stranger, monkeypatch):
+    monkeypatch.setattr(sharing, "STILL_BUSY_S", 0.0)
+    real_proc(gpu(energy="1000000", on=f"{os.getpid()}:30,{stranger}:10"))
+    (sensor,) = found()
+    before = sensor.read()
+    real_proc(gpu(energy="1400000", on=f"{os.getpid()}:0,{stranger}:0"))
+    assert sensor.read().energy_j == before.energy_j
 
 
 def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, is_stored, whole
+from tests.agent.spooling import begun, chunk, is_stored, pid_of, whole
 from traceml_agent import config, uploader
 from traceml_agent.uploader_process import LOOK_AGAIN_S, _Work
 
@@ -40,7 +40,7 @@ def test_finish_keeps_to_its_budget_whatever_the_portal_does(place, settings, po
 
 def test_a_dead_uploader_holds_nobody_up(place, settings, launch):
     handle = launch(settings)
-    os.kill(handle._process.pid, signal.SIGKILL)
+    os.kill(pid_of(handle), signal.SIGKILL)
     began = time.monotonic()
     handle.own(whole(place).path)
     assert not handle.finish(5.0)
@@ -49,7 +49,7 @@ def test_a_dead_uploader_holds_nobody_up(place, settings, launch):
 
 def test_a_stopped_uploader_holds_nobody_up(settings, launch):
     handle = launch(settings)
-    os.kill(handle._process.pid, signal.SIGSTOP)
+    os.kill(pid_of(handle), signal.SIGSTOP)
     began = time.monotonic()
     for _ in range(20_000):
         handle.own("/some/where/" + "x" * 100)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from traceml_agent import host
-from traceml_agent.sensors import cpu, memory, rapl
+from traceml_agent.sensors import cpu, memory, processes, rapl
 from traceml_agent.sensors.processes import Processes, PsutilProcesses
 
 BURN = "import time; t = time.process_time()\nwhile time.process_time() - t < {seconds}: pass"
@@ -37,6 +37,36 @@ def test_memory_is_read_on_where_the_job_closed_all_descriptors_and_opened_other
     with Path(__file__).open("rb") as another:
         os.dup2(another.fileno(), tree._statm)
     assert tree.used_gb() == pytest.approx(before_gb, rel=0.1)
+
+
+def test_a_descriptor_that_is_another_files_by_now_is_neither_read_nor_closed(tree, tmp_path):
+    """As where a daemon closes all descriptors and then opens files of its own, some of which may hold numbers."""
+    tree.used_gb()
+    number = tree._statm
+    os.close(number)
+    theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
+    os.dup2(theirs, number)
+    os.write(number, b"7 7 7")
+    assert tree.used_gb() > 0.01
+    tree.let_go()
+    os.lseek(number, 0, os.SEEK_SET)
+    assert os.read(number, 9) == b"7 7 7"
+    for descriptor in {theirs, number}:
+        os.close(descriptor)
+
+
+def test_a_forked_child_keeps_none_of_its_parents_descriptors():
+    tree = processes.processes()
+    tree.used_gb()
+    child = os.fork()
+    if not child:
+        try:
+            os.fstat(tree._statm)
+        except OSError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert tree._has_statm()
 
 
 def test_cpu_time_of_children_that_ended_is_kept(tree):

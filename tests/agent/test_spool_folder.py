@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, new_run_id, run_id_of, whole
+from tests.agent.spooling import begun, chunk, new_run_id, whole
 from traceml_agent import config, spool, spool_folder
 from traceml_agent.spool import Spool
 
@@ -101,14 +101,3 @@ def test_what_cannot_be_a_spool_file_is_set_aside_and_the_others_are_listed(tmp_
     (tmp_path / "unrelated.txt").write_text("x")
     assert spool_folder.spool_files(str(tmp_path)) == [good.path]
     assert {path.name for path in (tmp_path / "quarantine").iterdir()} == {*names, "noname.spool"}
-
-
-def test_quarantine_keeps_the_newest_within_its_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(spool_folder, "MAX_QUARANTINE_BYTES", 2500)
-    for number in range(10):
-        made = tmp_path / f"{run_id_of(begun(tmp_path))}.w-{number}.spool"
-        made.write_bytes(b"x" * 1000)
-        os.utime(made, (number, number))
-        spool_folder.set_aside(str(made))
-    kept = sorted(path.name.split(".")[1] for path in (tmp_path / "quarantine").iterdir())
-    assert kept == ["w-7", "w-8", "w-9"]

@@ -21,6 +21,7 @@ from tests.agent.spooling import (
     finish,
     has_ended,
     is_stored,
+    pid_of,
     run_id_of,
     wait_until,
     whole,
@@ -34,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 
 PARENT = """
 import os, signal, sys, time
-from tests.agent.spooling import begun, chunk, finish
+from tests.agent.spooling import begun, chunk, finish, pid_of
 from traceml_agent import config, uploader
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 made = begun(settings.spool_dir)
@@ -86,7 +87,7 @@ def test_finish_returns_when_all_is_delivered_and_then_the_process_ends(place, s
     assert handle.finish(10.0)
     assert is_stored(first, 3)(portal) and is_stored(second, 1)(portal)
     handle.close()
-    wait_until(lambda: has_ended(handle._process.pid))
+    wait_until(lambda: has_ended(pid_of(handle)))
     assert len(portal.requests()) == 5
 
 
@@ -112,16 +113,14 @@ def test_a_short_run_costs_three_requests(place, settings, portal, launch):
     handle.wake()
     assert handle.finish(10.0)
     handle.close()
-    wait_until(lambda: has_ended(handle._process.pid))
+    wait_until(lambda: has_ended(pid_of(handle)))
     assert len(portal.requests()) == 3
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "exit"])
 def test_what_a_killed_parent_left_is_delivered_and_the_uploader_ends(portal, parent, place, how):
     end = "os._exit(0)" if how == "exit" else f"os.kill(os.getpid(), signal.{how})"
-    dead = parent(
-        f"print(handle._process.pid, flush=True)\nfor n in 1, 2: made.append('chunk', dict({chunk(1)}))\n{end}"
-    )
+    dead = parent(f"print(pid_of(handle), flush=True)\nfor n in 1, 2: made.append('chunk', dict({chunk(1)}))\n{end}")
     pid = int(dead.stdout.readline())
     dead.communicate()
     portal.wait_for(lambda portal: [len(energies(run)) for run in portal.runs().values()] == [2])
@@ -156,7 +155,7 @@ def test_runs_killed_at_random_times_arrive_with_all_that_they_wrote(portal, par
 
 def test_a_parent_is_gone_even_where_its_forked_child_lives(portal, parent, monkeypatch):
     monkeypatch.setenv("TRACEML_AGENT_UPLOAD_S", "1")
-    dead = parent("if os.fork() == 0: time.sleep(60)\nprint(handle._process.pid, flush=True)\nos._exit(0)")
+    dead = parent("if os.fork() == 0: time.sleep(60)\nprint(pid_of(handle), flush=True)\nos._exit(0)")
     pid = int(dead.stdout.readline())
     dead.wait()
     wait_until(lambda: has_ended(pid))
@@ -176,14 +175,14 @@ def test_a_forked_child_neither_waits_nor_takes_the_parents_answers(place, setti
 
 
 def test_files_of_dead_processes_are_delivered_at_the_next_start(place, settings, portal, launch):
-    dead = [whole(place) for _ in range(3)]
-    for_another = whole(place, portal="https://elsewhere.example")
+    dead = [whole(place, portal=settings.url) for _ in range(3)]
+    others = [whole(place, portal="https://elsewhere.example"), whole(place)]  # the last was made for no portal
     living = begun(place)  # of another process, with its own uploader
     mine = begun(place)
     launch(settings).own(mine.path)
     portal.wait_for(lambda portal: all(is_stored(made, 3)(portal) for made in dead))
     wait_until(lambda: not any(Path(made.path).exists() for made in dead))
-    assert Path(for_another.path).exists()
+    assert all(Path(made.path).exists() for made in others)
     assert run_id_of(living) not in portal.runs()
 
 
@@ -218,7 +217,7 @@ def test_the_token_is_nowhere_but_in_the_header_of_requests(place, settings, por
     handle = launch(settings)
     handle.own(whole(place).path)
     handle.finish(10.0)
-    folder = Path("/proc") / str(handle._process.pid)
+    folder = Path("/proc") / str(pid_of(handle))
     seen = [(folder / name).read_bytes() for name in ("cmdline", "environ")]
     seen += [path.read_bytes() for path in place.rglob("*") if path.is_file()]
     seen += [str(request["path"]).encode() + str(request["body"]).encode() for request in portal.requests()]
@@ -246,7 +245,7 @@ def test_a_module_beside_the_script_is_not_taken_for_the_agents(place, portal, h
 
 def test_a_broken_pipe_does_not_kill_a_script_that_made_sigpipe_deadly(parent):
     survivor = parent(
-        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\nos.kill(handle._process.pid, signal.SIGKILL)\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\nos.kill(pid_of(handle), signal.SIGKILL)\n"
         "time.sleep(0.3)\nhandle.wake(); handle.finish(1.0); handle.close()\nprint('alive')"
     )
     assert survivor.communicate()[0] == "alive\n"
@@ -254,9 +253,11 @@ def test_a_broken_pipe_does_not_kill_a_script_that_made_sigpipe_deadly(parent):
 
 
 def test_ctrl_c_at_a_terminal_ends_the_training_and_not_the_uploader(portal, parent, place):
-    process = parent("made.append('chunk', chunk(1)); time.sleep(30)")
+    process = parent("made.append('chunk', chunk(1)); print(pid_of(handle), flush=True); time.sleep(30)")
+    pid = int(process.stdout.readline())
     portal.wait_for(lambda portal: portal.runs())
-    assert os.getsid(psutil.Process(process.pid).children()[0].pid) != os.getsid(process.pid)
+    assert os.getsid(pid) != os.getsid(process.pid)
+    assert psutil.Process(process.pid).children() == [], "it is no child that the training could meet"
     process.send_signal(signal.SIGINT)
     process.communicate()
     portal.wait_for(lambda portal: [energies(run) for run in portal.runs().values()] == [expected(1)])
@@ -275,7 +276,7 @@ def test_without_an_interpreter_to_start_there_is_a_warning_and_no_uploader(sett
 
 
 def test_eight_agents_on_one_folder(portal, parent, place):
-    whole(place)
+    whole(place, portal=portal.url)
     code = "for n in range(1, 21): made.append('chunk', chunk(n))\nmade.append('finish', finish(20)); made.close()\n"
     processes = [parent(code + "handle.wake(); handle.finish(20.0); handle.close()") for _ in range(8)]
     assert [process.communicate()[1] for process in processes] == [""] * 8

@@ -1,7 +1,8 @@
 /* A libnvidia-ml.so.1 whose GPUs are the lines of the file that FAKE_NVML names, read anew at every call:
 
-     uuid|name|memory bytes|limit mW|energy mJ|power mW|utilisation %|MIG slices, as 1,2,3|error code for reads|
-     processes, as pid:utilisation % of the multiprocessors, where the latter is left out if it is not to be known
+     uuid|name|memory bytes|limit mW|energy mJ|power mW|utilisation %|MIG slices, as 1,2,3 or 0 for none of a board that is to have them|error code for reads|
+     processes, as pid:utilisation % of the multiprocessors, where the latter is left out if it is not to be known;
+     where it is 0 of all of them, nobody was busy
 
    An empty field is "not supported", an empty line a GPU that was lost. A handle is the line's number plus one; of a MIG slice, 1000 times the slice's more. */
 #include <stdio.h>
@@ -32,7 +33,7 @@ static int slices(int wanted) {
     char copy[256], *rest = copy, *entry;
     int count = 0;
     snprintf(copy, sizeof copy, "%s", fields[SLICES]);
-    while ((entry = strsep(&rest, ",")) && *entry) if (++count == wanted) return atoi(entry);
+    while ((entry = strsep(&rest, ",")) && atoi(entry)) if (++count == wanted) return atoi(entry);
     return wanted ? 0 : count;
 }
 static int number(void *handle, int field, unsigned long long *value) {
@@ -76,15 +77,25 @@ int nvmlDeviceGetPowerUsage(void *handle, unsigned *power) { return narrow(handl
 int nvmlDeviceGetUtilizationRates(void *handle, unsigned *rates) { rates[1] = 0; return narrow(handle, UTILISATION, rates); }
 int nvmlDeviceGetMigMode(void *handle, unsigned *now, unsigned *pending) {
     if (!load(board(handle))) return NOT_FOUND;
-    *now = *pending = slices(0) > 0;
+    *now = *pending = *fields[SLICES] != 0;
     return SUCCESS;
 }
-int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *count) { *count = 7; return load(board(handle)) ? SUCCESS : NOT_FOUND; }
+int nvmlDeviceGetMaxMigDeviceCount(void *handle, unsigned *count) {
+    if (!load(board(handle))) return NOT_FOUND;
+    *count = strstr(fields[NAME], "A30") ? 4 : 7;
+    return SUCCESS;
+}
 int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **mig) {
     if (!load(board(handle)) || (int)index >= slices(0)) return NOT_FOUND;
     *mig = (void *)((long)handle + 1000 * (long)(index + 1));
     return SUCCESS;
 }
+static int instance(void *handle, unsigned *id, int value) {
+    *id = value;
+    return load(board(handle)) && slice(handle) ? SUCCESS : NOT_SUPPORTED;
+}
+int nvmlDeviceGetGpuInstanceId(void *handle, unsigned *id) { return instance(handle, id, slice(handle) + 6); }
+int nvmlDeviceGetComputeInstanceId(void *handle, unsigned *id) { return instance(handle, id, 0); }
 int nvmlDeviceGetAttributes_v2(void *handle, unsigned *attributes) {
     if (!load(board(handle))) return NOT_FOUND;
     memset(attributes, 0, 10 * sizeof *attributes);
@@ -118,7 +129,10 @@ typedef struct { unsigned pid; unsigned long long time; unsigned sm, memory, enc
 int nvmlDeviceGetProcessUtilization(void *handle, utilisation_sample *samples, unsigned *count, unsigned long long since) {
     int pids[64], used[64];
     unsigned found = processes(handle, pids, used);
-    if (!found || used[0] < 0) return NOT_FOUND;
+    if (found && used[0] < 0) return NOT_SUPPORTED;
+    unsigned busy = 0;
+    for (unsigned i = 0; i < found; i++) busy += used[i];
+    if (!busy) return NOT_FOUND;
     *count = found;
     if (!samples) return INSUFFICIENT_SIZE;
     for (unsigned i = 0; i < found; i++) samples[i] = (utilisation_sample){pids[i], since + 1000, used[i], 0, 0, 0};

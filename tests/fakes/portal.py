@@ -73,6 +73,7 @@ class Portal(ThreadingHTTPServer):
     def set_mode(self, mode: dict) -> None:
         assert MODE.fullmatch(mode["name"]), mode
         self.mode, self.left, self.only = mode["name"], mode.get("times"), mode.get("only", "")
+        self.ahead_s = mode.get("ahead_s", 0.0)
 
     def mode_for(self, path: str) -> str:
         """The mode that this request meets: some hold for a number of requests, or for some paths only."""
@@ -94,6 +95,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string(timestamp or time.time() + self.server.ahead_s)
 
     def do_POST(self):
         """The test's own door: set the mode."""
@@ -245,10 +249,15 @@ class FakePortal:
     def url(self) -> str:
         return f"{'https' if self._cert else 'http'}://127.0.0.1:{self._port}"
 
-    def mode(self, name: str, times: int | None = None, only: str = "") -> None:
-        """Behave so: for the next `times` requests, else for good; for paths that contain `only`."""
+    def mode(self, name: str, times: int | None = None, only: str = "", ahead_s: float = 0.0) -> None:
+        """Behave so: for the next `times` requests, else for good; for paths that contain `only`.
+
+        The portal's clock is `ahead_s` ahead.
+        """
         connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
-        connection.request("POST", "/mode", json.dumps({"name": name, "times": times, "only": only}))
+        connection.request(
+            "POST", "/mode", json.dumps({"name": name, "times": times, "only": only, "ahead_s": ahead_s})
+        )
         assert connection.getresponse().status == 200
         connection.close()
 

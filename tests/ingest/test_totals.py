@@ -50,6 +50,20 @@ def test_a_cpus_idle_power_is_shared_by_the_cores_it_gave(wire, catalogue):
     assert Run.objects.get().energy_kwh == pytest.approx(8 / 64 * idle_w / 1000, rel=1e-12)
 
 
+def test_a_processor_whose_cores_nobody_lists_is_shared_by_the_hosts(wire, catalogue):
+    held = {"cores": 6, "threads": 12, "host_cores": 24, "host_threads": 48}
+    wire.whole_run([sample("cpu-0", 3600, 3600)], [CPU | held | {"name": "Intel(R) Xeon(R) Gold 6267C"}])
+    assert HardwareProfile.objects.get(slug="intel-xeon-gold-6267c").cores is None
+    assert Run.objects.get().energy_kwh == pytest.approx(0.7 * 0.165 / 4, rel=1e-12)
+
+
+def test_a_vgpu_is_the_part_of_a_card_that_its_name_states(wire, catalogue):
+    wire.whole_run([sample("gpu-0", 3600, 3600)], [A100 | {"name": "GRID A100-10C", "memory_gb": 10.7}])
+    device = Run.objects.get().devices.get()
+    assert (device.profile.slug, device.basis) == ("nvidia-a100-pcie-40gb", "tdp")
+    assert device.energy_kwh == pytest.approx(0.0625, rel=1e-12)
+
+
 def test_memory_is_gigabytes_times_the_catalogues_constant(wire, catalogue):
     wire.whole_run([sample("ram", 3600, 3600)], [MEMORY])
     assert Run.objects.get().energy_kwh == pytest.approx(64 * 0.3725 / 1000, rel=1e-12)

@@ -66,7 +66,7 @@ def test_the_agent_knows_nothing_of_the_portal(folder):
     assert offenders(python_files(folder), lambda name: name.split(".")[0] in portal) == []
 
 
-@pytest.mark.parametrize("module", ["estimation", "catalogue", "candidates", "device_names", "profiles"])
+@pytest.mark.parametrize("module", ["estimation", "catalogue", "shelves", "candidates", "device_names", "profiles"])
 def test_the_pure_modules_need_the_standard_library_alone(module):
     import sys
 

@@ -9,7 +9,7 @@ No call of this package raises, waits for the network, or writes to stdout. Impo
 measures is loaded by the first run.
 """
 
-from traceml_agent.track import start, track
+from traceml_agent.track import current_run, start, track
 from traceml_agent.version import __version__
 from traceml_agent.watch import watch
 
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from traceml_agent.run import Run
 
-__all__ = ["Run", "__version__", "start", "track", "watch"]
+__all__ = ["Run", "__version__", "current_run", "start", "track", "watch"]
 
 
 def __getattr__(name: str):

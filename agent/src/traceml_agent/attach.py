@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 
 from traceml_agent import config, host, metadata, terminal
+from traceml_agent.program import model_of
 from traceml_agent.run import Run
 from traceml_agent.terminal import Complaint
 
 LOOK_EVERY_S = 0.5
-TEXT = "Measure a running process with its children, or a cgroup, until it ends."
+TEXT = "Measure a running process with its children, or a cgroup, until it ends or Ctrl-C."
 EXAMPLE = "traceml-agent watch --pid 4711 --model llama-server --kind inference"
-STATUSES = "0 the target ended and its run is kept; 2 the target is not running"
+STATUSES = "0 the target or the measuring ended, and the run is kept; 2 the target is not running"
 
 
 def add_command(commands) -> None:
@@ -21,7 +24,7 @@ def add_command(commands) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--pid", type=int, help="a process")
     target.add_argument("--cgroup", help="a cgroup's path, as in /proc/PID/cgroup or below /sys/fs/cgroup")
-    parser.add_argument("--model", help="the model's name (default: the program's)")
+    parser.add_argument("--model", help="the model's name (default: that of its script, module or program)")
     parser.add_argument("--kind", choices=metadata.KINDS, default="inference")
     parser.add_argument("--name", help="a name for this run")
 
@@ -30,20 +33,24 @@ def command(options) -> int:
     """Measure until the target ends."""
     target = host.Target(options.pid, options.cgroup)
     if not is_alive(target):
-        raise Complaint(f"{options.cgroup or options.pid} is not running; see `ps` or /sys/fs/cgroup", 2)
+        raise Complaint(f"{options.cgroup or options.pid} is not running: check `ps` or /sys/fs/cgroup", 2)
     attach(target, options.model or name_of(target), options.kind, options.name)
     return 0
 
 
 def attach(target: host.Target, model: str, kind: str, name: str | None) -> Run:
-    """Measure the target until it ends; returns the stopped run. Ctrl-C ends the measuring, not the target."""
+    """Measure the target until it ends; returns the stopped run.
+
+    Ctrl-C, SIGTERM and SIGHUP end the measuring, not the target: what was watched until then is complete.
+    """
     see_its_gpus(target)
+    for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(each, signal.default_int_handler)
     run = Run(model, kind, name, None, None, config.load(), target=target).begin()
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         while is_alive(target):
             time.sleep(LOOK_EVERY_S)
-    except KeyboardInterrupt:
-        run.stop("cancelled", "KeyboardInterrupt")
     run.stop()
     return run
 
@@ -57,10 +64,12 @@ def is_alive(target: host.Target) -> bool:
 
 
 def name_of(target: host.Target) -> str:
-    """What a target is called that nobody named: its program, or the end of the cgroup's path."""
+    """What a target is called that nobody named: its script, module or program, or the end of the cgroup's path."""
     if target.cgroup:
         return os.path.basename(target.cgroup.rstrip("/")) or "cgroup"
-    return host.read("proc", str(target.pid), "comm") or str(target.pid)
+    words = (host.read("proc", str(target.pid), "cmdline") or "").rstrip("\0").split("\0")
+    # The kernel's own processes have no command line.
+    return model_of(words) or host.read("proc", str(target.pid), "comm") or str(target.pid)
 
 
 def see_its_gpus(target: host.Target) -> None:

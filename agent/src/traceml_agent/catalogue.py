@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import csv
 import os
-import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from traceml_agent import profiles
 from traceml_agent.candidates import middle_one, narrowed, of_memory, one_power_class
-from traceml_agent.device_names import FORM, FORMS, XEON_TIER, XEON_TIERS, accelerator_key, cpu_key
+from traceml_agent.device_names import FORM, FORMS, XEON_TIER, XEON_TIERS, accelerator_key, cpu_key, vgpu_gb
 from traceml_agent.profiles import (
     DATA,
     FACTOR_FILE,
@@ -33,19 +33,13 @@ from traceml_agent.profiles import (
     read_profile,
     read_profiles,
 )
+from traceml_agent.shelves import NUMBER, Match, Shelf, has, longest_number, plain
 
 __all__ = ["DATA", "PROFILE_FILES", "Catalogue", "Factor", "Match", "Profile", "explain", "factor", "match"]
 __all__ += ["constants", "profile_for", "read_profiles", "use"]
 __all__ += ["INSTANCE_FILE", "Instance", "instance", "read_instances", "resolve"]
 
 ACTIVE_FACTOR_KEY = "ci_world_ember_2024"
-
-
-class Match(NamedTuple):
-    """A profile and how it was found: `name`, `alias`, `normalised name` or `family`."""
-
-    profile: Any
-    how: str
 
 
 class Factor(NamedTuple):
@@ -60,35 +54,6 @@ class Factor(NamedTuple):
 MEMORY_SLUG = "memory-per-gb"
 FALLBACK_SLUGS = {"cpu": "generic-cpu-thread", "gpu": "generic-gpu", "tpu": "generic-tpu", "npu": "generic-npu"}
 FALLBACK_OTHER = "generic-other"
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_MODEL_NUMBER = re.compile(r"\d(?!\d|\.|\s?gi?b?\b)", re.IGNORECASE)
-
-
-class Shelf:
-    """The profiles with one number in a name: small enough to work out their names' keys when first asked for."""
-
-    def __init__(self, named: list[tuple[str, Any]]):
-        self._named = named
-        self.names: dict[str, Match] = {}
-        for name, profile in named:
-            self.names.setdefault(_plain(name), Match(profile, "name" if name == profile.name else "alias"))
-
-    @cached_property
-    def cpus(self) -> dict[str, list]:
-        """CPUs by key."""
-        found: dict[str, list] = {}
-        for name, profile in self._named:
-            _append(found.setdefault(cpu_key(name), []), profile)
-        return found
-
-    @cached_property
-    def accelerators(self) -> dict[str, dict[float | None, list]]:
-        """Accelerators by key, and within it by the GB that their names state."""
-        found: dict[str, dict[float | None, list]] = {}
-        for name, profile in self._named:
-            key, stated_gb = accelerator_key(name)
-            _append(found.setdefault(key, {}).setdefault(stated_gb, []), profile)
-        return found
 
 
 class Catalogue:
@@ -105,7 +70,7 @@ class Catalogue:
         for profile in profiles:
             self.by_slug[profile.slug] = profile
             is_cpu = profile.kind == "cpu"
-            for number in {"", *_NUMBER.findall("|".join((profile.name, *profile.aliases)))}:
+            for number in {"", *NUMBER.findall("|".join((profile.name, *profile.aliases)))}:
                 self._by_number.setdefault((is_cpu, number), []).append(profile)
 
     def explain(self, name: str, kind: str | None = None, memory_gb=None, power_limit_w=None) -> Match | None:
@@ -116,7 +81,9 @@ class Catalogue:
         if kind is None:
             return self.explain(name, "cpu") or self.explain(name, "gpu", memory_gb, power_limit_w)
         is_cpu = kind == "cpu"
-        exact = self._shelf(is_cpu, name).names.get(_plain(name))
+        if not is_cpu and vgpu_gb(name):
+            return self._vgpu(name, power_limit_w)
+        exact = self._shelf(is_cpu, name).names.get(plain(name))
         if exact and not (memory_gb or power_limit_w):
             return exact
         found = self._cpu(name) if is_cpu else self._accelerator(name, memory_gb, power_limit_w)
@@ -143,12 +110,12 @@ class Catalogue:
 
     def _shelf(self, is_cpu: bool, text: str) -> Shelf:
         """The names that share the longest number of a text."""
-        number = _longest_number(text)
+        number = longest_number(text)
         place = (is_cpu, number)
         if place not in self._by_number:  # kept nowhere, lest reported names fill the memory
             return Shelf([])
         if place not in self._shelves:
-            self._shelves[place] = Shelf([named for named in self._named(*place) if _has(named[0], number)])
+            self._shelves[place] = Shelf([named for named in self._named(*place) if has(named[0], number)])
         return self._shelves[place]
 
     def _named(self, is_cpu: bool, number: str = "") -> Iterator[tuple[str, Any]]:
@@ -174,9 +141,15 @@ class Catalogue:
         found = one_power_class(narrowed(options, memory_gb, power_limit_w))
         if found:
             return Match(found, "normalised name")
-        if options or not _NUMBER.search(key):
+        if options or not NUMBER.search(key):
             return None
         return _of_family(narrowed(self._any_form(key, stated_gb, memory_gb), memory_gb, power_limit_w))
+
+    def _vgpu(self, name: str, power_limit_w) -> Match | None:
+        """The card that a vGPU is a part of, if its GB are known: the driver's are the part's."""
+        exact = self._shelf(False, name).names.get(plain(name))
+        found = exact or self._accelerator(name, None, power_limit_w)
+        return found if found and found.profile.memory_gb else None
 
     def _of_key(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
         """Profiles of this key that fit the GB which a name states; where it states none, those that go without."""
@@ -188,14 +161,26 @@ class Catalogue:
 
     def _starting_with(self, name: str) -> list:
         """What a name that nvidia-smi cut off ("RTX 6000 Ada Gene...") may go on to."""
-        stem = _plain(name.rstrip(". "))
+        stem = plain(name.rstrip(". "))
         shown = len(stem) + len("...")  # a name that fits into this is never cut
         going_on = (p for each, p in self._plain_accelerators if len(each) > shown and each.startswith(stem))
         return list(dict.fromkeys(going_on))
 
     @cached_property
     def _plain_accelerators(self) -> list[tuple[str, Any]]:
-        return [(_plain(name), profile) for name, profile in self._named(False)]
+        return [(plain(name), profile) for name, profile in self._named(False)]
+
+    def variants(self, name: str) -> list:
+        """Accelerators that a name as people write it leaves open: `H100` tells neither form factor nor memory."""
+        key, stated_gb = accelerator_key(name)
+        bare = " ".join(FORM.sub(" ", key).split())
+        wanted = next((form for form in ("sxm", "pcie") if form in key), "")
+        found: list = []
+        for each in (f"{bare} {form}".strip() for form in FORMS if bare):
+            by_memory = self._shelf(False, each).accelerators.get(each, {})
+            profiles = [profile for option in by_memory.values() for profile in option]
+            found += profiles if stated_gb is None else of_memory(profiles, stated_gb)
+        return [profile for profile in dict.fromkeys(found) if profile.form_factor.lower().startswith(wanted)]
 
     def _any_form(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
         """Profiles that a name without, or with a coarser form factor may mean: `v100`, `a100 sxm`."""
@@ -209,29 +194,6 @@ class Catalogue:
 def _of_family(profiles: list) -> Match | None:
     found = middle_one(profiles)
     return Match(found, "family") if found else None
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.lower().split())
-
-
-def _longest_number(text: str) -> str:
-    return max(_NUMBER.findall(text), key=_weight, default="")
-
-
-def _weight(number: str) -> tuple[bool, int]:
-    # Many models share a clock ("2.40GHz"), so it is asked last.
-    return "." not in number, len(number)
-
-
-def _has(name: str, number: str) -> bool:
-    return number in name if number else not _MODEL_NUMBER.search(name)
-
-
-def _append(profiles: list, profile) -> None:
-    """Add a profile once. Fallbacks and memory stand for no name but their own."""
-    if not (profile.fallback or profile.kind == "ram" or profile in profiles):
-        profiles.append(profile)
 
 
 def use(folder: str) -> None:
@@ -268,7 +230,7 @@ _parts: dict[tuple[str, bool], Catalogue] = {}
 
 def _part(name: str, is_cpu: bool) -> Catalogue:
     key = cpu_key(name) if is_cpu else accelerator_key(name)[0]
-    needles = {_longest_number(name), _longest_number(key)} - {""}
+    needles = {longest_number(name), longest_number(key)} - {""}
     if name.rstrip().endswith("...") or not (needles or is_cpu):
         return seed(is_cpu)
     needles = needles or {name.lower().strip()} - {""}
@@ -316,6 +278,14 @@ def instance(name: str):
     """The bundled entry of a cloud's machine type such as `p4d.24xlarge`, or None."""
     rows = (row for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)))
     return next((row for row in rows if row.name.lower() == name.lower().strip()), None)
+
+
+def rented() -> dict[str, int]:
+    """How many of the clouds' machine types have devices of a profile, by slug, which tells what is common; else 0."""
+    found: defaultdict[str, int] = defaultdict(int)
+    for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)):
+        found[row.slug] += 1
+    return found
 
 
 @lru_cache(maxsize=1)

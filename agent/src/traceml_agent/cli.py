@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if messages.raising:
             raise
-        return _complain(f"a fault of its own ({type(error).__name__}: {error}); TRACEML_AGENT_STRICT=1 shows where")
+        return _complain(
+            f"internal error ({type(error).__name__}: {error}). Set TRACEML_AGENT_STRICT=1 to see the traceback."
+        )
 
 
 def _parser(words: list[str]) -> Parser:

@@ -34,9 +34,9 @@ TOTAL_S = 10.0
 ZIP_FROM_BYTES = 10_000
 #: The portal unzips no more than 100:1; what shrinks further goes as it is.
 MAX_ZIP_RATIO = 50
-MAX_REASON = 200
+MAX_REASON = 400
 
-DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY = (
+DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY, HELD = (
     "delivered",
     "retry",
     "stop",
@@ -44,16 +44,20 @@ DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY = (
     "gone",
     "run unknown",
     "busy",
+    "held back",
 )
 
 
 class Answer(NamedTuple):
-    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; with the answer's JSON."""
+    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; `fields` are those refused,
+    `body` is the answer's JSON.
+    """
 
     outcome: str
     reason: str = ""
     after_s: float | None = None
     body: dict | None = None
+    fields: tuple[str, ...] = ()
 
     @property
     def is_busy(self) -> bool:
@@ -225,7 +229,7 @@ def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str])
     if status == 410:
         return Answer(GONE, detail)
     if status in (400, 409, 411, 413, 415, 422):
-        return Answer(QUARANTINE, f"{detail} {_fields(data)}".strip())
+        return Answer(QUARANTINE, _reason(detail, data), fields=tuple(field for field, _ in _errors(data)))
     return Answer(RETRY, detail, _retry_after_s(headers.get("Retry-After", "")))
 
 
@@ -239,10 +243,16 @@ def _json(headers, body: bytes) -> dict:
     return data if isinstance(data, dict) else {}
 
 
-def _fields(data: dict) -> str:
-    """The names of the fields that a problem names."""
+def _errors(data: dict) -> list[tuple[str, str]]:
+    """The fields that a problem names, each with what is wrong with it."""
     errors = data.get("errors")
-    return ", ".join(str(e.get("field")) for e in errors if isinstance(e, dict)) if isinstance(errors, list) else ""
+    found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    return [(str(error.get("field", "")), str(error.get("message", ""))) for error in found]
+
+
+def _reason(detail: str, data: dict) -> str:
+    """A problem in the portal's own words: the first fields that it names, else its detail."""
+    return "; ".join(f"{field}: {message}" for field, message in _errors(data)[:3]) or detail
 
 
 def _retry_after_s(value: str) -> float | None:

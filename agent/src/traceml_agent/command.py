@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 
-from traceml_agent import metadata, terminal
+from traceml_agent import config, endings, metadata, terminal
+from traceml_agent.program import model_of
+from traceml_agent.run import ABOUT, InertRun, Run
 from traceml_agent.terminal import Complaint
 
 TEXT = "Measure a command as one run; its exit status, signals, stdin and stdout stay its own."
 EXAMPLE = "traceml-agent run --model resnet-50 -- python train.py --epochs 90"
-STATUSES = "the command's own, or the signal that ended it; 126 where it can't be run, 127 where there is none"
+STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found: no run is made then"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: Signals that are passed on to the command, and of these what a terminal sends to its whole foreground group.
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
@@ -28,7 +32,7 @@ def add_command(commands) -> None:
     """Add `run` to the command line's parsers."""
     parser = terminal.add(commands, "run", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument("--model", help="the model's name (default: the command's)")
-    parser.add_argument("--kind", choices=metadata.KINDS, default="training")
+    parser.add_argument("--kind", choices=metadata.KINDS, help="default: training")
     parser.add_argument("--name", help="a name for this run")
     parser.add_argument("--tag", action="append", default=[], help="may be given several times")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
@@ -38,26 +42,54 @@ def command(options) -> int:
     """Measure the command; returns its exit status, or dies of the signal that it died of."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not words:
-        raise Complaint(f"say what to run: {EXAMPLE}", 2)
-    from traceml_agent.track import start
-
-    tracked = start(options.model or model_of(words), kind=options.kind, name=options.name, tags=options.tag)
+        raise Complaint(f"no command given; for example: {EXAMPLE}", 2)
+    refuse_what_cannot_run(words[0])
+    tracked = measured(options, words)
     try:
         status = status_of(words)
-    except OSError as error:
+    except OSError as error:  # a format that the kernel does not know, or too many arguments
         tracked.stop("failed", type(error).__name__)
-        not_found = isinstance(error, FileNotFoundError)
-        raise Complaint(f"{words[0]}: {error.strerror}", NOT_FOUND if not_found else NOT_EXECUTABLE) from None
-    tracked.stop(*outcome(status))
+        raise Complaint(f"{words[0]}: {error.strerror}", NOT_EXECUTABLE) from None
+    tracked.stop(*endings.of_exit_code(status, tracked.kind))
     return status if status >= 0 else _die_of(-status)
 
 
-def model_of(words: list[str]) -> str:
-    """What a command's model is called that nobody named: its script or module, else the program."""
-    script = next((word for word in words if word.endswith((".py", ".ipynb"))), None)
-    if script is None and "-m" in words[1:-1]:
-        return words[words.index("-m") + 1]
-    return os.path.splitext(os.path.basename(script or words[0]))[0]
+def measured(options, words: list[str]) -> Run:
+    """The command's run. What was not said here, the script may say by `track`: it then means this run."""
+    settings = config.load()
+    if settings.disabled:
+        return InertRun(options.model)
+    open_to = [word for word in ABOUT if word in ("params", "tags") or not getattr(options, word)]
+    model, kind = options.model or model_of(words), options.kind or "training"
+    return Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
+
+
+def refuse_what_cannot_run(program: str) -> None:
+    """Raise Complaint, with a shell's status, for a program that is not there or can't be executed."""
+    if shutil.which(program):
+        return
+    places = [""] if os.path.dirname(program) else os.get_exec_path()
+    found = next(filter(os.path.lexists, (os.path.join(place, program) for place in places)), None)
+    if found is None or not program:
+        known = (
+            f"{program}: {os.strerror(errno.ENOENT)}" if os.path.dirname(program) else f"{program}: command not found"
+        )
+        raise Complaint(f"{known}{_hint(program)}", NOT_FOUND)
+    if os.path.isdir(found):
+        raise Complaint(f"{program}: {os.strerror(errno.EISDIR)}", NOT_EXECUTABLE)
+    if not os.path.exists(found):
+        raise Complaint(f"{program}: link to a file that does not exist", NOT_FOUND)
+    raise Complaint(f"{program}: {os.strerror(errno.EACCES)}{_hint(program)}", NOT_EXECUTABLE)
+
+
+def _hint(program: str) -> str:
+    """What was meant by a file that is there, but no command."""
+    if not os.path.isfile(program):
+        return ""
+    if program.endswith(".py"):
+        return f"; to run a Python script: python {program}"
+    is_meant = os.access(program, os.X_OK) and not os.path.dirname(program)
+    return f"; to run the file in this folder: ./{program}" if is_meant else ""
 
 
 def status_of(words: list[str]) -> int:
@@ -132,19 +164,6 @@ def _has_the_terminal() -> bool:
         return False
     finally:
         os.close(tty)
-
-
-def outcome(status: int) -> tuple[str, str]:
-    """How the run ended, by the command's status: a word and what it ended with."""
-    if status == 0:
-        return "completed", ""
-    if status > 0:
-        return "failed", f"exit status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:  # a real-time signal between the named ones
-        name = f"signal {-status}"
-    return ("cancelled" if name in ("SIGINT", "SIGTERM", "SIGHUP") else "failed"), name
 
 
 def _die_of(number: int) -> int:

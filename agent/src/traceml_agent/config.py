@@ -85,6 +85,7 @@ FIELDS = {
     "upload_s": (30.0, _between(1.0, 3600.0)),
     "spool_mb": (256.0, _between(1.0, 1e6)),
     "hostname": (False, _flag),
+    "quiet": (False, _flag),
 }
 PATHS = {name for name, (_, convert) in FIELDS.items() if convert is _path}
 
@@ -107,6 +108,7 @@ class Settings:
     upload_s: float
     spool_mb: float
     hostname: bool
+    quiet: bool
     origins: dict[str, str]
 
     def __init__(self):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator
 
+from traceml_agent import aftermath, quarantine, spool
 from traceml_agent import client as portal
-from traceml_agent import spool
 from traceml_agent.client import Answer
+from traceml_agent.pruning import prune
 from traceml_agent.sent import Group, Sent
-from traceml_agent.spool_folder import NAME, has_living_writer, open_regular, quarantine, set_aside
+from traceml_agent.spool_folder import NAME, has_living_writer, open_regular
 
 MAX_BATCH_ROWS = 1000
 MAX_BATCH_BYTES = 512 * 1024
 #: So much of a file is in memory at once, however much an outage let gather.
 SLICE_BYTES = 4 * 1024 * 1024
+#: How often the portal may name further values that it refuses, until all that travel together are refused.
+MAX_PRUNINGS = 5
 _SETTLED = (portal.DELIVERED, portal.QUARANTINE)
 
 
@@ -40,21 +42,20 @@ class Delivery:
         self._sent = Sent(path)
         self._read_bytes = 0
         self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
+        #: What the portal refused, in words: what, why, how many.
+        self.refused: list[tuple[str, str, int]] = []
+        #: Header and finish of a run that took the end of its process for a good one.
+        self.unsure: tuple[dict, dict] | None = None
+        self._alive = True
         self._damaged = False
         self._finished = False
         self._heard_at = time.monotonic()
 
-    def deliver(
-        self,
-        client: portal.Client,
-        header_only: bool = False,
-        silence_s: float = math.inf,
-        alive: bool | None = None,
-    ) -> Answer:
+    def deliver(self, client: portal.Client, header_only: bool = False, silence_s: float = math.inf) -> Answer:
         """Send what is not acknowledged yet, in order; stops at the first record that can't be delivered now.
 
         A run that has nothing new for `silence_s` is announced again, so that the portal does not take it for lost.
-        Where it is known whether the writer is `alive`, its lock is not asked.
+        One whose writer died without a word gets the end that it could not write.
         """
         try:
             os.stat(self.path)
@@ -62,11 +63,14 @@ class Delivery:
                 if not held:
                     return Answer(portal.BUSY, "another process delivers it")
                 # Asked before reading: what a writer appends before it dies must be read before the file goes.
-                alive = has_living_writer(self.path) if alive is None else alive
+                self._alive = has_living_writer(self.path)
                 answer = self._send_all(client, header_only)
-                if self._is_silent(silence_s) and alive and answer.outcome == portal.DELIVERED:
+                is_dead = not (self._alive or header_only or self._finished or self.done)
+                if is_dead and answer.outcome in _SETTLED and aftermath.conclude(self.path):
+                    answer = self._send_all(client, header_only)
+                if self._alive and self._is_silent(silence_s) and answer.outcome == portal.DELIVERED:
                     answer = self._announce(client)
-                return self._conclude(answer, over=self._finished or not (alive or header_only))
+                return self._conclude(answer)
         except FileNotFoundError:
             self._leave(os.unlink)  # the lock's file may be made anew when the spool file is gone already
             return Answer(portal.DELIVERED, "another process delivered it")
@@ -77,16 +81,24 @@ class Delivery:
         known = self.header is not None and not self._finished and not self.done
         return known and time.monotonic() - self._heard_at > silence_s
 
-    def _conclude(self, answer: Answer, over: bool) -> Answer:
-        """Let go of the file where nothing more is to come. One with damaged lines is kept for a person to look at."""
+    def _conclude(self, answer: Answer) -> Answer:
+        """Let go of the file where its end is delivered. One with damaged lines is kept for a person to look at.
+
+        No file that has no end yet is ever unlinked while its writer lives, whatever the portal says.
+        """
         if answer.outcome == portal.GONE:
-            self._leave(os.unlink)
-        elif answer.outcome in _SETTLED and over and not self.done:
+            self._leave(_nothing if self._alive else os.unlink)
+        elif answer.outcome in _SETTLED and not self.done and (self._finished or self._is_empty()):
             if self._damaged or os.path.getsize(self.path) > self._read_bytes:
-                self._leave(set_aside)
-                return Answer(portal.QUARANTINE, "some lines were damaged; the others are delivered")
+                reason = "some lines were damaged; the others are delivered"
+                self._set_aside(reason)
+                return Answer(portal.QUARANTINE, reason)
             self._leave(os.unlink)
         return answer
+
+    def _is_empty(self) -> bool:
+        """Whether a dead writer left nothing at all."""
+        return not self._alive and os.path.getsize(self.path) == 0
 
     def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
         result = Answer(portal.DELIVERED)
@@ -163,21 +175,45 @@ class Delivery:
             if records[0]["type"] == "header":
                 return self._announce(client)
             if records[0]["type"] == "finish":
-                return self._heard(client.put_finish(self.run_id, self._from_writer() | body))
-            batch = portal.encode(self._from_writer() | merged([record["body"] for record in records]))
+                return self._put_finish(client, body)
+            batch = self._from_writer() | merged([record["body"] for record in records])
+            batch_id = f"{self.writer}-{group[0]}-{group[1]}"
+            return self._pruned(batch, lambda kept: client.put_batch(self.run_id, batch_id, portal.encode(kept)))
         except (ValueError, RecursionError) as error:
             return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
-        return self._heard(client.put_batch(self.run_id, f"{self.writer}-{group[0]}-{group[1]}", batch))
+
+    def _put_finish(self, client: portal.Client, body: dict) -> Answer:
+        """A child's file ends with itself, not its run."""
+        if (self.header or {}).get("child_of"):
+            return Answer(portal.DELIVERED)
+        finish = {name: value for name, value in body.items() if name != "unsure"}
+        self.unsure = (self.header or {}, finish) if body.get("unsure") else None
+        return self._pruned(self._from_writer() | finish, lambda kept: client.put_finish(self.run_id, kept))
 
     def _announce(self, client: portal.Client) -> Answer:
         """Send the header. Without one, or where it is refused, nothing can be delivered: the file is set aside."""
         if self.header is None:
             answer = Answer(portal.QUARANTINE, "the file holds no readable header")
         else:
-            body = {name: value for name, value in self.header.items() if name != "portal"}
-            answer = self._heard(client.put_run(self.run_id, body))
+            body = {name: value for name, value in self.header.items() if name not in spool.LOCAL}
+            answer = self._pruned(body, lambda kept: client.put_run(self.run_id, kept))
         if answer.outcome == portal.QUARANTINE:
-            self._leave(set_aside)
+            if self._alive:
+                return answer._replace(outcome=portal.HELD)
+            self._set_aside(answer.reason)
+        return answer
+
+    def _pruned(self, body: dict, put: Callable[[dict], Answer]) -> Answer:
+        """Send a body; of one that is refused for single values all but those."""
+        answer = self._heard(put(body))
+        for _ in range(MAX_PRUNINGS):
+            if answer.outcome != portal.QUARANTINE or not answer.fields:
+                break
+            body, removed = prune(body, list(answer.fields))
+            if not removed:
+                break
+            self.refused += [(what, answer.reason, 1) for what in removed]
+            answer = self._heard(put(body))
         return answer
 
     def _heard(self, answer: Answer) -> Answer:
@@ -188,20 +224,25 @@ class Delivery:
     def _settle(self, answer: Answer, group: Group, records: list[dict]) -> None:
         """Mark a group as done with, delivered or refused."""
         if answer.outcome == portal.QUARANTINE:
-            self._keep(f"{group[0]}-{group[1]}.json", {"reason": answer.reason, "records": records})
+            place, portal_url = os.path.dirname(self.path), self._portal()
+            quarantine.keep(place, self.run_id, self.writer, group, answer.reason, records, portal_url)
+            self.refused.append(("records", answer.reason, len(records)))
         self._sent.acknowledge(group)
         self._finished |= records[0]["type"] == "finish"
 
     def _from_writer(self) -> dict:
-        started_at = (self.header or {}).get("writer_started_at")
-        return {"writer": self.writer} | ({"writer_started_at": started_at} if started_at else {})
+        """Whose the records are: a child's are its parent's."""
+        header = self.header or {}
+        started_at = header.get("writer_started_at")
+        writer = header.get("child_of") or self.writer
+        return {"writer": writer} | ({"writer_started_at": started_at} if started_at else {})
 
-    def _keep(self, name: str, content: dict) -> None:
-        with contextlib.suppress(OSError, RecursionError):
-            path = os.path.join(quarantine(os.path.dirname(self.path)), f"{self.run_id}.{self.writer}.{name}")
-            descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                json.dump(content, file)
+    def _set_aside(self, reason: str) -> None:
+        self.refused.append(("the whole file", reason, 1))
+        self._leave(lambda path: quarantine.set_aside(path, reason, self._portal()))
+
+    def _portal(self) -> str:
+        return str((self.header or {}).get("portal") or "")
 
     def _leave(self, way) -> None:
         """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""
@@ -211,6 +252,10 @@ class Delivery:
         if not os.path.lexists(self.path):
             with contextlib.suppress(OSError):
                 os.unlink(self._sent.path)
+
+
+def _nothing(path: str) -> None:
+    """What is done to a file that stays."""
 
 
 def _new_groups(pending: list[tuple[int, dict]]) -> Iterator[Group]:
@@ -241,4 +286,10 @@ def merged(bodies: list[dict]) -> dict:
     for name, key in spool.ROWS.items():
         rows = [row for body in bodies for row in body.get(name) or ()]
         result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
+    for body in bodies:
+        if "left_out" in body:
+            result["left_out"] = body["left_out"]
+        if "about" in body:
+            params = result.get("about", {}).get("params", {}) | body["about"].get("params", {})
+            result["about"] = result.get("about", {}) | body["about"] | ({"params": params} if params else {})
     return result

@@ -6,6 +6,7 @@ Pure: standard library only. Two names of one model get one key, names of differ
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]|(?<=\bcore)t\b", re.IGNORECASE)
 _COUNT = re.compile(r"^\d+\s*x\s*(?=[a-z]{2})")
@@ -23,15 +24,21 @@ _XEON_VERSION = re.compile(r"(?<=\d)v(?=\d\b)")
 XEON_TIERS = ("", "platinum ", "gold ", "silver ", "bronze ")
 XEON_TIER = re.compile(r"\b(?:platinum|gold|silver|bronze) ")
 
-_MIG = re.compile(r"\bmig \d+g\.\d+gb.*$")
-#: "A100DX-7-80C": NVIDIA names a vGPU by a stem that is not always the card's name, slices, GB and licence.
-_VGPU = re.compile(r"^(?:(?:nvidia|grid) )*(.*\d.*?)(?:-\d)?-\d+[qcab](?:me)?$")
+#: "MIG 1c.3g.20gb": one of the three compute slices of a slice of 20 GB.
+_MIG = re.compile(r"\bmig (?:(\d+)c\.)?(\d+)g\.\d+gb.*$")
+#: Compute slices of a whole card; a few have four.
+MIG_SLICES, _FEW_SLICES, _OF_FEW_SLICES = 7, 4, re.compile(r"\ba30\b|\brtx pro\b")
+#: "A100DX-7-80C": NVIDIA names a vGPU by a stem that is not always the card's name, slices, GB and licence; "T4-2B4"
+#: by the number of screens as well, "H100-1-10CME" by what it has beside compute.
+_VGPU = re.compile(r"^(?:(?:nvidia|grid) )*(.*?\d.*?)(?:-\d)?-(\d+)[qcab]\d?(?:-?(?:me|nome|gfx))?$")
 _GPU_BRACKETS = re.compile(r"^.*\[((?:amd |nvidia |geforce |radeon |instinct |tesla |quadro )[^\]/]*)\].*$")
 _GPU_NOISE = re.compile(
     r"\b(?:nvidia(?: corporation)?|advanced micro devices,? inc|tensor core|amd|ati|intel|tesla|grid"
     r"|geforce|radeon|instinct|google|aws|gpu(?! max)|graphics|generation|dlc|vf|accelerator|processor"
     r"|nps\d|spx|\d{2,4}w|sse2)\b"
 )
+#: "M10-0B" has half a GB.
+HALF_GB = 0.5
 MEMORY = re.compile(r"\b(?:(\d+(?:\.\d+)?)\s?gi?b|([12]?\d?\d(?:\.\d+)?)\s?g)\b")
 _RTX_GLUED = re.compile(r"\b([rg]tx)(?=a?\d)|(?<=\d)(ti)\b")
 FORM = re.compile(r"\b(?:sxm\d?|pcie|oam|hbm\d?e?|gddr\d\w?|vgpu)\b")
@@ -62,3 +69,26 @@ def accelerator_key(name: str) -> tuple[str, float | None]:
     text = _GPU_NOISE.sub(" ", MEMORY.sub(" ", text))
     key = " ".join(_NOT_WORD.sub(" ", text.replace("+", " plus ")).split())
     return key, float(memory[1] or memory[2]) if memory else None
+
+
+@lru_cache(maxsize=256)
+def vgpu_gb(name: str) -> float | None:
+    """GB of the card that a vGPU's name states, 10 of `GRID A100-10C`; None for what is no vGPU."""
+    found = _VGPU.match(name.lower().strip())
+    return (float(found[2]) or HALF_GB) if found else None
+
+
+@lru_cache(maxsize=256)
+def part_of_card(name: str, card_gb: float | None) -> float:
+    """The part of a card, 0 to 1, that a name states: a vGPU's by memory, a MIG slice's by compute slices; else 1.
+
+    A vGPU of all memory may use the whole card; of smaller ones all together do.
+    """
+    part_gb = vgpu_gb(name)
+    if part_gb:
+        return min(part_gb / card_gb, 1.0) if card_gb else 1.0
+    found = _MIG.search(name.lower())
+    if found is None:
+        return 1.0
+    slices = _FEW_SLICES if _OF_FEW_SLICES.search(name.lower()) else MIG_SLICES
+    return min(int(found[1] or found[2]) / slices, 1.0)

@@ -50,12 +50,21 @@ class Epochs:
             raise TypeError(f"object of type {type(self._iterable).__name__!r} has no len()")
         return self._total
 
+    def __copy__(self) -> Epochs:
+        return self
+
+    def __deepcopy__(self, memo) -> Epochs:
+        return self
+
+    def __reduce__(self):
+        return Epochs, (self._run, self._iterable, self._name)
+
     def __iter__(self) -> Iterator:
         for number, item in enumerate(self._iterable, 1):
             if self._run.budget.stops:
                 break
             began_at, began_j = self._now()
-            with self._run.stage(f"{self._name} {number}"):
+            with self._run.stage(f"{self._name} {number}", total=self._total):
                 yield item
             self._note(began_at, began_j)
         self._end_line()

@@ -7,6 +7,9 @@ import re
 
 from traceml_agent import estimation, terminal
 from traceml_agent import summary as numbers
+from traceml_agent.candidates import one_power_class
+from traceml_agent.catalogue import Match
+from traceml_agent.device_names import part_of_card, vgpu_gb
 from traceml_agent.terminal import Complaint, positive
 
 TEXT = "Estimate energy and emissions of hardware over hours, offline, from the catalogue."
@@ -74,14 +77,69 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
     """A device with its energy; `8x NAME` counts eight of it."""
     counted = _COUNTED.match(given)
     count, name = (float(counted[1]), given[counted.end() :]) if counted else (1, given)
-    match = numbers.catalogue().explain(name, kind)
+    catalogue = numbers.catalogue()
+    match, others = common(name) if kind == "gpu" else (catalogue.explain(name, kind), [])
     if match is None:
-        raise Complaint(_unknown(name, kind), 2)
-    cores = None if kind != "cpu" else options.cores or count * (match.profile.cores or 1)
-    share = 1.0 if kind == "cpu" else float(count)
+        raise Complaint(_open(name, others) if others else _unknown(name, kind), 2)
+    cores = None
+    if kind == "cpu" and match.profile.cores:
+        cores = options.cores or count * match.profile.cores
     elapsed_s = options.hours * 3600
-    facts = estimation.Facts(kind, elapsed_s, options.utilisation * elapsed_s, cores=cores, share=share)
-    return _with_energy(match.profile, match.how, name, count, facts)
+    facts = estimation.Facts(
+        kind, elapsed_s, options.utilisation * elapsed_s, cores=cores, share=float(count), name=name
+    )
+    row, energy = _with_energy(match.profile, match.how, name, count, facts)
+    row["held"] = _held(match.profile, facts, count)
+    row["notes"] = [*_also(name, match.profile, others), *_cores_unknown(match.profile, options)]
+    return row, energy
+
+
+def common(name: str) -> tuple[Match | None, list]:
+    """The accelerator that a name as people write it means most likely, and others of that name and another power.
+
+    A driver's `NVIDIA H100` is a card of 64 GB that few have; who writes H100 means that of 80 GB. None where the name
+    leaves several open of which none is common.
+    """
+    catalogue = numbers.catalogue()
+    found = catalogue.explain(name, "gpu")
+    variants = [] if vgpu_gb(name) else catalogue.seed(False).variants(name)
+    if len(variants) < 2:
+        return found, []
+    ours, rented = found and found.profile, catalogue.rented()
+    best = max(variants, key=lambda each: (rented[each.slug], each.form_factor != "laptop", each == ours))
+    if not (rented[best.slug] or found):
+        return None, variants
+    others = [each for each in variants if one_power_class([best, each]) is None]
+    return (found if best == ours else Match(best, "the common one")), others
+
+
+def _held(profile, facts, count: float) -> str:
+    """What part of the devices it is, where it is a part."""
+    if facts.cores and facts.cores != count * profile.cores:
+        return f"{facts.cores:g} of {count * profile.cores:g} cores"
+    part = part_of_card(facts.name, profile.memory_gb) if profile.kind != "cpu" else 1.0
+    return f"{part:.3g} of the card" if part < 1.0 else ""
+
+
+def _also(name: str, profile, others: list) -> list[str]:
+    listed = ", ".join(f"{each.name} ({each.tdp_w:g} W)" for each in others)
+    return (
+        [f"{name} may also be {listed}: this is for {profile.name}. Give the full name for another."] if others else []
+    )
+
+
+def _cores_unknown(profile, options) -> list[str]:
+    if profile.kind != "cpu" or not options.cores or profile.cores:
+        return []
+    return [
+        f"The catalogue does not know how many cores the {profile.name} has: --cores {options.cores:g} is not applied, "
+        "and the figure is for the whole processor."
+    ]
+
+
+def _open(name: str, variants: list) -> str:
+    listed = ", ".join(f"{each.name} ({each.tdp_w:g} W)" for each in variants)
+    return f"{name} may be one of several: {listed}. Give the full name."
 
 
 def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
@@ -104,9 +162,9 @@ def _unknown(name: str, kind: str) -> str:
 
     profiles = numbers.catalogue().seed(kind == "cpu").by_slug.values()
     names = {profile.name.lower(): profile.name for profile in profiles}
-    near = difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4)
-    near += [key for key in names if name.lower() in key and key not in near][: NEAR_NAMES - len(near)]
-    found = ", ".join(names[key] for key in near)
+    near = [key for key in names if name.lower() in key]
+    near += [key for key in difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4) if key not in near]
+    found = ", ".join(names[key] for key in near[:NEAR_NAMES])
     return f"the catalogue knows no {kind.upper()} {name!r} for certain; " + (
         f"near: {found}" if near else "see /hardware/"
     )
@@ -118,7 +176,10 @@ def text(found: numbers.Record) -> str:
     for row in found.devices:
         energy, unit = numbers.scaled_energy(row.energy_kwh)
         per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"
-        lines.append(f"{row.count:g} × {row.profile} (by {row.matched_by}{per}): {energy:.3g} {unit}")
+        how = row.matched_by if row.matched_by.startswith("the ") else f"by {row.matched_by}"
+        held = f", {row.held}" if row.get("held") else ""
+        lines.append(f"{row.count:g} × {row.profile} ({how}{per}{held}): {energy:.3g} {unit}")
+        lines += [f"    {note}" for note in row.get("notes", [])]
     energy, unit = numbers.scaled_energy(found.energy_kwh)
     size = energy / found.energy_kwh if found.energy_kwh else 0.0
     low, high = size * found.energy_low_kwh, size * found.energy_high_kwh

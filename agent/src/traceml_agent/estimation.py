@@ -17,6 +17,8 @@ from __future__ import annotations
 from math import isfinite, sqrt
 from typing import NamedTuple, Protocol
 
+from traceml_agent.device_names import part_of_card
+
 J_PER_KWH = 3.6e6
 
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
@@ -52,6 +54,8 @@ class PowerProfile(Protocol):
     @property
     def cores(self) -> int | None: ...
     @property
+    def memory_gb(self) -> float | None: ...
+    @property
     def tdp_w(self) -> float | None: ...
     @property
     def idle_w(self) -> float | None: ...
@@ -63,8 +67,9 @@ class Facts(NamedTuple):
     """What the agent saw of one device: cumulative counters since the writer's start, and its size.
 
     ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time; ``energy_j`` is None
-    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, ``share`` the
-    part of the device it held (1.0 a whole GPU, 2/7 a MIG slice).
+    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, of the host's
+    ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
+    MIG slice). ``name`` is the driver's: a vGPU's states its size.
     """
 
     kind: str
@@ -76,6 +81,9 @@ class Facts(NamedTuple):
     threads: float | None = None
     memory_gb: float | None = None
     share: float = 1.0
+    name: str = ""
+    host_cores: float | None = None
+    host_threads: float | None = None
 
 
 class Energy(NamedTuple):
@@ -120,7 +128,7 @@ def units_held(facts: Facts, profile: PowerProfile) -> float:
     """How many of the profile's units the run held: cores of a CPU, GB of memory, part of a GPU.
 
     A CPU's idle power is shared in proportion to the cores that the run was allocated, and may exceed
-    one where it held several sockets.
+    one where it held several sockets. Where the profile tells no cores, they are shared by the host's.
     """
     if profile.unit == "core":
         return facts.cores or facts.threads or 1.0
@@ -128,8 +136,18 @@ def units_held(facts: Facts, profile: PowerProfile) -> float:
         return facts.threads or facts.cores or 1.0
     if profile.unit == "gb":
         return facts.memory_gb or 0.0
-    if profile.kind == "cpu" and profile.cores and facts.cores:
+    if profile.kind == "cpu":
+        return _part_of_processor(facts, profile)
+    # A part that the agent told is that of the name already, as of "NVIDIA A100-SXM4-40GB MIG 2g.10gb".
+    return facts.share if facts.share < 1.0 else facts.share * part_of_card(facts.name, profile.memory_gb)
+
+
+def _part_of_processor(facts: Facts, profile: PowerProfile) -> float:
+    if facts.cores and profile.cores:
         return facts.cores / profile.cores
+    for held, whole in ((facts.cores, facts.host_cores), (facts.threads, facts.host_threads)):
+        if held and whole:
+            return min(held / whole, 1.0)
     return facts.share
 
 

@@ -241,8 +241,41 @@ def allocated_gb(target: Target | None = None) -> float | None:
     """GB of memory that a cgroup or the scheduler limits the target to; None where it may take all."""
     limits = [number(folder, name) for folder in cgroup_folders("memory", target) for name in _MEMORY_LIMITS]
     in_gb = [limit / GB for limit in limits if limit and limit < NO_LIMIT_BYTES]
-    in_gb += [megabytes * 2**20 / GB for megabytes in [_slurm("SLURM_MEM_PER_NODE", target)] if megabytes]
-    return min(in_gb, default=None)
+    granted_gb = _slurm_gb() if target is None or target.is_self else None
+    return min(in_gb + ([granted_gb] if granted_gb else []), default=None)
+
+
+def _slurm_gb() -> float | None:
+    """GB that SLURM granted on this host: by node, by CPU or by GPU, whichever the job asked for."""
+    for name, number in (("NODE", lambda: 1.0), ("CPU", _slurm_cpus), ("GPU", _slurm_gpus)):
+        megabytes = _megabytes(os.environ.get(f"SLURM_MEM_PER_{name}", "").strip().upper())
+        if megabytes and (count := number()):
+            return megabytes * count * 2**20 / GB
+    return None
+
+
+_IN_MB = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
+
+
+def _megabytes(size: str) -> float:
+    """MB of a size as SLURM writes it, in MB or with a unit: `16384`, `16G`; 0 is all of the node's."""
+    number, unit = (size[:-1], size[-1]) if size[-1:] in _IN_MB else (size, "M")
+    return float(number) * _IN_MB[unit] if number.replace(".", "", 1).isdecimal() else 0.0
+
+
+def _slurm_cpus() -> float | None:
+    """CPUs of the job on this host; of several hosts `SLURM_JOB_CPUS_PER_NODE` tells them as `16(x3),8`."""
+    first = os.environ.get("SLURM_JOB_CPUS_PER_NODE", "").partition(",")[0].partition("(")[0]
+    return _slurm("SLURM_CPUS_ON_NODE") or (float(first) if first.isdecimal() else Target().affinity())
+
+
+def _slurm_gpus() -> float | None:
+    """GPUs of the job on this host: a number, `a100:2`, or a list of them."""
+    by_kind = os.environ.get("SLURM_GPUS_PER_NODE", "").split(",")
+    counts = [part.rpartition(":")[2] for part in by_kind]
+    listed = os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
+    told = sum(float(count) for count in counts if count.isdigit())
+    return _slurm("SLURM_GPUS_ON_NODE") or told or float(len(listed.split(",")) if listed else 0) or None
 
 
 _MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")

@@ -30,11 +30,6 @@ def _dashed(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-def new_writer() -> str:
-    """The name of this agent's life within the run."""
-    return f"w-{os.urandom(6).hex()}"
-
-
 def host_name() -> str:
     """What the host calls itself; stays on it unless the settings allow otherwise."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")

@@ -7,9 +7,8 @@ name under SLURM, and so goes on with its run; elsewhere `TRACEML_AGENT_RUN_ID` 
 from __future__ import annotations
 
 import os
-import sys
 
-from traceml_agent import host
+from traceml_agent import endings
 from traceml_agent.messages import warn
 
 #: Set for child processes of a tracked one: they are measured with it, and start no second run.
@@ -84,13 +83,7 @@ def _launcher() -> str:
     if local_size() < size():
         warn("each host is a run of its own; TRACEML_AGENT_RUN_ID, the same on all hosts, makes them one")
     parent = os.getppid()
-    return f"launcher/{identity.host_name()}/{parent}/{_began_at(parent)}"
-
-
-def _began_at(pid: int) -> str:
-    """When a process began, in ticks since boot: pids are used again."""
-    fields = (host.read("proc", str(pid), "stat") or "").rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 else ""
+    return f"launcher/{identity.host_name()}/{parent}/{endings.began_at(parent)}"
 
 
 def tell_children(run) -> None:
@@ -98,16 +91,11 @@ def tell_children(run) -> None:
     if run is None:
         os.environ.pop(TRACKED, None)
     else:
-        os.environ[TRACKED] = f"{os.getpid()}:{run.run_id}"
+        os.environ[TRACKED] = f"{os.getpid()}:{endings.began_at(os.getpid())}:{run.place}"
 
 
-def is_tracked_already() -> bool:
-    """Whether an ancestor's run measures this process with its own: a spawned worker, or a command under the agent."""
-    from traceml_agent.sensors.processes import ancestors
-
-    pid, _, _ = os.environ.get(TRACKED, "").partition(":")
-    if not pid.isdigit() or int(pid) == os.getpid() or int(pid) not in ancestors(os.getpid()):
-        return False
-    if "multiprocessing.spawn" not in sys.modules:
-        warn("an outer process is tracked already and measures this one with it; no second run is started")
-    return True
+def marked() -> tuple[int, str, str]:
+    """The tracked process that marked this one's environment: its pid, when it began, and the folder of its spool."""
+    pid, _, rest = os.environ.get(TRACKED, "").partition(":")
+    began, _, place = rest.partition(":")
+    return (int(pid) if pid.isdigit() else 0), began, place

@@ -1,6 +1,7 @@
 """What the agent says: by the logger `traceml_agent`, the same message at most once a minute, never on stdout."""
 
 import os
+import sys
 import time
 
 AGAIN_AFTER_S = 60.0
@@ -17,12 +18,18 @@ def warn(message: str) -> None:
     if len(_said) > 200:
         _said.clear()
     _said[message] = now
-    import logging
-
     try:
+        import logging
+
         logging.getLogger("traceml_agent").warning("TraceML: %s", message)
     except Exception:  # noqa: S110, BLE001 (somebody else's handler: what it raises is not the training's to bear)
         pass
+
+
+def iso(wall_s: float) -> str:
+    """A wall-clock time as ISO 8601 in UTC, to the millisecond."""
+    whole, milliseconds = divmod(round(wall_s * 1000), 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03d}Z"
 
 
 def guarded(default=None):
@@ -37,7 +44,7 @@ def guarded(default=None):
             try:
                 return call(*args, **kwargs)
             except Exception as error:
-                if raising:
+                if raising or _is_of_a_handler(error):
                     raise
                 warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
                 return default() if callable(default) else default
@@ -48,6 +55,24 @@ def guarded(default=None):
         return border
 
     return decorate
+
+
+def _is_of_a_handler(error: Exception) -> bool:
+    """Whether a signal's handler raised it, as time-outs are made: it is the training's then."""
+    signal = sys.modules.get("signal")
+    if signal is None or error.__traceback__ is None:
+        return False
+    codes = {code for code, _ in _frames(error)}
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    return any(getattr(handler, "__code__", None) in codes for handler in handlers if handler is not None)
+
+
+def _frames(error: Exception):
+    """Code and line of each frame that an exception came through."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        yield traceback.tb_frame.f_code, traceback.tb_lineno
+        traceback = traceback.tb_next
 
 
 def _words(error: Exception) -> str:

@@ -1,97 +1,195 @@
-"""What people hand over, made fit to travel: clean text, capped metadata, and no secrets.
+"""What people hand over, made fit to travel: clean text, capped metadata, numbers, and no secrets.
 
-The portal refuses text that not every database can hold; a whole run must not go to quarantine for a stray character.
+Whatever it is, one odd value costs itself alone: it is left out, cut or replaced, and noted in a `LeftOut`. Nothing
+here raises.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from math import isfinite
+from collections.abc import Iterable
+from itertools import islice
+
+from traceml_agent import limits, plain
+from traceml_agent.left_out import LeftOut
+from traceml_agent.plain import HIDDEN, is_secret, members, number, reason_of, words
+
+__all__ = ["HIDDEN", "KINDS", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
 
 KINDS = ("training", "finetuning", "evaluation", "inference", "other")
-MAX_TEXT = 200
-MAX_VALUE = 500
-MAX_KEYS = 50
-MAX_TAGS = 50
-MAX_BYTES = 15 * 1024
-MAX_DEPTH = 4
-HIDDEN = "(hidden)"
-#: A key with one of these words holds something that nobody means to publish.
-SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "credential", "private", "auth", "cookie")
-_DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def text(value, limit: int = MAX_TEXT) -> str:
-    """`value` as one line of NFC text that any database can hold, at most `limit` characters."""
-    kept = "".join(" " if c in "\r\n\t" else c for c in str(value)[: 4 * limit] if c in "\r\n\t" or not _refused(c))
-    return unicodedata.normalize("NFC", kept).strip()[:limit].strip()
+def text(value, left_out: LeftOut | None = None, what: str = "a text", limit: int = limits.MAX_TEXT) -> str:
+    """`value` as one line of text that any database can hold, at most `limit` characters.
 
-
-def _refused(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTION_MARKS
+    Empty for None and for what can't be told; `what` says in words what it is the text of.
+    """
+    if value is None:
+        return ""
+    left_out = left_out or LeftOut()
+    try:
+        given = words(value)
+    except Exception as error:  # noqa: BLE001 (the `__str__` of somebody's own class)
+        left_out.note(what, reason_of(error))
+        return ""
+    kept = limits.clean(given, limit + 1)
+    if len(kept) > limit:
+        left_out.note(f"the end of {what}", f"longer than {limit} characters")
+    if given and not kept and not given[: 4 * limit].isspace():
+        left_out.note(what, "none of its characters can be stored")
+    return kept[:limit].strip()
 
 
 def kind(value) -> str | None:
     """The kind of run that `value` names, or None."""
-    word = str(value).strip().lower()
+    try:
+        word = words(value).strip().lower()
+    except Exception:  # noqa: BLE001 (the `__str__` of somebody's own class)
+        return None
     return word if word in KINDS else None
 
 
-def tags(values) -> list[str]:
-    """A list of at most 50 clean, different tags from a list, a set or one text."""
+def tags(values, left_out: LeftOut | None = None) -> list[str]:
+    """At most 50 clean, different tags of one text, or of anything that can be iterated; of a mapping `key=value`."""
+    left_out = left_out or LeftOut()
+    kept: dict[str, None] = {}
+    try:
+        for value in islice(_given_tags(values), plain.MOST_READ):
+            tag = text(value, left_out, "a tag")
+            if tag and tag not in kept and len(kept) == limits.MAX_TAGS:
+                left_out.note("further tags", f"a run has at most {limits.MAX_TAGS}")
+            elif tag:
+                kept[tag] = None
+    except Exception as error:  # noqa: BLE001 (a generator that raises: what it gave so far is kept)
+        left_out.note("the rest of the tags", reason_of(error))
+    return list(kept)
+
+
+def _given_tags(values) -> Iterable:
     if values is None:
-        return []
-    given = [values] if isinstance(values, str) else list(values)
-    return list(dict.fromkeys(filter(None, map(text, given[: 4 * MAX_TAGS]))))[:MAX_TAGS]
+        return ()
+    if isinstance(values, (str, bytes, bytearray)) or not hasattr(type(values), "__iter__"):
+        return (values,)
+    pairs = members(values)
+    if pairs is None:
+        return values
+    return (_Pair(key, read) for key, read in pairs)
 
 
-def params(values) -> dict:
-    """At most 50 keys and 16 KiB of JSON from a mapping (or what has one in `__dict__`), secrets hidden."""
+class _Pair:
+    """A key and its value as one tag, told only when asked for: either may raise."""
+
+    def __init__(self, key, read):
+        self._key, self._read = key, read
+
+    def __str__(self) -> str:
+        key = words(self._key)
+        return f"{key}={HIDDEN if is_secret(key) else words(self._read())}"
+
+
+def params(values, left_out: LeftOut | None = None) -> dict:
+    """At most 50 keys and 16 KiB of JSON from a mapping, a dataclass or an object's attributes, secrets hidden.
+
+    Numbers stay numbers, NumPy's and tensors' of one element included; lists and mappings up to four levels deep; what
+    JSON does not know becomes text. Where it is too much, the largest values are left out until the rest fits.
+    """
+    left_out = left_out or LeftOut()
     if values is None:
         return {}
-    given = values if hasattr(values, "items") else vars(values)
+    try:
+        given = members(values, any_object=True)
+    except Exception as error:  # noqa: BLE001 (somebody's own object)
+        left_out.note("params", reason_of(error))
+        return {}
+    if given is None:
+        left_out.note("params", "neither a mapping nor an object with attributes")
+        return {}
     kept: dict = {}
-    size = 0
-    for key, value in given.items():
-        name, plain = text(key, 100), _plain(value, MAX_DEPTH)
-        if not name or len(kept) == MAX_KEYS:
-            continue
-        plain = HIDDEN if is_secret(name) else plain
-        size += len(name.encode()) + len(repr(plain).encode()) + 8
-        if size > MAX_BYTES:
-            break
-        kept[name] = plain
+    for name, read in plain.named(given, "params", "", left_out):
+        for value in (HIDDEN,) if is_secret(name) else plain.Copy(left_out).of(read, name):
+            kept[name] = value
+    for name in limits.excess_keys(kept):
+        del kept[name]
+        left_out.note(
+            f"parameter {name!r}", f"all parameters together are larger than {limits.MAX_METADATA_BYTES // 1024} KiB"
+        )
     return kept
 
 
-def is_secret(name: str) -> bool:
-    """Whether a key's name says that its value is nobody's business."""
-    lowered = name.lower().replace("-", "_")
-    return any(word in lowered for word in SECRET_WORDS)
+def metrics(args, kwargs, left_out: LeftOut | None = None, names: set[str] | None = None) -> list[tuple[str, float]]:
+    """Names and numbers of what `run.log(*args, **kwargs)` was given: mappings, keywords, or both.
+
+    A mapping inside a mapping is flattened: `{"val": {"loss": 1}}` is `val.loss`. With `names`, those that a run has
+    logged so far, a run keeps no more than the portal does; new names are added to it.
+    """
+    logged = _Logged(left_out or LeftOut(), names)
+    for given in args:
+        logged.take(given)
+    for name, value in kwargs.items():
+        logged.add(name, value, "", plain.MAX_DEPTH)
+    return logged.rows
 
 
-def _plain(value, depth: int):
-    """JSON of a value: numbers stay numbers, what JSON does not know becomes text."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**63 else str(value)[:MAX_VALUE]
-    if isinstance(value, float):
-        return value if isfinite(value) else str(value)
-    if depth and hasattr(value, "items"):
-        return {
-            text(key, 100): HIDDEN if is_secret(str(key)) else _plain(item, depth - 1)
-            for key, item in list(value.items())[:MAX_KEYS]
-        }
-    if depth and isinstance(value, (list, tuple, set)):
-        return [_plain(item, depth - 1) for item in list(value)[:MAX_KEYS]]
-    return text(value, MAX_VALUE)
+class _Logged:
+    """The metrics of one call of `log`."""
+
+    def __init__(self, left_out: LeftOut, names: set[str] | None):
+        self.rows: list[tuple[str, float]] = []
+        self._left_out, self._names = left_out, names
+        self._seen = 0
+
+    def take(self, given) -> None:
+        """All metrics of a mapping or the like that was given without a name."""
+        try:
+            pairs = members(given)
+        except Exception:  # noqa: BLE001 (somebody's own object)
+            pairs = None
+        if pairs is None:
+            what = limits.clean(type(given).__name__, 50)
+            self._left_out.note(f"a {what} given to log", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
+        else:
+            self._all(pairs, "", plain.MAX_DEPTH)
+
+    def _all(self, pairs: plain.Members, path: str, depth: int) -> None:
+        try:
+            for key, read in pairs:
+                self._one(key, read, path, depth)
+        except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
+            self._left_out.note(f"the rest of metrics {path}*", reason_of(error))
+
+    def _one(self, key, read, path: str, depth: int) -> None:
+        try:
+            self.add(key, read(), path, depth)
+        except Exception as error:  # noqa: BLE001 (somebody's own value)
+            self._left_out.note(f"metric {path + text(key)!r}", reason_of(error))
+
+    def add(self, key, value, path: str, depth: int) -> None:
+        """One metric, or the mapping of them that it is."""
+        self._seen += 1
+        if self._seen > limits.MAX_ROWS:
+            self._left_out.note("further metrics", f"one call of log takes {limits.MAX_ROWS}")
+            return
+        name = text(key, self._left_out, "a metric's name", limits.MAX_TEXT - len(path))
+        found = number(value)
+        if found is None and depth and (pairs := _mapping(value)) is not None:
+            self._all(pairs, f"{path}{name}."[: limits.MAX_TEXT - 50] if name else path, depth - 1)
+        elif found is None:
+            self._left_out.note(f"metric {path + name!r}", "not a finite number")
+        elif not name:
+            self._left_out.note(f"metric {path!r}", "an empty name")
+        elif self._names is not None and not self._is_known(path + name):
+            self._left_out.note(f"metric {path + name!r}", f"a run keeps {limits.MAX_METRIC_NAMES} names")
+        else:
+            self.rows.append((path + name, found))
+
+    def _is_known(self, name: str) -> bool:
+        assert self._names is not None
+        if name not in self._names and len(self._names) < limits.MAX_METRIC_NAMES:
+            self._names.add(name)
+        return name in self._names
 
 
-def number(value) -> float | None:
-    """A finite float of anything that has one (NumPy scalars, one-element tensors), or None."""
+def _mapping(value) -> plain.Members | None:
     try:
-        result = float(value)
-    except (TypeError, ValueError, OverflowError):
+        return members(value)
+    except Exception:  # noqa: BLE001 (somebody's own object)
         return None
-    return result if isfinite(result) else None

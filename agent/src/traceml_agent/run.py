@@ -1,95 +1,98 @@
-"""A run: what it is called, its sampler, its spool, and what the training tells of itself.
+"""A run in the process that measures it: what it is called, its sampler, its spool, and its end.
 
 Nothing here waits for the network: records go to the spool, and the uploader's process is woken.
 """
 
 from __future__ import annotations
 
-import atexit
-import itertools
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
 
-from traceml_agent import config, host, job, metadata, sensors
+from traceml_agent import config, endings, forks, host, identity, job, metadata, notebook, sensors, uploader
 from traceml_agent import summary as numbers
+from traceml_agent.board import Board
 from traceml_agent.budget import Budget
 from traceml_agent.claims import Claims
-from traceml_agent.epochs import Epochs, Gauge
-from traceml_agent.messages import guarded, warn
+from traceml_agent.epochs import Gauge
+from traceml_agent.journal import Journal
+from traceml_agent.messages import guarded, iso, warn
 from traceml_agent.sampler import Meter, Sampler
 from traceml_agent.spool import Spool
-from traceml_agent.stages import NoStage, Stage
+from traceml_agent.spool_folder import new_writer
+from traceml_agent.telling import Telling
 from traceml_agent.version import __version__
 
-#: Rows of one kind in a record, and of stages in a run: the portal takes no more, and nobody reads more.
-MAX_ROWS = 1000
-MAX_STAGES = 20_000
-#: Metrics that are amounts of useful work: added up, not followed.
-WORK = ("samples", "tokens")
-#: The uploaders of this process, each with the flush budget in seconds, by portal, token and folder.
-_uploaders: dict[tuple, tuple] = {}
+STATUSES = ("completed", "failed", "cancelled", "stopped")
+#: What of a command's run the script that it starts may say better.
+ABOUT = ["model", "kind", "name", "tags", "params"]
 _active: list[Run] = []
 
 
-class Run:
+class Run(Telling):
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
-    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None):
-        from traceml_agent import identity
-
+    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=()):
         self.settings = settings
         self._target: host.Target = target or host.Target()
+        self._pid = os.getpid()
+        self._started_at, self._started_wall_s = time.monotonic(), time.time()
+        self.rank = job.rank()
+        self.board: Board | None = Board()
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
+        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
+        left_out = self._journal.left_out
         self.model = _model_name(model)
         self.kind = metadata.kind(kind) or "other"
         if self.kind != str(kind).strip().lower():
-            warn(f"kind {str(kind)[:50]!r} is none of {', '.join(metadata.KINDS)}: taken as other")
-        self.name, self.tags, self.params = metadata.text(name or ""), metadata.tags(tags), metadata.params(params)
+            left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
+        self.name, self.tags = metadata.text(name or ""), metadata.tags(tags, left_out)
+        self.params = metadata.params(params, left_out)
+        self._about = list(about)
         shared = settings.run_id or job.name()
         self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
-        self.rank = job.rank()
-        self.writer = identity.new_writer()
+        self.writer = new_writer()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
-        self.forecast: numbers.Record | None = None
-        self.watched: list = []
-        self._work: dict[str, float] = dict.fromkeys(WORK, 0.0)
-        self._told: dict[str, float] = {}
-        self._pid = os.getpid()
-        self._started_at, self._started_wall_s = time.monotonic(), time.time()
-        self._keys = itertools.count(1)
-        self._metrics: deque[tuple[float, str, float]] = deque(maxlen=10 * MAX_ROWS)
-        self._stages: deque[Stage] = deque(maxlen=10 * MAX_ROWS)
+        self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
         self._spool = Spool.create(settings, self.run_id, self.writer)
-        self._claims = Claims(self.run_id, os.path.dirname(self._spool.path or "") if job.size() > 1 else None)
-        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look)
+        self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
+
+    @property
+    def place(self) -> str:
+        """The folder of its spool file; empty where no folder can be written."""
+        return os.path.dirname(self._spool.path or "")
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
+        # Here, and not on the thread: what starts the uploader must not be met by the user's code meanwhile.
+        self._uploader()
         self._sampler.start(self._prepare)
-        atexit.unregister(end_of_process)
-        atexit.register(end_of_process)  # once, however many runs a process has
+        endings.at_end_of_process(end_of_process)
         _active.append(self)
         job.tell_children(self)
+        if self.rank == 0:
+            numbers.announce(self)
         return self
 
     def _prepare(self) -> None:
-        self._spool.append("header", self._header())
-        self._upload()
+        with forks.undivided:
+            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
+
+            self._spool.append("header", self._header())
+            self._hand_over()
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
         self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
+        for what, reason in sensors.unmeasured():
+            self._journal.left_out.note(what, reason)
 
     def _header(self) -> dict:
-        from traceml_agent import identity
-
-        started_at = _iso(self._started_wall_s)
+        started_at = iso(self._started_wall_s)
         return {
             "model": self.model,
             "kind": self.kind,
@@ -104,45 +107,58 @@ class Run:
             "writer": self.writer,
             "writer_started_at": started_at,
             "portal": self.settings.url,
-        }
+            "clock_s": self._started_at,
+            "wall_s": self._started_wall_s,
+            "about": self._about,
+        } | ({"rank": self.rank} if job.size() > 1 else {})
 
-    def _upload(self) -> None:
-        """Hand the spool file to the uploader of this portal; started with the first run that needs it."""
-        s = self.settings
-        if not (s.url and self._spool.path):
-            return
-        if not s.token:
+    def _uploader(self) -> uploader.Uploader | None:
+        """The uploader of this portal, started with the first run that needs it; None where nothing is uploaded."""
+        if not (self.settings.url and self._spool.path):
+            return None
+        if not self.settings.token:
             warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The spool keeps the run for later.")
-            return
-        place = (s.url, s.token, s.spool_dir)
-        if place not in _uploaders:
-            from traceml_agent import uploader
+            return None
+        return uploader.of(self.settings)
 
-            _uploaders[place] = uploader.launch(s), s.flush_s
-        if _uploaders[place][0]:
-            _uploaders[place][0].own(self._spool.path)
+    def _hand_over(self) -> None:
+        if mine := self._uploader():
+            mine.own(self._spool.path or "", self.board)
+
+    def journal(self) -> Journal | None:
+        """The run's own; in a forked child that of the child's scribe; None after the end."""
+        if os.getpid() != self._pid:
+            return self._handle().journal()
+        return self._journal if self._summary is None else None
+
+    def _handle(self):
+        """What stands for the run in another process."""
+        from traceml_agent.handle import Handle
+
+        return Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+
+    def _write(self, samples: list[dict] | None = None) -> None:
+        """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
+        first: dict = {}
+        if samples:
+            first = {"samples": samples, "devices": [meter.facts for meter in self._sampler.meters]}
+        calls = self.board.calls() if self.board else []
+        if calls != self._told_calls:
+            first["calls"] = self._told_calls = calls
+        for body in self._journal.bodies(first):
+            self._spool.append("chunk", body)
 
     def _record(self, samples: list[dict]) -> None:
-        """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
-        metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
-        metrics += self._work_done()
-        stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
-        body = {"samples": samples, "devices": [meter.facts for meter in self._sampler.meters]}
-        calls = [row for watched in self.watched for row in watched.calls()]
-        for uploader, _ in _uploaders.values():
-            if uploader:
-                uploader.hear()  # its warnings, such as of a token that the portal refuses
-        while body or metrics or stages:
-            more = {"metrics": metrics[:MAX_ROWS], "stages": stages[:MAX_ROWS], "calls": calls[:MAX_ROWS]}
-            self._spool.append("chunk", body | {name: rows for name, rows in more.items() if rows})
-            body, calls, metrics, stages = {}, [], metrics[MAX_ROWS:], stages[MAX_ROWS:]
-
-    def _work_done(self) -> list[dict]:
-        """Work since the last record, as metrics: however often it was logged, one number."""
-        t_s = round(time.monotonic() - self._started_at, 6)
-        done = {name: total - self._told.get(name, 0.0) for name, total in self._work.items()}
-        self._told = dict(self._work)
-        return [{"t_s": t_s, "name": name, "value": value} for name, value in done.items() if value]
+        """What the sampler calls: hear what the uploader has to say, and write."""
+        for each in uploader.all_of_this_process():
+            each.hear()  # its warnings, such as of a token that the portal refuses
+            for answer in each.refused_of(self.run_id):
+                self._journal.left_out.note(*answer)
+            if each.is_gone:
+                self._hand_over()
+        self._write(samples)
+        if job.size() > 1:
+            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
 
     def look(self) -> None:
         """After each tick and each epoch: whether the budget is used."""
@@ -163,144 +179,136 @@ class Run:
         return self.budget.is_over
 
     @property
+    def is_open(self) -> bool:  # type: ignore[override]
+        return self._summary is None
+
+    @property
     def is_measuring(self) -> bool:
-        """False in a forked child, whose copy of a run is inert, and after the end."""
+        """False in a forked child, whose copy of a run is a handle, and after the end."""
         return self._summary is None and os.getpid() == self._pid
-
-    @guarded(NoStage)
-    def stage(self, name: str = "stage") -> Stage | NoStage:
-        """A context manager around a named part of the run: `with run.stage("evaluation"):`."""
-        number = next(self._keys)
-        if not self.is_measuring or self.rank or number > MAX_STAGES:
-            if number == MAX_STAGES + 1:
-                warn(f"only the first {MAX_STAGES} stages of a run are kept")
-            return NoStage()
-        return Stage(metadata.text(name) or "stage", str(number), self._started_at, self._report_stage)
-
-    def _report_stage(self, stage: Stage) -> None:
-        if self.is_measuring:
-            self._stages.append(stage)
-            self._sampler.mark()
-
-    def epochs(self, iterable: Iterable, name: str = "epoch") -> Epochs:
-        """The items of `iterable`, each in a stage of its own: `for epoch in run.epochs(range(90)):`.
-
-        After each of them `forecast` tells what the whole is expected to use; on a terminal a line shows it. With
-        `on_budget="stop"` there is no further one once the budget is used.
-        """
-        return Epochs(self, iterable, _epochs_name(name))
-
-    @guarded()
-    def log(self, **metrics) -> None:
-        """Keep numbers with the time they were logged at: `run.log(loss=0.3, accuracy=0.91)`.
-
-        `samples` and `tokens` are work done since the last call: added up, the summary tells the energy of a thousand.
-        """
-        if not self.is_measuring or self.rank:
-            return
-        t_s = round(time.monotonic() - self._started_at, 6)
-        for name, given in metrics.items():
-            value = metadata.number(given)
-            if value is None:
-                warn(f"the metric {name[:50]!r} is no finite number and is left out")
-            elif name in self._work:
-                self._work[name] += value
-            else:
-                self._metrics.append((t_s, metadata.text(name), value))
 
     @property
     def summary(self) -> numbers.Record:
         """Energy, emissions and devices: so far, or of the whole run once it is stopped. See `stop`."""
+        if os.getpid() != self._pid:
+            return self._handle().summary
         if self.is_measuring:
             self._sampler.catch_up()
         return self._summary or self._so_far()
 
+    def _own(self) -> numbers.Record:
+        """The numbers of what this process measures."""
+        return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
+
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
-        meters = self._sampler.meters if os.getpid() == self._pid else []
-        summary = numbers.summarise(meters, time.monotonic() - self._started_at, self.url)
-        summary["work"] = numbers.per_unit(self._work, summary.energy_kwh)
+        """The numbers of the run: of a job's ranks that share this host all together."""
+        summary = self._own()
+        work = dict(self._journal.work)
+        if job.size() > 1:
+            numbers.add_ranks(summary, work, self._claims.others(job.local_size()))
+            summary["ranks"] = numbers.Record(of=job.size(), here=job.local_size())
+        summary["work"] = numbers.per_unit(work, summary.energy_kwh)
+        summary["left_out"] = self._journal.left_out.rows()
         return summary
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         """End the run and return its summary; a second call returns the same.
 
-        `energy_kwh`, `emissions_kg` (kgCO2e), `duration_s`, `measured_share` (0 to 1), `url`, and `devices`, each with
-        `kind`, `name`, `uuid`, `basis`, `energy_j`, `busy_s`, `elapsed_s`.
+        `energy_kwh`, `emissions_kg` (kgCO2e), `duration_s`, `measured_share` (0 to 1), `url`, `left_out` (what was not
+        kept, and why), and `devices`, each with `kind`, `name`, `uuid`, `basis`, `energy_j`, `busy_s`, `elapsed_s`.
         """
+        if os.getpid() != self._pid:
+            return self._handle().stop()
         if self.is_measuring:
             self._end(status, exception)
         return self._summary or numbers.nothing()
 
     @guarded()
-    def _end(self, status, exception) -> None:
+    def _end(self, status, exception, unsure: bool = False) -> None:
         self._sampler.stop()
-        summary = self._so_far()
-        self._summary = summary
+        self._write()
+        if job.size() > 1:
+            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+        self._summary = self._so_far()
         if self in _active:
             _active.remove(self)
             job.tell_children(current())
-        self._spool.append("finish", self._finish(status, exception, summary.duration_s))
+        finish = self._finish(status, exception, self._summary.duration_s)
+        self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
         self._spool.close()
         self._claims.release()
-        for uploader, _ in _uploaders.values():
-            if uploader:
-                uploader.wake()
+        for each in uploader.all_of_this_process():
+            each.wake()
         if self.rank == 0:
-            numbers.say(numbers.line(self.model, summary))
+            numbers.conclude(self, self._summary)
 
     def _finish(self, status, exception, duration_s: float) -> dict:
+        words = metadata.text(exception or "")
         return {
-            "status": status if status in ("completed", "failed", "cancelled") else "completed",
-            "ended_at": _iso(self._started_wall_s + duration_s),
-            "exception": metadata.text(exception or ""),
+            "status": status if status in STATUSES else "completed",
+            "ended_at": iso(self._started_wall_s + duration_s),
+            "exception": f"{words} (rank {self.rank})" if words and job.size() > 1 else words,
             "dropped_records": self._spool.dropped,
             "devices": [meter.facts for meter in self._sampler.meters],
             "samples": self._sampler.samples(),
+            "left_out": self._journal.left_out.rows(),
         }
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        self.stop(*outcome(kind, error))
+        self.stop(*endings.of_exception(kind, error, self.kind))
+
+    def __reduce__(self):
+        return self._handle().__reduce__()
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id} of {self.model}>"
 
 
 class InertRun(Run):
-    """A run that measures nothing and leaves no trace: the agent is disabled, or a parent is tracked already."""
+    """A run that measures nothing and leaves no trace: the agent is disabled, or nothing is tracked."""
 
     def __init__(self, model=None):
         self.model = _model_name(model)
         self.kind, self.run_id, self.url = "other", "", None
-        self.rank, self.budget, self.forecast = 0, Budget(), None
-        self.watched = []
-        self._pid, self._started_at = os.getpid(), time.monotonic()
-        self._keys = itertools.count(1)
+        self.rank, self.budget, self.board = 0, Budget(), None
+        self._pid = os.getpid()
         self._summary = numbers.nothing()
 
+    def journal(self) -> None:
+        return None
 
-def outcome(kind, error) -> tuple[str, str]:
-    """How a block ended, by its exception: status and the type's name."""
-    if kind is None or (issubclass(kind, SystemExit) and getattr(error, "code", None) in (None, 0)):
-        return "completed", ""
-    if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or kind.__name__ == "CancelledError":
-        return "cancelled", kind.__name__
-    return "failed", kind.__name__
+    @property
+    def summary(self) -> numbers.Record:
+        return self._summary or numbers.nothing()
+
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+        return self.summary
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __reduce__(self):
+        return InertRun, (self.model,)
+
+
+def _nothing() -> None:
+    """A log needs no reading of its own: the next record comes within seconds."""
+
+
+def active() -> list[Run]:
+    """The runs that this process measures, the oldest first."""
+    return [run for run in _active if run.is_measuring]
 
 
 def current() -> Run | None:
     """The run that was started last in this process and still runs."""
-    mine = [run for run in _active if run.is_measuring]
+    mine = active()
     return mine[-1] if mine else None
-
-
-@guarded("epoch")
-def _epochs_name(given) -> str:
-    return metadata.text(given) or "epoch"
 
 
 def _model_name(given) -> str:
@@ -315,24 +323,19 @@ def default_model() -> str:
 
 @guarded()
 def end_of_process() -> None:
-    """Stop what still runs, and give the uploader its time to deliver. A crash shows in `sys.last_type`."""
-    ending = [run for run in _active if run._pid == os.getpid()]
-    for run in ending:
-        run.stop(*outcome(getattr(sys, "last_type", None), getattr(sys, "last_value", None)))
-    ends_at = time.monotonic() + max((flush_s for _, flush_s in _uploaders.values()), default=0.0)
-    for uploader, flush_s in _uploaders.values():
-        if uploader:
-            uploader.finish(min(flush_s, ends_at - time.monotonic()))
-            uploader.close()
+    """Stop what still runs, and give the uploader its time to deliver. A crash shows in `sys.last_type`.
 
-
-def _drained(rows: deque) -> Iterator:
-    """Everything in a deque that other threads may fill meanwhile."""
-    while rows:
-        yield rows.popleft()
-
-
-def _iso(wall_s: float) -> str:
-    """A wall-clock time as ISO 8601 in UTC, to the millisecond."""
-    whole, milliseconds = divmod(round(wall_s * 1000), 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{milliseconds:03d}Z"
+    What ends without one may still have an exit code that says otherwise: the uploader sees that.
+    """
+    crash = None if notebook.is_interactive() else getattr(sys, "last_type", None)
+    for run in active():
+        how = endings.of_exception(crash, getattr(sys, "last_value", None), run.kind)
+        run._end(*how, unsure=crash is None and not notebook.is_interactive())
+    uploaders = uploader.all_of_this_process()
+    ends_at = time.monotonic() + max((each.flush_s for each in uploaders), default=0.0)
+    for each in uploaders:
+        try:
+            each.finish(min(each.flush_s, ends_at - time.monotonic()))
+        except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
+            ends_at = 0.0
+        each.close()

@@ -11,19 +11,23 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, nan
 
+from traceml_agent import forks
+from traceml_agent.board import DEVICE, Board
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor
 
-#: Stored samples lie about this share of the run's age apart, from so many reading intervals up to five minutes.
-SHARE_OF_AGE = 1 / 500
+#: Stored samples lie a reading interval apart at first, then this share of the run's age up to five of them …
+SHARE_OF_YOUNG_AGE = 1 / 10
 READINGS_A_SAMPLE = 5
+#: … and later this one, up to five minutes.
+SHARE_OF_AGE = 1 / 500
 MOST_S = 300.0
 #: A power sensor is read this share of the run's age apart at first, up to the reading interval.
 SHARE_OF_AGE_READ = 1 / 200
-#: Records go to the spool this far apart at first: what a kill loses at the most.
-RECORD_S = 5.0
+#: What a kill loses at the most of a run of any age: so long may readings stand nowhere else than in this process.
+KEPT_EVERY_S = 5.0
 #: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
 GAP_INTERVALS = 5
 #: A counter that ran faster than this many times the device's most is no reading.
@@ -44,6 +48,7 @@ class Meter:
         self.failures = self.dropped = 0
         self.profile = None  # the catalogue's, once somebody asked for the energy
         self._before: Reading | None = None
+        self._slot: int | None = None  # its place on the board
 
     def read(self, interval_s: float) -> None:
         """Read the sensor and count what happened since its last reading; a failed read is no reading, never 0."""
@@ -94,6 +99,16 @@ class Meter:
             return None
         return (before.power_w + now.power_w) / 2 * passed_s
 
+    def stand_on(self, board: Board, started_at: float) -> None:
+        """Leave the counters where they outlive the process."""
+        if self._slot is None:
+            self._slot = board.slot(f"{DEVICE}:{self.facts['key']}") or -1
+        if self._slot >= 0:
+            energy_j = nan if self.energy_j is None else self.energy_j
+            values = (self.at - started_at, self.elapsed_s, self.busy_s, energy_j)
+            for place, value in enumerate(values, self._slot):
+                board.values[place] = value
+
     def sample(self, started_at: float) -> dict:
         """The counters as the wire wants them."""
         return {
@@ -121,22 +136,29 @@ def _is_sane(reading: Reading) -> bool:
 
 def sample_spacing_s(age_s: float, interval_s: float) -> float:
     """Seconds between stored samples of a run of this age."""
-    return min(max(age_s * SHARE_OF_AGE, READINGS_A_SAMPLE * interval_s), MOST_S)
+    young_s = min(max(age_s * SHARE_OF_YOUNG_AGE, interval_s), READINGS_A_SAMPLE * interval_s)
+    return min(max(age_s * SHARE_OF_AGE, young_s), MOST_S)
 
 
 class Sampler:
     """Reads `meters` every `interval_s` in a thread of its own, hands samples to `record`, calls `look` after each.
 
-    `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait.
+    `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait. Every
+    reading stands on the `board` at once; `record` is called without samples for what was told between two of them.
     """
 
     def __init__(
-        self, interval_s: float, started_at: float, record: Callable[[list[dict]], None], look: Callable[[], None]
+        self,
+        interval_s: float,
+        started_at: float,
+        record: Callable[[list[dict]], None],
+        look: Callable[[], None],
+        board: Board | None = None,
     ):
         self.meters: list[Meter] = []
         self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
-        self._pending: list[dict] = []
-        self._sampled_at = self._sample_due = self._record_due = 0.0
+        self._board = board
+        self._sampled_at = self._sample_due = self._recorded_at = 0.0
         self._marked = False
         self._stopping = False
         self._lock = threading.Lock()
@@ -172,10 +194,11 @@ class Sampler:
             if self._asleep.acquire(timeout=self._pause_s()):
                 continue  # a stage or the end: the next sample is due earlier
             try:
-                with self._lock:
-                    if not self._stopping:
-                        self.tick(time.monotonic())
-                self._look()
+                with forks.undivided:
+                    with self._lock:
+                        if not self._stopping:
+                            self.tick(time.monotonic())
+                    self._look()
             except Exception as error:  # noqa: BLE001
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 
@@ -189,7 +212,8 @@ class Sampler:
         if any(meter.facts["basis"] == "sensor" for meter in self.meters):
             # Power that jumps is integrated to 2 % only if a short run has readings enough.
             return min(max(age_s * SHARE_OF_AGE_READ, self._interval_s / 10), self._interval_s)
-        return min((meter.sensor.every_s or self._interval_s for meter in self.meters), default=MOST_S)
+        kept_s = max(KEPT_EVERY_S, self._interval_s)
+        return min([meter.sensor.every_s or self._interval_s for meter in self.meters] + [kept_s])
 
     def _due_at(self) -> float:
         """When the next sample is due, as a monotonic time: a reading interval after the last where a stage asks."""
@@ -216,16 +240,18 @@ class Sampler:
             self._sampled_at, self._marked = now, False
             # A stage's sample comes besides the regular ones, lest a kill between them loses more than their interval.
             self._sample_due = self._sample_due if now < self._sample_due else now + spacing_s
+        kept_s = max(KEPT_EVERY_S, self._interval_s)
         for meter in self.meters:
-            if due or now - meter.asked_at >= meter.sensor.every_s:
+            # A little less, for a sleep may end a little early.
+            if due or now - meter.asked_at >= 0.9 * min(meter.sensor.every_s, kept_s):
                 meter.asked_at = now
                 meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
+                if self._board is not None:
+                    meter.stand_on(self._board, self._started_at)
         self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
-        if due:
-            self._pending += [meter.sample(self._started_at) for meter in self.meters if not meter.is_lost]
-        if due and (everything or now >= self._record_due):
-            self.flush()
-            self._record_due = now + max(RECORD_S, spacing_s) - self._interval_s / 2
+        if due or now - self._recorded_at >= 0.9 * kept_s:
+            self._recorded_at = now
+            self._record([meter.sample(self._started_at) for meter in self.meters if due and not meter.is_lost])
 
     def catch_up(self) -> None:
         """Read processor and memory here and now, lest a figure that somebody asks for is that of the last sample.
@@ -236,16 +262,11 @@ class Sampler:
             return
         try:
             now = time.monotonic()
-            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > 2 * self._interval_s]
+            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > self._interval_s / 5]
             for meter in late:
                 meter.read(sample_spacing_s(now - self._started_at, self._interval_s))
         finally:
             self._lock.release()
-
-    def flush(self) -> None:
-        """Hand over the samples that wait."""
-        samples, self._pending = self._pending, []
-        self._record(samples)
 
     def stop(self) -> None:
         """End with a last reading of everything, unless a sensor hangs."""

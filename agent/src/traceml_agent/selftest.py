@@ -80,7 +80,7 @@ class Clock:
     def judge(self) -> Finding:
         """Whether it ever went back."""
         if self._fell_s > 0:
-            remedy = "Mend the machine's clock source: cat /sys/devices/system/clocksource/*/current_clocksource"
+            remedy = "Fix the machine's clock source: cat /sys/devices/system/clocksource/*/current_clocksource"
             return Finding("clock", False, f"the monotonic clock went back by {self._fell_s:g} s", remedy)
         drift_s = time.time() - self._wall_s - (time.monotonic() - self._began_s)
         return Finding("clock", True, f"monotonic; the clock on the wall moved {abs(drift_s):.1g} s against it")
@@ -92,8 +92,10 @@ def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
     seen_s = sum(meter.busy_s * (meter.facts.get("cores") or 0.0) for meter in cpus)
     least_s = (1 - TOLERANCE) * loaded_s
     most_s = (1 + TOLERANCE) * loaded_s if scope == "job" else float("inf")
-    text = f"{loaded_s:.2f} s of CPU time were spent, {seen_s:.2f} s were seen"
-    remedy = "Run it again on an idle machine; where it stays so, /proc is another machine's or hides processes."
+    text = f"{loaded_s:.2f} s of CPU time used, {seen_s:.2f} s measured"
+    remedy = (
+        "Run it again on an idle machine. If that doesn't help, /proc belongs to another machine or hides processes."
+    )
     return Finding("processor", least_s <= seen_s <= most_s, text, remedy)
 
 
@@ -101,9 +103,9 @@ def _readings(meters: list[Meter]) -> Finding:
     """Whether every device was read all the time."""
     gaps = [meter.facts["key"] for meter in meters if abs(meter.elapsed_s - TEST_S) > TOLERANCE * TEST_S]
     if gaps or not meters:
-        text = f"{', '.join(gaps) or 'no device'} could not be read all the time"
-        return Finding("readings", False, text, "Run it again; then look into the log of the device's driver.")
-    return Finding("readings", True, f"{', '.join(meter.facts['key'] for meter in meters)} all the time")
+        text = f"{', '.join(gaps) or 'no device'} could not be read throughout"
+        return Finding("readings", False, text, "Run it again, then check the log of the device's driver.")
+    return Finding("readings", True, f"{', '.join(meter.facts['key'] for meter in meters)} throughout")
 
 
 def _energy(meters: list[Meter]) -> Finding:
@@ -111,7 +113,7 @@ def _energy(meters: list[Meter]) -> Finding:
     energies = {meter.facts["key"]: energy_of(meter).energy_j for meter in meters}
     powers = ", ".join(f"{key} {energy_j / TEST_S:.3g} W" for key, energy_j in energies.items())
     total_j = sum(energies.values())
-    remedy = "A counter that stands still measures nothing: see the device's method above."
+    remedy = "A counter does not move: see the device's method above."
     return Finding("energy", total_j > 0, f"{total_j:.3g} J in {TEST_S:g} s: {powers}", remedy)
 
 
@@ -130,9 +132,13 @@ def _round_trip(place: str) -> Finding:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         return _unwritable(f"{place}: {error.strerror}")
-    return Finding("record", True, "written and read back") if back == [body] else _unwritable("it came back changed")
+    return (
+        Finding("record", True, "written and read back")
+        if back == [body]
+        else _unwritable("not the same when read back")
+    )
 
 
 def _unwritable(text: str) -> Finding:
-    remedy = "Make room, or set TRACEML_AGENT_SPOOL_DIR to a folder on another disk."
+    remedy = "Free some space, or set TRACEML_AGENT_SPOOL_DIR to a folder on another disk."
     return Finding("record", False, text, remedy)

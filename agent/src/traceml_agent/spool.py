@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from math import isfinite
 
+from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
 from traceml_agent.spool_folder import SUFFIX, folder, is_in_memory, open_regular, size_of
 
@@ -31,6 +32,9 @@ MEMORY_LIMIT_BYTES = 4 * 1024 * 1024
 TYPES = ("header", "chunk", "finish")
 #: The lists a body may hold, with what each row of them must have as text.
 ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
+#: What a header holds for this machine alone: the portal that the run is for, the writer whose child wrote the file,
+#: the run's start by the monotonic clock and the one on the wall, and what a command's script may say better.
+LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
 #: Room that chunks leave for the last record, which makes the totals right.
 RESERVED_BYTES = 64 * 1024
 
@@ -105,6 +109,11 @@ def records(path: str, start: int = 0) -> Iterator[tuple[int, dict | None]]:
             yield file.tell(), decode(line) if whole else None
 
 
+def is_finished(path: str) -> bool:
+    """Whether a spool file holds its end. Raises OSError."""
+    return any(record is not None and record["type"] == "finish" for _, record in records(path))
+
+
 def sync_to_disk(descriptor: int) -> None:
     """Make what was written to a file survive a power loss."""
     getattr(os, "fdatasync", os.fsync)(descriptor)
@@ -126,7 +135,8 @@ class Spool:
         self._chunks = 0
         self._waiting: list[bytes] = []
         self._synced_at = time.monotonic()
-        self._descriptor = -1
+        self._descriptor: Descriptor | None = None
+        self._header = b""
 
     @classmethod
     def create(cls, settings, run_id: str, writer: str) -> Spool:
@@ -160,6 +170,8 @@ class Spool:
             self.dropped += 1
             return None
         self._n += 1
+        if kind == "header":
+            self._header = line
         return line
 
     def _share_bytes(self) -> int:
@@ -198,38 +210,52 @@ class Spool:
     def _write(self, line: bytes) -> bool:
         """One whole line or nothing: a short write (full disk) is cut off again, so that no two lines merge."""
         try:
-            if self._descriptor < 0 and not self._open():
+            if not (self._is_open() or self._open(line)):
                 return False
+            number = self._descriptor.number  # type: ignore[union-attr]
             line = b"\n" + line if self._torn else line
-            done = os.write(self._descriptor, line)
+            done = os.write(number, line)
             if done == len(line):
                 # Nobody else writes, so the size is asked only after a rest that could not be cut off.
-                self._written_bytes = os.fstat(self._descriptor).st_size if self._torn else self._written_bytes + done
+                self._written_bytes = os.fstat(number).st_size if self._torn else self._written_bytes + done
                 self._torn = False
                 return True
             self._torn = True  # until it is cut off; else the next line starts with an end of line
-            os.ftruncate(self._descriptor, self._written_bytes)
+            os.ftruncate(number, self._written_bytes)
             self._torn = False
         except OSError as error:
             warn(f"the spool can't be written ({error.strerror}); records wait in memory")
         return False
 
-    def _open(self) -> bool:
+    def _is_open(self) -> bool:
+        """Whether the descriptor is still ours, and the file still has its name: either may be taken from us."""
+        if self._descriptor is None or not self._descriptor.is_ours:
+            self._descriptor = None
+            return False
+        return os.fstat(self._descriptor.number).st_nlink > 0
+
+    def _open(self, line: bytes) -> bool:
+        """Open and lock the file. One that had to be made again gets the header first, else it would say nothing."""
         if self.path is None:
             return False
+        if self._descriptor is not None:
+            self._descriptor.close()
         # Opened to read as well, for over NFS a shared lock needs that.
-        self._descriptor = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        with above_standard():
+            self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
         if fcntl is not None:
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+                fcntl.flock(self._descriptor.number, fcntl.LOCK_SH)
             except OSError:
                 pass  # no locks on this file system; a file's age is asked instead
+        if line != self._header and not os.fstat(self._descriptor.number).st_size:
+            os.write(self._descriptor.number, self._header)
         self._measure()
         return True
 
     def _measure(self) -> None:
         """Take the sizes anew: other runs share the cap."""
-        self._written_bytes = os.fstat(self._descriptor).st_size
+        self._written_bytes = os.fstat(self._descriptor.number).st_size  # type: ignore[union-attr]
         self._others_bytes = max(0, size_of(os.path.dirname(self.path or "")) - self._written_bytes)
 
     def _shed(self) -> None:
@@ -244,15 +270,16 @@ class Spool:
     def flush_to_disk(self) -> None:
         """Make what was written survive a power loss."""
         self._synced_at = time.monotonic()
-        if self._descriptor < 0 or os.getpid() != self._pid:
+        if self._descriptor is None or os.getpid() != self._pid:
             return
         try:
-            sync_to_disk(self._descriptor)
-            self._measure()
+            if self._is_open():
+                sync_to_disk(self._descriptor.number)
+                self._measure()
         except OSError as error:
             warn(f"the spool can't be synced ({error.strerror})")
 
     def close(self) -> None:
-        if self._descriptor >= 0 and os.getpid() == self._pid:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        if self._descriptor is not None and os.getpid() == self._pid:
+            self._descriptor.close()
+            self._descriptor = None

@@ -1,14 +1,14 @@
-"""The folder of the spool: where it lies, which of its files are ours, who still writes them, what is set aside."""
+"""The folder of the spool: where it lies, which of its files are ours, and who still writes them."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
 import stat
 import time
 
+from traceml_agent import endings
 from traceml_agent.messages import warn
 
 try:
@@ -18,14 +18,16 @@ except ImportError:  # Windows: no locks, and correctness does not rest on them
 
 SUFFIX, SENT_SUFFIX = ".spool", ".sent"
 NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.spool")
+#: A writer's name holds the process that it is: its pid and, in ticks since boot, when it began, both in hex.
+WRITER = re.compile(r"w-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]+")
 QUARANTINE = "quarantine"
-#: What was refused is kept for a person to look at, the newest of it.
-MAX_QUARANTINE_BYTES = 32 * 1024 * 1024
 #: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
 #: for tests, which must not meet the spool of the person who runs them.
 MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
 #: Where locks don't work, a file untouched for a day has no living writer.
 ABANDONED_S = 86_400.0
+#: A file's last record is shorter.
+END_BYTES = 128 * 1024
 #: An empty file this young is being made: its writer may be about to lock it.
 NEWBORN_S = 60.0
 
@@ -47,25 +49,38 @@ def places(settings) -> list[str]:
 
 def folder(settings) -> str | None:
     """The folder for new spool files, made if it is missing; None where no place can be written."""
-    return next((place for place in places(settings) if _is_usable(place, settings, make=True)), None)
+    return next((place for place in places(settings) if _is_taken(place, settings, make=True)), None)
 
 
 def folders(settings) -> list[str]:
     """Every folder that may hold files of earlier runs: where this one writes, another may not have been able to."""
-    return [place for place in places(settings) if _is_usable(place, settings, make=False)]
+    return [place for place in places(settings) if _is_taken(place, settings, make=False)]
 
 
-def _is_usable(place: str, settings, make: bool) -> bool:
+def is_usable(place: str) -> bool:
+    """Whether a folder is there and ours to write to."""
+    return bool(place) and os.access(place, os.W_OK | os.X_OK)
+
+
+def _is_taken(place: str, settings, make: bool) -> bool:
     """Whether we may write there. A place that nobody chose must be ours alone, and no link that somebody laid."""
     try:
         if make:
-            os.makedirs(place, mode=0o700, exist_ok=True)
+            _make(place)
         if place != settings.spool_dir and not _is_private(place):
             warn(f"spool folder {place} is not used: it belongs to somebody else or is a link")
             return False
-        return os.access(place, os.W_OK | os.X_OK)
+        return is_usable(place)
     except OSError:
         return False
+
+
+def _make(place: str) -> None:
+    """Make a folder and those above it that are missing, for their owner alone, whatever the umask."""
+    above = os.path.dirname(place)
+    if above != place and not os.path.isdir(above):
+        _make(above)
+    os.makedirs(place, mode=0o700, exist_ok=True)
 
 
 def _is_private(place: str) -> bool:
@@ -136,16 +151,61 @@ def _is_spool_file(path: str) -> bool:
     return False
 
 
+def new_writer() -> str:
+    """The name of this agent's life within a run, which tells what process it is."""
+    pid = os.getpid()
+    return f"w-{pid:x}-{int(endings.began_at(pid) or 0):x}-{os.urandom(3).hex()}"
+
+
+def run_of(path: str) -> str:
+    """The run id that a spool file's name holds."""
+    return os.path.basename(path).partition(".")[0]
+
+
+def writer_of(path: str) -> str:
+    """The writer that a spool file's name holds."""
+    return os.path.basename(path).removesuffix(SUFFIX).partition(".")[2]
+
+
+def process_of(path: str) -> tuple[int, str] | None:
+    """Pid of the process that writes a spool file, and when it began (empty: not known)."""
+    match = WRITER.fullmatch(writer_of(path))
+    return (int(match[1], 16), str(int(match[2], 16) or "")) if match else None
+
+
+def is_written_by(path: str, pid: int, began: str) -> bool:
+    """Whether that process, or one of the same number where its beginning is not known, writes the file."""
+    found = process_of(path)
+    return found is not None and found[0] == pid and (not began or found[1] in ("", began))
+
+
 def has_living_writer(path: str) -> bool:
-    """Whether the process that writes this file is alive: it holds a shared lock as long as it lives."""
+    """Whether the process that writes this file is alive: it holds a shared lock on it.
+
+    Code that closes all descriptors lets go of the lock while the run goes on, until the next record; then the process
+    itself is asked for.
+    """
     try:
         descriptor = open_regular(path, os.O_RDWR)  # to write as well, for over NFS an exclusive lock needs that
     except OSError:
         return False
     try:
-        return _is_locked(descriptor)
+        if _is_locked(descriptor):
+            return True
     finally:
         os.close(descriptor)
+    writer = process_of(path)
+    return writer is not None and writer[1] != "" and endings.is_alive(*writer) and not _has_end(path)
+
+
+def _has_end(path: str) -> bool:
+    """Whether the last record of a file is its end: nothing more comes, however long its process goes on."""
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
+            return b'"type":"finish"' in file.read()
+    except OSError:
+        return False
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -172,20 +232,14 @@ def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
 
 
 def quarantine(place: str) -> str:
-    """The folder for what was refused or is damaged, made if it is missing; its oldest files make room for new ones."""
-    kept = os.path.join(place, QUARANTINE)
-    os.makedirs(kept, mode=0o700, exist_ok=True)
-    found = sorted(_age_and_size(os.path.join(kept, name)) for name in _names(kept))
-    excess = sum(size for _, size, _ in found) - MAX_QUARANTINE_BYTES
-    for _, size, path in found:
-        if excess > 0:
-            excess -= size
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-    return kept
+    """The folder for what was refused. For today's delivery alone: quarantine.keep takes its place."""
+    from traceml_agent.quarantine import _folder
+
+    return _folder(place)
 
 
 def set_aside(path: str) -> None:
     """Move a file to quarantine."""
-    with contextlib.suppress(OSError):
-        os.replace(path, os.path.join(quarantine(os.path.dirname(path)), os.path.basename(path)))
+    from traceml_agent import quarantine as kept
+
+    kept.set_aside(path, "")

@@ -12,13 +12,15 @@ _current: contextvars.ContextVar[Stage | None] = contextvars.ContextVar("traceml
 class Stage:
     """A context manager that says when a named part of a run began and ended, in seconds since the run's start.
 
-    Its energy is read off the samples around it, so entering and leaving it costs microseconds.
+    Its energy is read off the samples around it, so entering and leaving it costs microseconds. A copy is the stage
+    itself; what arrives in another process is a new stage of the same name and run.
     """
 
-    __slots__ = ("_report", "_started_at", "_token", "end_s", "key", "name", "parent", "start_s")
+    __slots__ = ("_journal", "_telling", "_token", "end_s", "key", "name", "parent", "start_s", "total")
 
-    def __init__(self, name: str, key: str, started_at: float, report):
-        self.name, self.key, self._started_at, self._report = name, key, started_at, report
+    def __init__(self, name: str, key: str, journal, telling, total: int | None = None):
+        self.name, self.key, self.total = name, key, total
+        self._journal, self._telling = journal, telling
         self.parent = ""
         self.start_s: float | None = None
         self.end_s: float | None = None
@@ -26,26 +28,40 @@ class Stage:
 
     def __enter__(self) -> Stage:
         outer = _current.get()
-        self.parent = outer.key if outer is not None and outer._started_at == self._started_at else ""
+        self.parent = outer.key if outer is not None and outer._journal is self._journal else ""
         self._token = _current.set(self)
-        self.start_s = time.monotonic() - self._started_at
-        self._report(self)
+        self.start_s = time.monotonic() - self._journal.started_at
+        self._journal.report(self)
         return self
 
     def __exit__(self, *exception) -> None:
-        self.end_s = time.monotonic() - self._started_at
+        self.end_s = time.monotonic() - self._journal.started_at
         try:
             if self._token is not None:
                 _current.reset(self._token)
         except ValueError:  # left in another thread or task than it was entered in
             pass
-        self._report(self)
+        self._journal.report(self)
 
     def as_wire(self) -> dict:
         """The stage as docs/wire.md describes it."""
         end_s = None if self.end_s is None else round(self.end_s, 6)
         start_s = round(self.start_s or 0.0, 6)
-        return {"id": self.key, "name": self.name, "parent": self.parent, "start_s": start_s, "end_s": end_s}
+        wire = {"id": self.key, "name": self.name, "parent": self.parent, "start_s": start_s, "end_s": end_s}
+        return wire if self.total is None else wire | {"total": self.total}
+
+    def __copy__(self) -> Stage:
+        return self
+
+    def __deepcopy__(self, memo) -> Stage:
+        return self
+
+    def __reduce__(self):
+        return _stage_of, (self._telling, self.name)
+
+
+def _stage_of(telling, name: str):
+    return telling.stage(name)
 
 
 class NoStage:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+#: A process of many runs prints its first ones; who wants none sets `quiet`.
+PRINTED_RUNS = 3
+_printed: set[str] = set()
 
 
 class Record(dict):
@@ -13,6 +18,27 @@ class Record(dict):
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+#: What of a summary the ranks of a job add up.
+RANK_TOTALS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_kwh")
+
+
+def totals_of(summary: Record, work: dict[str, float]) -> dict[str, float]:
+    """What a rank tells the others of its host."""
+    measured_kwh = summary.measured_share * summary.energy_kwh
+    return {name: summary.get(name, measured_kwh) for name in RANK_TOTALS} | work
+
+
+def add_ranks(summary: Record, work: dict[str, float], others: list[dict[str, float]]) -> None:
+    """Add to a rank's summary and work those of the others on its host."""
+    totals = totals_of(summary, work)
+    for other in others:
+        for name in totals:
+            totals[name] += other.get(name, 0.0)
+    summary.update({name: totals[name] for name in RANK_TOTALS if name in summary})
+    summary["measured_share"] = totals["measured_kwh"] / summary.energy_kwh if summary.energy_kwh else 0.0
+    work.update({name: totals[name] for name in work})
 
 
 def catalogue():
@@ -52,13 +78,17 @@ def energy_of(meter):
     return estimation.device_energy(facts_of(meter), meter.profile)
 
 
+#: What a device's description tells estimation of its size.
+SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads")
+
+
 def facts_of(meter):
     """A meter's counters as estimation takes them."""
     from traceml_agent.estimation import Facts
 
     f = meter.facts
-    sizes = (f.get("cores"), f.get("threads"), f.get("memory_gb"), f.get("share", 1.0))
-    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, *sizes)
+    sizes = {name: f[name] for name in SIZES if name in f}
+    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
 
 
 def profile_of(facts: dict):
@@ -91,11 +121,34 @@ def per_unit(work: dict[str, float], energy_kwh: float) -> Record:
 def nothing(duration_s: float = 0.0) -> Record:
     """The summary of a run that measured nothing: disabled, or a process whose parent is tracked already."""
     zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
-    return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record())
+    return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record(), left_out=[])
+
+
+def announce(run) -> None:
+    """Print where a run can be seen while it runs."""
+    if run.url and run.settings.token and _is_printed(run):
+        say(f"TraceML: measuring {run.model}: {run.url}")
+
+
+def conclude(run, summary: Record) -> None:
+    """Print a run's figures at its end."""
+    if _is_printed(run):
+        say(line(run.model, summary))
+
+
+def _is_printed(run) -> bool:
+    """Whether the run is one of the process's first; of the next one a line says that further ones are not printed."""
+    if run.settings.quiet:
+        return False
+    if run.run_id not in _printed and len(_printed) <= PRINTED_RUNS:
+        _printed.add(run.run_id)
+        if len(_printed) > PRINTED_RUNS:
+            say("TraceML: further runs of this process are measured without a line here; quiet=True prints none at all")
+    return run.run_id in _printed and len(_printed) <= PRINTED_RUNS
 
 
 def line(model: str, summary: Record) -> str:
-    """The one line that a run prints at its end."""
+    """The line that a run prints at its end: energy and its range in one unit, emissions, share measured, duration."""
     energy, unit = scaled_energy(summary.energy_kwh)
     emissions, mass = scaled_emissions(summary.emissions_kg)
     size = energy / summary.energy_kwh if summary.energy_kwh else 0.0
@@ -105,6 +158,13 @@ def line(model: str, summary: Record) -> str:
         f"{summary.measured_share:.0%} measured",
         duration(summary.duration_s),
     ]
+    ranks = summary.get("ranks")
+    if ranks and ranks.here < ranks.of:
+        parts.append(f"of this host's {ranks.here} of {ranks.of} ranks; the portal adds up all")
+    elif ranks:
+        parts.append(f"all {ranks.of} ranks")
+    if left_out := sum(row["count"] for row in summary.get("left_out", ())):
+        parts.append(f"{left_out} left out, see the log")
     return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
 
 
@@ -139,7 +199,15 @@ def duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
+    if sys.stderr is None:  # to which `print` says stdout
+        return
+    line = f"{text}\n"  # in one go, for other threads print too
     try:
-        print(text, file=sys.stderr, flush=True)
+        if sys.stderr is sys.__stderr__:
+            # Without a buffer: what stays in it, as nobody reads any more, would change the exit status.
+            os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding or "utf-8", "replace"))
+        else:
+            sys.stderr.write(line)
+            sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
         pass

@@ -28,7 +28,8 @@ class Parser(argparse.ArgumentParser):
 
 def add(commands, name: str, command, text: str, example: str, statuses: str) -> argparse.ArgumentParser:
     """Add a command to the command line's parsers, with an example and its exit statuses under `--help`."""
-    epilog = f"example:\n  {example}\n\nexit status:\n  {statuses}; 130 after Ctrl-C"
+    interrupted = "" if "Ctrl-C" in text else "; 130 after Ctrl-C"
+    epilog = f"example:\n  {example}\n\nexit status:\n  {statuses}{interrupted}"
     layout = argparse.RawDescriptionHelpFormatter
     parser = commands.add_parser(name, help=text, description=text, epilog=epilog, formatter_class=layout)
     parser.set_defaults(command=command)
@@ -42,8 +43,13 @@ def positive(text: str) -> float:
     except ValueError:
         number = 0.0
     if not 0.0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 class Bar:

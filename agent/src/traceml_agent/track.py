@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextvars
+
 from traceml_agent.messages import guarded
 
 TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
-    from traceml_agent.run import Run
+    from traceml_agent.telling import Telling
+
+#: The run of the block that the code at hand stands in: right in threads and under asyncio.
+_current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
 
 
-def _inert() -> Run:
+def _inert() -> Telling:
     from traceml_agent.run import InertRun
 
     return InertRun()
@@ -27,24 +32,47 @@ def start(
     budget_kg=None,
     on_budget="warn",
     **settings,
-) -> Run:
+) -> Telling:
     """Start a run and return it; call `stop()` at its end, or let the end of the process do so. Never raises.
 
     `model` is the model's name, the same over its whole life; `kind` is training, finetuning, evaluation, inference or
     other. With `budget_kwh` or `budget_kg` (CO2e), `on_budget` says what happens once more is used: `warn`, `stop` (no
     further epoch of `run.epochs()`), or a function of the run. `settings` are those of agent/README.md (url, token,
-    spool_dir, interval …), over the environment's.
+    spool_dir, interval …), over the environment's. In a notebook the run that the same cell started before ends.
     """
-    from traceml_agent import config, job, messages
+    from traceml_agent import notebook
+
+    run = _begun(model, kind, name, tags, params, budget_kwh, budget_kg, on_budget, **settings)
+    notebook.end_former(run)
+    return run
+
+
+@guarded(_inert)
+def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
+    """A run under way: a new one, or that by which an ancestor's process measures this one."""
+    from traceml_agent import config, handle, messages
     from traceml_agent.budget import Budget
     from traceml_agent.run import InertRun, Run
 
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
-    if chosen.disabled or job.is_tracked_already():
+    if chosen.disabled:
         return InertRun(model)
-    budget = Budget(budget_kwh, budget_kg, on_budget)
-    return Run(model, kind, name, tags, params, chosen, budget).begin()
+    if outer := handle.outer():
+        outer.tell(model, kind, name, tags, params)
+        return outer
+    return Run(model, kind, name, tags, params, chosen, Budget(budget_kwh, budget_kg, on_budget)).begin()
+
+
+@guarded(_inert)
+def current_run() -> Telling:
+    """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
+    measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
+    from traceml_agent import handle
+    from traceml_agent.run import InertRun, current
+
+    block = _current.get()
+    return (block if block and block.is_open else None) or current() or handle.outer() or InertRun()
 
 
 class track:
@@ -63,17 +91,23 @@ class track:
     def __init__(self, model=None, kind="training", name=None, tags=None, params=None, **settings):
         self._arguments = (model, kind, name, tags, params)
         self._options = settings
-        self._runs: list[Run] = []
+        self._runs: list[tuple[Telling, contextvars.Token]] = []
 
-    def __enter__(self) -> Run:
-        self._runs.append(start(*self._arguments, **self._options))
-        return self._runs[-1]
+    def __enter__(self) -> Telling:
+        run = _begun(*self._arguments, **self._options)
+        self._runs.append((run, _current.set(run)))
+        return run
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
-            self._runs.pop().__exit__(kind, error, traceback)
+            run, token = self._runs.pop()
+            try:
+                _current.reset(token)
+            except ValueError:  # left in another thread or task than it was entered in
+                pass
+            run.__exit__(kind, error, traceback)
 
-    async def __aenter__(self) -> Run:
+    async def __aenter__(self) -> Telling:
         return self.__enter__()
 
     async def __aexit__(self, kind, error, traceback) -> None:

@@ -1,9 +1,9 @@
 """The uploader, seen from the training: a process of its own delivers the spool, so that TLS and imports stall nothing.
 
-It hears from its parent through a socket (first line: settings, the token among them, never argv; then a line for each
-spool file and wake-up; the end of it means that the parent is gone, however it died) and answers through the same. It
-leads a session of its own, so a terminal's Ctrl-C does not end it, and it outlives a killed parent by the time that
-delivering takes.
+It hears from the training through a socket (first line: settings, the token among them, never argv; then a line for
+each spool file and wake-up) and answers through the same. It is nobody's child, so that no `os.wait()` of the user's
+code meets it, leads a session of its own, so that a terminal's Ctrl-C does not end it, and outlives the training: it
+sees how that ended, and delivers the rest.
 """
 
 from __future__ import annotations
@@ -12,52 +12,104 @@ import contextlib
 import json
 import os
 import sys
+import threading
 import time
 
-from traceml_agent import config, spool
+from traceml_agent import config, endings
+from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
+from traceml_agent.readdress import is_same, portal_of
 
-START = """import sys
+START = """import os, sys
+os.chdir(os.sep)  # else a requests.py beside the training script would be imported
+if sys.argv[2] == "detach" and os.fork(): os._exit(0)
 sys.path.insert(0, sys.argv[1])
 import traceml_agent
 sys.path.append(sys.path.pop(0))  # last from now on, for a site folder may hold namesakes of standard modules
 from traceml_agent.uploader_process import main
 main()
 """
+#: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
+SHELL = "/bin/sh"
+LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
+#: The uploaders of this process by portal, token and folder: one serves all of its runs.
+_uploaders: dict[tuple, Uploader | None] = {}
+_launching = threading.Lock()
 
 
 class Line:
     """Lines of JSON through a socket, for both ends; nothing here waits longer than it is asked to."""
 
     def __init__(self, socket):
-        self._socket = socket
+        self._descriptor = Descriptor(socket.detach())
         self._rest = b""
+        self._boards: list[int] = []
         self.ended = False
 
-    def send(self, message: dict, wait_s: float = 0.0) -> None:
-        """Send a line. One that the other end is gone for, or has no room for within `wait_s`, is lost."""
+    @property
+    def number(self) -> int:
+        """What `select` takes."""
+        return self._descriptor.number
+
+    @contextlib.contextmanager
+    def _socket(self):
+        """The socket, as long as its number is still ours. Raises OSError after that."""
         import socket
 
+        if not self._descriptor.is_ours:
+            self.ended = True
+            raise OSError("the descriptor was closed")
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self._descriptor.number)
+        try:
+            yield found
+        finally:
+            found.detach()
+
+    def send(self, message: dict, wait_s: float = 0.0, board: int | None = None) -> None:
+        """Send a line, and a board's descriptor with it. One that the other end is gone for, or has no room for within
+        `wait_s`, is lost."""
+        import socket
+
+        data = json.dumps(message).encode() + b"\n"
         flags = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have made SIGPIPE deadly
-        with contextlib.suppress(OSError):
-            self._socket.settimeout(wait_s)
-            self._socket.send(json.dumps(message).encode() + b"\n", flags)
+        with contextlib.suppress(BlockingIOError, TimeoutError):
+            try:
+                with self._socket() as found:
+                    found.settimeout(wait_s)
+                    if board is None:
+                        found.send(data, flags)
+                    else:
+                        socket.send_fds(found, [data], [board], flags)
+            except (BrokenPipeError, ConnectionResetError):
+                self.ended = True
+            except (BlockingIOError, TimeoutError):
+                raise
+            except OSError:
+                pass
 
     def receive(self, wait_s: float) -> list[dict]:
         """Lines that arrive within the time; returns with the first, or at the end."""
+        import socket
+
         try:
-            self._socket.settimeout(max(wait_s, 0.0))
-            data = self._socket.recv(65536)
+            with self._socket() as found:
+                found.settimeout(max(wait_s, 0.0))
+                data, boards, _, _ = socket.recv_fds(found, 65536, 16)
         except (BlockingIOError, TimeoutError):
             return []
         except OSError:
-            data = b""
+            data, boards = b"", []
         self.ended = not data
+        self._boards += boards
         *lines, self._rest = (self._rest + data).split(b"\n")
         return list(filter(None, map(_parsed, lines)))
 
+    def board(self) -> int | None:
+        """The next board's descriptor that came."""
+        return self._boards.pop(0) if self._boards else None
+
     def close(self) -> None:
-        self._socket.close()
+        self._descriptor.close()
 
 
 def _parsed(line: bytes) -> dict | None:
@@ -67,35 +119,51 @@ def _parsed(line: bytes) -> dict | None:
 
 
 class Uploader:
-    """The parent's handle on its uploader process."""
+    """The training's handle on its uploader process."""
 
-    def __init__(self, process, line: Line):
-        self._process = process
+    def __init__(self, line: Line, flush_s: float):
         self._line = line
+        self.flush_s = flush_s
+        self.pid = 0  # once it has said so
         self._pid = os.getpid()
         self._flushes = 0
+        self.refused: list[dict] = []  # what the portal refused of this process's runs, as `refused` and `run`
 
-    def own(self, path: str) -> None:
-        """Tell it a spool file of this process, which has its header: the run is announced at once."""
-        self._say({"own": path})
+    @property
+    def is_gone(self) -> bool:
+        """Whether it can't be reached any more."""
+        return self._line.ended
+
+    def own(self, path: str, board=None) -> None:
+        """Tell it a spool file of this process, which has its header, and its board: the run is announced at once."""
+        number = board.number if board else None
+        self._say({"own": path, "board": number is not None}, number)
 
     def wake(self) -> None:
         """Ask it to deliver now."""
         self._say({"wake": 1})
 
-    def _say(self, message: dict) -> None:
+    def _say(self, message: dict, board: int | None = None) -> None:
         if os.getpid() == self._pid:
-            self._line.send(message)
+            self._line.send(message, board=board)
 
     def hear(self, wait_s: float = 0.0) -> list[dict]:
-        """Log the warnings that have come; returns the other answers."""
+        """Log the warnings that have come, and keep what was refused; returns the answers to `_flush`."""
         if os.getpid() != self._pid:
             return []
         answers = self._line.receive(wait_s)
         for answer in answers:
+            self.pid = answer.get("hello", self.pid)
             if "warning" in answer:
                 warn(answer["warning"])
-        return [answer for answer in answers if "warning" not in answer]
+        self.refused += [answer for answer in answers if "refused" in answer]
+        return [answer for answer in answers if "flush" in answer]
+
+    def refused_of(self, run_id: str) -> list[tuple[str, str, int]]:
+        """What the portal refused of a run since this was asked last: what, why, how many."""
+        mine = [tuple(each["refused"]) for each in self.refused if each["run"] == run_id]
+        self.refused = [each for each in self.refused if each["run"] != run_id]
+        return mine
 
     def finish(self, budget_s: float) -> bool:
         """Wait until all of this process's files are delivered, at most `budget_s`; at once where nobody answers."""
@@ -105,7 +173,7 @@ class Uploader:
         is_delivered = bool(answer.get("flushed"))
         reason = answer.get("reason", "no answer yet")  # empty where a warning told it before
         if budget_s > 0 and reason and not is_delivered:
-            warn(f"not all is delivered ({reason}); the spool keeps it for the next start or `traceml-agent sync`")
+            warn(f"not all is delivered yet ({reason}); the spool keeps it for the next start or `traceml-agent sync`")
         return is_delivered
 
     def _flush(self, deadline: float) -> dict:
@@ -121,8 +189,24 @@ class Uploader:
     def close(self) -> None:
         """Let go: the process delivers what is left and ends by itself."""
         if os.getpid() == self._pid:
+            self._say({"bye": 1})
             self._line.close()
-            self._process.returncode = 0  # else Popen's destructor warns of a child that is meant to live on
+            self._line.ended = True
+
+
+def of(settings) -> Uploader | None:
+    """This process's uploader for a portal, started where there is none, or none any more; None where that fails."""
+    place = (settings.url, settings.token, settings.spool_dir, os.getpid())
+    with _launching:
+        known = _uploaders.get(place)
+        if place not in _uploaders or (known and known.is_gone):
+            _uploaders[place] = launch(settings)
+        return _uploaders[place]
+
+
+def all_of_this_process() -> list[Uploader]:
+    """Those that were started here; a forked child has none."""
+    return [each for place, each in list(_uploaders.items()) if each and place[-1] == os.getpid()]
 
 
 def launch(settings) -> Uploader | None:
@@ -133,40 +217,93 @@ def launch(settings) -> Uploader | None:
         warn("a frozen application has no uploader; deliver with `traceml-agent sync`")
         return None
     try:
-        ours, theirs = socket.socketpair()
+        with above_standard():
+            ours, theirs = socket.socketpair()
         with theirs:
-            process = _start(theirs)
-    except (OSError, ValueError, AttributeError) as error:
+            _start(theirs.fileno())
+    except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
     line = Line(ours)
-    line.send({"parent": os.getpid(), "settings": settings.as_dict()})
-    return Uploader(process, line)
+    began = endings.began_at(os.getpid())
+    line.send({"parent": os.getpid(), "began": began, "settings": settings.as_dict()})
+    return Uploader(line, settings.flush_s)
 
 
-def _start(theirs):
-    import subprocess
+def _start(theirs: int) -> None:
+    """Start the process with the socket as its standard input, and leave it to the system.
 
+    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    has_shell = os.access(SHELL, os.X_OK)
+    words = [_interpreter(), "-c", START, package, "left" if has_shell else "detach"]
+    words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
     environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
-    return subprocess.Popen(
-        [sys.executable, "-c", START, os.path.dirname(os.path.dirname(os.path.abspath(__file__)))],
-        stdin=theirs,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        env=environment | {config.PREFIX + "DISABLED": "1"},
-        cwd=os.path.abspath(os.sep),  # else a requests.py beside the training script would be imported
-    )
+    environment |= {config.PREFIX + "DISABLED": "1"}
+    with _unheard() as signals:
+        pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(theirs), setsigmask=(), **signals)
+        with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
+            os.waitpid(pid, 0)
+
+
+def _interpreter() -> str:
+    """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    found = [sys.executable, *(os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix))]
+    for path in found:
+        if path and any(word in os.path.basename(path).lower() for word in ("python", "pypy")) and os.path.exists(path):
+            return path
+    raise ValueError("no Python interpreter was found")
+
+
+def _streams(theirs: int) -> list[tuple]:
+    """What the process has open: the socket, and nothing that the training's own children would inherit."""
+    opened = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
+    opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
+    opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
+    return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
+
+
+def _inheritable() -> list[int]:
+    """Descriptors from 3 up that a new program would find open: a pipe held open keeps its reader waiting for ever."""
+    found = []
+    for name in os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
+
+
+@contextlib.contextmanager
+def _unheard():
+    """Where the user's code handles SIGCHLD, keep the end of our helper from it; yields what posix_spawn takes."""
+    signal = sys.modules.get("signal")  # without it nobody has a handler
+    child = getattr(signal, "SIGCHLD", None)
+    if signal is None or child is None or not callable(signal.getsignal(child)):
+        yield {"setsid": True}
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {child})
+    was_pending = child in signal.sigpending()
+    try:
+        yield {"setsid": True, "setsigdef": (child,)}
+        # Another child's end that came meanwhile is the user's to hear of.
+        if not was_pending and not _has_ended_children() and hasattr(signal, "sigtimedwait"):
+            signal.sigtimedwait({child}, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_ended_children() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 def is_for(path: str, settings) -> bool:
-    """Whether a spool file was made for the portal in the settings, or for none in particular."""
+    """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
     with contextlib.suppress(OSError):
-        for _, record in spool.records(path):
-            if record and record["type"] == "header":
-                made_for = record["body"].get("portal")
-                return not isinstance(made_for, str) or config.origin_of(made_for) in (
-                    "",
-                    config.origin_of(settings.url),
-                )
-    return True
+        portal = portal_of(path)
+        return bool(portal) and is_same(portal, settings.url)
+    return False

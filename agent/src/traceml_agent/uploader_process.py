@@ -1,18 +1,29 @@
-"""The uploader's process: delivers its parent's spool files and those of dead processes, politely, until it is done."""
+"""The uploader's process: delivers the spool files of the training that started it and those of dead processes,
+politely, until it is done; and tells how the training ended, when that can't."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import signal
 import time
 from typing import Any
 
-from traceml_agent import config
-from traceml_agent.spool_folder import QUARANTINE, folders, has_living_writer, spool_files
+from traceml_agent import aftermath, config
+from traceml_agent.board import Board
+from traceml_agent.endings import Life
+from traceml_agent.spool_folder import folders, has_living_writer, is_written_by, run_of, spool_files
 from traceml_agent.uploader import Line, is_for
 
-#: How long it goes on trying, in an outage, for a parent that is gone; after that the next start or `sync` delivers.
+#: The first samples go out this soon; later ones further apart, up to the upload interval.
+FIRST_S = 2.5
+#: How long it goes on trying, in an outage, for a training that is gone; after that the next start or `sync` delivers.
 LINGER_S = 60.0
+#: The same once it was told to stop, as all of a service's processes are.
+LINGER_TOLD_S = 5.0
+#: How long it waits for the end of a process that said goodbye, to learn its exit code.
+GOODBYE_S = 5.0
 #: How often it looks whether a portal that refuses uploads still does.
 LOOK_AGAIN_S = 900.0
 MAX_BACKOFF_S = 300.0
@@ -22,12 +33,12 @@ CONNECT_S = 3.0
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 #: A portal takes a run for lost that is silent for three upload intervals; after this many it hears that the run lives.
 SILENT_INTERVALS = 1.5
-#: So many warnings of so many characters fit in the socket even if the parent never reads one.
+#: So many warnings of so many characters fit in the socket even if the training never reads one.
 MAX_WARNINGS, MAX_WARNING = 20, 400
 
 
 def main() -> None:
-    """The process: settings from the first line, then deliver until the parent is gone and nothing is left."""
+    """The process: settings from the first line, then deliver until the training is gone and nothing is left."""
     import socket
 
     line = Line(socket.socket(fileno=0))
@@ -36,78 +47,145 @@ def main() -> None:
         settings = config.Settings()
         for name, value in messages[0]["settings"].items():
             settings.take(name, value, "parent")
-        _Work(settings, line, messages[0]["parent"]).run(messages[1:])
+        line.send({"hello": os.getpid()})
+        work = _Work(settings, line, Life(messages[0]["parent"], messages[0]["began"]))
+        # Who stops a service tells all of its processes; the records are delivered first.
+        for name in ("SIGTERM", "SIGHUP", "SIGINT"):
+            signal.signal(getattr(signal, name), work.told_to_stop)
+        work.run(messages[1:])
 
 
 class _Work:
-    """What the process knows: its parent's files, those of dead processes, when to try again, and until when."""
+    """What the process knows: the training's files, those of dead processes, when to try again, and until when."""
 
-    def __init__(self, settings, line: Line, parent: int):
-        self.settings, self.line, self.parent = settings, line, parent
+    def __init__(self, settings, line: Line, life: Life):
+        self.settings, self.line, self.life = settings, line, life
         self.client: Any = None
         self.files: dict = {}  # path: its Delivery, once it has one
+        self.boards: dict[str, Board] = {}
+        self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
         self.fresh: list[str] = []  # files whose run the portal has not been told of
         self.orphans: list[str] = []
         self.has_looked = False  # for orphans
+        self.is_over = self.has_said_goodbye = False
+        self.told_at: float | None = None
         self.is_delivered = False  # all of `files`, when it was last tried
         self.is_busy, self.busy_rounds = False, 0  # another process has one of them, or the disk refuses
         self.is_refused = False
-        self.flush = 0  # the number of the answer that the parent waits for
+        self.flush = 0  # the number of the answer that the training waits for
         self.failures = 0
-        self.next_round = time.monotonic() + settings.upload_s
+        self.youngest_at = time.monotonic()
+        self.next_round = self.youngest_at + self._pause_s()
         self.not_before = 0.0
         self.give_up_at = math.inf
         self.warned: set[str] = set()
-        self.trouble = ""  # what failed last, if it was not told: only a parent that is left with it hears it
+        self.trouble = ""  # what failed last, if it was not told: only a training that is left with it hears it
+
+    def told_to_stop(self, *_) -> None:
+        """A signal's handler."""
+        self.told_at = time.monotonic()
+        self.give_up_at = min(self.give_up_at, self.told_at + LINGER_TOLD_S) if self.is_over else self.give_up_at
 
     def run(self, messages: list[dict]) -> None:
-        """Work through messages and what is due, until the parent is gone and nothing is left to do."""
+        """Work through messages and what is due, until the training is gone and nothing is left to do."""
         while True:
             self._take(messages)
             self._work()
             if self.flush and not self.is_busy:
                 self._answer()
-            if self.line.ended and (self._is_through() or time.monotonic() > self.give_up_at):
+            if self._may_go():
                 return
             messages = self._wait()
 
     def _take(self, messages: list[dict]) -> None:
         for message in messages:
             if "own" in message:
-                self.files[message["own"]] = None
-                self.fresh.append(message["own"])
+                self._own(message["own"], self.line.board() if message.get("board") else None)
             if "wake" in message or "flush" in message:
                 self.next_round, self.busy_rounds = time.monotonic(), 0
             self.flush = message.get("flush", self.flush)
+            if "bye" in message:
+                self._end_soon(GOODBYE_S)
+                self.has_said_goodbye = True
+
+    def _own(self, path: str, board: int | None) -> None:
+        self.files[path] = None
+        self.fresh.append(path)
+        if board is not None:
+            self.boards[path] = Board(board)
+        self.youngest_at = time.monotonic()
+        self.next_round = min(self.next_round, self.youngest_at + self._pause_s())
 
     def _answer(self) -> None:
-        """Tell the parent, which waits for it, whether all is delivered."""
+        """Tell the training, which waits for it, whether all is delivered."""
         reason = "" if self.is_delivered else self.trouble
         self.line.send({"flush": self.flush, "flushed": self.is_delivered, "reason": reason}, wait_s=1.0)
         self.flush = 0
 
-    def _is_through(self) -> bool:
-        return self.is_refused or (self.is_delivered and not self.orphans)
+    def _may_go(self) -> bool:
+        if not (self.is_over or self.has_said_goodbye):
+            return False
+        is_through = self.is_refused or (self.is_delivered and not self.orphans)
+        is_sure = self.is_over or not self.unsure
+        return (is_through and is_sure) or time.monotonic() > self.give_up_at
 
     def _wait(self) -> list[dict]:
-        """Wait for messages, or until something is due."""
+        """Wait for messages, for the end of the training, or until something is due."""
         due_at = 0.0 if self.fresh or self.orphans else self.next_round
-        seconds = max(due_at, self.not_before) - time.monotonic()
-        if self.line.ended:
+        seconds = min(max(due_at, self.not_before), self.give_up_at) - time.monotonic()
+        if self.is_over:
             time.sleep(max(0.0, min(seconds, 5.0)))
             return []
-        messages = self.line.receive(min(seconds, self.settings.upload_s))
-        # A forked child of the parent may hold the socket open after it.
-        self.line.ended |= os.getppid() != self.parent
-        if self.line.ended:
-            self.give_up_at = time.monotonic() + LINGER_S
-            self.next_round, self.not_before, self.has_looked, self.is_refused = 0.0, 0.0, False, False
+        others = [] if self.line.ended else [self.line.number]
+        is_over = self.life.wait(others, min(seconds, self.settings.upload_s))
+        messages = [] if self.line.ended else self.line.receive(0.0)
+        if is_over:
+            self._take(messages)
+            self._see_the_end()
+            return []
         return messages
+
+    def _see_the_end(self) -> None:
+        """The training's process is gone: write down for its runs how it ended, then deliver."""
+        self.is_over = True
+        code, word = self.life.exit_code(), ""
+        if code is None and self.told_at is not None:
+            code = -signal.SIGTERM
+        if code == -signal.SIGKILL and self.life.was_out_of_memory():
+            word = "SIGKILL (out of memory)"
+        self._find_files()
+        for path in list(self.files):
+            with contextlib.suppress(OSError):
+                if is_written_by(path, self.life.pid, "") or path in self.boards:
+                    aftermath.conclude(path, code, word, self.boards.get(path), is_known=True)
+        for path, (header, finish) in self.unsure.items():
+            if code:
+                with contextlib.suppress(OSError):
+                    aftermath.correct(path, header, finish, code)
+                    self.files[path] = None
+        self.unsure.clear()
+        self._end_soon(LINGER_TOLD_S if self.told_at is not None else LINGER_S)
+
+    def _end_soon(self, most_s: float) -> None:
+        """Deliver what is left, now, and try no longer than that. A portal that refused is not asked again."""
+        self.give_up_at = time.monotonic() + most_s
+        self.next_round, self.has_looked, self.is_delivered = 0.0, False, False
+        if not self.is_refused:
+            self.not_before = 0.0
+
+    def _find_files(self) -> None:
+        """Files of the training that nobody told of: of its children, or made when the line was gone."""
+        run_ids = {run_of(path) for path in self.files}
+        for place in folders(self.settings):
+            for path in spool_files(place):
+                is_its = run_of(path) in run_ids or is_written_by(path, self.life.pid, self.life.began)
+                if path not in self.files and is_its and is_for(path, self.settings):
+                    self.files[path] = None
 
     def _work(self) -> None:
         """Do one thing that is due. The second of the agent's two broad borders: what fails here is tried again."""
         now = time.monotonic()
-        if now < self.not_before and not self.flush:
+        if now < self.not_before and (self.is_refused or not self.flush):
             return
         try:
             if not (self.client or self._connect()):
@@ -137,12 +215,12 @@ class _Work:
         return self.client is not None
 
     def _deliver_all(self) -> None:
-        """Deliver the parent's files. What fails stays due, for as soon as the back-off allows."""
+        """Deliver the training's files. What fails stays due, for as soon as the back-off allows."""
         self.is_delivered = self.is_busy = False
         self.next_round = time.monotonic()
-        alive = False if self.line.ended else None
+        self._find_files()
         for path in list(self.files):
-            answer = self._deliver(path, silence_s=SILENT_INTERVALS * self.settings.upload_s, alive=alive)
+            answer = self._deliver(path, silence_s=SILENT_INTERVALS * self.settings.upload_s)
             if answer is None:
                 return
             self.is_busy |= answer.is_busy
@@ -152,9 +230,10 @@ class _Work:
         self._succeed()
 
     def _pause_s(self) -> float:
-        """Until the next round: an upload interval, or soon where another process has a file, or the disk refuses."""
+        """Until the next round: soon for a young run, later an upload interval; at once where a file is busy."""
         self.busy_rounds = self.busy_rounds + 1 if self.is_busy else 0
-        whole_s = self.settings.upload_s * _jitter(0.9, 1.1)
+        age_s = time.monotonic() - self.youngest_at
+        whole_s = min(self.settings.upload_s, max(FIRST_S, age_s)) * _jitter(0.9, 1.1)
         return min(whole_s, BUSY_S * 2.0 ** min(self.busy_rounds, 20)) if self.is_busy else whole_s
 
     def _announce(self, path: str) -> None:
@@ -178,22 +257,33 @@ class _Work:
         if path in self.files:
             self.files[path] = delivery
         answer = delivery.deliver(self.client, **how)
+        self._tell(delivery)
+        if delivery.unsure and not self.is_over:
+            self.unsure[path] = delivery.unsure
         if delivery.done:
             self.files.pop(path, None)
         if answer.outcome == portal.RETRY:
             return self._back_off(answer.after_s, answer.reason)
         if answer.outcome == portal.STOP:
             return self._stop(f"the portal refuses uploads: {answer.reason}")
-        if answer.outcome == portal.QUARANTINE:
-            self._warn(f"not all was taken ({answer.reason}); see {os.path.join(os.path.dirname(path), QUARANTINE)}")
+        if answer.outcome in (portal.QUARANTINE, portal.HELD):
+            self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
+        if notice := (answer.body or {}).get("notice"):
+            self._warn(str(notice))
         return answer
+
+    def _tell(self, delivery) -> None:
+        """Let the training's run count what the portal refused."""
+        for what, reason, count in delivery.refused:
+            self.line.send({"refused": [what, reason[:MAX_WARNING], count], "run": delivery.run_id})
+        delivery.refused.clear()
 
     def _succeed(self) -> None:
         self.failures, self.not_before, self.is_refused = 0, 0.0, False
         self._look_for_orphans()
 
     def _look_for_orphans(self) -> None:
-        """Find files of dead processes: once when the portal first answers, and once at the end of the parent."""
+        """Find files of dead processes: once when the portal first answers, and once at the end of the training."""
         if not self.has_looked:
             self.has_looked = True
             found = [path for place in folders(self.settings) for path in spool_files(place)]

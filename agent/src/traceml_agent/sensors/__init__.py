@@ -11,6 +11,10 @@ from collections.abc import Callable, Iterator
 from traceml_agent import host
 from traceml_agent.messages import warn
 
+#: What people call that which a probe looks for.
+NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
+#: What the portal takes of a text.
+MOST_CHARACTERS = {"name": 200, "uuid": 100, "method": 200, "note": 500}
 #: A sensor that tells more than this many times the device's most lies.
 MOST_POWER = 3.0
 
@@ -55,13 +59,22 @@ class Sensor:
             return None
         return Reading(busy_share, power_w=part * power_w)
 
+    def add_note(self, text: str) -> None:
+        """Say something unusual of the device, once; as much as the portal takes."""
+        note = self.facts["note"]
+        if text not in note:
+            self.facts["note"] = f"{note} {text}".strip()[: MOST_CHARACTERS["note"]]
+
     def close(self) -> None:
         """Let go of descriptors and libraries."""
 
 
 def facts(key: str, kind: str, name: str, **more) -> dict:
-    """A device as the wire describes it."""
-    return {"key": key, "kind": kind, "name": name, "uuid": "", "basis": "", "method": "", "note": ""} | more
+    """A device as the wire describes it: a name that a driver garbled must not cost the run its delivery."""
+    found = {"key": key, "kind": kind, "name": name, "uuid": "", "basis": "", "method": "", "note": ""} | more
+    for field, most in MOST_CHARACTERS.items():
+        found[field] = "".join(filter(str.isprintable, found[field]))[:most].strip()
+    return found | {"name": found["name"] or f"unknown {kind}"}
 
 
 def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[Sensor]:
@@ -72,6 +85,7 @@ def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[S
     from traceml_agent import job
     from traceml_agent.sensors import cpu, memory
 
+    _left_out.clear()
     if scope == "machine" and job.local_size() > 1 and host.local_rank() > 0:
         return iter(())
     return _found([cpu.probe, memory.probe], scope, target or host.Target())
@@ -81,7 +95,28 @@ def of_accelerators(scope: str = "job", target: host.Target | None = None) -> It
     """GPUs and their kin: a vendor's library may take seconds to load."""
     from traceml_agent.sensors import amd, apple, nvidia
 
+    for what in _left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # what an earlier run met
+        del _left_out[what]
     return _found([nvidia.probe, amd.probe, apple.probe], scope, target or host.Target())
+
+
+_left_out: dict[str, str] = {}
+
+
+def leave_out(what: str, reason: str) -> None:
+    """Say once that a device is there and not measured, and keep it for `unmeasured`."""
+    _left_out[what] = reason
+    warn(reason)
+
+
+def unmeasured() -> list[tuple[str, str]]:
+    """What is there and not measured, accelerators above all, each with the reason and, where there is one, the remedy.
+
+    What the probes met, so it is asked after `of_accelerators` was read; and, by cheap signs, what has no probe.
+    """
+    from traceml_agent.sensors import signs
+
+    return [*_left_out.items(), *signs.unmeasured()]
 
 
 def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:
@@ -89,4 +124,5 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
         try:
             yield from probe(*about)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries raise anything; the run goes on)
-            warn(f"{probe.__module__.rpartition('.')[2]} can't be read ({type(error).__name__}: {error})")
+            name = probe.__module__.rpartition(".")[2]
+            leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")

@@ -11,8 +11,7 @@ import time
 from collections.abc import Iterator
 
 from traceml_agent import host
-from traceml_agent.messages import warn
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors import Reading, Sensor, facts, leave_out
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
 from traceml_agent.sensors.sharing import Sharing
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
@@ -30,6 +29,8 @@ STILL_S = 5.0
 NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
 HALF = "Several dies have one counter; the job's part of it is an estimate"
 REMEDY = "AMD GPUs are in use and not measured: pip install amdsmi"
+#: A processor's graphics are given up to about 2 GB; more is what a person set aside, and worth a word.
+LEAST_OF_A_CARD_GB = 4.0
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
@@ -55,15 +56,27 @@ def _library():
 
     found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
     if found is None:
-        if "libamdhip64" in (host.read("proc", "self", "maps") or ""):
-            warn(REMEDY)
+        if _has_card() or "libamdhip64" in (host.read("proc", "self", "maps") or ""):
+            leave_out("AMD GPU", REMEDY)
         return None
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
-        warn(f"amdsmi is installed, but there is no {LIBRARY}: install amd-smi-lib, or set ROCM_PATH")
+        leave_out("AMD GPU", f"amdsmi is installed, but there is no {LIBRARY}: install amd-smi-lib, or set ROCM_PATH")
         return None
     import amdsmi
 
     return amdsmi
+
+
+def _has_card() -> bool:
+    """Whether there is a card with memory of its own: graphics of a processor, whose energy that has, hold little."""
+    root = host.path("sys", "class", "drm")
+    names = os.listdir(root) if os.path.isdir(root) else []
+    sizes = (
+        host.number("sys", "class", "drm", name, "device", "mem_info_vram_total")
+        for name in names
+        if name.startswith("renderD")
+    )
+    return any(size and size >= LEAST_OF_A_CARD_GB * host.GB for size in sizes)
 
 
 def _library_is_there(module: str) -> bool:
@@ -232,8 +245,7 @@ class Gpu(Sensor):
         if self._sharing is None:
             return
         self._sharing.part()  # no use is told by process: all of it counts
-        if self._sharing.note not in self.facts["note"]:
-            self.facts["note"] = f"{self.facts['note']} {self._sharing.note}".strip()
+        self.add_note(self._sharing.note)
 
 
 def _uuid(package: list[Card], die: Card) -> str:

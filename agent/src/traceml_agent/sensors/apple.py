@@ -6,10 +6,12 @@ of which macOS tells no process's use, all of it.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 
 from traceml_agent import host
-from traceml_agent.sensors import Reading, Sensor, facts, rapl
+from traceml_agent.sensors import Reading, Sensor, facts, leave_out, rapl
 from traceml_agent.sensors.cpu import Cpu
 from traceml_agent.sensors.memory import Memory, total_gb
 from traceml_agent.sensors.modules import CPU, MEMORY
@@ -27,6 +29,8 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     try:
         from zeus_apple_silicon import AppleEnergyMonitor
     except ImportError:
+        if sys.platform == "darwin" and os.uname().machine == "arm64":
+            leave_out("Apple GPU", "The Apple GPU is not measured: pip install 'traceml-agent[apple]'")
         return
     monitor = AppleEnergyMonitor()
     gpu, cpu, dram = Part(monitor, GPU_FIELDS), Part(monitor, ("cpu_total_mj",)), Part(monitor, ("dram_mj",))

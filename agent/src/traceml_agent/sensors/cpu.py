@@ -30,6 +30,7 @@ class Cpu(Sensor):
         self._cpu_s = machine_cpu_s if whole else of_target(target).cpu_s
         self.every_s = target.every_s
         self.facts = facts("cpu-0", "cpu", processor.name, cores=self._cores, threads=threads, method="CPU time")
+        self.facts |= {"host_cores": float(processor.cores), "host_threads": float(processor.threads)}
         self._counter: Packages | None = None
         if counters := counters or rapl.zones("package"):
             self._counter = Packages(counters, processor, 1.0 if whole else threads / processor.threads, whole)

@@ -10,33 +10,78 @@ from collections.abc import Iterator
 
 from traceml_agent import host
 from traceml_agent.messages import warn
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors import Reading, Sensor, facts, leave_out
 from traceml_agent.sensors.modules import held_by
 from traceml_agent.sensors.sharing import SPLIT, Sharing
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
-#: A whole GPU has seven compute slices.
-MIG_SLICES = 7
 LIBRARY = "libnvidia-ml.so.1"
+#: MIG slices of a whole GPU, where the driver does not tell how many there are at most.
+MIG_SLICES = 7
+#: Functions without which a GPU is measured worse, or a slice of it not told from the whole.
+WANTED = (
+    "nvmlDeviceGetTotalEnergyConsumption",
+    "nvmlDeviceGetPowerUsage",
+    "nvmlDeviceGetUtilizationRates",
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetProcessUtilization",
+)
+REMEDY = "pip uninstall -y nvidia-ml-py3 pynvml; pip install --force-reinstall nvidia-ml-py"
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
-    """The GPUs, or MIG slices of them, that the job sees; all of them with `scope="machine"`."""
+    """The GPUs, or the MIG slice of one, that the job sees; all of them, whole, with `scope="machine"`."""
     if not _driver_may_be_there():
         return
-    import pynvml
+    nvml = _started()
+    if nvml is None:
+        return
+    boards, wants = dict(_boards(nvml)), _wants(nvml)
+    if wants:
+        warn(wants)
+    if scope == "machine":
+        for board in boards.values():
+            yield Gpu(nvml, board, wants)
+        return
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
+    given = of_one_process(chosen)
+    if chosen and not given:
+        leave_out("NVIDIA GPU", "The NVIDIA GPU has MIG on, but no slice that this process may use: it is not measured")
+    for each in given:
+        yield Gpu(nvml, each, " ".join(filter(None, (note, wants))), None if isinstance(each, Slice) else target)
 
+
+def _started():
+    """The module pynvml, with NVML initialised; None, and a word where a GPU may be there, if that can't be done."""
+    try:
+        import pynvml
+    except ImportError as error:
+        raise ImportError(f"{error}; to mend it: {REMEDY}") from error
+    needed = ("nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "NVMLError")
+    missing = [name for name in needed if not hasattr(pynvml, name)]
+    if missing:
+        leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as pynvml has no {missing[0]}: {REMEDY}")
+        return None
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError_LibraryNotFound:
-        return
     except pynvml.NVMLError as error:
-        warn(f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.")
-        return
-    listed = None if scope == "machine" else os.environ.get("CUDA_VISIBLE_DEVICES")
-    chosen, note = visible(listed, dict(_boards(pynvml)), os.environ.get("CUDA_DEVICE_ORDER", ""))
-    for board in chosen:
-        yield from board.sensors(listed, note, None if scope == "machine" else target)
+        if type(error).__name__ != "NVMLError_LibraryNotFound":
+            leave_out(
+                "NVIDIA GPU",
+                f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.",
+            )
+        elif os.path.exists(host.path("dev", "nvidiactl")):
+            remedy = "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility"
+            leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as {LIBRARY} is not there: {remedy}")
+        return None
+    return pynvml
+
+
+def _wants(nvml) -> str:
+    """What to do where the module lacks a function, as nvidia-ml-py3, of 2019, does, which takes the same place."""
+    missing = [name for name in WANTED if not hasattr(nvml, name)]
+    return f"pynvml has no {missing[0]}, so less can be measured: {REMEDY}" if missing else ""
 
 
 def _boards(nvml) -> Iterator[tuple[int, Board]]:
@@ -45,23 +90,23 @@ def _boards(nvml) -> Iterator[tuple[int, Board]]:
         try:
             yield index, Board(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
         except nvml.NVMLError as error:
-            warn(f"GPU {index} can't be read ({error}); it is left out")
+            leave_out(f"NVIDIA GPU {index}", f"GPU {index} can't be read ({error}); it is left out")
 
 
 def _driver_may_be_there() -> bool:
     """Cheap signs of a driver: without one neither ctypes nor pynvml need be loaded."""
-    if os.name == "nt" or any(os.path.exists(host.path(*place)) for place in _SIGNS):
+    if os.name == "nt" or any(os.path.exists(host.path(*place)) for place in SIGNS):
         return True
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     return any(os.path.exists(os.path.join(folder, LIBRARY)) for folder in folders if folder)
 
 
-_SIGNS = (("proc", "driver", "nvidia", "version"), ("dev", "nvidiactl"), ("dev", "dxg"))
+SIGNS = (("proc", "driver", "nvidia", "version"), ("dev", "nvidiactl"), ("dev", "dxg"))
 
 
-def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[list[Board], str]:
-    """The boards that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain."""
-    chosen, all_taken = seen(listed, boards)
+def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[list[Board | Slice], str]:
+    """The boards and slices that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain."""
+    chosen, all_taken = seen(listed, boards, [each for board in boards.values() for each in board.slices])
     if all_taken:
         return chosen, f"CUDA_VISIBLE_DEVICES {ALL_TAKEN}"
     by_number = any(entry.strip().isdigit() for entry in (listed or "").split(","))
@@ -71,79 +116,114 @@ def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[l
     return chosen, "CUDA may number the GPUs in another order: set CUDA_DEVICE_ORDER=PCI_BUS_ID"
 
 
+def of_one_process(chosen: list[Board | Slice]) -> list[Board | Slice]:
+    """What CUDA gives a process of these: the first slice alone where there is one, else the boards.
+
+    It enumerates a single compute instance, and beside that no whole GPU, however many are visible and however they
+    were named [NVIDIA's MIG user guide, "Device Enumeration"].
+    """
+    slices: list[Board | Slice] = []
+    for one in chosen:
+        slices += one.slices if isinstance(one, Board) else [one]
+    return slices[:1] or [one for one in chosen if isinstance(one, Board) and not one.is_mig]
+
+
+def ask(nvml, question: str, *arguments):
+    """The answer, or None where the GPU, the driver or an older pynvml does not know the question."""
+    try:
+        return getattr(nvml, question)(*arguments)
+    except (nvml.NVMLError, AttributeError):
+        return None
+
+
+class Slice:
+    """A MIG device: a part of a board that CUDA takes for a GPU. Power is told of the whole board alone."""
+
+    def __init__(self, nvml, board: Board, number: int, handle):
+        self.board, self.name, self.handle = board, board.name, board.handle
+        self.key = f"{board.key}.{number}"
+        self.uuid = _text(ask(nvml, "nvmlDeviceGetUUID", handle))
+        place = [ask(nvml, f"nvmlDeviceGet{kind}InstanceId", handle) for kind in ("Gpu", "Compute")]
+        self.uuids = (self.uuid, "/".join(["MIG-" + board.uuid, *map(str, place)]))
+        held, whole = _compute_slices(nvml, handle), board.most_slices
+        self.share = min(held / whole, 1.0)
+        self.note = f"NVML gives power of the whole board only; {held}/{whole} of it is an estimate"
+
+
+def _compute_slices(nvml, handle) -> int:
+    """Those of a MIG device, 1 of `1c.3g.20gb`; one where it is not told."""
+    sizes = ask(nvml, "nvmlDeviceGetAttributes", handle)
+    return getattr(sizes, "computeInstanceSliceCount", 0) or getattr(sizes, "gpuInstanceSliceCount", 0) or 1
+
+
 class Board:
     """A GPU as NVML lists it, with the MIG slices that it is cut into."""
 
+    share, note = 1.0, ""
+
     def __init__(self, nvml, index: int, handle):
-        self._nvml, self._index, self.handle = nvml, index, handle
+        """Raises NVMLError where the GPU was lost."""
+        self._nvml, self.handle, self.key = nvml, handle, f"gpu-{index}"
         self._told_us = 0
-        self.uuid = _text(nvml.nvmlDeviceGetUUID(handle))
-        self.name = _text(nvml.nvmlDeviceGetName(handle))
-        self.slices = dict(self._mig_slices())
-        self.uuids = (self.uuid, *self.slices)
+        self.board = self
+        self.uuid = _text(nvml.nvmlDeviceGetUUID(handle)) if hasattr(nvml, "nvmlDeviceGetUUID") else ""
+        self.name = _text(nvml.nvmlDeviceGetName(handle)) if hasattr(nvml, "nvmlDeviceGetName") else "NVIDIA GPU"
+        self.uuids = (self.uuid,)
+        mode = self.ask("nvmlDeviceGetMigMode")
+        self.is_mig = bool(mode and mode[0])
+        # As many slices of the smallest kind as there are: 7 of most, 4 of an A30.
+        self.most_slices = (self.ask("nvmlDeviceGetMaxMigDeviceCount") or MIG_SLICES) if self.is_mig else 0
+        self.slices = list(self._mig_slices())
 
-    def _mig_slices(self) -> Iterator[tuple[str, int]]:
-        """UUID and number of compute slices of each MIG device."""
-        nvml = self._nvml
-        mode = self.ask(nvml.nvmlDeviceGetMigMode)
-        if not mode or mode[0] != nvml.NVML_DEVICE_MIG_ENABLE:
-            return
-        for index in range(self.ask(nvml.nvmlDeviceGetMaxMigDeviceCount) or 0):
-            slice_ = self.ask(nvml.nvmlDeviceGetMigDeviceHandleByIndex, index)
-            if slice_ is not None:
-                attributes = nvml.nvmlDeviceGetAttributes(slice_)
-                yield _text(nvml.nvmlDeviceGetUUID(slice_)), attributes.gpuInstanceSliceCount
+    def _mig_slices(self) -> Iterator[Slice]:
+        for number in range(self.most_slices):
+            handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", number)
+            if handle is not None:
+                yield Slice(self._nvml, self, number, handle)
 
-    def _pids(self) -> list[int]:
-        return [row.pid for row in self.ask(self._nvml.nvmlDeviceGetComputeRunningProcesses) or []]
+    def ask(self, question: str, *arguments):
+        """The answer about this GPU, or None where it is not known."""
+        return ask(self._nvml, question, self.handle, *arguments)
 
-    def _uses(self) -> list[tuple[int, float]] | None:
+    def pids(self) -> list[int]:
+        return [row.pid for row in self.ask("nvmlDeviceGetComputeRunningProcesses") or []]
+
+    def uses(self) -> list[tuple[int, float]] | None:
         """Each process's use of the multiprocessors since the last call; None where NVML does not tell."""
-        rows = self.ask(self._nvml.nvmlDeviceGetProcessUtilization, self._told_us)
-        if rows is None:
+        try:
+            rows = self._nvml.nvmlDeviceGetProcessUtilization(self.handle, self._told_us)
+        except AttributeError:
             return None
+        except self._nvml.NVMLError as error:
+            # Nobody was busy since the last call.
+            return [] if type(error).__name__ == "NVMLError_NotFound" else None
         self._told_us = max((row.timeStamp for row in rows), default=self._told_us)
         return [(row.pid, row.smUtil) for row in rows]
 
-    def ask(self, question, *arguments):
-        """The answer, or None where this GPU or driver does not know the question."""
-        try:
-            return question(self.handle, *arguments)
-        except self._nvml.NVMLError:
-            return None
-
-    def sensors(self, listed: str | None, note: str, target: host.Target | None) -> Iterator[Sensor]:
-        """The whole board, or each of its slices that the job sees; without a target strangers' use counts as well."""
-        if not self.slices:
-            sharing = Sharing(self._pids, self._uses, target) if target else None
-            yield Gpu(self._nvml, self, f"gpu-{self._index}", self.uuid, 1.0, note, sharing)
-            return
-        for number, (uuid, count) in enumerate(self.slices.items()):
-            if listed is None or any(uuid.startswith(entry.strip()) for entry in listed.split(",") if "MIG" in entry):
-                share = min(count / MIG_SLICES, 1.0)
-                told = f"NVML gives power of the whole board only; {count}/{MIG_SLICES} of it is an estimate"
-                yield Gpu(self._nvml, self, f"gpu-{self._index}.{number}", uuid, share, told)
-
 
 class Gpu(Sensor):
-    """A GPU or a slice of one: its energy counter where calling it works, else the power sensor, else utilisation."""
+    """A GPU or a slice of one: its energy counter where calling it works, else the power sensor, else utilisation.
+
+    Without a target strangers' use counts as well.
+    """
 
     every_s = 0.0
 
-    def __init__(
-        self, nvml, board: Board, key: str, uuid: str, share: float, note: str, sharing: Sharing | None = None
-    ):
-        self._nvml, self._board, self._share, self._sharing = nvml, board, share, sharing
+    def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: host.Target | None = None):
+        self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
+        self._sharing = Sharing(gpu.board.pids, gpu.board.uses, target) if target else None
         self._board_j = self._job_j = 0.0
-        memory = board.ask(nvml.nvmlDeviceGetMemoryInfo)
-        limit_mw = board.ask(nvml.nvmlDeviceGetEnforcedPowerLimit)
-        self.has_counter = board.ask(nvml.nvmlDeviceGetTotalEnergyConsumption) is not None
-        self.has_power = board.ask(nvml.nvmlDeviceGetPowerUsage) is not None
+        self._told = {""}
+        memory = self._board.ask("nvmlDeviceGetMemoryInfo")
+        limit_mw = self._board.ask("nvmlDeviceGetEnforcedPowerLimit")
+        self.has_counter = self._board.ask("nvmlDeviceGetTotalEnergyConsumption") is not None
+        self.has_power = self._board.ask("nvmlDeviceGetPowerUsage") is not None
         self.most_w = limit_mw / 1000 if limit_mw else None
-        self.facts = facts(key, "gpu", board.name, uuid=uuid, share=share, note=note)
+        notes = " ".join(filter(None, (gpu.note, note)))
+        self.facts = facts(gpu.key, "gpu", gpu.name, uuid=gpu.uuid, share=gpu.share, note=notes)
         self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": self.most_w}
         self.facts |= self._method()
-        self.replaces = held_by(board.name, is_measured=bool(self.facts["basis"]))
+        self.replaces = held_by(gpu.name, is_measured=bool(self.facts["basis"]))
 
     def _method(self) -> dict[str, str]:
         """One source for a whole run: a counter and an integrated sensor are never mixed."""
@@ -158,8 +238,9 @@ class Gpu(Sensor):
         """The reading of now. Raises NVMLError where the GPU was lost."""
         nvml, handle = self._nvml, self._board.handle
         part = self._part()
-        used = self._board.ask(nvml.nvmlDeviceGetUtilizationRates)
-        busy_share = used.gpu / 100 * part / self._share if used is not None else None
+        # Of a slice NVML tells no utilisation: that of the board, where it does, is not the slice's.
+        used = self._board.ask("nvmlDeviceGetUtilizationRates") if not self._board.is_mig else None
+        busy_share = used.gpu / 100 * part if used is not None else None
         if self.has_counter:
             board_j = nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
             return Reading(busy_share, energy_j=self._job_energy_j(board_j, part))
@@ -178,16 +259,17 @@ class Gpu(Sensor):
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
-        if self._sharing.note not in self.facts["note"]:
+        if self._sharing.note not in self._told:
             self._say_shared(self._sharing.note)
         return part
 
     def _say_shared(self, note: str) -> None:
         """Once said it stays: a part of the run was shared."""
-        self.facts["note"] = f"{self.facts['note']} {note}".strip()
+        self._told.add(note)
+        self.add_note(note)
         if note == SPLIT and self.facts["basis"]:
             self.facts |= {"basis": "sensor", "method": f"{self.facts['method']}, the job's part"}
 
 
 def _text(value) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")

@@ -6,6 +6,7 @@ import os
 import time
 
 from traceml_agent import host, job
+from traceml_agent.descriptors import Descriptor, above_standard
 
 #: Pids are used again: how long one is remembered as a stranger's.
 STRANGERS_FOR_S = 60.0
@@ -27,7 +28,7 @@ class Processes:
         self._family: set[str] = set()
         self._forget_at = self._fresh_until = 0.0
         self._cpu_s = 0.0
-        self._statm = -1
+        self._statm: Descriptor | None = None
 
     def cpu_s(self) -> float:
         """CPU seconds so far of the whole tree, user and system."""
@@ -70,17 +71,12 @@ class Processes:
     def _own_statm(self) -> str | None:
         """By a descriptor kept open: to open a file of /proc delays a training more than all the rest of a reading."""
         try:
-            text = os.pread(self._statm, 128, 0)
+            if self._statm is None or not self._statm.is_ours:
+                with above_standard():
+                    self._statm = Descriptor(os.open(host.path("proc", "self", "statm"), os.O_RDONLY | os.O_CLOEXEC))
+            return os.pread(self._statm.number, 128, 0).decode()
         except OSError:
-            text = b""
-        if not text.replace(b" ", b"").strip().isdigit():
-            # Not open yet, or the job closed all descriptors, as a daemon does, and this one is another file's by now.
-            try:
-                self._statm = os.open(host.path("proc", "self", "statm"), os.O_RDONLY)
-                text = os.pread(self._statm, 128, 0)
-            except OSError:
-                return None
-        return text.decode()
+            return None
 
     def pids(self) -> set[int]:
         """All that live, itself included."""
@@ -162,6 +158,9 @@ class PsutilProcesses:
         ended_s = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         return times.user + times.system + ended_s
 
+    def let_go(self) -> None:
+        """Nothing is kept open."""
+
     def used_gb(self) -> float:
         """GB that the tree holds."""
         total = 0
@@ -182,6 +181,11 @@ def processes(pid: int | None = None) -> Processes | PsutilProcesses:
     if root not in _trees:
         _trees[root] = (Processes if host.has_proc() else PsutilProcesses)(root)
     return _trees[root]
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child is the root of another tree.
+    os.register_at_fork(after_in_child=_trees.clear)
 
 
 class Cgroup:

@@ -11,6 +11,8 @@ from traceml_agent.sensors.processes import launcher, processes
 
 #: How often it is looked whether strangers came or went.
 LOOK_EVERY_S = 30.0
+#: A driver tells each process's use a few times a second: who was not told of for so long was not busy.
+STILL_BUSY_S = 3.0
 #: The inode of the first process-id namespace (PROC_PID_INIT_INO of the kernel): there a driver's pids are ours.
 FIRST_NAMESPACE = "pid:[4026531836]"
 #: The server of CUDA's multi-process service computes for its clients, which the driver lists as well.
@@ -23,7 +25,8 @@ class Sharing:
     """What part of a GPU is the job's: 1.0 where nobody else is on it, or nothing can be known of it.
 
     `pids` gives the processes that compute on it, 0 for one of another namespace. `uses` gives what each used since
-    its last call as pairs of pid and any unit, or None where the driver does not tell.
+    its last call as pairs of pid and any unit, none of them where nobody was busy, or None where the driver does not
+    tell.
     """
 
     def __init__(self, pids: Callable[[], list[int]], uses: Callable[[], list[tuple[int, float]] | None], target):
@@ -32,12 +35,13 @@ class Sharing:
         self._family: set[int] = set()
         self._met: set[int] = set()
         self._can_tell = False
-        self._part = 1.0
+        self._part, self._busy_at = 1.0, time.monotonic()
         self.note = ""
 
     def part(self) -> float:
-        """The job's part of what the GPU used since the last call, 0 to 1; as before where no process was busy."""
-        is_due = time.monotonic() >= self._look_at
+        """The job's part of what the GPU used since the last call, 0 to 1; while nobody is busy it is nobody's."""
+        now = time.monotonic()
+        is_due = now >= self._look_at
         if is_due:
             self._look()
         rows = self._uses() if self.note and self._can_tell else None
@@ -48,7 +52,10 @@ class Sharing:
             self._look()  # a worker of the job that began since then is no stranger
         self._met.update(pid for pid, _ in rows)
         total = sum(use for _, use in rows)
-        if total > 0:
+        if total <= 0 and now - self._busy_at > STILL_BUSY_S:
+            self._part = 0.0
+        elif total > 0:
+            self._busy_at = now
             self._part = sum(use for pid, use in rows if pid in self._family) / total
         return self._part
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 ALL_TAKEN = "names others than are listed, as in a container: all listed are taken"
 
 
-def seen(listed: str | None, gpus: dict) -> tuple[list, bool]:
+def seen(listed: str | None, gpus: dict, slices: Sequence = ()) -> tuple[list, bool]:
     """The GPUs that a list such as CUDA_VISIBLE_DEVICES leaves, and whether it names none that are here.
 
-    Keys are the driver's indices, values anything with `uuids`, those of its slices included. As the runtimes do,
+    Keys are the driver's indices, values anything with `uuids`; `slices` have none but those. As the runtimes do,
     the list ends at its first invalid entry, and an empty one means no GPU. In a container the driver may list fewer
     GPUs than the host's indices name: then all that it lists are the process's.
     """
@@ -20,7 +22,7 @@ def seen(listed: str | None, gpus: dict) -> tuple[list, bool]:
         return list(gpus.values()), True
     found: list = []
     for entry in entries:
-        gpu = _named(entry, gpus)
+        gpu = _named(entry, gpus, slices)
         if gpu is None:
             break
         if gpu not in found:
@@ -28,11 +30,17 @@ def seen(listed: str | None, gpus: dict) -> tuple[list, bool]:
     return found, False
 
 
-def _named(entry: str, gpus: dict):
-    """The GPU of an index, of a UUID or the beginning of one, or of one of its slices."""
+def _named(entry: str, gpus: dict, slices: Sequence):
+    """The GPU of an index, or what a UUID or the beginning of one names: a GPU, or a slice of one."""
     if entry.isdigit():
         return gpus.get(int(entry))
-    if entry.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<gpu instance>/<compute instance>
+    if entry.startswith("MIG-GPU-") and not slices:
         entry = entry.removeprefix("MIG-").partition("/")[0]
-    found = [gpu for gpu in gpus.values() if entry and any(uuid.startswith(entry) for uuid in gpu.uuids)]
+    found = [each for each in (*gpus.values(), *slices) if entry and _is_called(each, entry)]
     return found[0] if len(found) == 1 else None
+
+
+def _is_called(gpu, entry: str) -> bool:
+    """Before driver 470 a slice was MIG-<uuid of the board>/<gpu instance>/<compute instance>."""
+    uuid_begins, slash, place = entry.partition("/")
+    return any(uuid.startswith(uuid_begins) and uuid.endswith(slash + place) for uuid in gpu.uuids)

@@ -1,0 +1,196 @@
+"""A run in another process than the one that measures it: a forked, spawned or pickled copy, a script under
+`traceml-agent run`.
+
+What such a process tells of the run goes to a spool file of its own, which the run's uploader delivers; its processor
+time is in the run already, as that of a child.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+from traceml_agent import config, endings, identity, job, metadata, spool
+from traceml_agent import run as runs
+from traceml_agent import summary as numbers
+from traceml_agent.board import Board
+from traceml_agent.budget import Budget
+from traceml_agent.journal import Journal
+from traceml_agent.messages import guarded
+from traceml_agent.spool import Spool
+from traceml_agent.spool_folder import has_living_writer, is_usable, is_written_by, new_writer, run_of, spool_files
+from traceml_agent.telling import Telling
+
+#: What was told is written at once or, where that was done just before, after this time: what a kill loses at most.
+WRITE_S = 0.5
+
+_scribes: dict[tuple[str, int], Scribe] = {}
+_making = threading.Lock()
+
+
+class Handle(Telling):
+    """Stands for a run that another process measures. It may be copied and pickled, and holds no secret.
+
+    `path` is the run's spool file on `host` (empty: none), `header` what stands first in it.
+    """
+
+    def __init__(self, run_id: str, path: str, host: str, header: dict):
+        self._origin = (run_id, path, host, header)
+        self.run_id, self.model, self.kind = run_id, header["model"], header["kind"]
+        self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
+        self.rank, self.budget = job.rank(), Budget()
+        self._path, self._takes = path, header["about"]
+
+    def journal(self) -> Journal | None:
+        """The run's own where this is its process, else that of this process's scribe."""
+        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
+        return mine.journal() if mine else scribe_of(*self._origin).journal
+
+    @property
+    def board(self) -> Board | None:
+        """Where calls of watched models are counted."""
+        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
+        return mine.board if mine else scribe_of(*self._origin).board
+
+    @property
+    def summary(self) -> numbers.Record:
+        """Energy, emissions and devices of the run as its spool has them by now. See `Run.stop`."""
+        return self._so_far()
+
+    @guarded(numbers.nothing)
+    def _so_far(self) -> numbers.Record:
+        from traceml_agent.export import summary
+
+        found = summary([self._path]) if os.path.exists(self._path) else numbers.nothing()
+        found["url"] = self.url
+        return found
+
+    @guarded()
+    def tell(self, model, kind, name, tags, params) -> None:
+        """What a script under `traceml-agent run` says of itself: its run is the command's."""
+        journal = self.journal() if self._takes else None
+        if journal is None:
+            return
+        given = {
+            "model": metadata.text(model) if model is not None else "",
+            "kind": metadata.kind(kind) if kind != self.kind else None,
+            "name": metadata.text(name or ""),
+            "tags": metadata.tags(tags, journal.left_out),
+            "params": metadata.params(params, journal.left_out),
+        }
+        journal.tell({key: value for key, value in given.items() if value and key in self._takes})
+
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+        """Write what was told; the run ends where it is measured. Returns the summary so far."""
+        self._write()
+        return self.summary
+
+    @guarded()
+    def _write(self) -> None:
+        if scribe := _scribes.get((self.run_id, os.getpid())):
+            scribe.write()
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._write()
+
+    def __reduce__(self):
+        return Handle, self._origin
+
+    def __repr__(self) -> str:
+        return f"<Handle of run {self.run_id} of {self.model}>"
+
+
+class Scribe:
+    """This process's part of a run that is measured elsewhere: a journal, calls, and a spool file for both."""
+
+    def __init__(self, run_id: str, path: str, host: str, header: dict):
+        is_here = host == identity.host_name()
+        place = os.path.dirname(path)
+        settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
+        self._spool = Spool.create(settings, run_id, new_writer())
+        self.board = Board()
+        self._news, self._lock = threading.Event(), threading.Lock()
+        self._told_calls: list[dict] = []
+        # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
+        started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
+        self.journal = Journal(started_at, job.rank(), self.write, self._news.set, self._news.set)
+        self._spool.append("header", header | {"child_of": header["writer"]})
+        if not is_here and settings.url and settings.token and self._spool.path:
+            from traceml_agent import uploader
+
+            if mine := uploader.of(settings):  # that of the run is on the other machine
+                mine.own(self._spool.path)
+        threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
+        endings.at_end_of_process(end_of_process)
+
+    def _write_for_ever(self) -> None:
+        while True:
+            # Calls tell nobody that they happen, lest each costs as much as a record.
+            self._news.wait(2 * WRITE_S)
+            self._news.clear()
+            self.write()
+            threading.Event().wait(WRITE_S)
+
+    def write(self) -> None:
+        """Write what was told since the last time."""
+        with self._lock:
+            calls = self.board.calls()
+            first = {"calls": calls} if calls != self._told_calls else {}
+            self._told_calls = calls
+            for body in self.journal.bodies(first):
+                self._spool.append("chunk", body)
+
+    def end(self) -> None:
+        """Write the rest, and that no more comes."""
+        self.write()
+        self._spool.append("finish", {"dropped_records": self._spool.dropped})
+        self._spool.close()
+
+
+def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
+    """The scribe of this process for a run; a forked child makes its own."""
+    key = (run_id, os.getpid())
+    with _making:
+        if key not in _scribes:
+            _scribes[key] = Scribe(run_id, path, host, header)
+        return _scribes[key]
+
+
+def _forget_the_parents() -> None:
+    """In a forked child: another thread of the parent may have held the lock."""
+    global _making
+    _making = threading.Lock()
+    _scribes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents)
+
+
+@guarded()
+def end_of_process() -> None:
+    """End the scribes of this process."""
+    while _scribes:
+        _scribes.popitem()[1].end()
+
+
+def outer() -> Handle | None:
+    """The run, if any, by which an ancestor measures this process with its own: a worker's, a command's.
+
+    Told by what lives now: the mark in the environment outlives the run that it was made for.
+    """
+    from traceml_agent.sensors.processes import ancestors
+
+    pid, began, place = job.marked()
+    if not pid or pid == os.getpid() or pid not in ancestors(os.getpid()):
+        return None
+    for path in reversed(spool_files(place)):
+        if is_written_by(path, pid, began) and has_living_writer(path) and not spool.is_finished(path):
+            header = next((record["body"] for _, record in spool.records(path) if record), {})
+            if "clock_s" in header and "child_of" not in header:
+                return Handle(run_of(path), path, identity.host_name(), header)
+    return None

@@ -1,0 +1,2 @@
+def prune(body, fields):  # stand-in until the branch `limits` is merged
+    return body, []

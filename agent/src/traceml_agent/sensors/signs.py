@@ -1,0 +1,60 @@
+"""Cheap signs of accelerators that nothing here can measure: device nodes and PCI vendors, no library, no import."""
+
+from __future__ import annotations
+
+import os
+
+from traceml_agent import host
+
+#: PCI vendors.
+GOOGLE, HABANA, INTEL, NVIDIA = "0x1ae0", "0x1da3", "0x8086", "0x10de"
+#: Google's PCI ids of TPU v2 to v7x; its network cards have the same vendor [jax, hardware_utils.py].
+TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
+#: Where Intel's processors have their graphics, whose energy is the processor's.
+INTEGRATED = "0000:00:02.0"
+NOT_MEASURED = "is there, but TraceML can't measure it: its energy is not in the figures"
+#: Device nodes below /dev, without the number that follows.
+NODES = {"accel": "Google TPU", "neuron": "AWS Trainium or Inferentia", "hl": "Intel Gaudi"}
+
+
+def unmeasured() -> list[tuple[str, str]]:
+    """What is there and why it is not measured, once each."""
+    nodes = _listed("dev")
+    numbered = {node.rstrip("0123456789") for node in nodes if node[-1:].isdecimal()}
+    found = [what for node, what in NODES.items() if node in numbered]
+    accelerators = [_vendor("accel", name) for name in _listed("sys", "class", "accel")]
+    found += ["Intel Gaudi"] if HABANA in accelerators else []
+    found += ["Google TPU"] if GOOGLE in accelerators or ("vfio" in nodes and _has_tpu()) else []
+    cards = [name for name in _listed("sys", "class", "drm") if name.startswith("renderD")]
+    found += ["Intel GPU"] if any(_is_intel_card(name) for name in cards) else []
+    reasons = {what: f"{what} {NOT_MEASURED}" for what in found}
+    if "nvidiactl" not in nodes and any(_vendor("drm", name) == NVIDIA for name in cards):
+        reasons["NVIDIA GPU"] = "an NVIDIA GPU is not measured without NVIDIA's own driver"
+    return list(reasons.items())
+
+
+def _listed(*place: str) -> list[str]:
+    try:
+        return os.listdir(host.path(*place))
+    except OSError:
+        return []
+
+
+def _vendor(kind: str, name: str) -> str | None:
+    return host.read("sys", "class", kind, name, "device", "vendor")
+
+
+def _is_intel_card(name: str) -> bool:
+    """Whether it is a card of Intel's rather than a processor's graphics."""
+    if _vendor("drm", name) != INTEL:
+        return False
+    return os.path.basename(os.path.realpath(host.path("sys", "class", "drm", name, "device"))) != INTEGRATED
+
+
+def _has_tpu() -> bool:
+    """From v5 on a TPU has no node of its own: virtual machines get it by VFIO."""
+    place = ("sys", "bus", "pci", "devices")
+    return any(
+        host.read(*place, name, "vendor") == GOOGLE and host.read(*place, name, "device") in TPUS
+        for name in _listed(*place)
+    )
