@@ -1,6 +1,5 @@
 """Fields that refuse what may not be stored: text, finite numbers, times, metadata, samples."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 
@@ -10,17 +9,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.text import clean_text
+from traceml_agent import limits
 
-MAX_SAMPLES = 10_000
-MAX_ITEMS = 2_000
-MAX_DEVICES = 64
-MAX_METADATA_KEYS = 50
-MAX_METADATA_BYTES = 16 * 1024
-MAX_POWER_W = 1e6
-#: About 30 years: no counter of seconds is larger.
-MAX_SECONDS = 1e9
+#: Faulty samples named in one answer: who sends a thousand of them takes these out and hears of the next.
+MAX_FAULTS = 100
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 
 
 class Text(serializers.CharField):
@@ -30,7 +23,7 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         try:
-            return clean_text(data, self.max_length or 200)
+            return clean_text(data, self.max_length or limits.MAX_TEXT)
         except ModelValidationError as error:
             raise serializers.ValidationError(error.messages) from None
 
@@ -46,7 +39,7 @@ class Number(serializers.FloatField):
 
 class Seconds(Number):
     def __init__(self, **options):
-        super().__init__(min_value=0.0, max_value=MAX_SECONDS, **options)
+        super().__init__(min_value=0.0, max_value=limits.MAX_SECONDS, **options)
 
 
 class Instant(serializers.DateTimeField):
@@ -59,38 +52,81 @@ class Instant(serializers.DateTimeField):
         return at
 
 
+class Tags(serializers.ListField):
+    """At most 50 texts; each that is not right or one too many is named."""
+
+    child = Text()
+
+    def run_child_validation(self, data):
+        tags = super().run_child_validation(data[: limits.MAX_TAGS])
+        if len(data) > limits.MAX_TAGS:
+            beyond = range(limits.MAX_TAGS, min(len(data), limits.MAX_TAGS + MAX_FAULTS))
+            raise serializers.ValidationError(dict.fromkeys(beyond, f"a run has at most {limits.MAX_TAGS} tags"))
+        return tags
+
+
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class Metadata(serializers.Field):
-    """A JSON object of at most 50 keys and 16 KiB with clean text throughout."""
+    """A JSON object of at most 50 keys and 16 KiB with clean text throughout; names each key that can't stay."""
 
     def to_internal_value(self, data):
-        if not isinstance(data, dict) or len(data) > MAX_METADATA_KEYS:
-            raise serializers.ValidationError(f"must be an object with at most {MAX_METADATA_KEYS} keys")
-        try:
-            clean = _clean(data)
-        except ModelValidationError as error:
-            raise serializers.ValidationError(error.messages) from None
-        if len(json.dumps(clean).encode()) > MAX_METADATA_BYTES:
-            raise serializers.ValidationError("must have at most 16 KiB")
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("must be an object")
+        faults: dict = {}
+        clean = _clean_object(data, faults)
+        for key in limits.excess_keys({key: value for key, value in data.items() if key not in faults}):
+            faults[key] = f"does not fit: at most {limits.MAX_KEYS} keys and {limits.MAX_METADATA_BYTES // 1024} KiB"
+        if faults:
+            raise serializers.ValidationError(faults)
         return clean
 
     def to_representation(self, value):
         return value
 
 
+def _clean_object(data: dict, faults: dict) -> dict:
+    """The object with clean keys and values; `faults` gets a message for each key that has no place in it."""
+    clean: dict = {}
+    for key, value in data.items():
+        try:
+            name = clean_text(key, limits.MAX_KEY)
+            if name in clean:
+                raise ModelValidationError("has the same name as another key")
+            clean[name] = _clean(value)
+        except (ModelValidationError, serializers.ValidationError) as error:
+            faults[key] = _detail(error)
+    return clean
+
+
+def _clean_list(data: list, faults: dict) -> list:
+    clean = []
+    for index, item in enumerate(data):
+        try:
+            clean.append(_clean(item))
+        except (ModelValidationError, serializers.ValidationError) as error:
+            faults[index] = _detail(error)
+    return clean
+
+
 def _clean(value):
     if isinstance(value, str):
-        return clean_text(value, MAX_METADATA_BYTES, multiline=True)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(key): _clean(item) for key, item in value.items()}
-    return value
+        return clean_text(value, limits.MAX_METADATA_BYTES, multiline=True)
+    if not isinstance(value, (dict, list)):
+        return value
+    faults: dict = {}
+    clean = _clean_object(value, faults) if isinstance(value, dict) else _clean_list(value, faults)
+    if faults:
+        raise serializers.ValidationError(faults)
+    return clean
+
+
+def _detail(error: ModelValidationError | serializers.ValidationError):
+    return error.messages if isinstance(error, ModelValidationError) else error.detail
 
 
 SAMPLE_SCHEMA = {
     "type": "array",
-    "maxItems": MAX_SAMPLES,
+    "maxItems": limits.MAX_SAMPLES,
     "items": {
         "type": "object",
         "required": ["device", "t_s", "elapsed_s", "busy_s"],
@@ -107,25 +143,29 @@ SAMPLE_SCHEMA = {
 
 @extend_schema_field(SAMPLE_SCHEMA)
 class Samples(serializers.Field):
-    """Cumulative counters, checked by hand: a serializer per sample would take 20 ms for a thousand of them."""
+    """Cumulative counters, checked by hand: a serializer per sample would take 20 ms for a thousand of them.
+
+    Names each sample that can't be right; the others are compared as if it were not there.
+    """
 
     def to_internal_value(self, data):
-        if not isinstance(data, list) or len(data) > MAX_SAMPLES:
-            raise serializers.ValidationError(f"must be a list of at most {MAX_SAMPLES} samples")
+        if not isinstance(data, list) or len(data) > limits.MAX_SAMPLES:
+            raise serializers.ValidationError(f"must be a list of at most {limits.MAX_SAMPLES} samples")
         last: dict[str, dict] = {}
-        return [self._sample(index, sample, last) for index, sample in enumerate(data)]
-
-    def _sample(self, index: int, sample, last: dict[str, dict]) -> dict:
-        fault = _fault(sample)
-        if fault is None:
-            before = last.get(sample["device"])
-            fault = _decrease(before, sample) if before else None
-        if fault:
+        faults: dict[int, dict | str] = {}
+        for index, sample in enumerate(data):
+            fault = _fault(sample) or _decrease(last.get(sample["device"], {}), sample)
+            if fault is None:
+                last[sample["device"]] = sample
+                sample.setdefault("energy_j", None)
+                continue
             field, message = fault
-            raise serializers.ValidationError({index: {field: message} if field else message})
-        last[sample["device"]] = sample
-        sample.setdefault("energy_j", None)
-        return sample
+            faults[index] = {field: message} if field else message
+            if len(faults) == MAX_FAULTS:
+                break
+        if faults:
+            raise serializers.ValidationError(faults)
+        return data
 
 
 def _fault(sample) -> tuple[str, str] | None:
@@ -135,14 +175,14 @@ def _fault(sample) -> tuple[str, str] | None:
     if not isinstance(sample.get("device"), str):
         return "device", "must be the key of a device"
     for field in ("t_s", "elapsed_s", "busy_s"):
-        if not _is_number(sample.get(field)) or not 0 <= sample[field] <= MAX_SECONDS:
+        if not _is_number(sample.get(field)) or not 0 <= sample[field] <= limits.MAX_SECONDS:
             return field, "must be a number of seconds, 0 or more"
     if sample["busy_s"] > sample["elapsed_s"] * 1.001 + 0.001:
         return "busy_s", "must not exceed elapsed_s: it is utilisation (0 to 1) integrated over time"
     energy_j = sample.get("energy_j")
     if energy_j is not None and not (_is_number(energy_j) and energy_j >= 0):
         return "energy_j", "must be a number of joules, 0 or more, or null"
-    if energy_j is not None and energy_j > MAX_POWER_W * max(sample["elapsed_s"], 1.0):
+    if energy_j is not None and energy_j > limits.MAX_POWER_W * max(sample["elapsed_s"], 1.0):
         return "energy_j", "is more than 1 MW would use in elapsed_s"
     return None
 

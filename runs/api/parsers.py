@@ -11,11 +11,10 @@ from math import isfinite
 from rest_framework import exceptions, status
 from rest_framework.parsers import BaseParser
 
-MAX_BODY_BYTES = 1024 * 1024
+from traceml_agent.limits import MAX_BODY_BYTES, MAX_DEPTH, MAX_INTEGER
+
 MAX_UNZIPPED_BYTES = 8 * 1024 * 1024
 MAX_UNZIP_RATIO = 100
-MAX_DEPTH = 8
-MAX_INTEGER = 2**63 - 1
 
 
 class BodyTooLarge(exceptions.APIException):

@@ -1,6 +1,10 @@
 """Every error of the API as problem JSON (RFC 9457) that names the field, with the request's id."""
 
+import json
+import re
+from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import OperationalError
@@ -12,8 +16,12 @@ from rest_framework.views import set_rollback
 from runs.api.agents import notice
 from runs.api.refusals import remember
 from runs.ingest.removal import RunDeleted
+from traceml_agent.limits import MAX_TEXT
 
 RETRY_AFTER_S = 5
+#: An answer stays readable, and within the 64 KiB that the agent reads of it.
+MAX_ERRORS = 100
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 class RunUnknown(exceptions.NotFound):
@@ -70,24 +78,38 @@ def problem_response(error, context):
 
 
 def _field_errors(error) -> list[dict[str, str]] | None:
-    """Flat `field`/`message` pairs of a validation error, or None where it is another kind."""
+    """Flat `field`/`message` pairs of a validation error, the first hundred; None where it is another kind."""
     if isinstance(error, exceptions.ValidationError):
-        return list(_flat(error.detail))
+        return list(islice(_flat(error.detail), MAX_ERRORS))
     if isinstance(error, ModelValidationError):
-        return list(_flat(getattr(error, "message_dict", None) or error.messages))
+        return list(islice(_flat(getattr(error, "message_dict", None) or error.messages), MAX_ERRORS))
     return None
 
 
-def _flat(detail, path: str = ""):
+def _flat(detail, path: str = "") -> Iterator[dict[str, str]]:
     if isinstance(detail, dict):
         for key, value in detail.items():
-            name = f"[{key}]" if isinstance(key, int) else f".{key}" if path else str(key)
-            yield from _flat(value, path if key == "non_field_errors" else path + name)
+            yield from _flat(value, _below(path, key))
     elif isinstance(detail, list) and any(isinstance(item, (dict, list)) for item in detail):
         for index, item in enumerate(detail):
-            yield from _flat(item, f"{path}[{index}]")
+            yield from _flat(item, _below(path, index))
     elif isinstance(detail, list):
         for item in detail:
             yield {"field": path, "message": str(item)}
     else:
         yield {"field": path, "message": str(detail)}
+
+
+def _below(path: str, key: str | int) -> str:
+    """The path of a row or key: `metrics[3]`, `params.lr`, and `params["a.b"]` (a JSON string) for any other key."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    is_clients = path.startswith(("params", "environment"))  # whose keys may have any name
+    if (key == "non_field_errors" and not is_clients) or len(key) > MAX_TEXT:
+        return path
+    if not path:
+        return key
+    if PLAIN_KEY.match(key):
+        return f"{path}.{key}"
+    quoted = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace")  # UTF-8 has no lone surrogates
+    return f"{path}[{quoted.decode()}]"

@@ -11,7 +11,7 @@ from runs.models import ApiToken, Refusal
 logger = logging.getLogger(__name__)
 
 #: Names of fields as the serializers have them; a key of the client's own making is not repeated.
-FIELD = re.compile(r"[\w.\[\]-]{1,60}\Z", re.ASCII)
+FIELD = re.compile(r"(params|environment)(?=[.\[])|[\w.\[\]-]{1,60}\Z", re.ASCII)
 
 
 def remember(request, problem: dict) -> None:
@@ -41,6 +41,7 @@ def _why_unusable(token: ApiToken) -> str:
 
 def _told(error: dict) -> str:
     """Field and message, without what the client had sent there."""
-    field = error["field"] if FIELD.match(error["field"]) else "a field"
+    named = FIELD.match(error["field"])
+    field = named.group() if named else "a field"
     message = "this value is not allowed" if '"' in error["message"] else error["message"].rstrip(".")
     return f"{field}: {message}."

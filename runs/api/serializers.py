@@ -2,37 +2,42 @@
 
 from rest_framework import serializers
 
-from runs.api.fields import (
-    KEY_PATTERN,
-    MAX_DEVICES,
-    MAX_ITEMS,
-    Instant,
-    Metadata,
-    Number,
-    Samples,
-    Seconds,
-    Text,
-)
+from runs.api.fields import Instant, Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
+from traceml_agent.limits import (
+    DEVICE_RANGES,
+    KEY_PATTERN,
+    MAX_COUNT,
+    MAX_DEVICES,
+    MAX_LEFT_OUT,
+    MAX_NOTE,
+    MAX_ROWS,
+    MAX_UUID,
+)
 
 FINISHED = [Run.Status.COMPLETED, Run.Status.FAILED, Run.Status.CANCELLED]
+
+
+def device_number(name: str, **options) -> Number:
+    low, high = DEVICE_RANGES[name]
+    return Number(required=False, min_value=low, max_value=high, **options)
 
 
 class DeviceFacts(serializers.Serializer):
     key = serializers.RegexField(KEY_PATTERN)
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
-    uuid = Text(required=False, allow_blank=True, max_length=100)
+    uuid = Text(required=False, allow_blank=True, max_length=MAX_UUID)
     basis = serializers.ChoiceField(["counter", "sensor"], required=False, allow_blank=True, source="measured_by")
-    cores = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    host_cores = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    host_threads = Number(required=False, allow_null=True, min_value=0.001, max_value=1e6)
-    memory_gb = Number(required=False, allow_null=True, min_value=0.0, max_value=1e7)
-    share = Number(required=False, min_value=0.0, max_value=1.0)
-    power_limit_w = Number(required=False, allow_null=True, min_value=0.0, max_value=1e6)
+    cores = device_number("cores", allow_null=True)
+    threads = device_number("threads", allow_null=True)
+    host_cores = device_number("host_cores", allow_null=True)
+    host_threads = device_number("host_threads", allow_null=True)
+    memory_gb = device_number("memory_gb", allow_null=True)
+    share = device_number("share")
+    power_limit_w = device_number("power_limit_w", allow_null=True)
     method = Text(required=False, allow_blank=True)
-    note = Text(required=False, allow_blank=True, max_length=500)
+    note = Text(required=False, allow_blank=True, max_length=MAX_NOTE)
 
 
 class FromWriter(serializers.Serializer):
@@ -52,7 +57,7 @@ class Header(FromWriter):
     started_at = Instant()
     agent_version = Text(required=False, allow_blank=True, max_length=64)
     flush_s = Number(default=30.0, min_value=1.0, max_value=86_400.0)
-    tags = serializers.ListField(child=Text(), required=False, max_length=50)
+    tags = Tags(required=False)
     params = Metadata(required=False)
     environment = Metadata(required=False)
 
@@ -78,16 +83,25 @@ class Metric(serializers.Serializer):
 
 class CallCounts(serializers.Serializer):
     method = Text()
-    calls = serializers.IntegerField(min_value=0, max_value=2**53)
-    items = serializers.IntegerField(min_value=0, max_value=2**53, default=0)
+    calls = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
+    items = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, default=0)
     busy_s = Seconds(default=0.0)
+
+
+class LeftOut(serializers.Serializer):
+    """What the writer did not keep so far, why, and how often."""
+
+    what = Text()
+    reason = Text()
+    count = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
 
 
 class BatchBody(FromWriter):
     samples = Samples(default=list)
-    stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ITEMS)
-    metrics = Metric(many=True, required=False, default=list, max_length=MAX_ITEMS)
-    calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ITEMS)
+    stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ROWS)
+    metrics = Metric(many=True, required=False, default=list, max_length=MAX_ROWS)
+    calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ROWS)
+    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
 
 
 class Finish(FromWriter):
@@ -96,6 +110,7 @@ class Finish(FromWriter):
     exception = Text(allow_blank=True, default="")
     dropped_records = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     samples = Samples(default=list)
+    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
 
 
 class WriteAnswer(serializers.Serializer):

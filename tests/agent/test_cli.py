@@ -196,7 +196,7 @@ def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
 def test_doctor_and_login_pass_on_what_the_portal_says_of_the_agents_version(agent, environment, portal):
     environment |= {"TRACEML_AGENT_URL": portal.url, "TRACEML_AGENT_TOKEN": portal.token}
     portal.mode("notice:traceml-agent is older than this portal. Update: pip install x")
-    told = "knows the token. traceml-agent is older than this portal. Update: pip install x"
+    told = "accepts the token. traceml-agent is older than this portal. Update: pip install x"
     assert told in agent("doctor", "--quick").stdout.decode()
     login = agent("login", portal.url, "--token-stdin", given=portal.token.encode())
     assert (login.returncode, b"older than this portal" in login.stderr) == (0, True)

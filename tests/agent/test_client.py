@@ -185,7 +185,7 @@ def test_what_the_portal_says_of_the_agents_version_is_kept_as_a_plain_line(sett
     run_id = new_run_id()
     client.put_run(run_id, header())
     client.put_batch(run_id, "b-1", b'{"samples":[]}')
-    assert client.notice == ("too old …" + "x" * 300)[:200]
+    assert client.notice == ("too old …" + "x" * 300)[: portal_client.MAX_REASON]
 
 
 @pytest.mark.parametrize("notice", [None, 5, [], {}, "\x00"])

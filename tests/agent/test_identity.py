@@ -1,10 +1,12 @@
 """Who a run is, and what it does not tell."""
 
+import sys
+import types
 import uuid
 
 import pytest
 
-from traceml_agent import config, identity
+from traceml_agent import config, identity, limits
 
 
 def test_a_run_id_is_a_random_uuid():
@@ -66,3 +68,39 @@ def test_the_commit_is_read_from_the_checkouts_files(tmp_path):
 
 def test_no_checkout_is_no_commit(tmp_path):
     assert identity.git(str(tmp_path)) == {}
+
+
+def module(name: str, **attributes) -> types.ModuleType:
+    made = types.ModuleType(name)
+    vars(made).update(attributes)
+    return made
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "optuna", "flax", "vllm", "datasets", "accelerate", "peft", "sklearn"])
+def test_the_environment_names_the_packages_of_the_field_that_are_loaded(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, module(name, __version__="4.5.0"))
+    assert identity.environment()[name] == "4.5.0"
+
+
+def test_the_environment_imports_nothing_and_bears_modules_that_fail(monkeypatch):
+    def fail(name):
+        raise ImportError(name)
+
+    for name in identity.FRAMEWORKS:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "jax", module("jax", __getattr__=fail))
+    monkeypatch.setitem(sys.modules, "optuna", module("optuna", __version__="4\x00\u202e.1"))
+    before = set(sys.modules)
+    found = identity.environment()
+    assert set(sys.modules) - before == set()
+    assert {name: found.get(name) for name in ("jax", "optuna", "torch")} == {
+        "jax": None,
+        "optuna": "4.1",
+        "torch": None,
+    }
+
+
+def test_however_many_are_loaded_the_environment_has_no_more_keys_than_the_portal_takes(monkeypatch):
+    for name in identity.FRAMEWORKS:
+        monkeypatch.setitem(sys.modules, name, module(name, __version__="1.0"))
+    assert len(identity.environment()) <= limits.MAX_KEYS

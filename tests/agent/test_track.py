@@ -374,7 +374,10 @@ def test_messages_go_to_the_logger_and_stdout_stays_the_scripts(script):
 
 @pytest.mark.parametrize(("last", "environment"), [("strict=True", {}), ("strict=None", {"TRACEML_AGENT_STRICT": "1"})])
 def test_for_developers_the_agents_own_faults_raise(script, last, environment):
-    process = script(f"import traceml_agent; traceml_agent.start('x', params=5, {last})", **environment)
+    process = script(
+        f"import traceml_agent, traceml_agent.budget as b; b.Budget = None; traceml_agent.start('x', {last})",
+        **environment,
+    )
     assert process.returncode == 1
     assert "TypeError" in process.err
 

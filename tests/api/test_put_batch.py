@@ -101,6 +101,9 @@ def test_stages_and_calls_are_cumulative_and_never_go_back(wire):
         (batch(metrics=[{"t_s": 1, "name": "loss", "value": "low"}]), "metrics[0].value"),
         (batch(calls=[{"method": "predict", "calls": -1}]), "calls[0].calls"),
         (batch(devices=[dict(A100, kind="toaster")]), "devices[0].kind"),
+        (batch(left_out=[{"what": "metric 'loss'", "reason": "not a finite number"}]), "left_out[0].count"),
+        (batch(left_out=[{"what": "x", "reason": "y", "count": -1}]), "left_out[0].count"),
+        (batch(left_out=[{"what": "x", "reason": "y", "count": 1}] * 65), "left_out"),
     ],
 )
 def test_a_field_that_is_not_right_is_named_and_nothing_is_stored(wire, body, field):
@@ -108,6 +111,30 @@ def test_a_field_that_is_not_right_is_named_and_nothing_is_stored(wire, body, fi
     assert answer.status_code == 422, answer.content
     assert field in [error["field"] for error in answer.json()["errors"]]
     assert not Batch.objects.exists()
+
+
+def test_every_faulty_row_is_named_and_no_other(wire):
+    good = {"t_s": 1, "name": "loss", "value": 0.5}
+    metrics = [good, good | {"name": ""}, good, good | {"value": "low"}]
+    samples = [sample("gpu-0", 5, 1), sample("gpu-0", 6, 9), sample("gpu-0", 4, 1), sample("gpu-0", 6, 2)]
+    answer = wire.send(wire.start(), "b-1", batch(samples, metrics=metrics))
+    fields = {error["field"] for error in answer.json()["errors"]}
+    assert fields == {"metrics[1].name", "metrics[3].value", "samples[1].busy_s", "samples[2].t_s"}
+
+
+def test_a_hundred_faults_are_enough_for_one_answer(wire):
+    metrics = [{"t_s": 1, "name": "", "value": 1}] * 2000
+    samples = [sample("gpu-0", -1, 0)] * 10_000
+    answer = wire.send(wire.start(), "b-1", batch(samples, metrics=metrics))
+    assert len(answer.json()["errors"]) == 100
+    assert len(answer.content) < 64 * 1024
+
+
+def test_what_a_run_did_not_keep_is_taken_with_batch_and_finish(wire):
+    run_id = wire.start()
+    left_out = [{"what": "metric 'loss'", "reason": "not a finite number", "count": 3}]
+    assert wire.send(run_id, "b-1", batch(left_out=left_out)).status_code == 201
+    assert wire.finish(run_id, left_out=left_out).status_code == 200
 
 
 def test_a_zip_bomb_is_refused_while_it_unpacks(wire):

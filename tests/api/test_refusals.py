@@ -63,7 +63,14 @@ def test_a_reader_that_asks_for_what_is_not_there_is_no_refusal(client, people):
 
 @pytest.mark.parametrize(
     "body",
-    [header(kind=MARK), header(params=MARK), header(started_at=MARK), header(model=[MARK]), MARK.encode()],
+    [
+        header(kind=MARK),
+        header(params=MARK),
+        header(params={MARK: "\x00"}),
+        header(started_at=MARK),
+        header(model=[MARK]),
+        MARK.encode(),
+    ],
     ids=str,
 )
 def test_nothing_of_the_body_or_the_token_is_kept(client, token, body):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PURE = {"traceml_agent.estimation", "traceml_agent.catalogue"}
+PURE = {"traceml_agent.estimation", "traceml_agent.catalogue", "traceml_agent.limits"}
 
 
 def imports(path: Path) -> set[str]:
@@ -66,7 +66,9 @@ def test_the_agent_knows_nothing_of_the_portal(folder):
     assert offenders(python_files(folder), lambda name: name.split(".")[0] in portal) == []
 
 
-@pytest.mark.parametrize("module", ["estimation", "catalogue", "shelves", "candidates", "device_names", "profiles"])
+@pytest.mark.parametrize(
+    "module", ["estimation", "catalogue", "shelves", "candidates", "device_names", "limits", "profiles"]
+)
 def test_the_pure_modules_need_the_standard_library_alone(module):
     import sys
 

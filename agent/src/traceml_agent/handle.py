@@ -73,9 +73,9 @@ class Handle(Telling):
         if journal is None:
             return
         given = {
-            "model": metadata.text(model) if model is not None else "",
-            "kind": metadata.kind(kind) if kind != self.kind else None,
-            "name": metadata.text(name or ""),
+            "model": metadata.text(model, journal.left_out, "the model's name"),
+            "kind": metadata.kind(kind),
+            "name": metadata.text(name, journal.left_out, "the name"),
             "tags": metadata.tags(tags, journal.left_out),
             "params": metadata.params(params, journal.left_out),
         }

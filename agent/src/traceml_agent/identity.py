@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from itertools import islice
 
-#: Packages whose version explains a figure; only looked up where they are loaded already.
-FRAMEWORKS = ("torch", "tensorflow", "jax", "sklearn", "transformers", "lightning", "keras", "xgboost", "numpy")
+from traceml_agent import limits
+
+#: Packages whose version explains a figure, by the name they are imported by; only looked up where they are loaded
+#: already.
+FRAMEWORKS = (
+    *("torch", "tensorflow", "jax", "keras", "flax", "paddle", "mxnet", "mlx", "tinygrad", "cupy", "triton", "numba"),
+    *("lightning", "pytorch_lightning", "accelerate", "deepspeed", "colossalai", "composer", "fastai", "ignite", "ray"),
+    *("horovod", "megatron", "torch_xla", "torchvision", "torchaudio", "torchtext", "torchdata", "torchmetrics"),
+    *("transformers", "datasets", "tokenizers", "peft", "trl", "diffusers", "sentence_transformers", "timm", "optimum"),
+    *("bitsandbytes", "xformers", "flash_attn", "unsloth", "evaluate", "safetensors", "setfit", "monai", "open_clip"),
+    *("vllm", "sglang", "llama_cpp", "ctranslate2", "tensorrt", "tensorrt_llm", "onnxruntime", "openvino", "onnx"),
+    *("sklearn", "xgboost", "lightgbm", "catboost", "cuml", "statsmodels", "scipy", "numpy", "pandas", "polars"),
+    *("optuna", "hyperopt", "dask", "pyspark", "gymnasium", "stable_baselines3", "torch_geometric", "dgl", "optax"),
+    *("spacy", "gensim", "nltk", "flair", "ultralytics", "whisper", "faiss", "prophet", "darts", "gluonts", "haiku"),
+    *("orbax", "equinox", "numpyro", "pymc", "pyro", "gpytorch", "botorch", "pykeen", "skorch", "imblearn", "mteb"),
+)
+#: So many at most: the environment has other keys as well.
+MOST_FRAMEWORKS = 40
 
 
 def new_run_id() -> str:
@@ -42,7 +60,7 @@ def host_label(settings) -> str:
     """
     name = host_name()
     if settings.hostname:
-        return name[:200]
+        return limits.clean(name) or "host"
     import hashlib
 
     return "host-" + hashlib.blake2b(name.encode(), key=settings.token.encode()[:64], digest_size=5).hexdigest()
@@ -51,11 +69,19 @@ def host_label(settings) -> str:
 def environment() -> dict[str, str]:
     """What may explain the run's figure later: versions, and the commit of the code."""
     found = {"python": sys.version.split()[0], "os": f"{_os_name()}"}
+    found |= dict(islice(_versions(), MOST_FRAMEWORKS)) | git()
+    return {name: limits.clean(value) for name, value in found.items()}
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    """Name and version of each of the field's packages that is loaded; nothing is imported for it."""
     for name in FRAMEWORKS:
-        version = getattr(sys.modules.get(name), "__version__", None)
-        if version:
-            found[name] = str(version)[:50]
-    return found | git()
+        try:
+            version = getattr(sys.modules.get(name), "__version__", None)
+            if version:
+                yield name, str(version)[:50]
+        except Exception:  # noqa: BLE001, S112 (a module may make its attributes when asked, and fail)
+            continue
 
 
 def _os_name() -> str:

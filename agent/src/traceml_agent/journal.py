@@ -6,6 +6,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import isfinite
 
 from traceml_agent import metadata
 from traceml_agent.left_out import LeftOut
@@ -41,18 +42,25 @@ class Journal:
         self._keys = itertools.count(1)
         self._metrics: deque[tuple[float, str, float]] = deque()
         self._stages: deque[Stage] = deque()
+        self._names: set[str] = set()
         self._about: dict = {}
 
     def log(self, given: tuple, named: dict) -> None:
         """Keep numbers with the time they were logged at."""
         t_s = self._now()
-        for name, value in metadata.metrics(given, named, self.left_out):
+        for name, value in metadata.metrics(given, named, self.left_out, self._names):
             if name in self.work:
-                self.work[name] += value
+                self._add_work(name, value)
             elif not self._rank:
                 self._metrics.append((t_s, name, value))
         self._on_news()
         self._write_what_is_much(self._metrics)
+
+    def _add_work(self, name: str, amount: float) -> None:
+        if isfinite(self.work[name] + amount):
+            self.work[name] += amount
+        else:
+            self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 
     def stage(self, name, telling, total: int | None = None) -> Stage | NoStage:
         """A stage of the run, which reports here."""
@@ -62,7 +70,7 @@ class Journal:
         if number > MAX_STAGES:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
-        return Stage(metadata.text(name) or "stage", str(number), self, telling, total)
+        return Stage(metadata.text(name, self.left_out, "a stage's name") or "stage", str(number), self, telling, total)
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""

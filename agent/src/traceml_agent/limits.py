@@ -39,6 +39,17 @@ MAX_COUNT = 2**53
 #: About 30 years: no counter of seconds is larger.
 MAX_SECONDS = 1e9
 MAX_POWER_W = 1e6
+#: Characters of a device's UUID, and the range of each of its numbers: cores and threads, GB, 0 to 1, watts.
+MAX_UUID = 100
+DEVICE_RANGES = {
+    "cores": (0.001, 1e6),
+    "host_cores": (0.001, 1e6),
+    "host_threads": (0.001, 1e6),
+    "threads": (0.001, 1e6),
+    "memory_gb": (0.0, 1e7),
+    "share": (0.0, 1.0),
+    "power_limit_w": (0.0, MAX_POWER_W),
+}
 #: Keys of writers, devices and stages.
 KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 #: They make one name look like another.

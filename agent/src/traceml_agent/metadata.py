@@ -13,8 +13,10 @@ from traceml_agent import limits, plain
 from traceml_agent.left_out import LeftOut
 from traceml_agent.plain import HIDDEN, is_secret, members, number, reason_of, words
 
-__all__ = ["HIDDEN", "KINDS", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
+__all__ = ["HIDDEN", "KINDS", "facts", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
 
+#: Of more than these tags not even the text is asked for, which may take long.
+MOST_TAGS_READ = 4 * limits.MAX_TAGS
 KINDS = ("training", "finetuning", "evaluation", "inference", "other")
 
 
@@ -48,16 +50,34 @@ def kind(value) -> str | None:
     return word if word in KINDS else None
 
 
+def facts(given: dict, left_out: LeftOut | None = None) -> dict:
+    """What a sensor tells of a device, as the portal takes it: drivers hand out odd names and numbers as well."""
+    left_out = left_out or LeftOut()
+    kept: dict = {}
+    for name, value in given.items():
+        what = f"{name} of {given.get('key')}"
+        if name in limits.DEVICE_RANGES:
+            low, high = limits.DEVICE_RANGES[name]
+            found = None if value is None else number(value)
+            if found is not None and low <= found <= high:
+                kept[name] = value if type(value) in (int, float) else found
+            elif value is not None:
+                left_out.note(what, f"not a number from {low:g} to {high:g}")
+        else:
+            limit = {"note": limits.MAX_NOTE, "uuid": limits.MAX_UUID}.get(name, limits.MAX_TEXT)
+            kept[name] = text(value, left_out, what, limit)
+    return kept | {"name": kept.get("name") or "unknown"}
+
+
 def tags(values, left_out: LeftOut | None = None) -> list[str]:
     """At most 50 clean, different tags of one text, or of anything that can be iterated; of a mapping `key=value`."""
     left_out = left_out or LeftOut()
     kept: dict[str, None] = {}
     try:
-        for value in islice(_given_tags(values), plain.MOST_READ):
-            tag = text(value, left_out, "a tag")
-            if tag and tag not in kept and len(kept) == limits.MAX_TAGS:
+        for number_of, value in enumerate(islice(_given_tags(values), plain.MOST_READ)):
+            if len(kept) == limits.MAX_TAGS or number_of >= MOST_TAGS_READ:
                 left_out.note("further tags", f"a run has at most {limits.MAX_TAGS}")
-            elif tag:
+            elif tag := text(value, left_out, "a tag"):
                 kept[tag] = None
     except Exception as error:  # noqa: BLE001 (a generator that raises: what it gave so far is kept)
         left_out.note("the rest of the tags", reason_of(error))
@@ -104,14 +124,13 @@ def params(values, left_out: LeftOut | None = None) -> dict:
         left_out.note("params", "neither a mapping nor an object with attributes")
         return {}
     kept: dict = {}
+    copy = plain.Copy(left_out)
     for name, read in plain.named(given, "params", "", left_out):
-        for value in (HIDDEN,) if is_secret(name) else plain.Copy(left_out).of(read, name):
+        for value in (HIDDEN,) if is_secret(name) else copy.of(read, name):
             kept[name] = value
     for name in limits.excess_keys(kept):
         del kept[name]
-        left_out.note(
-            f"parameter {name!r}", f"all parameters together are larger than {limits.MAX_METADATA_BYTES // 1024} KiB"
-        )
+        left_out.note(f"parameter {name!r}", f"all together are larger than {limits.MAX_METADATA_BYTES // 1024} KiB")
     return kept
 
 
@@ -125,7 +144,7 @@ def metrics(args, kwargs, left_out: LeftOut | None = None, names: set[str] | Non
     for given in args:
         logged.take(given)
     for name, value in kwargs.items():
-        logged.add(name, value, "", plain.MAX_DEPTH)
+        logged.add(name, value)
     return logged.rows
 
 
@@ -135,57 +154,61 @@ class _Logged:
     def __init__(self, left_out: LeftOut, names: set[str] | None):
         self.rows: list[tuple[str, float]] = []
         self._left_out, self._names = left_out, names
-        self._seen = 0
 
     def take(self, given) -> None:
         """All metrics of a mapping or the like that was given without a name."""
-        try:
-            pairs = members(given)
-        except Exception:  # noqa: BLE001 (somebody's own object)
-            pairs = None
+        pairs = _mapping(given)
         if pairs is None:
-            what = limits.clean(type(given).__name__, 50)
-            self._left_out.note(f"a {what} given to log", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
+            self._left_out.note("what log was given", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
         else:
-            self._all(pairs, "", plain.MAX_DEPTH)
+            self._all(pairs, "", plain.MAX_DEPTH, [limits.MAX_ROWS])
 
-    def _all(self, pairs: plain.Members, path: str, depth: int) -> None:
+    def _all(self, pairs: plain.Members, path: str, depth: int, room: list[int]) -> None:
+        """Metrics of a mapping; `room` is how many more it and those within may have, for one may hold itself."""
+        what = f"the rest of metrics {path}…" if path else "the rest of the metrics"
         try:
             for key, read in pairs:
-                self._one(key, read, path, depth)
+                if not room[0]:
+                    self._left_out.note(what, "more than one call of log takes")
+                    break
+                room[0] -= 1
+                self._one(key, read, path, depth, room)
         except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
-            self._left_out.note(f"the rest of metrics {path}*", reason_of(error))
+            self._left_out.note(what, reason_of(error))
 
-    def _one(self, key, read, path: str, depth: int) -> None:
+    def _one(self, key, read: plain.Read, path: str, depth: int, room: list[int]) -> None:
         try:
-            self.add(key, read(), path, depth)
+            value = read()
         except Exception as error:  # noqa: BLE001 (somebody's own value)
             self._left_out.note(f"metric {path + text(key)!r}", reason_of(error))
+        else:
+            self.add(key, value, path, depth, room)
 
-    def add(self, key, value, path: str, depth: int) -> None:
-        """One metric, or the mapping of them that it is."""
-        self._seen += 1
-        if self._seen > limits.MAX_ROWS:
-            self._left_out.note("further metrics", f"one call of log takes {limits.MAX_ROWS}")
-            return
+    def add(self, key, value, path: str = "", depth: int = plain.MAX_DEPTH, room: list[int] | None = None) -> None:
+        """One metric, or the mapping of them that it is; in it a run's most names at most."""
         name = text(key, self._left_out, "a metric's name", limits.MAX_TEXT - len(path))
         found = number(value)
         if found is None and depth and (pairs := _mapping(value)) is not None:
-            self._all(pairs, f"{path}{name}."[: limits.MAX_TEXT - 50] if name else path, depth - 1)
+            below = f"{path}{name}."[: limits.MAX_TEXT - 50] if name else path
+            most = min(limits.MAX_METRIC_NAMES, room[0]) if room else limits.MAX_METRIC_NAMES
+            within = [most]
+            self._all(pairs, below, depth - 1, within)
+            if room:
+                room[0] -= most - within[0]
         elif found is None:
             self._left_out.note(f"metric {path + name!r}", "not a finite number")
         elif not name:
             self._left_out.note(f"metric {path!r}", "an empty name")
-        elif self._names is not None and not self._is_known(path + name):
+        elif self._names is not None and not _is_kept(path + name, self._names):
             self._left_out.note(f"metric {path + name!r}", f"a run keeps {limits.MAX_METRIC_NAMES} names")
         else:
             self.rows.append((path + name, found))
 
-    def _is_known(self, name: str) -> bool:
-        assert self._names is not None
-        if name not in self._names and len(self._names) < limits.MAX_METRIC_NAMES:
-            self._names.add(name)
-        return name in self._names
+
+def _is_kept(name: str, names: set[str]) -> bool:
+    if name not in names and len(names) < limits.MAX_METRIC_NAMES:
+        names.add(name)
+    return name in names
 
 
 def _mapping(value) -> plain.Members | None:

@@ -29,15 +29,12 @@ FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "model_fields", "__fields__
 #: Classes whose objects are nothing but their attributes: argparse's and types'.
 NAMESPACES = ("Namespace", "SimpleNamespace")
 
-Members = Iterable[tuple[object, Callable[[], object]]]
+Read = Callable[[], object]
+Members = Iterable[tuple[object, Read]]
 
 
 class NotKept(Exception):
     """A value has no JSON; says why."""
-
-
-class TooLarge(NotKept):
-    """A value has more parts than metadata can hold."""
 
 
 def is_secret(name: str) -> bool:
@@ -65,33 +62,44 @@ def members(value, any_object: bool = False) -> Members | None:
     """
     kind = type(value)
     if issubclass(kind, dict):
-        return [(key, lambda item=item: item) for key, item in islice(dict.items(value), MOST_READ)]
+        return [(key, _held(item)) for key, item in islice(dict.items(value), MOST_READ)]
     if hasattr(kind, "keys") and hasattr(kind, "__getitem__") and not hasattr(kind, "shape"):  # no table
-        return ((key, lambda key=key: value[key]) for key in islice(value.keys(), MOST_READ))
-    names = next(filter(None, (getattr(kind, name, None) for name in FIELDS)), None)
-    if names is None and (any_object or kind.__name__ in NAMESPACES) and hasattr(value, "__dict__"):
+        return ((key, _item(value, key)) for key in islice(value.keys(), MOST_READ))
+    names: Iterable = next(filter(None, (getattr(kind, name, None) for name in FIELDS)), ())
+    if not names and (any_object or kind.__name__ in NAMESPACES) and hasattr(value, "__dict__"):
         names = [name for name in vars(value) if not name.startswith("__")]
     if not names and kind.__name__ not in NAMESPACES:
         return None
     names = [getattr(name, "name", name) for name in names]
-    return [(name, lambda name=name: getattr(value, name)) for name in names]
+    return [(name, _attribute(value, name)) for name in names]
 
 
-def named(given: Members, what: str, below: str, left_out: LeftOut) -> Iterator[tuple[str, Callable[[], object]]]:
+def _held(value) -> Read:
+    return lambda: value
+
+
+def _item(owner, key) -> Read:
+    return lambda: owner[key]
+
+
+def _attribute(owner, name: str) -> Read:
+    return lambda: getattr(owner, name)
+
+
+def named(given: Members, what: str, below: str, left_out: LeftOut) -> Iterator[tuple[str, Read]]:
     """Members with a clean name each, different from the others', at most 50. `below` is the path of their owner."""
     seen: set[str] = set()
-    beyond = 0
     try:
-        for key, read in given:
+        for index, (key, read) in enumerate(given):
             if len(seen) == limits.MAX_KEYS:
-                beyond += 1
-            elif name := _key(key, what, below, seen, left_out):
+                beyond = len(given) - index if isinstance(given, list) else 1  # else nobody knows, or it has no end
+                left_out.note(f"the rest of {what}", f"more than {limits.MAX_KEYS} keys", beyond)
+                break
+            if name := _key(key, what, below, seen, left_out):
                 seen.add(name)
                 yield name, read
     except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
         left_out.note(f"the rest of {what}", reason_of(error))
-    if beyond:
-        left_out.note(f"the rest of {what}", f"more than {limits.MAX_KEYS} keys", beyond)
 
 
 def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
@@ -110,28 +118,30 @@ def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
 
 
 class Copy:
-    """A copy of one parameter as JSON; counts its parts, for a structure may hold itself."""
+    """Copies parameters as JSON.
+
+    Counts their parts, for a structure may hold itself: each value may have half of those that are left, so that a huge
+    one leaves its neighbours in place.
+    """
 
     def __init__(self, left_out: LeftOut):
         self._left_out = left_out
-        self._parts = 0
+        self._parts, self._most = 0, 2 * MOST_PARTS
 
-    def of(self, read: Callable[[], object], path: str, depth: int = MAX_DEPTH) -> tuple:
+    def of(self, read: Read, path: str, depth: int = MAX_DEPTH) -> tuple:
         """The JSON of what `read` gives in a tuple of one; empty where it has none, which is noted."""
+        outer_most = self._most
+        self._most = (self._parts + self._most) // 2
         try:
             return (self._json(read(), path, depth),)
-        except TooLarge as error:
-            if depth < MAX_DEPTH:
-                raise
-            self._left_out.note(f"parameter {path!r}", str(error))
         except Exception as error:  # noqa: BLE001 (somebody's own object: any of its methods may raise anything)
             self._left_out.note(f"parameter {path!r}", reason_of(error))
+        finally:
+            self._most = outer_most
         return ()
 
     def _json(self, value, path: str, depth: int):
         self._parts += 1
-        if self._parts > MOST_PARTS:
-            raise TooLarge(f"larger than {limits.MAX_METADATA_BYTES // 1024} KiB")
         kind = type(value)
         if value is None or kind is bool:
             return value
@@ -152,6 +162,8 @@ class Copy:
         given = members(value)
         if given is None and not isinstance(value, (list, tuple, set, frozenset, deque)):
             return self._text(value, path)
+        if self._parts > self._most:
+            raise NotKept(f"larger than {limits.MAX_METADATA_BYTES // 1024} KiB")
         if not depth:
             raise NotKept(f"nested deeper than {MAX_DEPTH} levels")
         if given is None:
@@ -170,7 +182,7 @@ class Copy:
         if len(given) > len(kept):
             beyond = len(given) - len(kept)
             self._left_out.note(f"the rest of parameter {path!r}", f"more than {limits.MAX_KEYS} items", beyond)
-        plain = (self.of(lambda item=item: item, path, depth - 1) for item in kept)
+        plain = (self.of(_held(item), path, depth - 1) for item in kept)
         return [one[0] if one else None for one in plain]
 
     def _array(self, value, path: str, depth: int):
@@ -210,8 +222,8 @@ def _real(value: float):
 def _shortest(exact: float, scalar) -> float:
     """The number that a scalar of few bits shows: 0.1 of a 32-bit 0.1, which is 0.10000000149 as a float."""
     try:
-        shown = float(str(scalar))
-    except ValueError:  # "tensor(0.1000)"
+        shown = float(str(scalar.cpu().numpy() if hasattr(type(scalar), "cpu") else scalar))
+    except Exception:  # noqa: BLE001 (a tensor of a kind that NumPy lacks; a subclass's own text)
         return exact
     return shown if abs(shown - exact) <= 1e-3 * abs(exact) else exact
 

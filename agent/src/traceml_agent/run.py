@@ -42,11 +42,11 @@ class Run(Telling):
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
         left_out = self._journal.left_out
-        self.model = _model_name(model)
+        self.model = _model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
-        if self.kind != str(kind).strip().lower():
+        if metadata.kind(kind) is None:
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
-        self.name, self.tags = metadata.text(name or ""), metadata.tags(tags, left_out)
+        self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
         self._about = list(about)
         shared = settings.run_id or job.name()
@@ -141,12 +141,16 @@ class Run(Telling):
         """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
         first: dict = {}
         if samples:
-            first = {"samples": samples, "devices": [meter.facts for meter in self._sampler.meters]}
+            first = {"samples": samples, "devices": self._devices()}
         calls = self.board.calls() if self.board else []
         if calls != self._told_calls:
             first["calls"] = self._told_calls = calls
         for body in self._journal.bodies(first):
             self._spool.append("chunk", body)
+
+    def _devices(self) -> list[dict]:
+        """The devices as the portal takes them, whatever their drivers say."""
+        return [metadata.facts(meter.facts, self._journal.left_out) for meter in self._sampler.meters]
 
     def _record(self, samples: list[dict]) -> None:
         """What the sampler calls: hear what the uploader has to say, and write."""
@@ -245,13 +249,13 @@ class Run(Telling):
             numbers.conclude(self, self._summary)
 
     def _finish(self, status, exception, duration_s: float) -> dict:
-        words = metadata.text(exception or "")
+        words = metadata.text(exception)
         return {
             "status": status if status in STATUSES else "completed",
             "ended_at": iso(self._started_wall_s + duration_s),
             "exception": f"{words} (rank {self.rank})" if words and job.size() > 1 else words,
             "dropped_records": self._spool.dropped,
-            "devices": [meter.facts for meter in self._sampler.meters],
+            "devices": self._devices(),
             "samples": self._sampler.samples(),
             "left_out": self._journal.left_out.rows(),
         }
@@ -311,8 +315,8 @@ def current() -> Run | None:
     return mine[-1] if mine else None
 
 
-def _model_name(given) -> str:
-    return (metadata.text(given) if given is not None else "") or default_model()
+def _model_name(given, left_out=None) -> str:
+    return metadata.text(given, left_out, "the model's name") or default_model()
 
 
 def default_model() -> str:
