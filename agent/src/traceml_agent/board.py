@@ -44,7 +44,7 @@ class Board:
             self._memory = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # shared by fork alone: no uploader sees it
         else:
             self._map(number)
-        self.values = memoryview(self._memory).cast("d")
+        self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
 
     def _map(self, number: int) -> None:
         """Map it. The region keeps a descriptor of its own, which Python closes with it, whatever it means by then."""
@@ -87,7 +87,7 @@ class Board:
                 return
             name = self._memory[start : start + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
             first = (start + NAME_BYTES) // 8
-            yield name, self.values[first : first + VALUES].tolist()
+            yield name, list(self.values[first : first + VALUES])
 
     def calls(self) -> list[dict]:
         """Calls of watched models by method as the wire wants them, those of all processes that share it added up."""

@@ -88,7 +88,7 @@ class Delivery:
         """
         if answer.outcome == portal.GONE:
             self._leave(_nothing if self._alive else os.unlink)
-        elif answer.outcome in _SETTLED and not self.done and (self._finished or self._is_empty()):
+        elif answer.outcome in _SETTLED and not self.done and (self._finished or self._is_hopeless()):
             if self._damaged or os.path.getsize(self.path) > self._read_bytes:
                 reason = "some lines were damaged; the others are delivered"
                 self._set_aside(reason)
@@ -96,9 +96,9 @@ class Delivery:
             self._leave(os.unlink)
         return answer
 
-    def _is_empty(self) -> bool:
-        """Whether a dead writer left nothing at all."""
-        return not self._alive and os.path.getsize(self.path) == 0
+    def _is_hopeless(self) -> bool:
+        """Whether a dead writer left nothing that tells of a run: no end can be written to that."""
+        return not self._alive and self.header is None
 
     def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
         result = Answer(portal.DELIVERED)

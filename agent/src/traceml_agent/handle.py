@@ -91,10 +91,7 @@ class Handle(Telling):
         if scribe := _scribes.get((self.run_id, os.getpid())):
             scribe.write()
 
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, kind, error, traceback) -> None:
         self._write()
 
     def __reduce__(self):
@@ -190,7 +187,7 @@ def outer() -> Handle | None:
         return None
     for path in reversed(spool_files(place)):
         if is_written_by(path, pid, began) and has_living_writer(path) and not spool.is_finished(path):
-            header = next((record["body"] for _, record in spool.records(path) if record), {})
+            header: dict = next((record["body"] for _, record in spool.records(path) if record), {})
             if "clock_s" in header and "child_of" not in header:
                 return Handle(run_of(path), path, identity.host_name(), header)
     return None

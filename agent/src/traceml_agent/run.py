@@ -260,9 +260,6 @@ class Run(Telling):
             "left_out": self._journal.left_out.rows(),
         }
 
-    def __enter__(self) -> Run:
-        return self
-
     def __exit__(self, kind, error, traceback) -> None:
         self.stop(*endings.of_exception(kind, error, self.kind))
 

@@ -199,15 +199,16 @@ def duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
-    if sys.stderr is None:  # to which `print` says stdout
+    stream = sys.stderr
+    if stream is None:  # `print` would take stdout for that
         return
     line = f"{text}\n"  # in one go, for other threads print too
     try:
-        if sys.stderr is sys.__stderr__:
+        if stream is sys.__stderr__ and stream is not None:
             # Without a buffer: what stays in it, as nobody reads any more, would change the exit status.
-            os.write(sys.stderr.fileno(), line.encode(sys.stderr.encoding or "utf-8", "replace"))
+            os.write(stream.fileno(), line.encode(stream.encoding or "utf-8", "replace"))
         else:
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            stream.write(line)
+            stream.flush()
     except (OSError, ValueError, AttributeError):
         pass

@@ -80,6 +80,12 @@ class Telling:
         """Joules so far at a monotonic time; 0 where nothing is measured here."""
         return 0.0
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        """The end of a block."""
+
     def __copy__(self):
         return self
 

@@ -259,7 +259,7 @@ def _interpreter() -> str:
 
 def _streams(theirs: int) -> list[tuple]:
     """What the process has open: the socket, and nothing that the training's own children would inherit."""
-    opened = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
+    opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
     opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
     opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
     return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
