@@ -12,7 +12,7 @@ run: setup
 
 setup: .venv/ready
 
-.venv/ready: requirements.txt agent/pyproject.toml agent/examples/requirements.txt
+.venv/ready: requirements.txt agent/pyproject.toml agent/src/traceml_agent/version.py agent/examples/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TraceML needs Python 3.11 or newer: PYTHON=python3.12 make …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing what the portal and the example need …"

@@ -1,13 +1,33 @@
-"""What all tests share: people, their tokens, a client that speaks the wire, the seed catalogue."""
+"""What all tests share: surroundings of their own, people, tokens, a client that speaks the wire, the catalogue."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests import people as cast
+from tests import surroundings
 from tests.wire import Wire
+from traceml_agent import messages
 
 SEED = Path(__file__).parent.parent / "agent" / "src" / "traceml_agent" / "data"
+#: Made while this file is loaded: what the agent's modules read when they are imported is the suite's own by then.
+OWN_FOLDER = surroundings.replaced()
+messages.raising = False  # the one that Django has imported already
+
+
+@pytest.fixture(autouse=True, scope="session")
+def working_folder():
+    """Not the checkout, where somebody may keep settings of the agent."""
+    before = Path.cwd()
+    os.chdir(OWN_FOLDER / "home")
+    yield
+    os.chdir(before)
+
+
+def pytest_sessionfinish(exitstatus):
+    if exitstatus == pytest.ExitCode.OK:  # else it holds what explains a failure
+        surroundings.removed(OWN_FOLDER)
 
 
 @pytest.fixture(autouse=True)

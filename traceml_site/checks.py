@@ -32,6 +32,13 @@ def debug_stays_on_this_machine(app_configs, **kwargs):
     return [Error("DEBUG shows code and settings; unset it, or bind HOST to 127.0.0.1", id="traceml.E003")]
 
 
+@register
+def the_agent_is_here(app_configs, **kwargs):
+    if (settings.AGENT_DIR / "pyproject.toml").is_file():
+        return []
+    return [Error(f"{settings.AGENT_DIR} is missing; the portal hands out its agent from there", id="traceml.E004")]
+
+
 def is_loopback(host: str) -> bool:
     """Whether a bind address can be reached from this machine only."""
     if host == "localhost":
@@ -44,6 +51,6 @@ def is_loopback(host: str) -> bool:
 
 def refuse_unsafe_start() -> None:
     """End the process with one line where a check of this module fails (a WSGI server runs no checks itself)."""
-    for check in (secret_key_is_secret, hosts_are_named, debug_stays_on_this_machine):
+    for check in (secret_key_is_secret, hosts_are_named, debug_stays_on_this_machine, the_agent_is_here):
         for error in check(None):
             env.refuse(error.msg)

@@ -21,6 +21,13 @@ accesslog = None
 loglevel = "warning"
 
 
+def when_ready(server):
+    """Build the agent's wheel before workers are forked: all of them hand out the same bytes until the next start."""
+    from runs.agent import wheel
+
+    wheel()
+
+
 def on_starting(server):
     hosts = {address[0] for address in server.cfg.address if isinstance(address, tuple)}
     if env.flag("DEBUG") and not all(map(is_loopback, hosts)):

@@ -10,6 +10,7 @@ from traceml_site import environment as env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("TRACEML_DATA") or BASE_DIR / "data").resolve()
+AGENT_DIR = BASE_DIR / "agent"  # whose wheel the portal hands out
 
 DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DATA_DIR / "secret-key", DEBUG)

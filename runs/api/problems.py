@@ -13,6 +13,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from runs.api.agents import notice
 from runs.api.refusals import remember
 from runs.ingest.removal import RunDeleted
 from traceml_agent.limits import MAX_TEXT
@@ -67,6 +68,8 @@ def problem_response(error, context):
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }
+    if told := notice(context["request"]):
+        problem["notice"] = told
     remember(context["request"], problem)
     headers = {"Retry-After": str(int(error.wait))} if getattr(error, "wait", None) else {}
     if getattr(error, "auth_header", None):

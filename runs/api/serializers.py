@@ -123,3 +123,4 @@ class WriteAnswer(serializers.Serializer):
     energy_kwh = serializers.FloatField()
     emissions_kg = serializers.FloatField()
     url = serializers.URLField()
+    notice = serializers.CharField(required=False, max_length=200)

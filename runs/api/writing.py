@@ -6,6 +6,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from runs.api import serializers
+from runs.api.agents import notice, refuse_too_old
 from runs.api.parsers import require_length
 from runs.api.problems import Conflict, RunUnknown
 from runs.ingest.batch import BatchConflict, record_batch
@@ -21,6 +22,7 @@ class WriteView(APIView):
 
     def initial(self, request, *args, **kwargs):
         super().initial(request, *args, **kwargs)
+        refuse_too_old(request)
         require_length(request)
 
     def checked(self, serializer_class) -> dict:
@@ -39,6 +41,8 @@ class WriteView(APIView):
             "emissions_kg": run.emissions_kg,
             "url": f"{settings.TRACEML_BASE_URL}/runs/{run.run_id}/",
         }
+        if told := notice(self.request):
+            answer["notice"] = told
         return Response(answer, status=status)
 
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
+from runs.agent import install_command
 from runs.dashboards.start import news as dashboard
 from runs.models import ApiToken, Membership, Project, Right
 from runs.pages import doors, query
@@ -62,6 +63,7 @@ def _page(request, project: Project | None, **more):
         "projects": _projects(request.user),
         "place": project and Membership.objects.get(team=project.team_id, user=request.user),
         "form": LifetimeForm(),
+        "install_command": install_command(),
         "base_url": settings.TRACEML_BASE_URL,
         "plain_http": _is_plain_http(settings.TRACEML_BASE_URL),
         "tabs": TABS,

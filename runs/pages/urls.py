@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from runs.pages import audit, invitations, members, projects, shares, start, teams, tokens
+from runs.pages import agent, audit, invitations, members, projects, shares, start, teams, tokens
 from runs.pages.bulk import bulk
 from runs.pages.citing import model_citation, model_cite
 from runs.pages.compare import compare, compare_export
@@ -81,6 +81,9 @@ urlpatterns = [
     path("settings/profile/delete/", delete_account, name="delete_account"),
     path("settings/sessions/", sessions, name="sessions"),
     path("settings/theme/", save_theme, name="save_theme"),
+    path("agent/simple/", agent.packages, name="agent_packages"),
+    path("agent/simple/traceml-agent/", agent.files, name="agent_files"),
+    path("agent/<str:name>", agent.wheel_file, name="agent_wheel"),
     path("start/", start.start, name="start"),
     path("start/<slug:project>/", start.waiting, name="start_waiting"),
     path("start/<slug:project>/token/", start.start_token, name="start_token"),

@@ -10,9 +10,7 @@ import pytest
 from tests.agent.spooling import pid_of
 from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
-from traceml_agent import config, messages, uploader
-
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+from traceml_agent import config, messages, spool_folder, uploader
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -24,16 +22,14 @@ def interruptible():
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """An empty home folder, and no setting of the agent from anywhere."""
-    for name in list(os.environ):
-        if name.startswith(config.PREFIX) or name.upper() in PROXIES:
-            monkeypatch.delenv(name)
+    """An empty home folder of the test's own: all places that a spool may lie in are below it."""
     folder = tmp_path / "home"
-    folder.mkdir()
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
+    (folder / "memory").mkdir(parents=True)
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("TMPDIR", str(folder))  # a spool may lie there too
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setenv("TRACEML_AGENT_MEMORY", str(folder / "memory"))
+    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(folder / "memory"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(messages, "_said", {})
     return folder

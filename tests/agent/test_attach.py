@@ -20,8 +20,7 @@ def watch(tmp_path):
     """Watches a target by the command line until it ends."""
 
     def call(*words):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
-        environment = kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+        environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
         return subprocess.Popen(
             [sys.executable, "-m", "traceml_agent", "watch", *words],
             env=environment,

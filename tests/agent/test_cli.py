@@ -21,8 +21,7 @@ AGENT = [sys.executable, "-m", "traceml_agent"]
 
 @pytest.fixture
 def environment(tmp_path):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
-    return kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
+    return os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
 
 
 @pytest.fixture
@@ -219,6 +218,15 @@ def test_doctor_says_what_is_wrong_and_exits_with_it(agent, environment):
     assert done.returncode == 1
     assert "NOT OK  portal: http://127.0.0.1:9" in done.stdout.decode()
     assert b"tml_x" not in done.stdout + done.stderr
+
+
+def test_doctor_and_login_pass_on_what_the_portal_says_of_the_agents_version(agent, environment, portal):
+    environment |= {"TRACEML_AGENT_URL": portal.url, "TRACEML_AGENT_TOKEN": portal.token}
+    portal.mode("notice:traceml-agent is older than this portal. Update: pip install x")
+    told = "accepts the token. traceml-agent is older than this portal. Update: pip install x"
+    assert told in agent("doctor", "--quick").stdout.decode()
+    login = agent("login", portal.url, "--token-stdin", given=portal.token.encode())
+    assert (login.returncode, b"older than this portal" in login.stderr) == (0, True)
 
 
 def test_doctor_measures_for_five_seconds_and_sees_its_own_load(agent):

@@ -178,6 +178,24 @@ def test_netrc_does_not_replace_the_token(settings, portal, home):
     assert portal.requests()[0]["headers"]["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_what_the_portal_says_of_the_agents_version_is_kept_as_a_plain_line(settings, portal):
+    client = Client(settings)
+    assert (announce(settings).outcome, client.notice) == (DELIVERED, "")
+    portal.mode(f"notice:too old\t{TOKEN}" + "x" * 300, times=1)
+    run_id = new_run_id()
+    client.put_run(run_id, header())
+    client.put_batch(run_id, "b-1", b'{"samples":[]}')
+    assert client.notice == ("too old …" + "x" * 300)[: portal_client.MAX_REASON]
+
+
+@pytest.mark.parametrize("notice", [None, 5, [], {}, "\x00"])
+def test_a_senseless_notice_harms_nothing(settings, notice, monkeypatch):
+    monkeypatch.setattr(portal_client, "_json", lambda *_: {"notice": notice})
+    client = Client(settings)
+    client.check_token()
+    assert client.notice.strip() in ("", "5", "[]", "{}")
+
+
 def test_cookies_are_not_kept(settings, portal):
     client = Client(settings)
     for _ in range(2):

@@ -16,8 +16,7 @@ from traceml_agent.epochs import Gauge
 @pytest.fixture
 def script(tmp_path):
     def run(code, **more):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
-        environment = kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+        environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
         words = [sys.executable, "-c", textwrap.dedent(code)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | more
         return subprocess.run(words, env=environment, text=True, timeout=60, check=False, **streams)

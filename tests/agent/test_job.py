@@ -61,12 +61,11 @@ with track("digits") as run:
         sum(range(2_000_000))
     run.log(loss=0.5)
 """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
     settings = {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4"}
     ranks = [
         subprocess.Popen(
             [sys.executable, "-c", code],
-            env=kept | settings | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=os.environ | settings | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )

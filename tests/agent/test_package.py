@@ -25,7 +25,7 @@ def python(*words, **more):
 def sdist(tmp_path_factory):
     """The source distribution, built from a copy so that the checkout stays as it is."""
     copy = tmp_path_factory.mktemp("source") / "agent"
-    shutil.copytree(AGENT, copy, ignore=shutil.ignore_patterns("*.egg-info", "__pycache__", "build"))
+    shutil.copytree(AGENT, copy, ignore=shutil.ignore_patterns("__pycache__"))
     python("-m", "build", "--sdist", str(copy))
     (made,) = (copy / "dist").glob("*.tar.gz")
     return made
@@ -58,21 +58,22 @@ def test_nothing_is_installed_but_what_is_needed(clean):
 
 def interpreters():
     """Other Pythons from 3.10 on that this machine happens to have."""
-    folders = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[0-9]*/bin/python"))
+    folders = sorted(Path(os.environ.get("PYENV_ROOT") or "nowhere").glob("versions/3.1[0-9]*/bin/python"))
     return [str(path) for path in folders] or [sys.executable]
 
 
 @pytest.mark.parametrize("interpreter", interpreters(), ids=lambda path: Path(path).parts[-3])
 def test_it_measures_under_every_python_that_is_here(interpreter, tmp_path):
-    environment = {"PYTHONPATH": str(AGENT / "src"), "TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    settings = {"PYTHONPATH": str(AGENT / "src"), "TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path)}
     code = "import traceml_agent as t\nwith t.track('x') as run: sum(range(10**6))\nprint(run.summary.energy_kwh > 0)"
     words = [interpreter, "-B", "-c", code]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=os.environ | settings, capture_output=True, text=True, check=False)
     assert done.stdout == "True\n", done.stderr
 
 
 def test_it_measures_and_reports_from_there(clean, tmp_path):
-    environment = {"PATH": os.environ["PATH"], "TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("PYTHONPATH", None)
     code = "import traceml_agent as t\nwith t.track('x') as run: sum(range(10**6))\nprint(run.summary.energy_kwh > 0)"
     done = subprocess.run([clean / "python", "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"

@@ -22,11 +22,10 @@ def script(tmp_path):
     def run(code, *arguments, wait=True, **environment):
         file = tmp_path / "script.py"
         file.write_text(textwrap.dedent(code))
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
         settings = {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
         process = subprocess.Popen(
             [sys.executable, str(file), *arguments],
-            env=kept | settings | environment,
+            env=os.environ | settings | environment,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

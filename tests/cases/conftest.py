@@ -36,6 +36,7 @@ def environment(tmp_path, portal):
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "TMPDIR": str(home),
+        "TRACEML_AGENT_MEMORY": str(tmp_path / "memory"),
         "PYTHONPATH": str(ROOT / "agent" / "src"),
         "TRACEML_AGENT_URL": portal.url,
         "TRACEML_AGENT_TOKEN": portal.token,

@@ -10,11 +10,8 @@ from tests.cases.conftest import metrics, status
 
 
 @pytest.fixture
-def notebook(environment, tmp_path, monkeypatch, processes):
+def notebook(environment, tmp_path, processes):
     """Executes cells in a real kernel, as a scheduler of notebooks does; gives the text of all outputs on stdout."""
-    for name in list(os.environ):
-        if name.startswith("TRACEML_"):
-            monkeypatch.delenv(name)
 
     def execute(*cells, **how):
         note = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])

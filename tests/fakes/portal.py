@@ -26,8 +26,10 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "tml_fake0000000000000000"
 ROUTE = re.compile(r"/api/v1/runs/([0-9a-f-]{36})(?:/batches/([A-Za-z0-9._-]{1,64})|/(finish))?")
 HEADERS = ("authorization", "content-type", "content-encoding", "content-length", "user-agent", "host", "cookie")
-#: A status by its number, or `503:7` with Retry-After; `redirect:http://…` to there.
-MODE = re.compile(r"ok|drop|unknown|echo-token|hang|drip|drip-body|huge|captive|redirect:http.+|[345][0-9][0-9](:.*)?")
+#: A status by its number, or `503:7` with Retry-After; `redirect:http://…` to there; `notice:…` with each answer.
+MODE = re.compile(
+    r"ok|drop|notice:.+|unknown|echo-token|hang|drip|drip-body|huge|captive|redirect:http.+|[345][0-9][0-9](:.*)?"
+)
 
 
 class Store:
@@ -126,6 +128,10 @@ class Handler(BaseHTTPRequestHandler):
             status, body = self.accept(zipped)
             self.record(None if mode == "drop" else status)
             self.hang_up() if mode == "drop" else self.answer(status, body)
+        elif name == "notice":
+            status, body = self.accept(zipped)
+            self.record(status)
+            self.answer(status, body | {"notice": more})
         elif name.isdigit():
             self.refuse(int(name), {"detail": f"mode {mode}"}, **({"Retry-After": more} if more else {}))
         elif mode == "unknown":

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from runs.agent import wheel
 from runs.models import ApiToken, Membership, Project, Refusal, Role, Run
 from tests.pages.html import Page
 from tests.wire import Wire, header
@@ -45,6 +46,13 @@ def test_the_lines_name_the_portal_by_its_own_address_and_not_by_the_requests(al
     page = Page(alice.get("/start/", headers={"Host": "localhost"}))
     assert "TRACEML_AGENT_URL=https://traceml.example " in page.by_id("install").text + " "
     assert "ALLOW_HTTP" not in page.text
+
+
+def test_the_agent_comes_from_the_portal_itself(alice, settings):
+    settings.TRACEML_BASE_URL = "https://traceml.example"
+    line = alice.read("/start/").by_id("install").text
+    address = f"https://traceml.example/agent/{wheel().name}#sha256={wheel().sha256}"
+    assert line.startswith(f'pip install "traceml-agent @ {address}" export ')
 
 
 @pytest.mark.parametrize(("url", "told"), [("http://gpu-portal:8000", True), ("http://127.0.0.1:8000", False)])
@@ -137,8 +145,7 @@ def test_a_snippet_for_a_framework_that_is_not_here_is_python_at_least(name):
 
 def export(tmp_path, code: str) -> dict:
     """The run that this code left in the spool, without a server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_AGENT")}
-    environment = kept | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
+    environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"), "HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, timeout=60)
     words = [sys.executable, "-m", "traceml_agent", "export", "latest"]
     return json.loads(subprocess.run(words, env=environment, check=True, capture_output=True, timeout=60).stdout)

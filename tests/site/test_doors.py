@@ -9,8 +9,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 pytestmark = pytest.mark.django_db
 
-#: What a stranger may open: the doors, and the routes behind each. Signing in, signing up and a new password take
-#: several pages each, all below /accounts/. Beside these there are only the files below /static/.
+#: What a stranger may open: the doors, and the routes behind each. Signing in (with a new password for who forgot it)
+#: and signing up take several pages each, all below /accounts/. Beside these there are only the files below /static/.
 DOORS = {
     "health": {"healthz"},
     "API schema": {"api-schema"},
@@ -23,20 +23,19 @@ DOORS = {
         "openid_connect_callback",
         "socialaccount_login_cancelled",
         "socialaccount_login_error",
-    },
-    "signing up": {"account_signup", "account_confirm_email", "account_email_verification_sent"},
-    "a new password": {
         "account_reset_password",
         "account_reset_password_done",
         "account_reset_password_from_key",
         "account_reset_password_from_key_done",
     },
+    "signing up": {"account_signup", "account_confirm_email", "account_email_verification_sent"},
+    "the agent": {"agent_packages", "agent_files", "agent_wheel"},
     "invitations": {"join_by_link"},
     "share links": {"shared"},
     "badges": {"badge"},
 }
 PUBLIC = set().union(*DOORS.values())
-ACCOUNT_DOORS = ("signing in", "signing up", "a new password")
+ACCOUNT_DOORS = ("signing in", "signing up")
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 LOGINS = ("/accounts/login/", "/admin/login/")
 

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SOUND = {"SECRET_KEY": "k3y-" + "0123456789abcdefghij" * 3, "DEBUG": "0", "ALLOWED_HOSTS": "traceml.example"}
 
@@ -13,7 +16,12 @@ def start(tmp_path, **changes):
     (tmp_path / "static").mkdir()
     environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND | changes
     return subprocess.run(
-        [sys.executable, "-c", "import traceml_site.wsgi"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", "import traceml_site.wsgi"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -53,6 +61,7 @@ def test_django_finds_nothing_to_warn_of_in_a_deployment_by_https(tmp_path):
     environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND
     result = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
         env=environment | {"TRACEML_BASE_URL": "https://traceml.example"},
         capture_output=True,
         text=True,

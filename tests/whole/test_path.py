@@ -43,7 +43,6 @@ def train(tmp_path, token):
     """Trains under the agent against a portal; the training's exit code and output are its own."""
 
     def run(url, code=TRAINING, **environment):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACEML_")}
         settings = {
             "TRACEML_AGENT_URL": url,
             "TRACEML_AGENT_TOKEN": token,
@@ -53,7 +52,7 @@ def train(tmp_path, token):
         }
         words = [sys.executable, "-c", textwrap.dedent(code)]
         return subprocess.run(
-            words, env=kept | settings | environment, capture_output=True, text=True, timeout=90, check=False
+            words, env=os.environ | settings | environment, capture_output=True, text=True, timeout=90, check=False
         )
 
     return run

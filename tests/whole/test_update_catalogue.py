@@ -17,13 +17,14 @@ SLUG = "nvidia-a100-sxm4-40gb"
 @pytest.fixture
 def agent(tmp_path, live_server, people):
     """Calls the command line as a user of this portal, with a token that may upload and no more."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRACEML_", "XDG_"))}
-    kept |= {"HOME": str(tmp_path), "TRACEML_AGENT_URL": live_server.url}
-    kept |= {"TRACEML_AGENT_TOKEN": cast.token(people.project, "ingest")}
+    environment = os.environ | {"HOME": str(tmp_path), "TRACEML_AGENT_URL": live_server.url}
+    environment |= {"TRACEML_AGENT_TOKEN": cast.token(people.project, "ingest")}
 
     def call(*words):
         command = [sys.executable, "-m", "traceml_agent", *words]
-        return subprocess.run(command, env=kept, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
 
     return call
 

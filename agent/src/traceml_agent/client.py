@@ -49,7 +49,9 @@ DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY, HELD = (
 
 
 class Answer(NamedTuple):
-    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; `fields` are those refused."""
+    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; `fields` are those refused,
+    `body` is the answer's JSON.
+    """
 
     outcome: str
     reason: str = ""
@@ -78,6 +80,8 @@ class Client:
         if settings.ca_file and not os.path.exists(settings.ca_file):
             raise Refused(f"TRACEML_AGENT_CA_FILE: there is no {settings.ca_file}")
         self.url = settings.url
+        #: What the portal last said about this agent's version, with the remedy; empty where it said nothing.
+        self.notice = ""
         self._token = settings.token
         self.session = requests.Session()
         # Else ~/.netrc would replace the token; proxies are taken from the environment by hand instead.
@@ -142,6 +146,7 @@ class Client:
         except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
             self.session.close()
             return Answer(RETRY, f"the portal can't be reached ({type(error).__name__})")
+        self.notice = _plain(str((answer.body or {}).get("notice") or ""), self._token) or self.notice
         return answer._replace(reason=_plain(answer.reason, self._token))
 
     def _request(self, path: str, data: bytes, headers: dict) -> requests.Response:
@@ -205,10 +210,14 @@ def _read(reply, most_bytes: int = MAX_REPLY_BYTES) -> bytes:
 def judge(status: int, headers, body: bytes, sent: tuple[str, str | None, str]) -> Answer:
     """What a reply means. Only JSON that echoes run, batch and digest is a delivery: a captive portal says 200 too."""
     data = _json(headers, body)
+    return _judged(status, headers, data, sent)._replace(body=data)
+
+
+def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str]) -> Answer:
     if 200 <= status < 300:
         echoed = (data.get("run_id"), data.get("batch_id"), data.get("sha256"))
         if echoed == sent:
-            return Answer(DELIVERED, body=data)
+            return Answer(DELIVERED)
         return Answer(RETRY, "the answer did not come from a TraceML portal")
     detail = str(data.get("detail") or f"status {status}")
     if status == 404 and data.get("type") == "run-unknown":

@@ -162,12 +162,14 @@ def _portal(settings) -> list[Finding]:
     clock = [finding for date in dates for finding in _wall_clock(date, time.time())]
     # A body that can't be right is refused only after the token was accepted.
     if answer.outcome == client.QUARANTINE:
-        return [Finding("portal", True, f"{settings.url} answers and accepts the token"), *clock]
-    remedy = (
-        "Run `traceml-agent login`."
-        if answer.outcome == client.STOP
-        else "Runs are kept in the spool until it answers."
-    )
+        well = f"{settings.url} answers and accepts the token"
+        return [Finding("portal", True, f"{well}. {portal.notice}" if portal.notice else well), *clock]
+    if answer.reason == portal.notice:
+        remedy = ""  # the portal named it: an update
+    elif answer.outcome == client.STOP:
+        remedy = "Run `traceml-agent login`."
+    else:
+        remedy = "Runs are kept in the spool until it answers."
     return [Finding("portal", False, f"{settings.url}: {answer.reason}", remedy), *clock]
 
 

@@ -29,7 +29,8 @@ def command(options) -> int:
     settings.take(config.SECRET, _token_of_stdin() if options.token_stdin else _asked_token(settings.url), "login")
     if settings.origins[config.SECRET] != "login" or not settings.token:
         raise Complaint("that is no token: copy it as the portal shows it, beginning with tml_", 2)
-    answer = client.Client(settings).check_token()
+    portal = client.Client(settings)
+    answer = portal.check_token()
     if answer.outcome != client.QUARANTINE:  # a body that can't be right is refused only after the token was taken
         raise Complaint(f"{settings.url} did not take the token, and nothing is kept: {answer.reason}")
     try:
@@ -38,6 +39,8 @@ def command(options) -> int:
         remedy = "set TRACEML_AGENT_URL and TRACEML_AGENT_TOKEN instead"
         raise Complaint(f"{config.user_file()} can't be written ({error.strerror}); {remedy}") from None
     print(f"{settings.url} knows the token. Kept in {path}, for you alone to read.")
+    if portal.notice:
+        print(portal.notice, file=sys.stderr)
     _say_what_counts_more(settings)
     return 0
 

@@ -21,8 +21,9 @@ NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._
 #: A writer's name holds the process that it is: its pid and, in ticks since boot, when it began, both in hex.
 WRITER = re.compile(r"w-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]+")
 QUARANTINE = "quarantine"
-#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it.
-MEMORY_FOLDER = "/dev/shm"  # noqa: S108 (used like $TMPDIR: a private folder in it, its owner checked)
+#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
+#: for tests, which must not meet the spool of the person who runs them.
+MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
 #: Where locks don't work, a file untouched for a day has no living writer.
 ABANDONED_S = 86_400.0
 #: A file's last record is shorter.

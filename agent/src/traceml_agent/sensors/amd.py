@@ -28,7 +28,7 @@ STILL_S = 5.0
 #: W: some versions of amdsmi 6 hand on the driver's all-ones, 16 or 32 bits of them, for power that is not told.
 NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
 HALF = "Several dies have one counter; the job's part of it is an estimate"
-REMEDY = "AMD GPUs are in use and not measured: pip install 'traceml-agent[amd]'"
+REMEDY = "AMD GPUs are in use and not measured: pip install amdsmi"
 #: A processor's graphics are given up to about 2 GB; more is what a person set aside, and worth a word.
 LEAST_OF_A_CARD_GB = 4.0
 

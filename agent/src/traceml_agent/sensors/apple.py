@@ -30,7 +30,7 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
         from zeus_apple_silicon import AppleEnergyMonitor
     except ImportError:
         if sys.platform == "darwin" and os.uname().machine == "arm64":
-            leave_out("Apple GPU", "The Apple GPU is not measured: pip install 'traceml-agent[apple]'")
+            leave_out("Apple GPU", "The Apple GPU is not measured: pip install zeus-apple-silicon")
         return
     monitor = AppleEnergyMonitor()
     gpu, cpu, dram = Part(monitor, GPU_FIELDS), Part(monitor, ("cpu_total_mj",)), Part(monitor, ("dram_mj",))
