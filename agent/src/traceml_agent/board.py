@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import weakref
 from collections.abc import Iterator
 
 from traceml_agent.descriptors import above_standard
@@ -25,8 +26,12 @@ except ImportError:
 CALL, DEVICE = "call", "device"
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
+STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
+#: The last slot: what is called when all others are taken.
+FURTHER = b"call:further methods"
 #: Regions whose descriptor the user's code closed and uses again: to let go of one would close the user's file.
 _kept: list[mmap.mmap] = []
+_boards: weakref.WeakSet[Board] = weakref.WeakSet()
 
 
 class Board:
@@ -37,6 +42,9 @@ class Board:
 
     def __init__(self, number: int | None = None):
         self._number, self._identity = -1, (0, 0)
+        #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
+        self.places: dict[str, int] = {}
+        _boards.add(self)
         try:
             self._map(_made() if number is None else number)
         except (OSError, AttributeError):  # no descriptor is left, or no Linux
@@ -68,23 +76,37 @@ class Board:
             _kept.append(self._memory)
 
     def slot(self, name: str) -> int | None:
-        """The index of the first of a new slot's four values; None where the board is full."""
+        """The index of the first of a slot's four values, the same for this process's next question; None if full."""
+        if name in self.places:
+            return self.places[name]
         label = name.encode()[:NAME_BYTES]
         with self._locked():
-            for start in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
+            for start in STARTS[:-1]:
                 if not self._memory[start]:
                     self._memory[start : start + len(label)] = label
-                    return (start + NAME_BYTES) // 8
+                    return self.places.setdefault(name, (start + NAME_BYTES) // 8)
         return None
+
+    def place_of_calls(self, name: str) -> int:
+        """The slot for calls of a method; where all are taken, that of another process, or one for all that is left."""
+        place = self.slot(name)
+        if place is None:
+            same = (start for start in STARTS if self._name(start) == name)
+            start = next(same, STARTS[-1])
+            if start == STARTS[-1]:
+                self._memory[start : start + len(FURTHER)] = FURTHER
+            place = self.places.setdefault(name, (start + NAME_BYTES) // 8)
+        return place
+
+    def _name(self, start: int) -> str:
+        return self._memory[start : start + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
 
     def rows(self) -> Iterator[tuple[str, list[float]]]:
         """Name and values of each slot in use."""
-        for start in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
-            if not self._memory[start]:
-                return
-            name = self._memory[start : start + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
-            first = (start + NAME_BYTES) // 8
-            yield name, list(self.values[first : first + VALUES])
+        for start in STARTS:
+            if self._memory[start]:
+                first = (start + NAME_BYTES) // 8
+                yield self._name(start), list(self.values[first : first + VALUES])
 
     def calls(self) -> list[dict]:
         """Calls of watched models by method as the wire wants them, those of all processes that share it added up."""
@@ -119,3 +141,12 @@ def _made() -> int:
     number = os.memfd_create("traceml", os.MFD_CLOEXEC)
     os.ftruncate(number, SLOTS * SLOT_BYTES)
     return number
+
+
+def _take_new_places() -> None:
+    for board in list(_boards):
+        board.places.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_take_new_places)

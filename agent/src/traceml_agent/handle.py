@@ -41,6 +41,7 @@ class Handle(Telling):
         self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
         self.rank, self.budget = job.rank(), Budget()
         self._path, self._takes = path, header["about"]
+        self.watched: list = []
 
     def journal(self) -> Journal | None:
         """The run's own where this is its process, else that of this process's scribe."""
@@ -48,7 +49,7 @@ class Handle(Telling):
         return mine.journal() if mine else scribe_of(*self._origin).journal
 
     @property
-    def board(self) -> Board | None:
+    def board(self) -> Board | None:  # type: ignore[override]
         """Where calls of watched models are counted."""
         mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
         return mine.board if mine else scribe_of(*self._origin).board

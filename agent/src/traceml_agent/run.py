@@ -39,6 +39,7 @@ class Run(Telling):
         self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self.rank = job.rank()
         self.board: Board | None = Board()
+        self.watched: list = []
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
         left_out = self._journal.left_out

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from traceml_agent import metadata
 from traceml_agent import summary as numbers
+from traceml_agent.board import Board
 from traceml_agent.budget import Budget
 from traceml_agent.epochs import Epochs
 from traceml_agent.journal import Journal
@@ -23,6 +24,9 @@ class Telling:
     rank = 0
     budget: Budget
     forecast: numbers.Record | None = None
+    #: What is counted of watched models, and where.
+    watched: list
+    board: Board | None
     #: The cell of a notebook that started it, where one did.
     cell: tuple[str, int] | None = None
     #: False once it keeps nothing more that it is told.

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from traceml_agent.messages import guarded, warn
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from traceml_agent.board import Board
+
+CALL = "call"  # as on a board
+
 #: Methods of common libraries that use a model; others are left alone.
 METHODS = (
     "predict",
@@ -37,34 +43,41 @@ METHODS = (
 
 
 class Counts:
-    """Calls, items and busy seconds of one method so far."""
+    """Calls, items and busy seconds of one method so far, on a board that outlives the process."""
 
-    __slots__ = ("busy_s", "calls", "items", "method")
+    __slots__ = ("_board", "_label", "_places", "_values", "method")
 
-    def __init__(self, method: str):
-        self.method, self.calls, self.items, self.busy_s = method, 0, 0, 0.0
+    def __init__(self, method: str, board: Board):
+        self.method, self._label = method, f"{CALL}:{method}"
+        self._board, self._places, self._values = board, board.places, board.values
 
     def add(self, items: int, busy_s: float, calls: int = 1) -> None:
-        self.calls += calls
-        self.items += items
-        self.busy_s += busy_s
-
-    def as_wire(self) -> dict:
-        return {"method": self.method, "calls": self.calls, "items": self.items, "busy_s": round(self.busy_s, 6)}
+        at = self._places.get(self._label)
+        if at is None:  # the first call, in this process
+            at = self._board.place_of_calls(self._label)
+        values = self._values
+        values[at] += calls
+        values[at + 1] += items
+        values[at + 2] += busy_s
 
 
 class Watched:
-    """What is counted of one watched object."""
+    """What is counted of one watched object; on the board of its run, where there is one."""
 
-    def __init__(self):
+    def __init__(self, board: Board | None = None):
+        if board is None:
+            from traceml_agent.board import Board
+
+            board = Board()
+        self._board = board
         self._counts: dict[str, Counts] = {}
 
     def counts(self, method: str) -> Counts:
-        return self._counts.setdefault(method, Counts(method))
+        return self._counts.setdefault(method, Counts(method, self._board))
 
     def calls(self) -> list[dict]:
         """The counts of every method that was called, as the wire wants them."""
-        return [counts.as_wire() for counts in list(self._counts.values()) if counts.calls]
+        return self._board.calls()
 
 
 def watch(model, name=None, run=None, **settings):
@@ -85,12 +98,12 @@ def _watch(model, name, run, settings):
     from traceml_agent.track import start
 
     target = run or runs.current() or start(name or type_name(model), kind="inference", **settings)
-    if isinstance(target, runs.InertRun):
+    if not target:
         return model
-    return _counted(model, target.watched)
+    return _counted(model, target.watched, target.board)
 
 
-def _counted(model, all_watched: list):
+def _counted(model, all_watched: list, board: Board | None = None):
     """The model, counted among `all_watched`; at once if it is already."""
     from traceml_agent import patching, stand_ins
 
@@ -100,7 +113,7 @@ def _counted(model, all_watched: list):
         return model
     if any(each is (patching.watched_of(model) or stand_ins.watched_of(model)) for each in all_watched):
         return model
-    watched = Watched()
+    watched = Watched(board)
     try:
         patching.patch(bare, watched, METHODS)
     except Exception:  # noqa: BLE001 (its class can't be exchanged: some refuse a subclass, with whatever they like)
