@@ -1,7 +1,6 @@
 """Fields that refuse what may not be stored: text, finite numbers, times, metadata, samples."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -9,6 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.ingest.clock import EARLIEST, MAX_AHEAD
 from runs.text import clean_text
 
 MAX_SAMPLES = 10_000
@@ -19,7 +19,6 @@ MAX_METADATA_BYTES = 16 * 1024
 MAX_POWER_W = 1e6
 #: About 30 years: no counter of seconds is larger.
 MAX_SECONDS = 1e9
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
 
 
@@ -54,7 +53,7 @@ class Instant(serializers.DateTimeField):
 
     def to_internal_value(self, data):
         at = super().to_internal_value(data)
-        if not EARLIEST <= at <= timezone.now() + timedelta(hours=24):
+        if not EARLIEST <= at <= timezone.now() + MAX_AHEAD:
             raise serializers.ValidationError("lies before 2000 or more than a day ahead; check the machine's clock")
         return at
 
