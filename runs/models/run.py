@@ -237,7 +237,7 @@ def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
     """Writers in the order of time: those that overlap, as ranks do, make one attempt at the run."""
     attempts: list[list[Writer]] = []
     until: datetime | None = None
-    for writer in sorted(writers, key=lambda each: (each.started_at, each.pk)):
+    for writer in sorted(writers, key=lambda each: (each.started_at, each.pk or 0)):
         if until is None or writer.started_at > until:
             attempts.append([])
         attempts[-1].append(writer)

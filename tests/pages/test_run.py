@@ -118,11 +118,32 @@ def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
     assert "Between 0.14625 and 0.30375 kWh: × 0.65 to × 1.35" in text
 
 
-def test_a_run_without_samples_yet_says_so(alice, wire):
-    page = alice.read(path(wire.start(devices=[])))
-    assert "No sample has arrived yet" in page.text
-    assert "Nothing measured yet" in page.text
+@pytest.mark.parametrize("devices", [[], [A100, CPU]])
+def test_a_run_that_has_just_started_says_that_figures_follow(alice, wire, profile, devices):
+    run_id = wire.start(started_at=ago(seconds=2), devices=devices)
+    page = alice.read(path(run_id))
+    assert "The run has started" in page.text
+    assert "follow within seconds" in page.text
+    assert page.by_id("figures").attributes["data-awaited"] == f"{path(run_id)}series"
+    assert page.by_id("figures").figures == []
+    assert "0 kWh" not in page.text
     assert page.root.all("canvas") == []
+
+
+def test_a_second_of_data_is_figures_enough(alice, wire, profile):
+    run_id = wire.start(started_at=ago(seconds=2))
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 1, 0.5)], [A100]))
+    page = alice.read(path(run_id))
+    assert page.by_id("energy").figures[0] > 0
+    assert page.data("power-data")["series"][0]["values"]
+
+
+def test_a_run_that_ended_unmeasured_does_not_wait(alice, wire):
+    run_id = wire.start()
+    wire.finish(run_id)
+    page = alice.read(path(run_id))
+    assert "ended before anything was measured" in page.text
+    assert "data-awaited" not in page.by_id("figures").attributes
 
 
 def test_a_running_run_says_when_data_last_came(alice, wire):
@@ -167,8 +188,8 @@ def test_dropped_records_and_a_wrong_clock_are_said(alice, wire):
     run_id = wire.start(sent_at=ago(minutes=30))
     wire.finish(run_id, dropped_records=7)
     text = alice.read(path(run_id)).text
-    assert "had to drop 7 records" in text
-    assert "clock differs from the server's by 30 min" in text
+    assert "7 times: the agent's queue was full" in text
+    assert "The machine's clock was 30 minutes behind; times are the portal's." in text
 
 
 def test_a_killed_attempt_that_was_taken_up_again_is_energy_wasted(alice, wire, profile):
