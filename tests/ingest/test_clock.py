@@ -30,7 +30,9 @@ def near(at: datetime, **ago) -> bool:
 FAST, SLOW = timedelta(days=3.5), YEARS_1970 - datetime.now(UTC)
 
 
-@pytest.mark.parametrize("off", [FAST, SLOW, timedelta(minutes=11), timedelta(days=9000)], ids=["3.5 d", "1970", "11 min", "25 a"])
+@pytest.mark.parametrize(
+    "off", [FAST, SLOW, timedelta(minutes=11), timedelta(days=9000)], ids=["3.5 d", "1970", "11 min", "25 a"]
+)
 def test_a_whole_run_of_a_wrong_clock_has_the_portals_times(wire, off):
     clock = Machine(off)
     start = {"started_at": clock(minutes=20), "writer_started_at": clock(minutes=20)}

@@ -1,11 +1,13 @@
 """How a run ended is told by the ends of all of its processes, in whatever order they arrive."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import permutations
 
 import pytest
+from django.apps import apps
 
-from runs.models import DailyUsage, Run
+from runs.models import DailyUsage, Run, Writer
 from tests.wire import A100, ago, batch, sample
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +105,14 @@ def test_a_lost_run_ends_as_it_did_however_late_its_end_arrives(wire, job):
     wire.finish(job, **own, status="stopped", ended_at=after(wire, 62))
     run = Run.objects.get()
     assert (run.state, run.ended_at) == ("stopped", datetime.fromisoformat(after(wire, 62)))
+
+
+def test_the_migration_lets_writers_end_as_their_runs_did(wire, job):
+    rank(wire, job, 0)
+    wire.finish(job, writer="w-0", status="failed", exception="ValueError", ended_at=after(wire, 60))
+    wire.start()
+    Writer.objects.update(ended_at=None, exception="")
+    import_module("runs.migrations.0015_how_runs_end").end_writers(apps, None)
+    ended, running = Writer.objects.order_by("pk")
+    assert (ended.ended_at, ended.exception) == (datetime.fromisoformat(after(wire, 60)), "ValueError")
+    assert (running.ended_at, running.exception) == (None, "")

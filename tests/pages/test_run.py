@@ -192,6 +192,54 @@ def test_dropped_records_and_a_wrong_clock_are_said(alice, wire):
     assert "The machine's clock was 30 minutes behind; times are the portal's." in text
 
 
+def test_what_was_left_out_is_told_in_one_place(alice, wire, profile):
+    run_id = wire.start()
+    rows = [{"what": "metric 'loss'", "reason": "not a finite number", "count": 3}]
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30)], left_out=rows))
+    wire.finish(run_id, dropped_records=1200)
+    text = alice.read(path(run_id)).by_id("left-out").text
+    assert text.startswith("Left out: 1,203 values")
+    assert "metric 'loss' , 3 times: not a finite number" in text
+    assert "1,200 times: the agent's queue was full" in text
+
+
+def test_where_nothing_was_left_out_nothing_is_said(alice, run):
+    assert alice.read(path(run())).by_id("left-out").text == ""
+
+
+def test_epochs_that_announce_their_number_are_forecast_without_a_question(alice, wire, profile):
+    run_id = wire.start()
+    body = batch([sample("gpu-0", 3600, 1800, 3.6e6)], [METERED], stages=[stage("1", 0, 3600, total=20)])
+    assert wire.send(run_id, "b-1", body).status_code == 201
+    assert "1 of 20 are done" in alice.read(path(run_id)).by_id("outlook").text
+    assert "1 of 40 are done" in alice.read(path(run_id), epochs="40").by_id("outlook").text
+
+
+def test_ranks_are_called_ranks_and_no_attempts(alice, wire, profile):
+    run_id = wire.start(rank=0, writer="w-0")
+    for rank in (0, 1):
+        own = {"writer": f"w-{rank}", "rank": rank}
+        wire.start(run_id, **own)
+        device = METERED | {"uuid": f"GPU-{rank}"}
+        wire.send(run_id, f"b-{rank}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [device], writer=f"w-{rank}"))
+    page = alice.read(path(run_id))
+    assert "2 devices, 2 ranks" in page.by_id("figures").text
+    names = [series["name"] for series in page.data("power-data")["series"]]
+    assert names == ["gpu-0 (rank 0)", "gpu-0 (rank 1)"]
+
+
+def test_an_attempt_that_was_stopped_and_continued_wasted_nothing(alice, wire, profile):
+    run_id = wire.start(started_at=ago(hours=5))
+    for number, hours in ((1, 5), (2, 2)):
+        own = {"writer": f"w-{number}", "writer_started_at": ago(hours=hours)}
+        wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [METERED], **own))
+    wire.finish(run_id, writer="w-1", status="stopped", ended_at=ago(hours=4))
+    wire.finish(run_id, writer="w-2")
+    page = alice.read(path(run_id))
+    assert "Wasted" not in page.text
+    assert "Completed" in page.by_id("facts").text
+
+
 def test_a_killed_attempt_that_was_taken_up_again_is_energy_wasted(alice, wire, profile):
     run_id = wire.start(started_at=ago(hours=5))
     for number, hours in ((1, 5), (2, 2)):
