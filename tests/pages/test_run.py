@@ -148,7 +148,11 @@ def test_a_run_that_ended_unmeasured_does_not_wait(alice, wire):
 
 def test_a_running_run_says_when_data_last_came(alice, wire):
     run_id = wire.start()
-    Run.objects.update(last_seen_at=timezone.now() - timedelta(minutes=4), upload_interval_s=300)
+    silent = {"last_seen_at": timezone.now() - timedelta(minutes=4), "upload_interval_s": 300}
+    Run.objects.update(**silent)
+    assert "last heard 4 min ago" in alice.read(path(run_id)).text
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30)]))
+    Run.objects.update(**silent)
     text = alice.read(path(run_id)).text
     assert "Running" in text
     assert "last sample 4 min ago" in text
