@@ -1,6 +1,5 @@
 """Fields that refuse what may not be stored: text, finite numbers, times, metadata, samples."""
 
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -8,12 +7,12 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from runs.ingest.clock import EARLIEST, MAX_AHEAD
 from runs.text import clean_text
 from traceml_agent import limits
 
 #: Faulty samples named in one answer: who sends a thousand of them takes these out and hears of the next.
 MAX_FAULTS = 100
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Text(serializers.CharField):
@@ -47,7 +46,7 @@ class Instant(serializers.DateTimeField):
 
     def to_internal_value(self, data):
         at = super().to_internal_value(data)
-        if not EARLIEST <= at <= timezone.now() + timedelta(hours=24):
+        if not EARLIEST <= at <= timezone.now() + MAX_AHEAD:
             raise serializers.ValidationError("lies before 2000 or more than a day ahead; check the machine's clock")
         return at
 

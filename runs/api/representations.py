@@ -115,7 +115,7 @@ class DeviceFigures(serializers.ModelSerializer):
 class StageFigures(serializers.ModelSerializer):
     class Meta:
         model = Stage
-        fields = ["key", "name", "parent", "start_s", "end_s"]
+        fields = ["key", "name", "parent", "start_s", "end_s", "total"]
 
 
 class CallFigures(serializers.ModelSerializer):
@@ -124,10 +124,17 @@ class CallFigures(serializers.ModelSerializer):
         fields = ["method", "calls", "items", "busy_s"]
 
 
+class LeftOutFigures(serializers.Serializer):
+    what = serializers.CharField()
+    reason = serializers.CharField()
+    count = serializers.IntegerField()
+
+
 class RunWhole(RunSummary):
     devices = DeviceFigures(many=True)
     stages = StageFigures(many=True)
     calls = CallFigures(many=True)
+    left_out = LeftOutFigures(many=True, source="left_out_in_all")
     factor = Factor()
 
     class Meta(RunSummary.Meta):
@@ -139,6 +146,7 @@ class RunWhole(RunSummary):
             "agent_version",
             "clock_skew_s",
             "dropped_records",
+            "left_out",
             "pue",
             "factor",
             "devices",

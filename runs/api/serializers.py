@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from runs.api.fields import Instant, Metadata, Number, Samples, Seconds, Tags, Text
+from runs.api.fields import Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
 from traceml_agent.limits import (
     DEVICE_RANGES,
@@ -15,7 +15,7 @@ from traceml_agent.limits import (
     MAX_UUID,
 )
 
-FINISHED = [Run.Status.COMPLETED, Run.Status.FAILED, Run.Status.CANCELLED]
+FINISHED = [Run.Status.COMPLETED, Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.STOPPED]
 
 
 def device_number(name: str, **options) -> Number:
@@ -44,7 +44,8 @@ class FromWriter(serializers.Serializer):
     """What every write says of its sender."""
 
     writer = serializers.RegexField(KEY_PATTERN, required=False)
-    writer_started_at = Instant(required=False)
+    # Times may be those of a wrong clock: runs.ingest.clock puts them right by sent_at, or refuses them.
+    writer_started_at = serializers.DateTimeField(required=False)
     host = Text(required=False, allow_blank=True)
     sent_at = serializers.DateTimeField(required=False)
     devices = DeviceFacts(many=True, required=False, default=list, max_length=MAX_DEVICES)
@@ -54,7 +55,8 @@ class Header(FromWriter):
     model = Text()
     kind = serializers.ChoiceField(Run.Kind.choices, default=Run.Kind.TRAINING)
     name = Text(required=False, allow_blank=True)
-    started_at = Instant()
+    started_at = serializers.DateTimeField()
+    rank = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     agent_version = Text(required=False, allow_blank=True, max_length=64)
     flush_s = Number(default=30.0, min_value=1.0, max_value=86_400.0)
     tags = Tags(required=False)
@@ -68,6 +70,7 @@ class StageFacts(serializers.Serializer):
     parent = Text(allow_blank=True, default="", max_length=64)
     start_s = Seconds()
     end_s = Seconds(allow_null=True, default=None)
+    total = serializers.IntegerField(allow_null=True, default=None, min_value=0, max_value=2**31 - 1)
 
     def validate(self, stage):
         if stage["end_s"] is not None and stage["end_s"] < stage["start_s"]:
@@ -93,7 +96,15 @@ class LeftOut(serializers.Serializer):
 
     what = Text()
     reason = Text()
-    count = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
+    count = serializers.IntegerField(min_value=1, max_value=MAX_COUNT)
+
+
+class About(serializers.Serializer):
+    model = Text(required=False)
+    kind = serializers.ChoiceField(Run.Kind.choices, required=False)
+    name = Text(required=False, allow_blank=True)
+    tags = Tags(required=False)
+    params = Metadata(required=False)
 
 
 class BatchBody(FromWriter):
@@ -102,11 +113,12 @@ class BatchBody(FromWriter):
     metrics = Metric(many=True, required=False, default=list, max_length=MAX_ROWS)
     calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ROWS)
     left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
+    about = About(required=False, allow_null=True)
 
 
 class Finish(FromWriter):
     status = serializers.ChoiceField(FINISHED)
-    ended_at = Instant()
+    ended_at = serializers.DateTimeField()
     exception = Text(allow_blank=True, default="")
     dropped_records = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     samples = Samples(default=list)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from runs.dashboards.periods import Period
-from runs.dashboards.usage import PART_OF, PARTS, bars
+from runs.dashboards.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
 from runs.dashboards.usage_filters import Choices, address_of
 from runs.models import Run
 
@@ -51,7 +51,8 @@ def sums_of(usage, period: Period) -> list[dict]:
 def by_model(sums: list[dict], found: Choices) -> list[dict]:
     """The rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
     models = {row["pk"]: row for row in found.models}
-    rows = [_footprint(models[model], amounts) for model, amounts in _added(sums, "tracked_model_id").items()]
+    added = _added(sums, "tracked_model_id")
+    rows = [_footprint(models[model], amounts) for model, amounts in added.items() if is_used(amounts)]
     return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
 
 
@@ -100,7 +101,7 @@ def by_member(sums: list[dict], found: Choices) -> list[Share]:
 
 def _shares(sums: list[dict], dimension: str, name_of: Callable) -> list[Share]:
     """The largest first. Rows without hardware count runs alone, and use nothing."""
-    added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"]}
+    added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"] > LEAST_KWH}
     rows = [{"name": name_of(key), "value": str(key)} | amounts for key, amounts in added.items()]
     rows = _folded(sorted(rows, key=lambda row: (-row["kg"], row["name"])))
     whole_kg = sum(row["kg"] for row in rows) or 1.0

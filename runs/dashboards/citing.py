@@ -10,7 +10,7 @@ from django.db.models import Max, Min
 
 from runs.dashboards import escapes
 from runs.dashboards.break_even import Predictions, predictions
-from runs.dashboards.lifetime import ALL, TRAINING, Amounts, amounts_of, lifetime, waste
+from runs.dashboards.lifetime import ALL, TRAINING, Amounts, amounts_of, bad_ends, lifetime
 from runs.dashboards.lines import Line, newest
 from runs.dashboards.model import final_run
 from runs.dashboards.points import MOST_POINTS
@@ -68,7 +68,7 @@ def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
         model=model,
         scope=scope,
         amounts=amounts,
-        bad_ends=0 if final else waste(model, now, {run.upload_interval_s for run in runs}, kinds).runs,
+        bad_ends=0 if final else bad_ends(model, now, {run.upload_interval_s for run in runs}, kinds).count(),
         kinds=[kind for kind in Run.Kind.values if kind in {group.kind for group in groups}],
         first=min(group.first for group in groups),
         last=max(group.last for group in groups),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from runs.models import Run, RunRevision, Writer
-from runs.models.run import LOST_AFTER_INTERVALS
+from runs.models.run import LOST_AFTER_INTERVALS, attempts_of
 from runs.templatetags import units
 
 #: Data that came so much later than the run began was kept by the agent meanwhile.
@@ -33,12 +33,19 @@ def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisi
 
 def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
     by_start = sorted(writers, key=lambda writer: writer.started_at)
+    first_of_attempts = [attempt[0] for attempt in attempts_of(writers)]
     late = run.received_at - run.started_at > LATE
     return [
         Event(run.started_at, "Started", _on(*by_start[:1])),
         Event(run.received_at, "First data arrived", "kept by the agent until then" if late else ""),
-        *(Event(writer.started_at, "Another process began", _on(writer)) for writer in by_start[1:]),
+        *(Event(writer.started_at, _beginning(writer, first_of_attempts), _on(writer)) for writer in by_start[1:]),
     ]
+
+
+def _beginning(writer: Writer, first_of_attempts: list[Writer]) -> str:
+    if writer in first_of_attempts:
+        return "Another attempt began"
+    return "Another process began" if writer.rank is None else f"Rank {writer.rank} began"
 
 
 def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
@@ -56,15 +63,20 @@ def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
 
 
 def _ends(run: Run, writers: list[Writer]) -> list[Event]:
-    gave_up = (Run.Status.FAILED, Run.Status.CANCELLED)
+    gave_up = (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.STOPPED)
     found = [
-        Event(writer.heard_until, f"A process {writer.get_status_display().lower()}", _on(writer))
+        Event(writer.ended_at or writer.heard_until, _ending(writer), _on(writer))
         for writer in writers
         if len(writers) > 1 and writer.status in gave_up
     ]
     if run.ended_at and run.status != Run.Status.RUNNING:
         found.append(Event(run.ended_at, run.get_status_display(), run.exception))
     return found
+
+
+def _ending(writer: Writer) -> str:
+    name = "A process" if writer.rank is None else f"Rank {writer.rank}"
+    return f"{name} failed" if writer.status == Run.Status.FAILED else f"{name} was {writer.status}"
 
 
 def _on(writer: Writer | None = None) -> str:

@@ -1,6 +1,7 @@
 """A model's whole life in numbers: what each kind of run used, what of it was lost, and on which hardware."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -133,7 +134,7 @@ def _shares(by_hardware: dict[tuple[str, str], list[Amounts]]) -> list[HardwareS
 
 
 class Waste(NamedTuple):
-    """Energy and emissions of runs that ended badly, by what became of them."""
+    """Energy and emissions of runs that came to nothing, by what became of them."""
 
     runs: int
     energy_kwh: float
@@ -141,18 +142,23 @@ class Waste(NamedTuple):
     states: list[tuple[str, int, float]]
 
 
-def waste(model: TrackedModel, now: datetime, intervals_s: set[float], kinds: tuple[str, ...] = ALL) -> Waste:
-    """What failed, cancelled and lost runs used. `intervals_s` are the upload intervals that the model's runs have."""
-    lost = Q(last_seen_at__lt=now - timedelta(seconds=LOST_AFTER_INTERVALS * LONGEST_INTERVAL_S))
-    for interval_s in intervals_s:
-        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
-        lost |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
-    ended = Q(status__in=[Run.Status.FAILED, Run.Status.CANCELLED])
-    bad = ended | Q(status=Run.Status.RUNNING) & lost
-    runs = Run.objects.filter(bad, tracked_model=model, kind__in=kinds).order_by()
+def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
+    """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
+    runs = bad_ends(model, now, intervals_s, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), Sum("energy_kwh"), Sum("emissions_kg"))
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
     states = [(word, found[status][0], found[status][1]) for status, word in names.items() if status in found]
     count, energy_kwh, emissions_kg = map(sum, zip(*found.values(), strict=True)) if found else (0, 0.0, 0.0)
     return Waste(count, energy_kwh, emissions_kg, states)
+
+
+def bad_ends(model: TrackedModel, now: datetime, intervals_s: set[float], kinds: Iterable[str] = ALL):
+    """The runs that failed, were cancelled or got lost. `intervals_s` are the upload intervals that its runs have."""
+    lost = Q(last_seen_at__lt=now - timedelta(seconds=LOST_AFTER_INTERVALS * LONGEST_INTERVAL_S))
+    for interval_s in intervals_s:
+        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
+        lost |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
+    ended = Q(status__in=[Run.Status.FAILED, Run.Status.CANCELLED])
+    bad = ended | Q(status=Run.Status.RUNNING) & lost
+    return Run.objects.filter(bad, tracked_model=model, kind__in=kinds).order_by()

@@ -82,7 +82,7 @@ class ModelPage(NamedTuple):
 
     @property
     def wasted_share(self) -> float:
-        """Share of the model's energy in runs that failed, were cancelled or were lost."""
+        """Share of the model's energy in trainings and evaluations that failed, were cancelled or lost."""
         whole_kwh = self.life.total.energy_kwh
         return min(self.waste.energy_kwh / whole_kwh, 1.0) if whole_kwh else 0.0
 

@@ -14,12 +14,13 @@ MOST_PLANNED = 1_000_000
 
 
 class Part(NamedTuple):
-    """A stage of the run's outermost level: whether it has ended, and what it used."""
+    """A stage of the run's outermost level: whether it has ended, what it used, and how many its series will have."""
 
     name: str
     ended: bool
     duration_s: float
     energy_kwh: float
+    total: int | None = None
 
 
 class Outlook(NamedTuple):
@@ -35,8 +36,16 @@ class Outlook(NamedTuple):
     left_s: float = 0.0
 
 
+class Numbered(NamedTuple):
+    """A counted stage: its number, and how many there will be by its name; 0 where the name says nothing."""
+
+    part: Part
+    number: int
+    of: int
+
+
 class Counted(NamedTuple):
-    """Stages that are counted: those done, the one at work, and how many their names or the run announce."""
+    """Stages that are counted: those done, those at work, and how many there will be, where the run tells it."""
 
     word: str
     done: list[Part]
@@ -64,18 +73,31 @@ def outlook(run: Run, parts: list[Part], asked: int | None = None) -> Outlook | 
 
 def counted_stages(run: Run, parts: list[Part]) -> Counted | None:
     """The stages of the word that most of them are counted by; None where no counted stage is done."""
-    by_word: dict[str, list[tuple[Part, str]]] = {}
+    by_word: dict[str, list[Numbered]] = {}
     for part in parts:
         if match := NUMBERED.fullmatch(part.name):
-            by_word.setdefault(match[1].lower(), []).append((part, match[3] or ""))
+            by_word.setdefault(match[1].lower(), []).append(Numbered(part, int(match[2]), int(match[3] or 0)))
     word = max(by_word, key=lambda word: len(by_word[word]), default="")
     found = by_word.get(word, [])
-    done = [part for part, _ in found if part.ended]
+    done = [each.part for each in found if each.part.ended]
     if not done:
         return None
-    announced = [int(total) for _, total in found if total]
-    planned = announced[-1] if announced else _of_params(run.params)
-    return Counted(word, done, [part for part, _ in found if not part.ended], planned)
+    planned = _announced(found) or _of_names(found) or _of_params(run.params)
+    return Counted(word, done, [each.part for each in found if not each.part.ended], planned)
+
+
+def _announced(found: list[Numbered]) -> int | None:
+    """How many there will be by the run itself: the series at work, after what earlier ones came to.
+
+    A series begins where the numbers start again: a second training in the run, or another attempt.
+    """
+    total = found[-1].part.total
+    begins = max((n for n in range(1, len(found)) if found[n].number <= found[n - 1].number), default=0)
+    return begins + total if total and total <= MOST_PLANNED else None
+
+
+def _of_names(found: list[Numbered]) -> int | None:
+    return next((each.of for each in reversed(found) if each.of), None)
 
 
 def _of_params(params: dict) -> int | None:

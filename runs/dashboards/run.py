@@ -14,7 +14,11 @@ from runs.dashboards.events import Event, events
 from runs.dashboards.learning import WORK, Learned, Logged, learned, lower_is_better
 from runs.dashboards.outlook import Outlook, outlook
 from runs.dashboards.stages import StageRow, parts_of, stage_rows
+from runs.dashboards.writers import processes_of, writer_names
 from runs.models import Batch, Call, Device, Run, RunRevision, Writer
+from runs.models.left_out import LeftOut, added_up, total
+from runs.models.run import attempts_of
+from runs.templatetags import units
 from traceml_agent import estimation
 
 STAGES_READ = 1000
@@ -23,6 +27,10 @@ METRICS_OFFERED = 24
 #: What is written in a chart has no room for the longest names.
 LONGEST_MARK = 30
 _time = itemgetter(0)
+#: How attempts end that a later one had to take up again; a run that was stopped is continued, not repeated.
+GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
+DROPPED = "the agent's queue was full, so the charts have less detail"
+SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0, "minute")]
 #: Below this a window says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
 
@@ -87,9 +95,19 @@ class RunPage(NamedTuple):
     wasted_kwh: float
     basis: str
     notes: list[str]
-    writer_count: int
+    left_out: list[LeftOut]
+    processes: str
     events: list[Event]
     revisions: list[RunRevision]
+
+    @property
+    def awaits_figures(self) -> bool:
+        """Nothing was measured yet, as in the first seconds."""
+        return not any(device.elapsed_s for device in self.reported)
+
+    @property
+    def left_out_count(self) -> int:
+        return total(self.left_out)
 
     @property
     def reported(self) -> list[Device]:
@@ -132,10 +150,11 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
         calls=call_rows(run),
         work=work_rows(run, metrics),
-        wasted_kwh=wasted_kwh(devices),
+        wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
         basis=leading_basis(devices),
-        notes=notes(run, devices),
-        writer_count=len({device.writer_id for device in devices}),
+        notes=notes(run, list(writers.values()), devices),
+        left_out=left_out(run, with_details),
+        processes=processes_of(list(writers.values())),
         events=events(run, list(writers.values()), [batch.received_at for batch in batches], revisions)
         if with_details
         else [],
@@ -191,21 +210,10 @@ def withhold(run: Run, devices: list[Device]) -> None:
 def device_names(devices: list[Device]) -> dict[int, str]:
     """A name for each device that tells it from the run's others: its key, with the writer where several use it."""
     counts = Counter(device.key for device in devices)
-    writers = writer_names(devices)
+    writers = writer_names({device.writer_id: device.writer for device in devices}.values())
     return {
         device.pk: f"{device.key} ({writers[device.writer_id]})" if counts[device.key] > 1 else device.key
         for device in devices
-    }
-
-
-def writer_names(devices: list[Device]) -> dict[int, str]:
-    """What tells a run's writers apart for people: their hosts, or the attempts where hosts are the same."""
-    writers = {device.writer_id: device.writer for device in devices}
-    hosts = Counter(writer.host for writer in writers.values())
-    by_start = sorted(writers.values(), key=lambda writer: (writer.started_at, writer.pk))
-    return {
-        writer.pk: writer.host if writer.host and hosts[writer.host] == 1 else f"attempt {number}"
-        for number, writer in enumerate(by_start, start=1)
     }
 
 
@@ -264,14 +272,11 @@ def work_rows(run: Run, metrics: dict[int, list]) -> list[WorkRow]:
     return [WorkRow(name, sum_, 1000 * run.energy_kwh / sum_) for name, sum_ in totals.items() if sum_ > 0]
 
 
-def wasted_kwh(devices: list[Device]) -> float:
+def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
     """Energy of attempts that were killed or failed and that a later one had to take up again."""
-    writers = {device.writer for device in devices}
-    gave_up = {
-        writer.pk
-        for writer in writers
-        if writer.status != Run.Status.COMPLETED and any(later.started_at >= writer.heard_until for later in writers)
-    }
+    if run.kind not in Run.WASTABLE:
+        return 0.0
+    gave_up = {writer.pk for attempt in attempts_of(writers)[:-1] for writer in attempt if writer.status in GAVE_UP}
     return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
 
 
@@ -304,15 +309,24 @@ def leading_basis(devices: list[Device]) -> str:
     return max(energy, key=energy.__getitem__, default="")
 
 
-def notes(run: Run, devices: list[Device]) -> list[str]:
+def left_out(run: Run, with_details: bool) -> list[LeftOut]:
+    """What the run lacks; without details of what its author named nothing is named."""
+    dropped = [LeftOut(what="records of samples", reason=DROPPED, count=run.dropped_records)]
+    return added_up(dropped if run.dropped_records else [], run.left_out_in_all if with_details else [])
+
+
+def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
     """What a reader should know before trusting the figure."""
     found = [f"{device.key}: {device.note}" for device in devices if device.note]
     if any(not device.counted for device in devices):
         found.append("A device that several processes reported over the same time is counted once.")
-    if run.dropped_records:
-        found.append(
-            f"The agent had to drop {run.dropped_records} records; totals are right, the chart has less detail."
-        )
-    if abs(run.clock_skew_s) > 600:
-        found.append(f"The machine's clock differs from the server's by {abs(run.clock_skew_s) / 60:.0f} min.")
-    return found
+    wrong_clocks = [clock_words(writer.clock_skew_s) for writer in writers if writer.clock_skew_s]
+    return found + list(dict.fromkeys(wrong_clocks))
+
+
+def clock_words(skew_s: float) -> str:
+    """`The machine's clock was 3.5 days ahead; times are the portal's.`"""
+    size, unit = next(((size, unit) for size, unit in SPANS if abs(skew_s) >= size), SPANS[-1])
+    amount = units.significant(abs(skew_s) / size, 2)
+    span = f"{amount} {unit}" if amount == "1" else f"{amount} {unit}s"
+    return f"The machine's clock was {span} {'ahead' if skew_s > 0 else 'behind'}; times are the portal's."

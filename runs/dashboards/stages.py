@@ -76,7 +76,7 @@ def _metrics_within(metrics: list, stage: Stage) -> dict[str, float]:
 
 def parts_of(rows: list[StageRow]) -> list[Part]:
     return [
-        Part(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0)
+        Part(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0, row.stage.total)
         for row in rows
         if row.depth == 0
     ]

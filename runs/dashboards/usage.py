@@ -1,7 +1,7 @@
 """Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from itertools import accumulate
 
@@ -17,6 +17,8 @@ from runs.templatetags import units
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 #: Less of a sum than this is the error of adding up floating-point numbers.
 NOTHING = 1e-9
+#: What is left of energies that were added and taken away again.
+LEAST_KWH = 1e-12
 #: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
 PARTS = {
     "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
@@ -60,8 +62,14 @@ def footprints(usage) -> list[dict]:
     by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
     for row in sums.annotate(**{name: Sum(column) for name, column in amounts.items()}):
         by_model[row["tracked_model"]].update({name: row[name] for name in amounts} | {PART_OF[row["kind"]]: row["kg"]})
-    models = TrackedModel.objects.select_related("project").in_bulk(by_model)
-    return [_with_bar(row) for row in _largest_first(_named(models[pk], row) for pk, row in by_model.items())]
+    used = {pk: row for pk, row in by_model.items() if is_used(row)}
+    models = TrackedModel.objects.select_related("project").in_bulk(used)
+    return [_with_bar(row) for row in _largest_first(_named(models[pk], row) for pk, row in used.items())]
+
+
+def is_used(row: Mapping[str, float]) -> bool:
+    """Whether anything is left on rows of the daily totals: runs may have been deleted, or given another model."""
+    return row["run_count"] > 0 or row["kwh"] > LEAST_KWH
 
 
 def _named(model: TrackedModel, sums: Counter) -> dict:

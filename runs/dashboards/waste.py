@@ -1,4 +1,6 @@
-"""Energy that came to nothing: runs that failed, were cancelled or got lost, and accelerators held but not used.
+"""Energy that came to nothing: trainings and evaluations without a result, and accelerators held but not used.
+
+What was switched off (`stopped`) is no waste, nor is a service, however it ended: it has answered its calls.
 
 Failed, cancelled and idle energy are amounts of the daily totals, so they cost nothing more. Lost is only told when it
 is read, so lost runs are added up themselves: they are few, and an index knows those that never finished.
@@ -28,12 +30,18 @@ class Waste(NamedTuple):
 
 def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
     """`totals` are the period's; `runs` those that the filters leave."""
-    lost = begun_in(in_state(runs, Run.LOST, now), period.first, period.last).order_by()
+    wastable = runs.filter(kind__in=Run.WASTABLE)
+    lost = begun_in(in_state(wastable, Run.LOST, now), period.first, period.last).order_by()
     found = lost.aggregate(number=Count("pk"), kwh=Sum("energy_kwh", default=0.0))
     rows = [
-        ("Failed runs", "ended with an exception or a signal", totals["failed_kwh"], "failed"),
-        ("Cancelled runs", "stopped by somebody before their end", totals["cancelled_kwh"], "cancelled"),
-        ("Lost runs", f"{found['number']} began in this time and fell silent", found["kwh"], "lost"),
+        ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
+        ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),
+        (
+            "Lost runs",
+            f"trainings and evaluations that fell silent: {found['number']} began in this period",
+            found["kwh"],
+            "lost",
+        ),
         ("Idle accelerators", "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
     ]
     whole_kwh = totals["energy_kwh"]

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
-from runs.ingest import metrics, totals, writers
+from runs.ingest import about, metrics, outcome, totals, writers
 from runs.ingest.removal import locked_run
 from runs.models import Batch, Call, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
@@ -33,8 +33,14 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
         _store_stages(run, writer, data["stages"])
         _store_calls(run, writer, data["calls"])
         metrics.take_in(run, writer, data["metrics"])
+        writers.take_left_out(writer, data)
         run.last_seen_at = timezone.now()
-        totals.refresh(run, writer, devices)
+        changes = totals.UsageChanges()
+        about.take_in(run, data.get("about"), changes)
+        if run.status != Run.Status.RUNNING and writer.status == Run.Status.RUNNING:
+            writer.save()
+            outcome.settle(run)
+        totals.refresh(run, writer, devices, changes)
     return run, True
 
 
@@ -72,6 +78,7 @@ def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
             parent=stage["parent"],
             start_s=stage["start_s"],
             end_s=stage["end_s"],
+            total=stage.get("total"),
         )
         for key, stage in latest.items()
         if key not in set(ended)
@@ -80,7 +87,7 @@ def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
         rows,
         update_conflicts=True,
         unique_fields=["writer", "key"],
-        update_fields=["name", "parent", "start_s", "end_s"],
+        update_fields=["name", "parent", "start_s", "end_s", "total"],
     )
 
 

@@ -1,13 +1,13 @@
 """A run's header: makes the run, or adds a writer to it."""
 
 import contextlib
-from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from runs.ingest import totals, writers
+from runs.ingest import outcome, totals, writers
+from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run
 from runs.models import EmissionFactor, Project, Run, TrackedModel
 
@@ -18,7 +18,7 @@ RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> tuple[Run, bool]:
     """Store a header that this member sent. Returns the run and whether it is new; sent again it changes nothing.
 
-    Raises RunDeleted for a run that was deleted here.
+    Raises RunDeleted for a run that was deleted here, ValidationError for an impossible start.
     """
     factor = EmissionFactor.objects.active()
     with transaction.atomic():
@@ -26,9 +26,9 @@ def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> t
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(writer, data["devices"])
         run.last_seen_at = timezone.now()
-        run.clock_skew_s = _skew_s(data.get("sent_at"))
-        if run.status != Run.Status.RUNNING and writer.status == Run.Status.RUNNING:
-            run.status, run.ended_at = Run.Status.RUNNING, None
+        run.clock_skew_s = Clock.of(data).skew.total_seconds()
+        if run.status != Run.Status.RUNNING:
+            outcome.settle(run)
         totals.refresh(run, writer, devices)
     return run, created
 
@@ -41,7 +41,7 @@ def _run(project: Project, run_id, data: dict, factor: EmissionFactor, member_id
         run_id=run_id,
         member_id=member_id,
         tracked_model=TrackedModel.named(project, data["model"]),
-        started_at=data["started_at"],
+        started_at=Clock.of(data).read(data["started_at"], "started_at").at,
         upload_interval_s=data["flush_s"],
         factor=factor,
         pue=settings.TRACEML_PUE,
@@ -51,7 +51,3 @@ def _run(project: Project, run_id, data: dict, factor: EmissionFactor, member_id
     Run.objects.bulk_create([run], ignore_conflicts=True)
     stored = Run.objects.select_for_update().get(project=project, run_id=run_id)
     return stored, not stored.writers.exists()
-
-
-def _skew_s(sent_at: datetime | None) -> float:
-    return (sent_at - timezone.now()).total_seconds() if sent_at else 0.0

@@ -1,30 +1,41 @@
 """Logged metrics, summed up by run and name while a batch is stored."""
 
+from collections import Counter
 from datetime import timedelta
 
 from runs.models import Metric, Run, Writer
-from runs.models.metric import MOST_METRICS
+from runs.models.left_out import LeftOut, added_up
+from traceml_agent.limits import MAX_METRIC_NAMES
 
 VALUES = ("last", "last_at", "lowest", "highest", "total")
 
 
 def take_in(run: Run, writer: Writer, metrics: list[dict]) -> None:
-    """Bring the run's metrics in step with what a new batch logged. The run's lock is held, and a batch comes once."""
+    """Bring the run's metrics in step with what a new batch logged. The run's lock is held, and a batch comes once.
+
+    Values of names for which the run has no room are counted on it.
+    """
     if not metrics:
         return
+    refused: Counter[str] = Counter()
     known = {metric.name: metric for metric in run.metrics.all()}
     for logged in metrics:
         at = writer.started_at + timedelta(seconds=logged["t_s"])
         if metric := known.get(logged["name"]) or _new(run, known, logged, at):
             metric.take(at, logged["value"])
+        else:
+            refused[logged["name"]] += 1
     changed = [known[name] for name in dict.fromkeys(logged["name"] for logged in metrics) if name in known]
     Metric.objects.bulk_update([metric for metric in changed if metric.pk], VALUES)
     Metric.objects.bulk_create([metric for metric in changed if not metric.pk])
+    reason = f"a run keeps at most {MAX_METRIC_NAMES} metrics"
+    rows = [LeftOut(what=f"metric '{name}'", reason=reason, count=count) for name, count in refused.items()]
+    run.left_out = added_up(run.left_out, rows)
 
 
 def _new(run: Run, known: dict[str, Metric], logged: dict, at) -> Metric | None:
     """A metric of this name with no value taken in yet; None where the run has as many as it may."""
-    if len(known) >= MOST_METRICS:
+    if len(known) >= MAX_METRIC_NAMES:
         return None
     value, name = logged["value"], logged["name"]
     about = {"project_id": run.project_id, "run": run, "name": name}

@@ -4,14 +4,14 @@ from django.db import transaction
 
 from runs.ingest.totals import UsageChanges
 from runs.models import Run
-from runs.models.run import MOST_TAGS
+from traceml_agent.limits import MAX_TAGS
 
 
 def tag_run(run: Run, tag: str) -> None:
     """Add a tag; one that it has already changes nothing."""
     with transaction.atomic():
         locked = _locked(run)
-        if locked and tag not in locked.tags and len(locked.tags) < MOST_TAGS:
+        if locked and tag not in locked.tags and len(locked.tags) < MAX_TAGS:
             _set_tags(locked, [*locked.tags, tag])
 
 

@@ -7,31 +7,34 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, Writer
+from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, TrackedModel, Writer
 from runs.models.device import ACCELERATORS
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
-#: What the energy of a run that came to nothing is counted as too.
+#: What the energy of a run that came to nothing is counted as too, if it is of a kind that can.
 WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
 
 
-def refresh(run: Run, writer: Writer, changed: dict[str, Device]) -> None:
-    """Save a writer with its devices, and bring the run's and the days' totals in step. The run's lock is held."""
+def refresh(run: Run, writer: Writer, changed: dict[str, Device], changes: "UsageChanges | None" = None) -> None:
+    """Save a writer with its devices, and bring the run's and the days' totals in step. The run's lock is held.
+
+    With `changes` in which the run has moved already, both are written in one go: two would not keep to one order.
+    """
     writer.save()
     others = [device for device in run.devices.select_related("writer") if device.writer_id != writer.pk]
-    recount(run, others + list(changed.values()))
+    recount(run, others + list(changed.values()), changes)
 
 
-def recount(run: Run, devices: list[Device]) -> None:
+def recount(run: Run, devices: list[Device], changes: "UsageChanges | None" = None) -> None:
     """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
     usage = estimate(run, devices, list(run.writers.all()), HardwareProfile.objects.catalogue())
     known = [device for device in devices if device.pk]
     Device.objects.bulk_create([device for device in devices if not device.pk])
     for device in known:
         device.save()
-    changes = UsageChanges()
+    changes = changes or UsageChanges()
     changes.move(run, usage)
     changes.save()
     run.save()
@@ -140,16 +143,17 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
     energy = estimation.device_energy(facts, profile)
     energy_kwh = estimation.energy_kwh(energy.energy_j)
     amounts = {
-        "device_s": facts.elapsed_s,
         "energy_kwh": energy_kwh,
         "energy_low_kwh": estimation.energy_kwh(energy.low_j),
         "energy_high_kwh": estimation.energy_kwh(energy.high_j),
         "measured_kwh": energy_kwh if energy.basis in estimation.MEASURED else 0.0,
         "emissions_kg": estimation.emissions_kg(energy_kwh, run.factor.kg_per_kwh, run.pue),
     }
+    if facts.kind != Device.Kind.RAM:
+        amounts["device_s"] = facts.elapsed_s
     if facts.kind in ACCELERATORS:
         amounts["idle_kwh"] = energy_kwh * estimation.idle_share(facts, profile)
-    if run.status in WASTED:
+    if run.status in WASTED and run.kind in Run.WASTABLE:
         amounts[WASTED[run.status]] = energy_kwh
     return amounts
 
@@ -189,6 +193,22 @@ class UsageChanges:
             for tag in set(run.tags) - set(tags):
                 _add(self._tagged, (*row, tag), {name: -amount for name, amount in amounts.items()})
         run.tags = tags
+
+    def rehome(self, run: Run, model: TrackedModel, kind: str) -> None:
+        """Give the run another model and kind: what it adds to the totals leaves the rows of the old for the new."""
+        if (model.pk, kind) == (run.tracked_model_id, run.kind):
+            return
+        self._place(run, -1)
+        run.tracked_model, run.kind = model, kind
+        self._place(run, 1)
+
+    def _place(self, run: Run, sign: int) -> None:
+        """Add what the run has added so far, or take it away, where its model, kind and tags are told apart."""
+        for key, before in _usage_before(run).items():
+            row, amounts = usage_key(run, key), {name: sign * amount for name, amount in before.items()}
+            _add(self._days, row, amounts)
+            for tag in set(run.tags):
+                _add(self._tagged, (*row, tag), amounts)
 
     def save(self) -> None:
         DailyUsage.objects.add(self._days)

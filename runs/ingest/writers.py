@@ -1,16 +1,16 @@
 """Writers and their devices: counters taken from samples."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from runs.ingest.clock import MAX_AHEAD, Clock, Reading
 from runs.models import Device, Run, Writer
+from runs.models.left_out import added_up, total
 
 DEFAULT_WRITER = "main"
-#: Times up to this far ahead of the server's clock are taken (PROMISES PS6).
-MAX_AHEAD = timedelta(hours=24)
 
 DESCRIPTION = (
     "kind",
@@ -30,14 +30,34 @@ DESCRIPTION = (
 
 
 def writer_of(run: Run, data: dict) -> Writer:
-    """The writer that a request names, made when it is new. The caller holds the run's lock."""
-    started_at = data.get("writer_started_at") or run.started_at
-    writer, _ = Writer.objects.get_or_create(
-        run=run,
-        key=data.get("writer") or DEFAULT_WRITER,
-        defaults={"project_id": run.project_id, "started_at": started_at, "host": data.get("host") or ""},
-    )
+    """The writer that a request names, made when it is new. The caller holds the run's lock.
+
+    What is stored of a known one counts, whatever the request says. Raises ValidationError for an impossible start.
+    """
+    key = data.get("writer") or DEFAULT_WRITER
+    writer = run.writers.filter(key=key).first()
+    if writer is None:
+        started_at, skew_s = _start_of(run, data)
+        about = {"started_at": started_at, "clock_skew_s": skew_s, "rank": data.get("rank")}
+        host = data.get("host") or ""
+        writer = Writer.objects.create(project_id=run.project_id, run=run, key=key, host=host, **about)
     return writer
+
+
+def _start_of(run: Run, data: dict) -> Reading:
+    """When a writer began by the portal's clock; the run's own start where it says nothing."""
+    clock = Clock.of(data)
+    if "writer_started_at" in data:
+        return clock.read(data["writer_started_at"], "writer_started_at")
+    return Reading(run.started_at, clock.read(data.get("started_at", run.started_at), "started_at").skew_s)
+
+
+def take_left_out(writer: Writer, data: dict) -> None:
+    """Keep what the agent left out so far. Counts only grow, so the larger list is the later one."""
+    if "left_out" in data:
+        rows = added_up(data["left_out"])
+        if total(rows) >= total(writer.left_out):
+            writer.left_out = rows
 
 
 def describe_devices(writer: Writer, descriptions: Iterable[dict]) -> dict[str, Device]:
@@ -56,16 +76,15 @@ def describe_devices(writer: Writer, descriptions: Iterable[dict]) -> dict[str, 
 
 def count_samples(writer: Writer, devices: dict[str, Device], samples: list[dict]) -> None:
     """Advance the devices' cumulative counters; raises ValidationError for a device that nobody described."""
+    now = timezone.now()
     for index, sample in enumerate(samples):
         device = devices.get(sample["device"])
         if device is None:
             raise ValidationError({f"samples[{index}].device": "names a device that was never described"})
         at = writer.started_at + timedelta(seconds=sample["t_s"])
-        refuse_future(at, f"samples[{index}].t_s")
+        if at > now + MAX_AHEAD and not writer.clock_skew_s:
+            message = "lies in the future; check the clock of the machine"
+            raise ValidationError({f"samples[{index}].t_s": message})
+        at = min(at, now) if writer.clock_skew_s else at  # its start may be later than it was
         device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date())
         writer.last_t_s = max(writer.last_t_s, sample["t_s"])
-
-
-def refuse_future(at: datetime, field: str) -> None:
-    if at > timezone.now() + MAX_AHEAD:
-        raise ValidationError({field: "lies in the future; check the clock of the machine"})

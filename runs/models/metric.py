@@ -7,8 +7,6 @@ from runs.models.run import Run
 
 #: Metrics that the agent sends as amounts of useful work since the last one; the others are values to follow.
 WORK = ("samples", "tokens")
-#: More names than this a run's page and a choice of metrics should not have; the first ones are kept.
-MOST_METRICS = 100
 
 
 class Metric(models.Model):

@@ -1,5 +1,6 @@
 """Runs, and the writers that report them."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -9,14 +10,16 @@ from django.utils import timezone
 
 from runs.models.factor import EmissionFactor
 from runs.models.indexes import SearchIndex
+from runs.models.left_out import LeftOut, added_up
 from runs.models.lookups import HasItem
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
 
+#: How long after a process ended its end may be noticed.
+NOTICED_WITHIN = timedelta(seconds=5)
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
-MOST_TAGS = 50
 LISTED = ["project", "archived_at", "started_at", "id", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
 SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
@@ -78,11 +81,16 @@ class Run(models.Model):
         INFERENCE = "inference"
         OTHER = "other"
 
+    #: Kinds that are worth nothing unless they complete; a service has answered its calls however it ended.
+    WASTABLE = (Kind.TRAINING, Kind.FINETUNING, Kind.EVALUATION)
+
     class Status(models.TextChoices):
         RUNNING = "running"
         COMPLETED = "completed"
         FAILED = "failed"
         CANCELLED = "cancelled"
+        #: Told to end by a signal: preempted, switched off.
+        STOPPED = "stopped"
 
     LOST = "lost"
 
@@ -107,6 +115,7 @@ class Run(models.Model):
     clock_skew_s = models.FloatField(default=0.0, help_text="Agent's clock minus server's, at the last header.")
     upload_interval_s = models.FloatField(default=30.0)
     dropped_records = models.PositiveIntegerField(default=0)
+    left_out = models.JSONField(default=list, help_text="What the portal had no room for; writers count their own.")
     series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
     archived_at = models.DateTimeField(null=True, blank=True, help_text="Set: left out of lists, counted in totals.")
 
@@ -156,6 +165,11 @@ class Run(models.Model):
         return self.name or self.tracked_model.name
 
     @property
+    def left_out_in_all(self) -> list[LeftOut]:
+        """What its writers and the portal left out."""
+        return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
+
+    @property
     def measured_share(self) -> float:
         """Share of the energy that a counter or sensor measured, 0 to 1."""
         return self.measured_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
@@ -190,7 +204,14 @@ class Writer(models.Model):
     started_at = models.DateTimeField()
     last_t_s = models.FloatField(default=0.0, help_text="The latest sample's time since started_at.")
     status = models.CharField(max_length=10, choices=Run.Status.choices, default=Run.Status.RUNNING)
+    ended_at = models.DateTimeField(null=True)
+    exception = models.CharField(max_length=200, blank=True)
+    rank = models.PositiveIntegerField(null=True, help_text="Its number in a job of several processes.")
+    clock_skew_s = models.FloatField(
+        default=0.0, help_text="How far its clock was ahead, where its times had to be corrected."
+    )
     dropped_records = models.PositiveIntegerField(default=0)
+    left_out = models.JSONField(default=list, help_text="What its agent left out so far: what, reason, count.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "key"], name="writer_once_per_run")]
@@ -202,3 +223,20 @@ class Writer(models.Model):
     def heard_until(self):
         """The instant of its latest sample."""
         return self.started_at + timedelta(seconds=self.last_t_s)
+
+    @property
+    def lasted_until(self):
+        """The latest instant at which it was surely there: that of its last sample, or shortly before its end."""
+        return max(self.heard_until, self.ended_at - NOTICED_WITHIN) if self.ended_at else self.heard_until
+
+
+def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
+    """Writers in the order of time: those that overlap, as ranks do, make one attempt at the run."""
+    attempts: list[list[Writer]] = []
+    until: datetime | None = None
+    for writer in sorted(writers, key=lambda each: (each.started_at, each.pk or 0)):
+        if until is None or writer.started_at > until:
+            attempts.append([])
+        attempts[-1].append(writer)
+        until = max(until or writer.lasted_until, writer.lasted_until)
+    return attempts

@@ -17,6 +17,7 @@ class Stage(models.Model):
     parent = models.CharField(max_length=64, blank=True, help_text="The key of the stage that this one lies in.")
     start_s = models.FloatField()
     end_s = models.FloatField(null=True)
+    total = models.PositiveIntegerField(null=True, help_text="How many stages its series will have.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["writer", "key"], name="stage_once_per_writer")]

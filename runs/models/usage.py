@@ -74,14 +74,16 @@ class Amounts(models.Model):
     day = models.DateField()
     runs = models.IntegerField(default=0)
     duration_s = models.FloatField(default=0.0)
-    device_s = models.FloatField(default=0.0)
+    device_s = models.FloatField(default=0.0, help_text="Of accelerators and processors, not of memory.")
     energy_kwh = models.FloatField(default=0.0)
     energy_low_kwh = models.FloatField(default=0.0)
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
     emissions_kg = models.FloatField(default=0.0)
-    failed_kwh = models.FloatField(default=0.0, help_text="Energy of runs that failed.")
-    cancelled_kwh = models.FloatField(default=0.0, help_text="Energy of runs that were cancelled.")
+    failed_kwh = models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind.")
+    cancelled_kwh = models.FloatField(
+        default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
+    )
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy.")
 
     objects = UsageQuerySet.as_manager()
@@ -107,7 +109,7 @@ class Usage(Amounts):
     """What one model used on one day, by kind of run, member and hardware.
 
     The row with an empty `hardware` counts the runs that started on the day and their seconds, the others the
-    device-seconds, energy and emissions of that hardware.
+    device-seconds (none of memory), energy and emissions of that hardware.
     """
 
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)

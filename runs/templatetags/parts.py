@@ -31,6 +31,7 @@ STATES = {
     "completed": "Completed",
     "failed": "Failed",
     "cancelled": "Cancelled",
+    "stopped": "Stopped",
     "lost": "Lost",
 }
 SELECTED = mark_safe(" selected")
@@ -66,6 +67,8 @@ def state(run):
     word, title = STATES[run.state], ""
     if run.state == "failed" and run.exception:
         word, title = f"{word}: {Truncator(run.exception).chars(LONGEST_EXCEPTION)}", run.exception
+    elif run.state == "stopped":
+        title = "Told to end by a signal, as by a scheduler or when a service is switched off"
     elif run.state == "lost":
         title = "Silent for longer than three upload intervals; late data revives it"
     return badge(run.state, run.state, word, title)

@@ -10,7 +10,7 @@
     inference: { word: "Inference", colour: "--series-2", shape: "rect" },
     other: { word: "Other", colour: "--series-other", shape: "rectRounded" },
   };
-  const WASTED = ["failed", "cancelled", "lost"];
+  const HOLLOW = ["failed", "cancelled", "lost"];
   const DAY_MS = 86400000;
   const MOST_DAYS_NAMED = 8;
 
@@ -70,7 +70,7 @@
       pointBorderWidth: 1.5,
       pointBorderColor: colour,
       backgroundColor: colour, // the legend's
-      pointBackgroundColor: points.map((point) => (WASTED.includes(point.state) ? "transparent" : T.faded(colour, 0.65))),
+      pointBackgroundColor: points.map((point) => (HOLLOW.includes(point.state) ? "transparent" : T.faded(colour, 0.65))),
     };
   }
 

@@ -6,15 +6,24 @@
   const MOST_BUCKETS = 900;
   const END = 1e12;
   const POLLS_A_REFRESH = 6;
-  const SECTIONS = ["facts", "devices", "stages", "outlook", "events"];
+  const SECTIONS = ["facts", "left-out", "devices", "stages", "outlook", "events"];
   const SECTIONS_AT_END = [...SECTIONS, "figures", "calls", "calculation", "finding"];
 
   const section = document.querySelector("#over-time[data-series]");
   if (!section) {
     const awaited = document.querySelector("[data-awaited]");
-    if (awaited) TraceLive.poll(async () => (await TraceLive.json(awaited.dataset.awaited)).edges.length === 0 || location.reload());
+    if (awaited) TraceLive.poll(() => untilNews(awaited));
     return;
   }
+
+  /* A run without figures: the page is loaded again when it has some, has ended without, or is lost or found. */
+  async function untilNews(awaited) {
+    const news = await TraceLive.json(awaited.dataset.awaited);
+    if (news.edges.length === 0 && news.state === awaited.dataset.state) return true;
+    location.reload();
+    return false;
+  }
+
   const url = section.dataset.series;
   const figures = [...section.querySelectorAll('figure[data-chart="time"]')];
   const words = document.getElementById("span-words");

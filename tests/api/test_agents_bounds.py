@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 from runs.api import serializers
 from runs.api.parsers import parse_object
 from runs.models import Metric, Run
-from runs.models.metric import MOST_METRICS
-from runs.models.run import MOST_TAGS
 from tests import wire as bodies
 from traceml_agent import limits, metadata
 from traceml_agent.client import encode
@@ -87,10 +85,6 @@ def test_a_header_of_exactly_sixteen_kibibytes_of_any_script_passes_and_one_byte
         assert limits.metadata_bytes(params) == limits.MAX_METADATA_BYTES
         assert faults(serializers.Header, bodies.header(params=params)) == {}
         assert "params" in faults(serializers.Header, bodies.header(params={"a": params["a"] + "x"}))
-
-
-def test_the_bounds_have_one_value():
-    assert (limits.MAX_METRIC_NAMES, limits.MAX_TAGS) == (MOST_METRICS, MOST_TAGS)
 
 
 @pytest.mark.django_db

@@ -62,11 +62,29 @@ def test_a_run_that_is_silent_now_is_lost():
     assert words(run(status="running", ended_at=None))[-1] == ("Lost", "late data revives it")
 
 
-def test_other_processes_have_beginnings_and_failures_of_their_own():
+def test_an_attempt_after_another_has_a_beginning_and_the_former_an_end():
     writers = [writer(status="failed", last_t_s=600), writer(20, "node-2")]
     found = words(run(), writers)
     assert ("A process failed", "on node-1") in found
+    assert ("Another attempt began", "on node-2") in found
+
+
+def test_processes_at_once_are_no_attempts():
+    writers = [writer(status="stopped", last_t_s=600), writer(5, "node-2", last_t_s=600)]
+    found = words(run(), writers)
+    assert ("A process was stopped", "on node-1") in found
     assert ("Another process began", "on node-2") in found
+
+
+def test_ranks_are_called_by_their_numbers():
+    writers = [writer(rank=0, last_t_s=600), writer(0.2, rank=1, status="failed", last_t_s=300)]
+    assert [word for word, _ in words(run(status="failed", exception="ValueError (rank 1)"), writers)] == [
+        "Started",
+        "First data arrived",
+        "Rank 1 began",
+        "Rank 1 failed",
+        "Failed",
+    ]
 
 
 def test_corrections_keep_what_it_had_been():

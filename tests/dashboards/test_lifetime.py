@@ -77,6 +77,16 @@ def test_waste_is_what_failed_cancelled_and_lost_runs_used(model):
     assert lost.states == [("failed", 2, 3.0), ("cancelled", 1, 4.0), ("lost", 1, 8.0)]
 
 
+def test_what_was_switched_off_is_no_waste_nor_is_a_service_however_it_ended(model):
+    long_ago = timezone.now() - timedelta(days=1)
+    make_run(model, 1.0, status="stopped")
+    for kind in ("inference", "other"):
+        make_run(model, 2.0, kind=kind, status="failed")
+        make_run(model, 4.0, kind=kind, status="cancelled")
+        make_run(model, 8.0, kind=kind, status="running", last_seen_at=long_ago)
+    assert waste(model, timezone.now(), {30.0}).energy_kwh == 0.0
+
+
 def test_a_run_is_lost_after_its_own_upload_intervals(model):
     silent = timezone.now() - timedelta(minutes=10)
     make_run(model, 1.0, status="running", last_seen_at=silent, upload_interval_s=3600)

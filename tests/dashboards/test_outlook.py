@@ -72,3 +72,31 @@ def test_stages_of_another_word_are_beside():
 
 def test_without_counted_stages_there_is_no_forecast():
     assert outlook(run(epochs=10), [Part("fit", True, 10.0, 1.0)]) is None
+
+
+def series(count: int, total: int | None, energy_kwh: float = 1.0) -> list[Part]:
+    """Epochs 1 to `count` of a series that announced `total`."""
+    return [Part(f"epoch {number}", True, 60.0, energy_kwh, total) for number in range(1, count + 1)]
+
+
+def test_the_run_itself_says_how_many_there_will_be():
+    found = outlook(run(3.0), series(3, 10))
+    assert (found.done, found.planned, found.energy_kwh) == (3, 10, pytest.approx(10))
+
+
+def test_what_the_run_says_goes_before_its_parameters_and_what_the_reader_says_before_that():
+    assert outlook(run(epochs=99), series(3, 10)).planned == 10
+    assert outlook(run(epochs=99), series(3, 10), 20).planned == 20
+
+
+def test_a_second_training_in_the_run_comes_on_top_of_the_first():
+    assert outlook(run(), [*series(4, 4), *series(1, 6)]).planned == 10
+
+
+def test_an_attempt_that_goes_on_where_another_broke_off_has_what_is_left():
+    assert outlook(run(), [*series(5, 20), *series(2, 15)]).planned == 20
+
+
+@pytest.mark.parametrize("total", [None, 0, 2, 2**31 - 1])
+def test_a_total_that_cannot_be_is_no_plan(total):
+    assert outlook(run(), series(3, total)).planned is None

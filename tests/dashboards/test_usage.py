@@ -80,7 +80,7 @@ def test_bars_are_as_long_as_their_share_of_the_largest_and_their_parts_lie_end_
 
 
 def test_bars_of_models_that_used_nothing_have_no_length(project):
-    add(project, kg=0.0)
+    add(project, kg=0.0, runs=1)
     (row,) = usage.bars(usage.footprints(everything()))
     assert {(part["width"], part["share"]) for part in row["segments"]} == {(0, 0)}
 

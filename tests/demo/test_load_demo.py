@@ -33,7 +33,7 @@ def test_it_is_half_a_year_of_several_models_with_failures_losses_and_use():
     assert 400 < len(story) < 700
     assert (story[-1].started_at - story[0].started_at).days > 150
     assert len({episode.work.model for episode in story}) >= 6
-    assert {episode.outcome for episode in story} == {"completed", "failed", "cancelled", "lost", "running"}
+    assert {episode.outcome for episode in story} == {"completed", "failed", "cancelled", "stopped", "lost", "running"}
     assert {"training", "finetuning", "evaluation", "inference"} <= {episode.work.kind for episode in story}
     assert max(episode.started_at for episode in story) < UNTIL
 

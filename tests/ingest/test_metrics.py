@@ -7,8 +7,8 @@ import pytest
 from django.apps import apps
 
 from runs.models import Metric, Project
-from runs.models.metric import MOST_METRICS
 from tests.wire import batch
+from traceml_agent.limits import MAX_METRIC_NAMES
 
 
 def logged(*values: tuple[float, str, float], **more) -> dict:
@@ -47,7 +47,7 @@ def test_a_run_has_no_more_names_than_a_page_can_show(wire):
     run_id = wire.start()
     for part in range(3):
         wire.send(run_id, f"b-{part}", logged(*((n, f"m-{part}-{n}", 1.0) for n in range(60))))
-    assert Metric.objects.count() == MOST_METRICS
+    assert Metric.objects.count() == MAX_METRIC_NAMES
 
 
 def test_they_stay_when_the_series_go_and_go_with_their_run(wire, people):

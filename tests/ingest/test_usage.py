@@ -14,7 +14,7 @@ from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
 from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, TaggedUsage
 from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, TAGGED_KEY
-from tests.wire import A100, CPU, Wire, batch, sample
+from tests.wire import A100, CPU, MEMORY, Wire, batch, sample
 
 pytestmark = pytest.mark.django_db
 
@@ -186,6 +186,49 @@ def test_the_migration_counts_what_was_there_before_it(mixed):
         ]
         run.save()
     import_module("runs.migrations.0010_member_tags_and_waste").count_what_is_there(apps, None)
+    assert everything() == like(expected)
+    for run in Run.objects.all():
+        remove_run(run)
+    assert everything() == {}
+
+
+@pytest.mark.parametrize("kind", ["training", "finetuning", "evaluation"])
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+def test_trainings_and_evaluations_without_a_result_are_wasted(wire, catalogue, kind, status):
+    run_id = wire.whole_run(kind=kind)
+    wire.finish(run_id, status=status)
+    assert sum(sums("failed_kwh", "cancelled_kwh")) == pytest.approx(run_of(run_id).energy_kwh)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("training", "stopped"), ("inference", "failed"), ("inference", "cancelled"), ("inference", "stopped")],
+)
+def test_what_was_switched_off_and_services_are_not(wire, catalogue, kind, status):
+    wire.finish(wire.whole_run(kind=kind), status=status)
+    assert sums("failed_kwh", "cancelled_kwh") == [0, 0]
+
+
+def test_memory_has_no_device_hours(wire, catalogue):
+    rows = [sample(key, 3600, 1800) for key in ("gpu-0", "cpu-0", "ram")]
+    wire.whole_run(rows, [A100, CPU, MEMORY])
+    assert sums("device_s") == [7200]
+    assert sum(ProjectUsage.objects.values_list("device_s", flat=True)) == 7200
+
+
+def test_the_migration_takes_memory_and_services_out_of_what_was_counted_before(mixed, wire):
+    rows = [sample(key, 3600, 1800) for key in ("gpu-0", "ram")]
+    wire.finish(wire.whole_run(rows, [A100, MEMORY], kind="inference", tags=["a"]), status="failed")
+    expected = everything()
+    for table in (DailyUsage, TaggedUsage):
+        table.objects.filter(device_kind="ram").update(device_s=3600.0)
+        table.objects.filter(kind="inference").update(failed_kwh=1.0)
+    ProjectUsage.objects.update(device_s=1.0, failed_kwh=5.0)
+    for run in Run.objects.all():
+        former = {"device_s": 3600.0} | ({"failed_kwh": 1.0} if run.kind == "inference" else {})
+        run.usage = [[key, amounts | (former if key[0] == "ram" else {})] for key, amounts in run.usage]
+        run.save()
+    import_module("runs.migrations.0016_how_runs_end").narrow_totals(apps, None)
     assert everything() == like(expected)
     for run in Run.objects.all():
         remove_run(run)

@@ -79,6 +79,14 @@ def test_the_state_follows_silence_late_data_and_the_end(alice, wire, running):
     assert series(alice, running, since=320)["state"] == "completed"
 
 
+def test_a_page_without_figures_is_told_when_there_are_some_or_none_will_come(alice, wire, profile):
+    run_id = wire.start(started_at=ago(seconds=2))
+    waiting = series(alice, run_id, since=0)
+    assert (waiting["edges"], waiting["state"]) == ([], "running")
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 1, 0.5, 300)], [METERED]))
+    assert series(alice, run_id, since=0)["edges"][-1] == 1
+
+
 def test_a_part_has_its_energy_time_and_mean_power(alice, running):
     found = series(alice, running, start=60, end=120)
     assert found["words"] == "From 1 min to 2 min: 5 Wh in 1 min, 300 W on average; 20.0 % of the run's energy."

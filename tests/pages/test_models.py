@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.pages.test_runs import names
+from tests.wire import batch
 
 
 def test_alice_and_bob_see_their_models_the_largest_first(alice, bob, run):
@@ -106,3 +107,11 @@ def test_a_second_page_keeps_order_and_search(alice, run, monkeypatch):
     assert names(page) == ["m-0", "m-1"]
     assert "?q=m-&sort=energy&page=2" in page.links()
     assert names(alice.read("/models/", q="m-", sort="energy", page="2")) == ["m-2"]
+
+
+def test_a_model_that_its_runs_have_left_is_not_listed(alice, wire, profile):
+    run_id = wire.whole_run(model="python")
+    wire.send(run_id, "b-2", batch(about={"model": "resnet-50"}))
+    page = alice.read("/models/")
+    assert [link for link in page.links() if link.startswith("/models/digits/")] == ["/models/digits/resnet-50/"]
+    assert "/models/digits/python/" not in alice.read("/").links()

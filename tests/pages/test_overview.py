@@ -285,6 +285,14 @@ def test_wasted_energy_is_that_of_failed_and_cancelled_runs_and_of_idle_accelera
     assert found["idle"] == f"/runs/{idle_id}/"
 
 
+def test_a_service_that_was_switched_off_or_fell_silent_wasted_nothing(alice, wire, profile):
+    wire.finish(wire.whole_run(kind="inference", devices=[METERED]), status="stopped")
+    wire.send(wire.start(kind="inference"), "b-1", batch([sample("gpu-0", 60, 60, 1e5)], [METERED]))
+    Run.objects.update(last_seen_at=datetime.now(UTC) - timedelta(days=1))
+    assert "Lost runs" not in alice.read("/").text
+    assert "Failed runs" not in alice.read("/").text
+
+
 def test_without_waste_there_is_no_table_of_it(alice, wire, profile):
     wire.whole_run([sample("gpu-0", 3600, 3600, 3.6e6)], [METERED])
     assert "Wasted energy" not in alice.read("/").text

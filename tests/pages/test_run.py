@@ -118,16 +118,41 @@ def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
     assert "Between 0.14625 and 0.30375 kWh: × 0.65 to × 1.35" in text
 
 
-def test_a_run_without_samples_yet_says_so(alice, wire):
-    page = alice.read(path(wire.start(devices=[])))
-    assert "No sample has arrived yet" in page.text
-    assert "Nothing measured yet" in page.text
+@pytest.mark.parametrize("devices", [[], [A100, CPU]])
+def test_a_run_that_has_just_started_says_that_figures_follow(alice, wire, profile, devices):
+    run_id = wire.start(started_at=ago(seconds=2), devices=devices)
+    page = alice.read(path(run_id))
+    assert "The run has started" in page.text
+    assert "follow within seconds" in page.text
+    assert page.by_id("figures").attributes["data-awaited"] == f"{path(run_id)}series"
+    assert page.by_id("figures").figures == []
+    assert "0 kWh" not in page.text
     assert page.root.all("canvas") == []
+
+
+def test_a_second_of_data_is_figures_enough(alice, wire, profile):
+    run_id = wire.start(started_at=ago(seconds=2))
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 1, 0.5)], [A100]))
+    page = alice.read(path(run_id))
+    assert page.by_id("energy").figures[0] > 0
+    assert page.data("power-data")["series"][0]["values"]
+
+
+def test_a_run_that_ended_unmeasured_does_not_wait(alice, wire):
+    run_id = wire.start()
+    wire.finish(run_id)
+    page = alice.read(path(run_id))
+    assert "ended before anything was measured" in page.text
+    assert "data-awaited" not in page.by_id("figures").attributes
 
 
 def test_a_running_run_says_when_data_last_came(alice, wire):
     run_id = wire.start()
-    Run.objects.update(last_seen_at=timezone.now() - timedelta(minutes=4), upload_interval_s=300)
+    silent = {"last_seen_at": timezone.now() - timedelta(minutes=4), "upload_interval_s": 300}
+    Run.objects.update(**silent)
+    assert "last heard 4 min ago" in alice.read(path(run_id)).text
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30)]))
+    Run.objects.update(**silent)
     text = alice.read(path(run_id)).text
     assert "Running" in text
     assert "last sample 4 min ago" in text
@@ -167,8 +192,56 @@ def test_dropped_records_and_a_wrong_clock_are_said(alice, wire):
     run_id = wire.start(sent_at=ago(minutes=30))
     wire.finish(run_id, dropped_records=7)
     text = alice.read(path(run_id)).text
-    assert "had to drop 7 records" in text
-    assert "clock differs from the server's by 30 min" in text
+    assert "7 times: the agent's queue was full" in text
+    assert "The machine's clock was 30 minutes behind; times are the portal's." in text
+
+
+def test_what_was_left_out_is_told_in_one_place(alice, wire, profile):
+    run_id = wire.start()
+    rows = [{"what": "metric 'loss'", "reason": "not a finite number", "count": 3}]
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30)], left_out=rows))
+    wire.finish(run_id, dropped_records=1200)
+    text = alice.read(path(run_id)).by_id("left-out").text
+    assert text.startswith("Left out: 1,203 values")
+    assert "metric 'loss' , 3 times: not a finite number" in text
+    assert "1,200 times: the agent's queue was full" in text
+
+
+def test_where_nothing_was_left_out_nothing_is_said(alice, run):
+    assert alice.read(path(run())).by_id("left-out").text == ""
+
+
+def test_epochs_that_announce_their_number_are_forecast_without_a_question(alice, wire, profile):
+    run_id = wire.start()
+    body = batch([sample("gpu-0", 3600, 1800, 3.6e6)], [METERED], stages=[stage("1", 0, 3600, total=20)])
+    assert wire.send(run_id, "b-1", body).status_code == 201
+    assert "1 of 20 are done" in alice.read(path(run_id)).by_id("outlook").text
+    assert "1 of 40 are done" in alice.read(path(run_id), epochs="40").by_id("outlook").text
+
+
+def test_ranks_are_called_ranks_and_no_attempts(alice, wire, profile):
+    run_id = wire.start(rank=0, writer="w-0")
+    for rank in (0, 1):
+        own = {"writer": f"w-{rank}", "rank": rank}
+        wire.start(run_id, **own)
+        device = METERED | {"uuid": f"GPU-{rank}"}
+        wire.send(run_id, f"b-{rank}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [device], writer=f"w-{rank}"))
+    page = alice.read(path(run_id))
+    assert "2 devices, 2 ranks" in page.by_id("figures").text
+    names = [series["name"] for series in page.data("power-data")["series"]]
+    assert names == ["gpu-0 (rank 0)", "gpu-0 (rank 1)"]
+
+
+def test_an_attempt_that_was_stopped_and_continued_wasted_nothing(alice, wire, profile):
+    run_id = wire.start(started_at=ago(hours=5))
+    for number, hours in ((1, 5), (2, 2)):
+        own = {"writer": f"w-{number}", "writer_started_at": ago(hours=hours)}
+        wire.send(run_id, f"b-{number}", batch([sample("gpu-0", 3600, 0, 3.6e6)], [METERED], **own))
+    wire.finish(run_id, writer="w-1", status="stopped", ended_at=ago(hours=4))
+    wire.finish(run_id, writer="w-2")
+    page = alice.read(path(run_id))
+    assert "Wasted" not in page.text
+    assert "Completed" in page.by_id("facts").text
 
 
 def test_a_killed_attempt_that_was_taken_up_again_is_energy_wasted(alice, wire, profile):

@@ -91,6 +91,14 @@ def test_the_form_shows_what_was_asked_for(alice, three):
     assert chosen == ["Training"]
 
 
+def test_a_stopped_run_is_listed_by_its_own_word(alice, wire, profile):
+    wire.whole_run(name="whole")
+    wire.finish(wire.whole_run(name="preempted"), status="stopped")
+    page = alice.read("/runs/", state="stopped")
+    assert names(page) == ["preempted"]
+    assert page.column(1) == ["Stopped"]
+
+
 def test_a_silent_run_is_listed_as_lost_and_a_fresh_one_as_running(alice, wire):
     lost, running = (wire.start(name=name, flush_s=30) for name in ("lost", "running"))
     Run.objects.filter(run_id=lost).update(last_seen_at=timezone.now() - timedelta(seconds=91))

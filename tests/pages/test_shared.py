@@ -38,6 +38,7 @@ def detailed(wire, profile) -> Run:
     more = {
         "stages": [{"id": "1", "name": "epoch 1", "start_s": 0, "end_s": 60}],
         "metrics": [{"t_s": 5, "name": "secret-loss", "value": 0.5}],
+        "left_out": [{"what": "metric 'secret-loss'", "reason": "not a finite number", "count": 1}],
     }
     wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30, 3.6e6)], [card], **more))
     other = batch([sample("gpu-0", 60, 30, 3.6e6)], [card | {"uuid": "GPU-2"}])

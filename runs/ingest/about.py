@@ -1,0 +1,42 @@
+"""What a run says of itself after its header: parameters, tags, a name, another model or kind."""
+
+from runs.ingest.totals import UsageChanges
+from runs.models import Run, TrackedModel
+from runs.models.left_out import LeftOut, added_up
+from traceml_agent.limits import MAX_KEYS, MAX_METADATA_BYTES, MAX_TAGS, metadata_bytes
+
+
+def take_in(run: Run, about: dict | None, changes: UsageChanges) -> None:
+    """Enrich the run, whose lock is held; what it adds to the daily totals moves along. Saves nothing.
+
+    What finds no room any more is left out and counted.
+    """
+    if not about:
+        return
+    _merge_params(run, about.get("params") or {})
+    _add_tags(run, about.get("tags") or [], changes)
+    run.name = run.name or about.get("name") or ""
+    model = TrackedModel.named(run.project, about["model"]) if about.get("model") else run.tracked_model
+    changes.rehome(run, model, about.get("kind") or run.kind)
+
+
+def _merge_params(run: Run, params: dict) -> None:
+    for key, value in params.items():
+        merged = run.params | {key: value}
+        if len(merged) > MAX_KEYS:
+            _leave_out(run, f"parameter '{key}'", f"a run keeps at most {MAX_KEYS} parameters")
+        elif metadata_bytes(merged) > MAX_METADATA_BYTES:
+            _leave_out(run, f"parameter '{key}'", f"a run keeps at most {MAX_METADATA_BYTES // 1024} KiB of parameters")
+        else:
+            run.params = merged
+
+
+def _add_tags(run: Run, tags: list[str], changes: UsageChanges) -> None:
+    wanted = list(dict.fromkeys([*run.tags, *tags]))
+    for tag in wanted[MAX_TAGS:]:
+        _leave_out(run, f"tag '{tag}'", f"a run keeps at most {MAX_TAGS} tags")
+    changes.retag(run, wanted[:MAX_TAGS])
+
+
+def _leave_out(run: Run, what: str, reason: str) -> None:
+    run.left_out = added_up(run.left_out, [LeftOut(what=what, reason=reason, count=1)])
