@@ -7,7 +7,7 @@ import os
 import time
 
 from traceml_agent import endings, spool
-from traceml_agent.board import DEVICE
+from traceml_agent.board import DEVICE, left_by
 from traceml_agent.messages import iso
 from traceml_agent.spool_folder import open_regular
 
@@ -35,7 +35,7 @@ class _Found:
                 self.elapsed_s[sample["device"]] = sample.get("elapsed_s") or 0.0
 
 
-def conclude(path: str, code: int | None = None, word: str = "", board=None, is_known: bool = False) -> bool:
+def conclude(path: str, code: int | None = None, word: str = "", is_known: bool = False) -> bool:
     """Append to a dead writer's unfinished file what it left on its board, and how it ended; whether that was needed.
 
     `code` is its process's exit code, `word` a better one for it; `is_known` that the process is gone whoever holds a
@@ -45,14 +45,14 @@ def conclude(path: str, code: int | None = None, word: str = "", board=None, is_
     try:
         if not (_is_alone(descriptor) or is_known):
             return False
-        found = _Found(path)
+        found, board = _Found(path), left_by(path)
         if found.is_finished or not found.header:
             return False
         # The file was last written when the writer lived; one that saw it die knows better.
         ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
         status, exception = endings.of_exit_code(code, str(found.header.get("kind", "")))
         body = {"status": status, "exception": word if word and exception else exception, "ended_at": iso(ended_s)}
-        bodies = [("chunk", {"calls": calls})] if board and (calls := board.calls()) else []
+        bodies: list[tuple[str, dict]] = [("chunk", {"calls": calls})] if board and (calls := board.calls()) else []
         bodies += [("finish", body | {"dropped_records": 0, "samples": _samples_on(board, found)})]
         _append(descriptor, found.last_n + 1, bodies)
     finally:

@@ -1,8 +1,8 @@
-"""What a killed process leaves behind: counters in memory that it shares with its uploader.
+"""What a killed process leaves behind: counters in memory that the next one finds by name.
 
-Calls of a watched model and each device's last reading stand in a region that lives as long as anybody holds it, so
-not even the last call before a SIGKILL is lost, and a forked worker counts in the same region as the process that it
-comes from. No file lies behind it: a full or lost disk would end the training by SIGBUS.
+Calls of a watched model and each device's last reading stand in a region of the system's shared memory, so not even the
+last call before a SIGKILL is lost, and a forked worker counts in the same region as the process that it comes from.
+No disk lies behind it, and its room is taken at once: a full or lost one would end the training by SIGBUS.
 
 A slot is a name of 96 bytes and four doubles. Whoever makes one holds a lock; after that only its maker writes to it.
 """
@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Iterator
 
 from traceml_agent.descriptors import above_standard
+from traceml_agent.spool_folder import board_of
 
 try:
     import fcntl
@@ -29,6 +30,7 @@ SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
 #: The last slot: what is called when all others are taken.
 FURTHER = b"call:further methods"
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 #: Regions whose descriptor the user's code closed and uses again: to let go of one would close the user's file.
 _kept: list[mmap.mmap] = []
 _boards: weakref.WeakSet[Board] = weakref.WeakSet()
@@ -37,42 +39,47 @@ _boards: weakref.WeakSet[Board] = weakref.WeakSet()
 class Board:
     """The region; `values` is a view of all of it as doubles, `slot(name)` an index into that.
 
-    `number` is the descriptor of one that came from another process; its descriptor is taken over.
+    `path` is a file in the system's shared memory, made where it is not there. Without one, or where it can't be had,
+    only forked children share the region.
     """
 
-    def __init__(self, number: int | None = None):
-        self._number, self._identity = -1, (0, 0)
+    def __init__(self, path: str = ""):
+        self._path, self._number, self._identity = path, -1, (0, 0)
         #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
         self.places: dict[str, int] = {}
         _boards.add(self)
         try:
-            self._map(_made() if number is None else number)
-        except (OSError, AttributeError):  # no descriptor is left, or no Linux
-            self._memory = mmap.mmap(-1, SLOTS * SLOT_BYTES)  # shared by fork alone: no uploader sees it
+            self._map(path)
+        except (OSError, ValueError, AttributeError):  # no room, no descriptor, or another system
+            self._path, self._memory = "", mmap.mmap(-1, SLOTS * SLOT_BYTES)
         self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
 
-    def _map(self, number: int) -> None:
+    def _map(self, path: str) -> None:
         """Map it. The region keeps a descriptor of its own, which Python closes with it, whatever it means by then."""
-        found = os.fstat(number)
-        self._identity = found.st_dev, found.st_ino
         with above_standard():
-            next_free = os.dup(number)
-            os.close(next_free)
-            self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
-        os.close(number)
+            number = os.open(path, os.O_CREAT | _FLAGS, 0o600)
+            try:
+                os.posix_fallocate(number, 0, SLOTS * SLOT_BYTES)
+                found = os.fstat(number)
+                self._identity = found.st_dev, found.st_ino
+                next_free = os.dup(number)
+                os.close(next_free)
+                self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
+            finally:
+                os.close(number)
         self._number = next_free
 
     @property
-    def number(self) -> int | None:
-        """The region's descriptor; None where there is none, or the user's code closed it."""
+    def _is_ours(self) -> bool:
+        """Whether the region's own descriptor is still open, and no file of the user's."""
         try:
             found = os.fstat(self._number)
         except OSError:
-            return None
-        return self._number if (found.st_dev, found.st_ino) == self._identity else None
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
 
     def __del__(self) -> None:
-        if self._number >= 0 and self.number is None:
+        if self._number >= 0 and not self._is_ours:
             _kept.append(self._memory)
 
     def slot(self, name: str) -> int | None:
@@ -124,23 +131,29 @@ class Board:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Alone among the processes that share it. By a lock of the process, which a fork does not hand on."""
-        number = self.number if fcntl is not None else None
-        if number is not None:
-            with contextlib.suppress(OSError):
+        number = -1
+        if fcntl is not None and self._path:
+            with contextlib.suppress(OSError), above_standard():
+                number = os.open(self._path, _FLAGS)
                 fcntl.lockf(number, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            if number is not None:
-                with contextlib.suppress(OSError):
-                    fcntl.lockf(number, fcntl.LOCK_UN)
+            if number >= 0:
+                os.close(number)
 
 
-def _made() -> int:
-    """The descriptor of a new region. Raises OSError, and AttributeError where the system has none."""
-    number = os.memfd_create("traceml", os.MFD_CLOEXEC)
-    os.ftruncate(number, SLOTS * SLOT_BYTES)
-    return number
+def left_by(path: str) -> Board | None:
+    """The board that the writer of a spool file left, or None."""
+    place = board_of(path)
+    return Board(place) if place and os.path.exists(place) else None
+
+
+def discard(path: str) -> None:
+    """Let go of the board of a spool file's writer."""
+    if path and (place := board_of(path)):
+        with contextlib.suppress(OSError):
+            os.unlink(place)
 
 
 def _take_new_places() -> None:

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from traceml_agent import aftermath, quarantine, spool
+from traceml_agent import aftermath, board, quarantine, spool
 from traceml_agent import client as portal
 from traceml_agent.client import Answer
 from traceml_agent.pruning import prune
@@ -250,6 +250,7 @@ class Delivery:
         with contextlib.suppress(OSError):
             way(self.path)
         if not os.path.lexists(self.path):
+            board.discard(self.path)
             with contextlib.suppress(OSError):
                 os.unlink(self._sent.path)
 

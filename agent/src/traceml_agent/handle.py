@@ -14,12 +14,20 @@ import time
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
 from traceml_agent import summary as numbers
-from traceml_agent.board import Board
+from traceml_agent.board import Board, discard
 from traceml_agent.budget import Budget
 from traceml_agent.journal import Journal
 from traceml_agent.messages import guarded
 from traceml_agent.spool import Spool
-from traceml_agent.spool_folder import has_living_writer, is_usable, is_written_by, new_writer, run_of, spool_files
+from traceml_agent.spool_folder import (
+    board_of,
+    has_living_writer,
+    is_usable,
+    is_written_by,
+    new_writer,
+    run_of,
+    spool_files,
+)
 from traceml_agent.telling import Telling
 
 #: What was told is written at once or, where that was done just before, after this time: what a kill loses at most.
@@ -110,7 +118,7 @@ class Scribe:
         place = os.path.dirname(path)
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
         self._spool = Spool.create(settings, run_id, new_writer())
-        self.board = Board()
+        self.board = Board(board_of(self._spool.path) if self._spool.path else "")
         self._news, self._lock = threading.Event(), threading.Lock()
         self._told_calls: list[dict] = []
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
@@ -147,6 +155,7 @@ class Scribe:
         self.write()
         self._spool.append("finish", {"dropped_records": self._spool.dropped})
         self._spool.close()
+        discard(self._spool.path or "")
 
 
 def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:

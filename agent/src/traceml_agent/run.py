@@ -11,7 +11,7 @@ import time
 
 from traceml_agent import config, endings, forks, host, identity, job, metadata, notebook, sensors, uploader
 from traceml_agent import summary as numbers
-from traceml_agent.board import Board
+from traceml_agent.board import Board, discard
 from traceml_agent.budget import Budget
 from traceml_agent.claims import Claims
 from traceml_agent.epochs import Gauge
@@ -19,7 +19,7 @@ from traceml_agent.journal import Journal
 from traceml_agent.messages import guarded, iso, warn
 from traceml_agent.sampler import Meter, Sampler
 from traceml_agent.spool import Spool
-from traceml_agent.spool_folder import new_writer
+from traceml_agent.spool_folder import board_of, new_writer
 from traceml_agent.telling import Telling
 from traceml_agent.version import __version__
 
@@ -38,8 +38,12 @@ class Run(Telling):
         self._pid = os.getpid()
         self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self.rank = job.rank()
-        self.board: Board | None = Board()
         self.watched: list = []
+        shared = settings.run_id or job.name()
+        self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
+        self.writer = new_writer()
+        self._spool = Spool.create(settings, self.run_id, self.writer)
+        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "")
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
         left_out = self._journal.left_out
@@ -50,14 +54,10 @@ class Run(Telling):
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
         self._about = list(about)
-        shared = settings.run_id or job.name()
-        self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
-        self.writer = new_writer()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
-        self._spool = Spool.create(settings, self.run_id, self.writer)
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
     @property
@@ -124,7 +124,7 @@ class Run(Telling):
 
     def _hand_over(self) -> None:
         if mine := self._uploader():
-            mine.own(self._spool.path or "", self.board)
+            mine.own(self._spool.path or "")
 
     def journal(self) -> Journal | None:
         """The run's own; in a forked child that of the child's scribe; None after the end."""
@@ -243,6 +243,7 @@ class Run(Telling):
         self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
         self._spool.close()
+        discard(self._spool.path or "")  # all that stands on its board is written
         self._claims.release()
         for each in uploader.all_of_this_process():
             each.wake()

@@ -96,6 +96,18 @@ def _is_ours(found: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or found.st_uid == os.getuid()
 
 
+def board_of(path: str) -> str:
+    """Where the writer of a spool file keeps its board; empty where there is no shared memory of this user's own."""
+    place = os.path.join(MEMORY_FOLDER, f"traceml-{os.getuid()}") if hasattr(os, "getuid") else ""
+    try:
+        if not place or not os.path.isdir(MEMORY_FOLDER):
+            return ""
+        make_private(place)
+        return os.path.join(place, os.path.basename(path).removesuffix(SUFFIX) + ".board") if _is_private(place) else ""
+    except OSError:
+        return ""
+
+
 def is_in_memory(place: str, settings) -> bool:
     return place != settings.spool_dir and os.path.dirname(place) == MEMORY_FOLDER
 

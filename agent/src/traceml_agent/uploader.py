@@ -47,7 +47,6 @@ class Line:
     def __init__(self, socket):
         self._descriptor = Descriptor(socket.detach())
         self._rest = b""
-        self._boards: list[int] = []
         self.ended = False
 
     @property
@@ -69,9 +68,8 @@ class Line:
         finally:
             found.detach()
 
-    def send(self, message: dict, wait_s: float = 0.0, board: int | None = None) -> None:
-        """Send a line, and a board's descriptor with it. One that the other end is gone for, or has no room for within
-        `wait_s`, is lost."""
+    def send(self, message: dict, wait_s: float = 0.0) -> None:
+        """Send a line. One that the other end is gone for, or has no room for within `wait_s`, is lost."""
         import socket
 
         data = json.dumps(message).encode() + b"\n"
@@ -80,10 +78,7 @@ class Line:
             try:
                 with self._socket() as found:
                     found.settimeout(wait_s)
-                    if board is None:
-                        found.send(data, flags)
-                    else:
-                        socket.send_fds(found, [data], [board], flags)
+                    found.send(data, flags)
             except (BrokenPipeError, ConnectionResetError):
                 self.ended = True
             except (BlockingIOError, TimeoutError):
@@ -93,24 +88,17 @@ class Line:
 
     def receive(self, wait_s: float) -> list[dict]:
         """Lines that arrive within the time; returns with the first, or at the end."""
-        import socket
-
         try:
             with self._socket() as found:
                 found.settimeout(max(wait_s, 0.0))
-                data, boards, _, _ = socket.recv_fds(found, 65536, 16)
+                data = found.recv(65536)
         except (BlockingIOError, TimeoutError):
             return []
         except OSError:
-            data, boards = b"", []
+            data = b""
         self.ended = not data
-        self._boards += boards
         *lines, self._rest = (self._rest + data).split(b"\n")
         return list(filter(None, map(_parsed, lines)))
-
-    def board(self) -> int | None:
-        """The next board's descriptor that came."""
-        return self._boards.pop(0) if self._boards else None
 
     def close(self) -> None:
         self._descriptor.close()
@@ -138,18 +126,17 @@ class Uploader:
         """Whether it can't be reached any more."""
         return self._line.ended
 
-    def own(self, path: str, board=None) -> None:
-        """Tell it a spool file of this process, which has its header, and its board: the run is announced at once."""
-        number = board.number if board else None
-        self._say({"own": path, "board": number is not None}, number)
+    def own(self, path: str) -> None:
+        """Tell it a spool file of this process, which has its header: the run is announced at once."""
+        self._say({"own": path})
 
     def wake(self) -> None:
         """Ask it to deliver now."""
         self._say({"wake": 1})
 
-    def _say(self, message: dict, board: int | None = None) -> None:
+    def _say(self, message: dict) -> None:
         if os.getpid() == self._pid:
-            self._line.send(message, board=board)
+            self._line.send(message)
 
     def hear(self, wait_s: float = 0.0) -> list[dict]:
         """Log the warnings that have come, and keep what was refused; returns the answers to `_flush`."""

@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 from traceml_agent import aftermath, config, forks
-from traceml_agent.board import Board
 from traceml_agent.endings import Life
 from traceml_agent.spool_folder import folders, has_living_writer, is_written_by, run_of, spool_files
 from traceml_agent.uploader import Line, is_for
@@ -68,7 +67,6 @@ class _Work:
         self.settings, self.line, self.life = settings, line, life
         self.client: Any = None
         self.files: dict = {}  # path: its Delivery, once it has one
-        self.boards: dict[str, Board] = {}
         self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
         self.fresh: list[str] = []  # files whose run the portal has not been told of
         self.orphans: list[str] = []
@@ -106,7 +104,7 @@ class _Work:
     def _take(self, messages: list[dict]) -> None:
         for message in messages:
             if "own" in message:
-                self._own(message["own"], self.line.board() if message.get("board") else None)
+                self._own(message["own"])
             if "wake" in message or "flush" in message:
                 self.next_round, self.busy_rounds = time.monotonic(), 0
             self.flush = message.get("flush", self.flush)
@@ -114,11 +112,9 @@ class _Work:
                 self._end_soon(GOODBYE_S)
                 self.has_said_goodbye = True
 
-    def _own(self, path: str, board: int | None) -> None:
+    def _own(self, path: str) -> None:
         self.files[path] = None
         self.fresh.append(path)
-        if board is not None:
-            self.boards[path] = Board(board)
         self.youngest_at = time.monotonic()
         self.next_round = min(self.next_round, self.youngest_at + self._pause_s())
 
@@ -159,11 +155,12 @@ class _Work:
             code = -signal.SIGTERM
         if code == -signal.SIGKILL and self.life.was_out_of_memory():
             word = "SIGKILL (out of memory)"
+        told = set(self.files)
         self._find_files()
         for path in list(self.files):
             with contextlib.suppress(OSError):
-                if is_written_by(path, self.life.pid, "") or path in self.boards:
-                    aftermath.conclude(path, code, word, self.boards.get(path), is_known=True)
+                if path in told or is_written_by(path, self.life.pid, self.life.began):
+                    aftermath.conclude(path, code, word, is_known=True)
         for path, (header, finish) in self.unsure.items():
             if code:
                 with contextlib.suppress(OSError):
