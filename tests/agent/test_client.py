@@ -65,7 +65,7 @@ def test_an_unknown_run_is_no_refused_token():
 
 def test_refused_fields_are_named():
     answer = judged(422, {"detail": "Not right.", "errors": [{"field": "samples[3].busy_s", "message": "too large"}]})
-    assert answer.reason == "Not right. samples[3].busy_s"
+    assert answer.reason == "samples[3].busy_s: too large"
 
 
 @pytest.mark.parametrize(

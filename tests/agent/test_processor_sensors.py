@@ -35,20 +35,20 @@ def test_cpu_time_of_this_process_is_counted(tree):
 def test_memory_is_read_on_where_the_job_closed_all_descriptors_and_opened_others(tree):
     before_gb = tree.used_gb()
     with Path(__file__).open("rb") as another:
-        os.dup2(another.fileno(), tree._statm)
+        os.dup2(another.fileno(), tree._statm.number)
     assert tree.used_gb() == pytest.approx(before_gb, rel=0.1)
 
 
 def test_a_descriptor_that_is_another_files_by_now_is_neither_read_nor_closed(tree, tmp_path):
     """As where a daemon closes all descriptors and then opens files of its own, some of which may hold numbers."""
     tree.used_gb()
-    number = tree._statm
+    number, kept = tree._statm.number, tree._statm
     os.close(number)
     theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
     os.dup2(theirs, number)
     os.write(number, b"7 7 7")
     assert tree.used_gb() > 0.01
-    tree.let_go()
+    kept.close()
     os.lseek(number, 0, os.SEEK_SET)
     assert os.read(number, 9) == b"7 7 7"
     for descriptor in {theirs, number}:
@@ -58,15 +58,16 @@ def test_a_descriptor_that_is_another_files_by_now_is_neither_read_nor_closed(tr
 def test_a_forked_child_keeps_none_of_its_parents_descriptors():
     tree = processes.processes()
     tree.used_gb()
+    number = tree._statm.number
     child = os.fork()
     if not child:
         try:
-            os.fstat(tree._statm)
+            os.fstat(number)
         except OSError:
             os._exit(0)
         os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
-    assert tree._has_statm()
+    assert tree._statm.is_ours
 
 
 def test_cpu_time_of_children_that_ended_is_kept(tree):

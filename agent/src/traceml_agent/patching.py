@@ -156,10 +156,10 @@ def _method(name: str, twin: type, cls: type, watched, inside: ContextVar, is_mo
     takes = cls.forward if is_module and name == "__call__" else bare  # type: ignore[attr-defined]
     parameters = counting.parameters_of(takes)[1:]
     call = counting.counted(cls, name, otherwise, watched.counts(name), inside, parameters)
-    return counting.like(_module_method(call, otherwise, bare) if is_module else call, bare)
+    return counting.like(_module_method(call, otherwise, bare, watched.counts(name)) if is_module else call, bare)
 
 
-def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types.FunctionType) -> Callable:
+def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types.FunctionType, counts) -> Callable:
     """A PyTorch module's call, or method, of which its compilers and its tracer see nothing.
 
     Inside of what is compiled or traced it is the bare one: a clock would break the graph, a batch's size become part
@@ -180,6 +180,8 @@ def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types
         skip = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.DEFAULT)
         for each in (counted, method):
             eval_frame.set_code_exec_strategy(each.__code__, skip)
+        all_of_it = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.SKIP)
+        eval_frame.set_code_exec_strategy(type(counts).add.__code__, all_of_it)
     except (ImportError, AttributeError):  # another version: the calls of what is compiled aren't counted
         pass
     return types.FunctionType(method.__code__, bare.__globals__, bare.__name__, None, method.__closure__)

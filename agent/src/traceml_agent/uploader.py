@@ -264,6 +264,8 @@ def _start(theirs: int) -> None:
 
 def _interpreter() -> str:
     """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
+    if not sys.executable:
+        raise ValueError("sys.executable names no interpreter")
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     found = [sys.executable, *(os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix))]
     for path in found:
