@@ -42,7 +42,7 @@ def _narrowed(kind, key, amounts):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0014_run_hardware'),
+        ('runs', '0015_host_cores'),
     ]
 
     operations = [
