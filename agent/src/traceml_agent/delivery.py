@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from traceml_agent import aftermath, board, quarantine, spool
 from traceml_agent import client as portal
@@ -40,6 +41,7 @@ class Delivery:
         #: Hears how many bytes of the file are through.
         self.progress: Callable[[int], None] = lambda read_bytes: None
         self._sent = Sent(path)
+        self._file: BinaryIO | None = None
         self._read_bytes = 0
         self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
         #: What the portal refused, in words: what, why, how many.
@@ -59,6 +61,7 @@ class Delivery:
         """
         try:
             os.stat(self.path)
+            self._begin_again_with_another_file()
             with self._sent.locked() as held:
                 if not held:
                     return Answer(portal.BUSY, "another process delivers it")
@@ -76,6 +79,15 @@ class Delivery:
             return Answer(portal.DELIVERED, "another process delivered it")
         except OSError as error:
             return Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
+
+    def _begin_again_with_another_file(self) -> None:
+        """Where somebody swept the folder the writer made its file anew: nothing known of the old one holds for it.
+
+        The old one is kept open, else the new one might have its inode. Raises OSError.
+        """
+        if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
+            self._file = os.fdopen(open_regular(self.path, os.O_RDONLY), "rb")
+            self._sent, self._read_bytes, self._pending = Sent(self.path), 0, {}
 
     def _is_silent(self, silence_s: float) -> bool:
         known = self.header is not None and not self._finished and not self.done
@@ -247,6 +259,9 @@ class Delivery:
     def _leave(self, way) -> None:
         """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""
         self.done = True
+        if self._file is not None:
+            self._file.close()
+            self._file = None
         with contextlib.suppress(OSError):
             way(self.path)
         if not os.path.lexists(self.path):

@@ -56,13 +56,17 @@ class Line:
 
     @contextlib.contextmanager
     def _socket(self):
-        """The socket, as long as its number is still ours. Raises OSError after that."""
-        import socket
+        """The socket, as long as its number is still ours. Raises OSError after that.
+
+        Of the type below the one that cooperative frameworks replace: theirs would switch to other code, or wait for a
+        hub that is gone.
+        """
+        import _socket
 
         if not self._descriptor.is_ours:
             self.ended = True
             raise OSError("the descriptor was closed")
-        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, self._descriptor.number)
+        found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self._descriptor.number)
         try:
             yield found
         finally:
@@ -70,21 +74,17 @@ class Line:
 
     def send(self, message: dict, wait_s: float = 0.0) -> None:
         """Send a line. One that the other end is gone for, or has no room for within `wait_s`, is lost."""
-        import socket
+        import _socket
 
         data = json.dumps(message).encode() + b"\n"
-        flags = getattr(socket, "MSG_NOSIGNAL", 0)  # a script may have made SIGPIPE deadly
-        with contextlib.suppress(BlockingIOError, TimeoutError):
-            try:
-                with self._socket() as found:
-                    found.settimeout(wait_s)
-                    found.send(data, flags)
-            except (BrokenPipeError, ConnectionResetError):
-                self.ended = True
-            except (BlockingIOError, TimeoutError):
-                raise
-            except OSError:
-                pass
+        try:
+            with self._socket() as found:
+                found.settimeout(wait_s)
+                found.send(data, getattr(_socket, "MSG_NOSIGNAL", 0))  # a script may have made SIGPIPE deadly
+        except (BrokenPipeError, ConnectionResetError):
+            self.ended = True
+        except OSError:
+            pass
 
     def receive(self, wait_s: float) -> list[dict]:
         """Lines that arrive within the time; returns with the first, or at the end."""
@@ -202,19 +202,19 @@ def all_of_this_process() -> list[Uploader]:
 
 def launch(settings) -> Uploader | None:
     """Start the uploader's process; None, with the remedy in a warning, where that can't be done."""
-    import socket
+    import _socket
 
     if getattr(sys, "frozen", False):  # its executable is the application: it would start a second time
         warn("a frozen application has no uploader; deliver with `traceml-agent sync`")
         return None
     try:
         with above_standard():
-            ours, theirs = socket.socketpair()
+            ours, theirs = _socket.socketpair()
         if _adopts_orphans():
             _start_thread(theirs)
         else:
-            with theirs:
-                _start(theirs.fileno())
+            _start(theirs.fileno())
+            theirs.close()
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
@@ -256,10 +256,12 @@ def _start(theirs: int) -> None:
     words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
     environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
     environment |= {config.PREFIX + "DISABLED": "1"}
+    import posix  # its waitpid, for the one of `os` is another where gevent works
+
     with _unheard() as signals:
         pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(theirs), setsigmask=(), **signals)
         with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
-            os.waitpid(pid, 0)
+            posix.waitpid(pid, 0)
 
 
 def _interpreter() -> str:
