@@ -67,6 +67,7 @@ class _Work:
         self.settings, self.line, self.life = settings, line, life
         self.client: Any = None
         self.files: dict = {}  # path: its Delivery, once it has one
+        self.owned: set[str] = set()  # those of them that this training itself writes; others may share its run
         self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
         self.fresh: list[str] = []  # files whose run the portal has not been told of
         self.orphans: list[str] = []
@@ -114,6 +115,7 @@ class _Work:
 
     def _own(self, path: str) -> None:
         self.files[path] = None
+        self.owned.add(path)
         self.fresh.append(path)
         self.youngest_at = time.monotonic()
         self.next_round = min(self.next_round, self.youngest_at + self._pause_s())
@@ -155,11 +157,11 @@ class _Work:
             code = -signal.SIGTERM
         if code == -signal.SIGKILL and self.life.was_out_of_memory():
             word = "SIGKILL (out of memory)"
-        told = set(self.files)
         self._find_files()
         for path in list(self.files):
             with contextlib.suppress(OSError):
-                if path in told or is_written_by(path, self.life.pid, self.life.began):
+                # Not what another rank or a child writes, which lives on.
+                if path in self.owned or is_written_by(path, self.life.pid, self.life.began):
                     aftermath.conclude(path, code, word, is_known=True)
         for path, (header, finish) in self.unsure.items():
             if code:
@@ -266,6 +268,7 @@ class _Work:
             self.unsure[path] = delivery.unsure
         if delivery.done:
             self.files.pop(path, None)
+            self.owned.discard(path)
         if answer.outcome == portal.RETRY:
             return self._back_off(answer.after_s, answer.reason)
         if answer.outcome == portal.STOP:
