@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 
 from traceml_agent import config, endings, forks, host, identity, job, metadata, notebook, sensors, uploader
@@ -47,7 +48,7 @@ class Run(Telling):
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
         left_out = self._journal.left_out
-        self.model = _model_name(model, left_out)
+        self.model = model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
@@ -58,6 +59,7 @@ class Run(Telling):
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
+        self._ending, self._is_ending = threading.RLock(), False
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
     @property
@@ -80,10 +82,9 @@ class Run(Telling):
 
     def _prepare(self) -> None:
         with forks.undivided:
-            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
-
-            self._spool.append("header", self._header())
+            self._write_header()
             self._hand_over()
+            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
@@ -91,6 +92,10 @@ class Run(Telling):
         self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
         for what, reason in sensors.unmeasured():
             self._journal.left_out.note(what, reason)
+
+    def _write_header(self) -> None:
+        if not self._spool.has_header:
+            self._spool.append("header", self._header())
 
     def _header(self) -> dict:
         started_at = iso(self._started_wall_s)
@@ -227,11 +232,19 @@ class Run(Telling):
             return self._handle().stop()
         if self.is_measuring:
             self._end(status, exception)
-        return self._summary or numbers.nothing()
+        return self.summary
 
     @guarded()
     def _end(self, status, exception, unsure: bool = False) -> None:
+        """End it once: other threads wait for that, a signal's handler that came in between doesn't."""
+        with self._ending:
+            if not self._is_ending:
+                self._is_ending = True
+                self._end_now(status, exception, unsure)
+
+    def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
+        self._write_header()  # where the thread did not come to it, for a driver hangs
         self._write()
         if job.size() > 1:
             self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
@@ -244,6 +257,8 @@ class Run(Telling):
         self._spool.flush_to_disk()
         self._spool.close()
         discard(self._spool.path or "")  # all that stands on its board is written
+        if self.board:
+            self.board.close()
         self._claims.release()
         for each in uploader.all_of_this_process():
             each.wake()
@@ -272,33 +287,6 @@ class Run(Telling):
         return f"<Run {self.run_id} of {self.model}>"
 
 
-class InertRun(Run):
-    """A run that measures nothing and leaves no trace: the agent is disabled, or nothing is tracked."""
-
-    def __init__(self, model=None):
-        self.model = _model_name(model)
-        self.kind, self.run_id, self.url = "other", "", None
-        self.rank, self.budget, self.board = 0, Budget(), None
-        self._pid = os.getpid()
-        self._summary = numbers.nothing()
-
-    def journal(self) -> None:
-        return None
-
-    @property
-    def summary(self) -> numbers.Record:
-        return self._summary or numbers.nothing()
-
-    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
-        return self.summary
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self):
-        return InertRun, (self.model,)
-
-
 def _nothing() -> None:
     """A log needs no reading of its own: the next record comes within seconds."""
 
@@ -314,11 +302,12 @@ def current() -> Run | None:
     return mine[-1] if mine else None
 
 
-def _model_name(given, left_out=None) -> str:
-    return metadata.text(given, left_out, "the model's name") or default_model()
+def model_name(given, left_out=None) -> str:
+    """What a model is called: as it was given, else by the script."""
+    return metadata.text(given, left_out, "the model's name") or _default_model()
 
 
-def default_model() -> str:
+def _default_model() -> str:
     """What a model is called that nobody named: the script, or the notebook."""
     script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
     return metadata.text(script.removesuffix(".py")) or "unnamed"
