@@ -237,9 +237,9 @@ def test_a_disk_that_stays_full_is_told_of_however_little_fits(tmp_path, monkeyp
 
 def test_nothing_is_written_once_it_is_closed(tmp_path):
     made = whole(tmp_path)
-    os.unlink(made.path)  # delivered
+    Path(made.path).unlink()  # delivered
     assert not made.append("chunk", chunk(4))
-    assert not os.path.exists(made.path)
+    assert not Path(made.path).exists()
 
 
 def test_a_torn_line_that_cannot_be_cut_off_spoils_no_other(tmp_path, monkeypatch):

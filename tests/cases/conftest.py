@@ -32,6 +32,7 @@ def environment(tmp_path, portal):
     """The variables of a person who has set up the agent; nothing of whoever runs the tests."""
     home = tmp_path / "home"
     home.mkdir()
+    (tmp_path / "memory").mkdir()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

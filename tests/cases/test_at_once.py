@@ -251,3 +251,24 @@ def test_a_run_that_was_deleted_on_the_portal_is_not_dropped_without_a_word(run,
         time.sleep(4)
         """)
     assert err.count("deleted on the portal") == 1, err
+
+
+def test_one_track_that_several_tasks_enter_ends_the_run_of_the_one_that_leaves(run, processes, arrived):
+    """Web service: requests shared one tracking object, and the first to be done ended another's measurement."""
+    run("""
+        import asyncio
+        from traceml_agent import track
+
+        shared = track("request")
+
+        async def request(seconds):
+            with shared as run:
+                await asyncio.sleep(seconds)
+                run.log(seconds=seconds)
+
+        async def main():
+            await asyncio.gather(*map(request, (0.6, 0.2, 0.4)))
+
+        asyncio.run(main())
+        """)
+    assert sorted(metrics(each)["seconds"] for each in arrived(3)) == [[0.2], [0.4], [0.6]]

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 _current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
 
 
-def _inert() -> Telling:
-    from traceml_agent.inert import InertRun
+#: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
+_inert_run = None
 
-    return InertRun()
+
+def _inert(model=None) -> Telling:
+    global _inert_run
+    if _inert_run is None:
+        from traceml_agent.inert import InertRun
+
+        _inert_run = InertRun
+    return _inert_run(model)
 
 
 @guarded(_inert)
@@ -52,13 +59,13 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
     from traceml_agent import config, handle, messages
     from traceml_agent.budget import Budget
-    from traceml_agent.inert import InertRun
     from traceml_agent.run import Run
 
+    none = _inert(model)
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
     if chosen.disabled:
-        return InertRun(model)
+        return none
     if outer := handle.outer():
         outer.tell(model, kind, name, tags, params)
         return outer
@@ -70,11 +77,10 @@ def current_run() -> Telling:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
     from traceml_agent import handle
-    from traceml_agent.inert import InertRun
     from traceml_agent.run import current
 
     block = _current.get()
-    return (block if block and block.is_open else None) or current() or handle.outer() or InertRun()
+    return (block if block and block.is_open else None) or current() or handle.outer() or _inert()
 
 
 class track:
@@ -104,7 +110,10 @@ class track:
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
-            run, token = self._runs.pop()
+            # One `track` may be entered by several threads or tasks, which leave in any order.
+            here = _current.get()
+            mine = [number for number, (run, _) in enumerate(self._runs) if run is here] or [-1]
+            run, token = self._runs.pop(mine[-1])
             try:
                 _current.reset(token)
             except ValueError:  # left in another thread or task than it was entered in
