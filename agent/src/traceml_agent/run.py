@@ -68,8 +68,10 @@ class Run(Telling):
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
-        # Here, and not on the thread: what starts the uploader must not be met by the user's code meanwhile.
-        self._uploader()
+        # Here, and not on the thread: a run that is killed in its first milliseconds was one, and what starts the
+        # uploader must not be met by the user's code meanwhile.
+        self._spool.append("header", self._header())
+        self._hand_over()
         self._sampler.start(self._prepare)
         endings.at_end_of_process(end_of_process)
         _active.append(self)
@@ -82,8 +84,6 @@ class Run(Telling):
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
 
-            self._spool.append("header", self._header())
-            self._hand_over()
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
