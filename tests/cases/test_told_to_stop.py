@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from tests.cases.conftest import status
+from tests.cases.conftest import calls, status
 
 CALLS = 200
 SERVICE = """
@@ -79,12 +79,9 @@ def serve(environment, processes, tmp_path):
     return until_stopped
 
 
-def calls_of(portal) -> int:
-    """All calls that have arrived: of each run the last count."""
-    rows = [
-        [row for batch in run["batches"].values() for row in batch.get("calls", [])] for run in portal.runs().values()
-    ]
-    return sum(max((row["calls"] for row in each), default=0) for each in rows)
+def is_whole(portal) -> bool:
+    runs = portal.runs().values()
+    return sum(map(calls, runs)) == CALLS and all(run["finishes"] for run in runs)
 
 
 @pytest.mark.parametrize("words", SERVERS.values(), ids=SERVERS)
@@ -93,7 +90,7 @@ def test_a_service_that_is_told_to_stop_has_completed_with_every_call(serve, por
     forked workers count where nobody looks, and the run shows as lost. Within ten seconds each run is completed, and
     of 200 answers all 200 calls have arrived."""
     serve(words)
-    portal.wait_for(lambda p: calls_of(p) == CALLS and all(run["finishes"] for run in p.runs().values()), 10)
+    portal.wait_for(is_whole, 10)
     assert {status(run) for run in portal.runs().values()} == {"completed"}
 
 
@@ -118,5 +115,5 @@ def test_a_script_that_uses_a_model_and_is_told_to_stop_has_completed(start, pro
     process.terminate()
     process.communicate(timeout=10)
     assert process.returncode == -15
-    portal.wait_for(lambda p: calls_of(p) == CALLS and all(run["finishes"] for run in p.runs().values()), 10)
+    portal.wait_for(is_whole, 10)
     assert {status(run) for run in portal.runs().values()} == {"completed"}

@@ -30,7 +30,9 @@ from traceml_agent.spool_folder import (
 )
 from traceml_agent.telling import Telling
 
-#: What was told is written at once or, where that was done just before, after this time: what a kill loses at most.
+#: What is told is written at once, for a pool kills its workers as soon as the last result is there; so many records,
+#: and so many more each second. What comes faster is written after this time, which a kill then loses at most.
+AT_ONCE, AT_ONCE_PER_S = 1000.0, 100.0
 WRITE_S = 0.5
 
 _scribes: dict[tuple[str, int], Scribe] = {}
@@ -119,11 +121,12 @@ class Scribe:
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
         self._spool = Spool.create(settings, run_id, new_writer())
         self.board = Board(board_of(self._spool.path) if self._spool.path else "")
-        self._news, self._lock = threading.Event(), threading.Lock()
+        self._news, self._lock = threading.Event(), threading.RLock()  # a signal's handler may tell something, too
+        self._at_once, self._heard_at = AT_ONCE, time.monotonic()
         self._told_calls: list[dict] = []
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._news.set, self._news.set)
+        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear)
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader
@@ -132,6 +135,17 @@ class Scribe:
                 mine.own(self._spool.path)
         threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
         endings.at_end_of_process(end_of_process)
+
+    def _hear(self) -> None:
+        """Something was told by this thread."""
+        now = time.monotonic()
+        self._at_once = min(self._at_once + (now - self._heard_at) * AT_ONCE_PER_S, AT_ONCE)
+        self._heard_at = now
+        if self._at_once < 1:
+            self._news.set()
+            return
+        self._at_once -= 1
+        self.write()
 
     def _write_for_ever(self) -> None:
         while True:

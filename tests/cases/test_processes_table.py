@@ -1,0 +1,463 @@
+"""What threads, tasks, children, pools and servers of a tracked process may do: a test for each row of
+docs/processes.md. Each does something whose result is known, in a few turns; a run that is lost shows as one too few.
+"""
+
+import os
+import tempfile
+
+import pytest
+
+from tests.cases.conftest import calls, last_t_s, metrics, status
+
+TURNS = 5
+LIBRARY = """
+import os, time
+import traceml_agent
+
+def trial(number):
+    with traceml_agent.track("trial") as run:
+        run.log(number=number)
+        time.sleep(0.3)
+    return number
+
+def started(number):
+    run = traceml_agent.start("trial")
+    run.log(number=number)
+    time.sleep(0.3)
+
+def told(number):
+    traceml_agent.current_run().log(number=number)
+    return traceml_agent.current_run().run_id
+
+def told_by(run, number):
+    with run.stage("work"):
+        run.log(number=number)
+    run.log_params({f"number {number}": number})
+    run.stop()
+    return run.run_id
+
+class Greeter:
+    def predict(self, names):
+        return ["hello " + name for name in names]
+
+def greeted(model, number):
+    for _ in range(10):
+        model.predict(["Ada", "Bob"])
+"""
+
+
+@pytest.fixture(autouse=True)
+def library(tmp_path, environment, processes):
+    (tmp_path / "library.py").write_text(LIBRARY)
+    environment["TRACEML_AGENT_QUIET"] = "1"
+    with tempfile.TemporaryDirectory() as short:  # a fork server puts its socket there, whose path has 107 bytes
+        environment["TMPDIR"] = short
+        yield
+
+
+def _descriptors(process) -> list[str]:
+    folder = f"/proc/{process.pid}/fd"
+    return [f"{folder}/{number}" for number in os.listdir(folder)]
+
+
+def _opened(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
+def numbers(runs) -> list[float]:
+    return sorted(value for stored in runs for value in metrics(stored).get("number", []))
+
+
+def stages(stored) -> list[str]:
+    batches = stored["batches"].values()
+    rows = {(batch["writer"], row["id"]): row["name"] for batch in batches for row in batch.get("stages", [])}
+    return sorted(rows.values())
+
+
+def params(stored) -> dict:
+    found = dict(stored["headers"][0]["params"])
+    for batch in stored["batches"].values():
+        found |= batch.get("about", {}).get("params", {})
+    return found
+
+
+def are_whole(runs) -> bool:
+    """Whether each is completed and has its samples up to its end."""
+    return {status(stored) for stored in runs} == {"completed"} and min(map(last_t_s, runs)) > 0.25
+
+
+# Threads and tasks
+
+
+def test_threads_that_each_have_a_block_have_whole_runs(run, arrived):
+    run(f"""
+        import threading, library
+        for turn in range({TURNS}):
+            threads = [threading.Thread(target=library.trial, args=(4 * turn + each,)) for each in range(4)]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+    """)
+    runs = arrived(4 * TURNS)
+    assert are_whole(runs)
+    assert numbers(runs) == list(range(4 * TURNS))
+
+
+def test_coroutines_that_each_have_a_block_have_whole_runs(run, arrived):
+    run(f"""
+        import asyncio, traceml_agent
+
+        async def trial(number):
+            async with traceml_agent.track("trial"):
+                await asyncio.sleep(0.3)
+                traceml_agent.current_run().log(number=number)
+
+        async def main():
+            for turn in range({TURNS}):
+                await asyncio.gather(*(trial(4 * turn + each) for each in range(4)))
+
+        asyncio.run(main())
+    """)
+    runs = arrived(4 * TURNS)
+    assert are_whole(runs)
+    assert [len(metrics(stored)["number"]) for stored in runs] == [1] * len(runs)
+    assert numbers(runs) == list(range(4 * TURNS))
+
+
+def test_a_thread_without_a_block_tells_the_run_that_was_started_last(run, arrived):
+    run("""
+        import threading, time, library, traceml_agent
+        with traceml_agent.track("trial"):
+            threads = [threading.Thread(target=library.told, args=(each,)) for each in range(4)]
+            for each in threads:
+                each.start()
+            for each in threads:
+                each.join()
+            time.sleep(0.3)
+    """)
+    assert numbers(arrived()) == [0, 1, 2, 3]
+
+
+def test_a_block_within_another_is_a_run_of_its_own_and_ends_alone(run, arrived):
+    run(f"""
+        import time, traceml_agent
+        for turn in range({TURNS}):
+            with traceml_agent.track("outer"):
+                with traceml_agent.track("inner"):
+                    time.sleep(0.3)
+                    traceml_agent.current_run().log(number=1)
+                traceml_agent.current_run().log(number=2)
+    """)
+    runs = arrived(2 * TURNS)
+    assert are_whole(runs)
+    found = sorted((stored["headers"][0]["model"], *metrics(stored)["number"]) for stored in runs)
+    assert found == [("inner", 1)] * TURNS + [("outer", 2)] * TURNS
+
+
+def test_one_run_after_another_are_two(run, arrived):
+    run(f"""
+        import library
+        for number in range(2 * {TURNS}):
+            library.trial(number)
+    """)
+    runs = arrived(2 * TURNS)
+    assert are_whole(runs)
+    assert numbers(runs) == list(range(2 * TURNS))
+
+
+# Children of a tracked process
+
+CHILDREN = {
+    "fork": """
+        import os
+        def in_child(function, *arguments):
+            pid = os.fork()
+            if pid == 0:
+                function(*arguments)
+                os._exit(0)
+            os.waitpid(pid, 0)
+    """,
+    "multiprocessing, fork": """
+        import multiprocessing
+        def in_child(function, *arguments):
+            child = multiprocessing.get_context("fork").Process(target=function, args=arguments)
+            child.start()
+            child.join()
+    """,
+    "multiprocessing, spawn": """
+        import multiprocessing
+        def in_child(function, *arguments):
+            child = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+            child.start()
+            child.join()
+    """,
+    "multiprocessing, forkserver": """
+        import multiprocessing
+        def in_child(function, *arguments):
+            child = multiprocessing.get_context("forkserver").Process(target=function, args=arguments)
+            child.start()
+            child.join()
+    """,
+    "concurrent.futures": """
+        import concurrent.futures
+        def in_child(function, *arguments):
+            with concurrent.futures.ProcessPoolExecutor(1) as pool:
+                pool.submit(function, *arguments).result()
+    """,
+    "joblib": """
+        import joblib
+        def in_child(function, *arguments):
+            joblib.Parallel(2)(joblib.delayed(function)(*arguments) for _ in range(1))
+    """,
+}
+of_each_kind = pytest.mark.parametrize("child", CHILDREN.values(), ids=CHILDREN)
+
+
+@of_each_kind
+def test_a_child_that_is_given_the_run_tells_it_and_does_not_end_it(run, arrived, child):
+    """What it logs, its stages and parameters arrive in the one run; its `stop` is none of the run's."""
+    run(
+        child
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with traceml_agent.track("trial") as run:
+                for number in range(2):
+                    in_child(library.told_by, run, number)
+                run.log(number=2)
+                time.sleep(0.3)
+        """
+    )
+    (stored,) = arrived()
+    assert are_whole([stored])
+    assert numbers([stored]) == [0, 1, 2]
+    assert stages(stored) == ["work", "work"]
+    assert params(stored) == {"number 0": 0, "number 1": 1}
+
+
+@of_each_kind
+def test_a_child_of_a_tracked_process_belongs_to_its_run(run, arrived, child):
+    """Its own `track` and `start` begin none beside the one that measures it already, and what it logs is that one's."""
+    run(
+        child
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with traceml_agent.track("trial") as run:
+                in_child(library.trial, 0)
+                in_child(library.started, 1)
+                in_child(library.told, 2)
+        """
+    )
+    (stored,) = arrived()
+    assert are_whole([stored])
+    assert numbers([stored]) == [0, 1, 2]
+
+
+@of_each_kind
+def test_a_watched_model_counts_in_a_child(run, arrived, child):
+    """Forked with it, the model counts on; a pickled one is bare, as it would be loaded anywhere."""
+    run(
+        child
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with traceml_agent.track("trial") as run:
+                model = traceml_agent.watch(library.Greeter())
+                library.greeted(model, 0)
+                in_child(library.greeted, model, 1)
+                time.sleep(0.3)
+        """
+    )
+    (stored,) = arrived()
+    assert are_whole([stored])
+    assert calls(stored) == (20 if "fork()" in child or '"fork"' in child else 10)
+
+
+# Children of a process that is not tracked
+
+
+@of_each_kind
+@pytest.mark.parametrize("how", ["trial", "started"])
+def test_a_child_of_an_untracked_process_has_runs_of_its_own(run, arrived, child, how):
+    """Ended by the block, or with the child that returns: children of multiprocessing run no atexit."""
+    if "fork()" in child and how == "started":
+        pytest.skip("os._exit is told of in the next test")
+    run(
+        child
+        + f"""
+        import library, traceml_agent
+        if __name__ == "__main__":
+            for number in range({TURNS}):
+                in_child(library.{how}, number)
+        """
+    )
+    runs = arrived(TURNS)
+    assert are_whole(runs)
+    assert numbers(runs) == list(range(TURNS))
+
+
+def test_a_forked_child_that_leaves_by_exit_keeps_its_run(run, arrived):
+    run(CHILDREN["fork"] + "\n        import library\n        in_child(library.started, 7)")
+    (stored,) = arrived()
+    assert numbers([stored]) == [7]
+    assert last_t_s(stored) > 0
+
+
+# Pools
+
+POOLS = {
+    "fork": """
+        import multiprocessing
+        def pool():
+            return multiprocessing.get_context("fork").Pool(2)
+    """,
+    "spawn": """
+        import multiprocessing
+        def pool():
+            return multiprocessing.get_context("spawn").Pool(2)
+    """,
+    "forkserver": """
+        import multiprocessing
+        def pool():
+            return multiprocessing.get_context("forkserver").Pool(2)
+    """,
+    "concurrent.futures": """
+        import concurrent.futures
+        def pool():
+            return concurrent.futures.ProcessPoolExecutor(2)
+    """,
+    "joblib": """
+        import contextlib, joblib
+        class pool(contextlib.ExitStack):  # joblib's workers stay for whoever comes next
+            def map(self, function, numbers):
+                return joblib.Parallel(2)(joblib.delayed(function)(number) for number in numbers)
+    """,
+}
+in_each_pool = pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+
+
+@in_each_pool
+def test_what_workers_of_a_tracked_process_tell_is_its_runs(run, arrived, pool):
+    """All of it, though a pool of multiprocessing kills its workers the moment that the last result is there."""
+    run(
+        pool
+        + f"""
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            for turn in range({TURNS}):
+                with traceml_agent.track("trial") as run:
+                    with pool() as workers:
+                        ids = set(workers.map(library.told, range(20)))
+                    assert ids == {{run.run_id}}, ids
+                    time.sleep(0.3)
+        """
+    )
+    runs = arrived(TURNS)
+    assert are_whole(runs)
+    assert [sorted(metrics(stored)["number"]) for stored in runs] == [list(range(20))] * TURNS
+
+
+@in_each_pool
+def test_a_pool_that_was_born_under_one_run_works_for_the_next_and_then_for_none(run, arrived, pool):
+    """The mark of a run in the environment outlives it: workers that looked no further measured nothing later."""
+    run(
+        pool
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with contextlib.ExitStack() as stack:
+                with traceml_agent.track("first"):
+                    workers = stack.enter_context(pool())
+                    list(workers.map(library.trial, range(4)))
+                with traceml_agent.track("second"):
+                    list(workers.map(library.trial, range(4, 8)))
+                list(workers.map(library.trial, range(8, 12)))
+        """.replace("import library", "import contextlib, library")
+    )
+    runs = arrived(6)
+    assert are_whole(runs)
+    found = {}
+    for stored in runs:
+        found.setdefault(stored["headers"][0]["model"], []).extend(metrics(stored)["number"])
+    assert {name: sorted(values) for name, values in found.items()} == {
+        "first": [0, 1, 2, 3],
+        "second": [4, 5, 6, 7],
+        "trial": [8, 9, 10, 11],
+    }
+
+
+@in_each_pool
+def test_each_task_of_an_untracked_pool_may_be_a_run(run, arrived, pool):
+    run(
+        pool
+        + f"""
+        import library
+        if __name__ == "__main__":
+            for turn in range({TURNS}):
+                with pool() as workers:
+                    list(workers.map(library.trial, range(4 * turn, 4 * turn + 4)))
+        """
+    )
+    runs = arrived(4 * TURNS)
+    assert are_whole(runs)
+    assert numbers(runs) == list(range(4 * TURNS))
+
+
+# Other programs
+
+
+def test_a_script_that_a_tracked_one_runs_belongs_to_its_run(run, arrived):
+    run("""
+        import subprocess, sys, traceml_agent
+        with traceml_agent.track("outer"):
+            subprocess.run([sys.executable, "-c", "import library; library.trial(1); library.started(2)"], check=True)
+    """)
+    (stored,) = arrived()
+    assert are_whole([stored])
+    assert numbers([stored]) == [1, 2]
+
+
+def test_a_program_that_outlives_the_tracked_one_has_a_run_of_its_own(run, arrived):
+    """A server in the background that a tracked script started: the script's run ends with the script."""
+    run("""
+        import subprocess, sys, time, traceml_agent
+        with traceml_agent.track("outer"):
+            words = [sys.executable, "-c", "import library, time; time.sleep(2); library.trial(1)"]
+            subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(0.5)
+    """)
+    runs = {stored["headers"][0]["model"]: stored for stored in arrived(2)}
+    assert are_whole(list(runs.values()))
+    assert numbers([runs["trial"]]) == [1]
+
+
+def test_a_fork_that_outlives_its_run_keeps_it_from_nothing(start, processes, arrived):
+    """Workers that a killed script leaves behind, each a copy of it: the run is over at once, and they hold nothing."""
+    process = start("""
+        import os, time, traceml_agent
+        run = traceml_agent.start("trial")
+        run.log(number=1)
+        time.sleep(1.5)
+        for _ in range(10):
+            if os.fork() == 0:
+                time.sleep(60)
+        print("ready", flush=True)
+        time.sleep(60)
+    """)
+    assert process.stdout.readline() == "ready\n"
+    children = [each for each in processes() if each.ppid() == process.pid]
+    assert len(children) == 10
+    held = [
+        name for child in children for name in map(_opened, _descriptors(child)) if "traceml" in name or "spool" in name
+    ]
+    assert held == []
+    process.kill()
+    process.wait()
+    (stored,) = arrived()
+    assert status(stored) == "failed"
+    assert numbers([stored]) == [1]
