@@ -15,6 +15,7 @@ from traceml_agent import host
 TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
 #: Exit codes by which programs that handle one of these say so: 128 and its number.
 SAID_BY_SHELLS = (129, 130, 143)
+_beginnings: dict[int, str] = {}
 UNKNOWN = "ended without a word"
 #: linux/pidfd.h, since 6.15: an ioctl on a pidfd that tells how the process ended, whoever its parent is.
 PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
@@ -91,14 +92,30 @@ def began_at(pid: int) -> str:
     return fields[19] if len(fields) > 19 else ""
 
 
+def own_beginning() -> str:
+    """When this process began."""
+    pid = os.getpid()
+    if pid not in _beginnings:
+        _beginnings.clear()  # a fork's parent
+        _beginnings[pid] = began_at(pid)
+    return _beginnings[pid]
+
+
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
-    return (host.read("proc", str(pid), "stat") or "").rpartition(")")[2].split()
+    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything.
+
+    Of this system's own /proc, never of one that is mounted elsewhere to be measured: its pids are others.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().decode(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def is_alive(pid: int, began: str) -> bool:
     """Whether the process of that number is still the one that began then; a zombie has ended."""
-    if not host.has_proc():
+    if not os.path.exists("/proc/self/stat"):
         return _answers(pid)
     fields = _stat(pid)
     return len(fields) > 19 and fields[0] not in ("Z", "X") and began in ("", fields[19])
