@@ -121,14 +121,19 @@ class Scribe:
         is_here = host == identity.host_name()
         place = os.path.dirname(path)
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
-        self._spool = Spool.create(settings, run_id, new_writer())
-        self.board = Board(board_of(self._spool.path) if self._spool.path else "")
+        writer = new_writer()
+        self._spool = Spool.create(settings, run_id, writer)
+        # Calls stand on the run's own board as long as there is one: for the portal they are all of one writer.
+        runs_board = board_of(path) if is_here and path else ""
+        self._counts_alone = not os.path.exists(runs_board)
+        own_board = board_of(self._spool.path) if self._spool.path else ""
+        self.board = Board(own_board if self._counts_alone else runs_board)
         self._news, self._lock = threading.Event(), threading.RLock()  # a signal's handler may tell something, too
         self._at_once, self._heard_at = AT_ONCE, time.monotonic()
         self._told_calls: list[dict] = []
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear)
+        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear, writer=writer)
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader
@@ -160,7 +165,7 @@ class Scribe:
     def write(self) -> None:
         """Write what was told since the last time."""
         with self._lock:
-            calls = self.board.calls()
+            calls = self.board.calls() if self._counts_alone else []
             first = {"calls": calls} if calls != self._told_calls else {}
             self._told_calls = calls
             for body in self.journal.bodies(first):
