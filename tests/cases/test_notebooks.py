@@ -76,3 +76,24 @@ def test_a_cell_that_awaits_is_measured_over_its_cells(notebook, arrived):
     assert out == ""
     runs = {stored["headers"][0]["model"]: stored for stored in arrived(2)}
     assert {name: metrics(stored)["loss"] for name, stored in runs.items()} == {"task": [1.0], "cell": [2.0]}
+
+
+def test_an_earlier_error_that_a_cell_showed_says_nothing_of_the_run(notebook, arrived):
+    """A typo in an earlier cell, a traceback below it, and the next try works: trackers that ask for the last
+    traceback at the end call the training failed. It has completed."""
+    notebook(
+        "1 / 0",
+        "import traceml_agent\nrun = traceml_agent.start('started')\nrun.log(loss=1)",
+        "undefined",
+        "with traceml_agent.track('block') as block: block.log(loss=2)",
+        allow_errors=True,
+    )
+    runs = {stored["headers"][0]["model"]: status(stored) for stored in arrived(2)}
+    assert runs == {"started": "completed", "block": "completed"}
+
+
+def test_a_cell_that_fails_within_its_block_has_failed(notebook, arrived):
+    """And where the error is the run's own, it has failed, and the next try is a run of its own."""
+    cell = "import traceml_agent\nwith traceml_agent.track('x') as run:\n    run.log(loss=1)\n    1 / {}"
+    notebook(cell.format(0), cell.format(1), allow_errors=True)
+    assert sorted(map(status, arrived(2))) == ["completed", "failed"]
