@@ -245,6 +245,8 @@ class Run(Telling):
         self._spool.close()
         discard(self._spool.path or "")  # all that stands on its board is written
         self._claims.release()
+        if not self.watched:  # else calls go on being counted there, for nobody
+            self.board = self._sampler.board = None
         for each in uploader.all_of_this_process():
             each.wake()
         if self.rank == 0:

@@ -157,7 +157,7 @@ class Sampler:
     ):
         self.meters: list[Meter] = []
         self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
-        self._board = board
+        self.board = board
         self._sampled_at = self._sample_due = self._recorded_at = 0.0
         self._marked = False
         self._stopping = False
@@ -246,8 +246,8 @@ class Sampler:
             if due or now - meter.asked_at >= 0.9 * min(meter.sensor.every_s, kept_s):
                 meter.asked_at = now
                 meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
-                if self._board is not None:
-                    meter.stand_on(self._board, self._started_at)
+                if self.board is not None:
+                    meter.stand_on(self.board, self._started_at)
         self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
         if due or now - self._recorded_at >= 0.9 * kept_s:
             self._recorded_at = now
