@@ -64,14 +64,21 @@ class Handle(Telling):
 
     @property
     def summary(self) -> numbers.Record:
-        """Energy, emissions and devices of the run as its spool has them by now. See `Run.stop`."""
+        """What `Run.stop` returns, as the spool has it by now: of all processes of this host that tell of the run."""
         return self._so_far()
 
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         from traceml_agent.export import summary
 
-        found = summary([self._path]) if os.path.exists(self._path) else numbers.nothing()
+        self._write()
+        while True:
+            files = [path for path in spool_files(os.path.dirname(self._path)) if run_of(path) == self.run_id]
+            try:
+                found = summary(files) if self._path in files else numbers.nothing()
+                break
+            except FileNotFoundError:  # one of a child that has ended, delivered meanwhile
+                continue
         found["url"] = self.url
         return found
 

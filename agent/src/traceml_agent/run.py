@@ -179,11 +179,6 @@ class Run(Telling):
         return self._gauge.energy_j(now)
 
     @property
-    def over_budget(self) -> bool:
-        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
-        return self.budget.is_over
-
-    @property
     def is_open(self) -> bool:  # type: ignore[override]
         return self._summary is None
 

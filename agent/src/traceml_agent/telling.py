@@ -80,6 +80,11 @@ class Telling:
     def look(self) -> None:
         """After each epoch: whether the budget is used."""
 
+    @property
+    def over_budget(self) -> bool:
+        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
+        return self.budget.is_over
+
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time; 0 where nothing is measured here."""
         return 0.0
