@@ -15,6 +15,7 @@ from traceml_agent import host
 TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
 #: Exit codes by which programs that handle one of these say so: 128 and its number.
 SAID_BY_SHELLS = (129, 130, 143)
+_beginnings: dict[int, str] = {}
 UNKNOWN = "ended without a word"
 #: linux/pidfd.h, since 6.15: an ioctl on a pidfd that tells how the process ended, whoever its parent is.
 PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
@@ -89,6 +90,15 @@ def began_at(pid: int) -> str:
     """When a process began, in ticks since boot: pids are used again. Empty for none, and where there is no /proc."""
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else ""
+
+
+def own_beginning() -> str:
+    """When this process began."""
+    pid = os.getpid()
+    if pid not in _beginnings:
+        _beginnings.clear()  # a fork's parent
+        _beginnings[pid] = began_at(pid)
+    return _beginnings[pid]
 
 
 def _stat(pid: int) -> list[str]:

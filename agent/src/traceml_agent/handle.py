@@ -53,14 +53,16 @@ class Handle(Telling):
 
     def journal(self) -> Journal | None:
         """The run's own where this is its process, else that of this process's scribe."""
-        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
-        return mine.journal() if mine else scribe_of(*self._origin).journal
+        return mine.journal() if (mine := self._mine()) else scribe_of(*self._origin).journal
 
     @property
     def board(self) -> Board | None:  # type: ignore[override]
         """Where calls of watched models are counted."""
-        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
-        return mine.board if mine else scribe_of(*self._origin).board
+        return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
+
+    def _mine(self) -> runs.Run | None:
+        """The run itself, where this process measures it."""
+        return next((run for run in runs.active() if run.run_id == self.run_id), None)
 
     @property
     def summary(self) -> numbers.Record:
@@ -146,7 +148,7 @@ class Scribe:
             self._news.wait(2 * WRITE_S)
             self._news.clear()
             self.write()
-            threading.Event().wait(WRITE_S)
+            time.sleep(WRITE_S)
 
     def write(self) -> None:
         """Write what was told since the last time."""

@@ -91,7 +91,7 @@ def tell_children(run) -> None:
     if run is None:
         os.environ.pop(TRACKED, None)
     else:
-        os.environ[TRACKED] = f"{os.getpid()}:{endings.began_at(os.getpid())}:{run.place}"
+        os.environ[TRACKED] = f"{os.getpid()}:{endings.own_beginning()}:{run.place}"
 
 
 def marked() -> tuple[int, str, str]:

@@ -68,8 +68,10 @@ class Run(Telling):
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
-        # Here, and not on the thread: what starts the uploader must not be met by the user's code meanwhile.
-        self._uploader()
+        # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must not
+        # be met by the user's code.
+        self._spool.append("header", self._header())
+        self._hand_over()
         self._sampler.start(self._prepare)
         endings.at_end_of_process(end_of_process)
         _active.append(self)
@@ -81,9 +83,6 @@ class Run(Telling):
     def _prepare(self) -> None:
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
-
-            self._spool.append("header", self._header())
-            self._hand_over()
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
@@ -113,18 +112,14 @@ class Run(Telling):
             "about": self._about,
         } | ({"rank": self.rank} if job.size() > 1 else {})
 
-    def _uploader(self) -> uploader.Uploader | None:
-        """The uploader of this portal, started with the first run that needs it; None where nothing is uploaded."""
+    def _hand_over(self) -> None:
+        """Hand the spool file to the uploader of this portal; started with the first run that needs it."""
         if not (self.settings.url and self._spool.path):
-            return None
+            return
         if not self.settings.token:
             warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The spool keeps the run for later.")
-            return None
-        return uploader.of(self.settings)
-
-    def _hand_over(self) -> None:
-        if mine := self._uploader():
-            mine.own(self._spool.path or "")
+        elif mine := uploader.of(self.settings):
+            mine.own(self._spool.path)
 
     def journal(self) -> Journal | None:
         """The run's own; in a forked child that of the child's scribe; None after the end."""

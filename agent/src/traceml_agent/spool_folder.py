@@ -165,8 +165,7 @@ def _is_spool_file(path: str) -> bool:
 
 def new_writer() -> str:
     """The name of this agent's life within a run, which tells what process it is."""
-    pid = os.getpid()
-    return f"w-{pid:x}-{int(endings.began_at(pid) or 0):x}-{os.urandom(3).hex()}"
+    return f"w-{os.getpid():x}-{int(endings.own_beginning() or 0):x}-{os.urandom(3).hex()}"
 
 
 def run_of(path: str) -> str:

@@ -219,8 +219,7 @@ def launch(settings) -> Uploader | None:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
     line = Line(ours)
-    began = endings.began_at(os.getpid())
-    line.send({"parent": os.getpid(), "began": began, "settings": settings.as_dict()})
+    line.send({"parent": os.getpid(), "began": endings.own_beginning(), "settings": settings.as_dict()})
     return Uploader(line, settings.flush_s)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from traceml_agent import aftermath, config, forks
 from traceml_agent.endings import Life
-from traceml_agent.spool_folder import folders, has_living_writer, is_written_by, run_of, spool_files
+from traceml_agent.family import Family
+from traceml_agent.spool_folder import folders, has_living_writer, spool_files
 from traceml_agent.uploader import Line, is_for
 
 #: The first samples go out this soon; later ones further apart, up to the upload interval.
@@ -65,6 +66,7 @@ class _Work:
 
     def __init__(self, settings, line: Line, life: Life):
         self.settings, self.line, self.life = settings, line, life
+        self.family = Family(settings, life.pid, life.began)
         self.client: Any = None
         self.files: dict = {}  # path: its Delivery, once it has one
         self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
@@ -113,6 +115,7 @@ class _Work:
                 self.has_said_goodbye = True
 
     def _own(self, path: str) -> None:
+        self.family.add(path)
         self.files[path] = None
         self.fresh.append(path)
         self.youngest_at = time.monotonic()
@@ -155,11 +158,9 @@ class _Work:
             code = -signal.SIGTERM
         if code == -signal.SIGKILL and self.life.was_out_of_memory():
             word = "SIGKILL (out of memory)"
-        told = set(self.files)
-        self._find_files()
-        for path in list(self.files):
+        for path in {*self.family.own, *self.family.found()}:
             with contextlib.suppress(OSError):
-                if path in told or is_written_by(path, self.life.pid, self.life.began):
+                if self.family.is_written_here(path):
                     aftermath.conclude(path, code, word, is_known=True)
         for path, (header, finish) in self.unsure.items():
             if code:
@@ -175,15 +176,6 @@ class _Work:
         self.next_round, self.has_looked, self.is_delivered = 0.0, False, False
         if not self.is_refused:
             self.not_before = 0.0
-
-    def _find_files(self) -> None:
-        """Files of the training that nobody told of: of its children, or made when the line was gone."""
-        run_ids = {run_of(path) for path in self.files}
-        for place in folders(self.settings):
-            for path in spool_files(place):
-                is_its = run_of(path) in run_ids or is_written_by(path, self.life.pid, self.life.began)
-                if path not in self.files and is_its and is_for(path, self.settings):
-                    self.files[path] = None
 
     def _work(self) -> None:
         """Do one thing that is due. The second of the agent's two broad borders: what fails here is tried again."""
@@ -222,7 +214,7 @@ class _Work:
         """Deliver the training's files. What fails stays due, for as soon as the back-off allows."""
         self.is_delivered = self.is_busy = False
         self.next_round = time.monotonic()
-        self._find_files()
+        self.files = dict.fromkeys(self.family.found()) | self.files
         for path in list(self.files):
             answer = self._deliver(path, silence_s=SILENT_INTERVALS * self.settings.upload_s)
             if answer is None:
