@@ -30,13 +30,14 @@ def portal(tmp_path):
 @pytest.fixture
 def environment(tmp_path, portal):
     """The variables of a person who has set up the agent; nothing of whoever runs the tests."""
-    home = tmp_path / "home"
+    home, memory = tmp_path / "home", tmp_path / "memory"
     home.mkdir()
+    memory.mkdir()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "TMPDIR": str(home),
-        "TRACEML_AGENT_MEMORY": str(tmp_path / "memory"),
+        "TRACEML_AGENT_MEMORY": str(memory),
         "PYTHONPATH": str(ROOT / "agent" / "src"),
         "TRACEML_AGENT_URL": portal.url,
         "TRACEML_AGENT_TOKEN": portal.token,

@@ -14,7 +14,7 @@ import time
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
 from traceml_agent import summary as numbers
-from traceml_agent.board import Board, discard
+from traceml_agent.board import Board, discard, left_by
 from traceml_agent.budget import Budget
 from traceml_agent.journal import Journal
 from traceml_agent.messages import guarded
@@ -30,8 +30,10 @@ from traceml_agent.spool_folder import (
 )
 from traceml_agent.telling import Telling
 
-#: What was told is written at once or, where that was done just before, after this time: what a kill loses at most.
+#: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
+#: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
 WRITE_S = 0.5
+AT_ONCE, AT_ONCE_PER_S = 100, 20
 
 _scribes: dict[tuple[str, int], Scribe] = {}
 _making = threading.Lock()
@@ -126,13 +128,18 @@ class Scribe:
         is_here = host == identity.host_name()
         place = os.path.dirname(path)
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
-        self._spool = Spool.create(settings, run_id, new_writer())
-        self.board = Board(board_of(self._spool.path) if self._spool.path else "")
+        writer = new_writer()
+        self._spool = Spool.create(settings, run_id, writer)
+        # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
+        shared = left_by(path) if is_here else None
+        self._tells_calls = shared is None
+        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
         self._news, self._lock = threading.Event(), threading.Lock()
         self._told_calls: list[dict] = []
+        self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._news.set, self._news.set)
+        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear, f"{writer[2:]}-")
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader
@@ -150,14 +157,29 @@ class Scribe:
             self.write()
             time.sleep(WRITE_S)
 
+    def _hear(self) -> None:
+        """Write what was just told, or leave it to the thread: where much is told, or a signal's handler tells it."""
+        most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
+        if self._written_at_once < most and self._lock.acquire(blocking=False):
+            try:
+                self._written_at_once += 1
+                self._write_it()
+            finally:
+                self._lock.release()
+        else:
+            self._news.set()
+
     def write(self) -> None:
         """Write what was told since the last time."""
         with self._lock:
-            calls = self.board.calls()
-            first = {"calls": calls} if calls != self._told_calls else {}
-            self._told_calls = calls
-            for body in self.journal.bodies(first):
-                self._spool.append("chunk", body)
+            self._write_it()
+
+    def _write_it(self) -> None:
+        calls = self.board.calls() if self._tells_calls else []
+        first = {"calls": calls} if calls != self._told_calls else {}
+        self._told_calls = calls
+        for body in self.journal.bodies(first):
+            self._spool.append("chunk", body)
 
     def end(self) -> None:
         """Write the rest, and that no more comes."""

@@ -23,7 +23,7 @@ class Journal:
     """Kept in memory until `bodies` hands it over; who tells more than a record holds writes it down himself.
 
     `write` writes a record now; `on_stage` hears that a stage began or ended, `on_news` of all that comes. Of a job's
-    ranks the first speaks; work counts of all.
+    ranks the first speaks; work counts of all. `prefix` tells this process's stages from those of the run's others.
     """
 
     def __init__(
@@ -33,13 +33,14 @@ class Journal:
         write: Callable[[], None],
         on_stage: Callable[[], None],
         on_news: Callable[[], None],
+        prefix: str = "",
     ):
         self.started_at, self.left_out = started_at, LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
-        self._keys = itertools.count(1)
+        self._prefix, self._keys = prefix, itertools.count(1)
         self._metrics: deque[tuple[float, str, float]] = deque()
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
@@ -70,7 +71,8 @@ class Journal:
         if number > MAX_STAGES:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
-        return Stage(metadata.text(name, self.left_out, "a stage's name") or "stage", str(number), self, telling, total)
+        words = metadata.text(name, self.left_out, "a stage's name") or "stage"
+        return Stage(words, f"{self._prefix}{number}", self, telling, total)
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
