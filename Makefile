@@ -33,7 +33,7 @@ lint: .venv/ready-dev
 test: lint
 	$(BIN)/python -m pytest -q
 ifdef TEST_DATABASE_URL
-	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" --ignore=tests/agent
+	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" --ignore=tests/agent --ignore=tests/cases
 else ifdef CI
 	@echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too" && exit 1
 else

@@ -1,4 +1,4 @@
-"""Runs that travel: into workers of pools, spawned ranks, pickles of callbacks; what is told there reaches the one run."""
+"""Runs that travel: into workers of pools, pickles of callbacks, tasks; what is told there reaches the one run."""
 
 import pytest
 

@@ -102,13 +102,20 @@ def own_beginning() -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
-    return (host.read("proc", str(pid), "stat") or "").rpartition(")")[2].split()
+    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything.
+
+    Of this system's own /proc, never of one that is mounted elsewhere to be measured: its pids are others.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().decode(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def is_alive(pid: int, began: str) -> bool:
     """Whether the process of that number is still the one that began then; a zombie has ended."""
-    if not host.has_proc():
+    if not os.path.exists("/proc/self/stat"):
         return _answers(pid)
     fields = _stat(pid)
     return len(fields) > 19 and fields[0] not in ("Z", "X") and began in ("", fields[19])

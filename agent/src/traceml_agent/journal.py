@@ -33,9 +33,10 @@ class Journal:
         write: Callable[[], None],
         on_stage: Callable[[], None],
         on_news: Callable[[], None],
+        left_out: LeftOut | None = None,
         prefix: str = "",
     ):
-        self.started_at, self.left_out = started_at, LeftOut()
+        self.started_at, self.left_out = started_at, left_out or LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
         self._told_work = dict(self.work)

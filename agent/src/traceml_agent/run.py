@@ -16,6 +16,7 @@ from traceml_agent.budget import Budget
 from traceml_agent.claims import Claims
 from traceml_agent.epochs import Gauge
 from traceml_agent.journal import Journal
+from traceml_agent.left_out import LeftOut
 from traceml_agent.messages import guarded, iso, warn
 from traceml_agent.sampler import Meter, Sampler
 from traceml_agent.spool import Spool
@@ -44,9 +45,9 @@ class Run(Telling):
         self.writer = new_writer()
         self._spool = Spool.create(settings, self.run_id, self.writer)
         self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "")
-        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
-        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
-        left_out = self._journal.left_out
+        left_out = LeftOut()
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
+        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
         self.model = _model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
@@ -205,6 +206,9 @@ class Run(Telling):
             summary["ranks"] = numbers.Record(of=job.size(), here=job.local_size())
         summary["work"] = numbers.per_unit(work, summary.energy_kwh)
         summary["left_out"] = self._journal.left_out.rows()
+        if self._spool.dropped:
+            why = "the spool's cap was near, or its disk full"
+            summary["left_out"].append({"what": "records", "reason": why, "count": self._spool.dropped})
         return summary
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:

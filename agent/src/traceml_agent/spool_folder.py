@@ -242,13 +242,6 @@ def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
     return True
 
 
-def quarantine(place: str) -> str:
-    """The folder for what was refused. For today's delivery alone: quarantine.keep takes its place."""
-    from traceml_agent.quarantine import _folder
-
-    return _folder(place)
-
-
 def set_aside(path: str) -> None:
     """Move a file to quarantine."""
     from traceml_agent import quarantine as kept

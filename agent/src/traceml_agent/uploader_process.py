@@ -264,8 +264,8 @@ class _Work:
             return self._stop(f"the portal refuses uploads: {answer.reason}")
         if answer.outcome in (portal.QUARANTINE, portal.HELD):
             self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
-        if notice := (answer.body or {}).get("notice"):
-            self._warn(str(notice))
+        if self.client.notice:
+            self._warn(self.client.notice)
         return answer
 
     def _tell(self, delivery) -> None:
