@@ -28,7 +28,7 @@ class Telling:
     watched: list
     board: Board | None
     #: The cell of a notebook that started it, where one did.
-    cell: tuple[str, int] | None = None
+    cell: tuple[str, int | None, bool] | None = None
     #: False once it keeps nothing more that it is told.
     is_open = True
 
