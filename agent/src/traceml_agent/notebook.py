@@ -14,9 +14,12 @@ def is_interactive() -> bool:
 
 
 def cell() -> tuple[str, int | None, bool] | None:
-    """The cell that the agent is called from: its file and instruction, the number of this turn of it, and whether the call
-    stands there itself, not in a function. The place is empty where it tells nothing, the turn None where there is no
-    number, as at Python's own prompt; no cell for a script, a thread or a task."""
+    """The cell that the agent is called from: its file and instruction, the number of this turn of it, and whether the
+    call stands there itself, not in a function.
+
+    The place is empty where it tells nothing, the turn None where there is no number, as at Python's own prompt. There
+    is no cell for a script, a thread or a task.
+    """
     if not is_interactive():
         return None
     frame, is_direct = sys._getframe(), True
