@@ -117,6 +117,16 @@ def metrics(stored: dict) -> dict[str, list[float]]:
     return found
 
 
+def calls(stored: dict) -> int:
+    """How often watched models were called: of each writer and method the last count."""
+    found: dict[tuple, int] = {}
+    for batch in stored["batches"].values():
+        for row in batch.get("calls", []):
+            key = batch["writer"], row["method"]
+            found[key] = max(row["calls"], found.get(key, 0))
+    return sum(found.values())
+
+
 def status(stored: dict) -> str:
     return stored["finishes"][-1]["status"]
 

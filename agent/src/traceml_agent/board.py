@@ -31,7 +31,7 @@ STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
 #: The last slot: what is called when all others are taken.
 FURTHER = b"call:further methods"
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-#: Regions whose descriptor the user's code closed and uses again: to let go of one would close the user's file.
+#: Regions whose descriptor was closed, and may be a file of the user's by now: to let go of one would close that.
 _kept: list[mmap.mmap] = []
 _boards: weakref.WeakSet[Board] = weakref.WeakSet()
 
@@ -81,6 +81,14 @@ class Board:
     def __del__(self) -> None:
         if self._number >= 0 and not self._is_ours:
             _kept.append(self._memory)
+
+    def in_child(self) -> None:
+        """In a forked child: take slots of its own, and hold nothing open but the region itself."""
+        self.places.clear()
+        if self._number >= 0 and self._is_ours:
+            os.close(self._number)
+            _kept.append(self._memory)
+        self._number = -1
 
     def slot(self, name: str) -> int | None:
         """The index of the first of a slot's four values, the same for this process's next question; None if full."""
@@ -156,10 +164,10 @@ def discard(path: str) -> None:
             os.unlink(place)
 
 
-def _take_new_places() -> None:
+def _in_child() -> None:
     for board in list(_boards):
-        board.places.clear()
+        board.in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_take_new_places)
+    os.register_at_fork(after_in_child=_in_child)

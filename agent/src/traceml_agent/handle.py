@@ -134,7 +134,7 @@ class Scribe:
         shared = left_by(path) if is_here else None
         self._tells_calls = shared is None
         self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
-        self._news, self._lock = threading.Event(), threading.Lock()
+        self._news, self._lock = threading.Event(), threading.RLock()  # a signal's handler may tell something, too
         self._told_calls: list[dict] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
@@ -158,7 +158,7 @@ class Scribe:
             time.sleep(WRITE_S)
 
     def _hear(self) -> None:
-        """Write what was just told, or leave it to the thread: where much is told, or a signal's handler tells it."""
+        """Write what was just told, or leave it to the thread where much is told."""
         most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
         if self._written_at_once < most and self._lock.acquire(blocking=False):
             try:

@@ -61,9 +61,12 @@ def host_label(settings) -> str:
     name = host_name()
     if settings.hostname:
         return limits.clean(name) or "host"
-    import hashlib
+    try:
+        from _blake2 import blake2b  # hashlib loads OpenSSL first, which takes longer than all else of a start
+    except ImportError:
+        from hashlib import blake2b
 
-    return "host-" + hashlib.blake2b(name.encode(), key=settings.token.encode()[:64], digest_size=5).hexdigest()
+    return "host-" + blake2b(name.encode(), key=settings.token.encode()[:64], digest_size=5).hexdigest()
 
 
 def environment() -> dict[str, str]:

@@ -59,6 +59,7 @@ class Run(Telling):
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
+        self._stand_in: Telling | None = None
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
     @property
@@ -130,9 +131,11 @@ class Run(Telling):
 
     def _handle(self):
         """What stands for the run in another process."""
-        from traceml_agent.handle import Handle
+        if self._stand_in is None:
+            from traceml_agent.handle import Handle
 
-        return Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+            self._stand_in = Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+        return self._stand_in
 
     def _write(self, samples: list[dict] | None = None) -> None:
         """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
