@@ -14,6 +14,7 @@ import time
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
 from traceml_agent import summary as numbers
+from traceml_agent.bell import Bell
 from traceml_agent.board import Board, discard, left_by
 from traceml_agent.budget import Budget
 from traceml_agent.journal import Journal
@@ -36,7 +37,8 @@ WRITE_S = 0.5
 AT_ONCE, AT_ONCE_PER_S = 100, 20
 
 _scribes: dict[tuple[str, int], Scribe] = {}
-_making = threading.Lock()
+#: A signal's handler may tell something while the code that it interrupted does.
+_making = threading.RLock()
 
 
 class Handle(Telling):
@@ -134,7 +136,8 @@ class Scribe:
         shared = left_by(path) if is_here else None
         self._tells_calls = shared is None
         self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
-        self._news, self._lock = threading.Event(), threading.RLock()  # a signal's handler may tell something, too
+        self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
+        self._run = path if is_here else ""
         self._told_calls: list[dict] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
@@ -150,12 +153,16 @@ class Scribe:
         endings.at_end_of_process(end_of_process)
 
     def _write_for_ever(self) -> None:
-        while True:
+        while not self._ended:
             # Calls tell nobody that they happen, lest each costs as much as a record.
             self._news.wait(2 * WRITE_S)
-            self._news.clear()
             self.write()
-            time.sleep(WRITE_S)
+            self._over.wait(WRITE_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended where it is measured; never where that can't be seen."""
+        return bool(self._run) and not has_living_writer(self._run)
 
     def _hear(self) -> None:
         """Write what was just told, or leave it to the thread where much is told."""
@@ -167,7 +174,7 @@ class Scribe:
             finally:
                 self._lock.release()
         else:
-            self._news.set()
+            self._news.ring()
 
     def write(self) -> None:
         """Write what was told since the last time."""
@@ -175,6 +182,8 @@ class Scribe:
             self._write_it()
 
     def _write_it(self) -> None:
+        if self._ended:
+            return
         calls = self.board.calls() if self._tells_calls else []
         first = {"calls": calls} if calls != self._told_calls else {}
         self._told_calls = calls
@@ -184,24 +193,35 @@ class Scribe:
     def end(self) -> None:
         """Write the rest, and that no more comes."""
         self.write()
+        self._ended = True
+        self._over.ring()
+        self._news.ring()
         self._spool.append("finish", {"dropped_records": self._spool.dropped})
         self._spool.close()
         discard(self._spool.path or "")
+        self.board.close()
 
 
 def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
-    """The scribe of this process for a run; a forked child makes its own."""
+    """The scribe of this process for a run; a forked child makes its own.
+
+    With a new one those of runs that are over end: a pool's worker may see thousands.
+    """
     key = (run_id, os.getpid())
     with _making:
         if key not in _scribes:
-            _scribes[key] = Scribe(run_id, path, host, header)
+            for over in [each for each, scribe in _scribes.items() if scribe.is_over]:
+                _scribes.pop(over).end()
+            made = Scribe(run_id, path, host, header)
+            if _scribes.setdefault(key, made) is not made:  # a signal's handler came in between
+                made.end()
         return _scribes[key]
 
 
 def _forget_the_parents() -> None:
     """In a forked child: another thread of the parent may have held the lock."""
     global _making
-    _making = threading.Lock()
+    _making = threading.RLock()
     _scribes.clear()
 
 

@@ -68,7 +68,7 @@ class Journal:
         """A stage of the run, which reports here."""
         if self._rank:
             return NoStage()
-        number = next(self._numbers)
+        number = next(self._keys)
         if number > MAX_STAGES:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
