@@ -202,6 +202,24 @@ def test_what_is_said_to_run_counts_more_than_what_its_script_says(agent, record
     assert set(merged(records("chunk"))["about"]) == {"name", "params"}
 
 
+def test_a_script_under_run_may_ask_for_all_that_a_run_knows(agent, tmp_path):
+    (tmp_path / "train.py").write_text("""
+import json, subprocess, sys, time, traceml_agent
+with traceml_agent.track("resnet-50") as run:
+    run.log(samples=300)
+    other = "import traceml_agent; traceml_agent.current_run().log(samples=100)"
+    subprocess.run([sys.executable, "-c", other], check=True)
+    time.sleep(1)
+    print(json.dumps([run.summary, run.over_budget, run.budget.stops, run.is_open, bool(run), run.rank]))
+""")
+    done = agent("run", "--", sys.executable, "train.py")
+    summary, *others = json.loads(done.stdout)
+    assert others == [False, False, True, True, 0]
+    assert summary["work"]["samples"]["count"] == 400
+    assert summary["work"]["samples"]["kwh_per_1000"] == pytest.approx(summary["energy_kwh"] / 0.4)
+    assert summary["left_out"] == []
+
+
 def test_doctor_names_every_device_with_method_and_why(agent):
     done = agent("doctor", "--json", "--quick")
     found = json.loads(done.stdout)

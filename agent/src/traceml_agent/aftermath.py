@@ -22,13 +22,15 @@ class _Found:
 
     def __init__(self, path: str):
         self.header: dict = {}
-        self.last_n, self.is_finished = -1, False
+        self.last_n = -1
+        self.finish: dict | None = None
         self.elapsed_s: dict[str, float] = {}
         for _, record in spool.records(path):
             if record is None:
                 continue
             self.last_n = max(self.last_n, record["n"])
-            self.is_finished |= record["type"] == "finish"
+            if record["type"] == "finish":
+                self.finish = record["body"]
             if record["type"] == "header":
                 self.header = record["body"]
             for sample in record["body"].get("samples") or ():
@@ -36,25 +38,31 @@ class _Found:
 
 
 def conclude(path: str, code: int | None = None, word: str = "", is_known: bool = False) -> bool:
-    """Append to a dead writer's unfinished file what it left on its board, and how it ended; whether that was needed.
+    """Append to a dead writer's file what it left on its board, and how it ended; whether that was needed.
 
     `code` is its process's exit code, `word` a better one for it; `is_known` that the process is gone whoever holds a
-    lock. Raises OSError.
+    lock. An end that took that of its process for a good one is written again where the code tells otherwise. Raises
+    OSError.
     """
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
     try:
         if not (_is_alone(descriptor) or is_known):
             return False
         found, board = _Found(path), left_by(path)
-        if found.is_finished or not found.header:
-            return False
-        # The file was last written when the writer lived; one that saw it die knows better.
-        ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
         status, exception = endings.of_exit_code(code, str(found.header.get("kind", "")))
-        body = {"status": status, "exception": word if word and exception else exception, "ended_at": iso(ended_s)}
-        bodies: list[tuple[str, dict]] = [("chunk", {"calls": calls})] if board and (calls := board.calls()) else []
-        bodies += [("finish", body | {"dropped_records": 0, "samples": _samples_on(board, found)})]
-        _append(descriptor, found.last_n + 1, bodies)
+        how = {"status": status, "exception": word if word and exception else exception}
+        if not found.header:
+            return False
+        if found.finish is None:
+            # The file was last written when the writer lived; one that saw it die knows better.
+            ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
+            bodies: list[tuple[str, dict]] = [("chunk", {"calls": calls})] if board and (calls := board.calls()) else []
+            end = how | {"ended_at": iso(ended_s), "dropped_records": 0, "samples": _samples_on(board, found)}
+        elif code and found.finish.get("unsure"):
+            bodies, end = [], found.finish | how | {"unsure": False}
+        else:
+            return False
+        _append(descriptor, found.last_n + 1, [*bodies, ("finish", end)])
     finally:
         os.close(descriptor)
     return True

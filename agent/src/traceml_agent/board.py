@@ -45,6 +45,8 @@ class Board:
 
     def __init__(self, path: str = ""):
         self._path, self._number, self._identity = path, -1, (0, 0)
+        #: Whether a model that may outlive its run counts here.
+        self.is_counted_on = False
         #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
         self.places: dict[str, int] = {}
         _boards.add(self)
@@ -77,6 +79,13 @@ class Board:
         except OSError:
             return False
         return (found.st_dev, found.st_ino) == self._identity
+
+    def close(self) -> None:
+        """Let go of the memory and its descriptor now, not when Python collects it; unless a model counts here."""
+        if not self.is_counted_on and (self._number < 0 or self._is_ours):
+            self.values.release()
+            self._memory.close()
+            self._number = -1
 
     def __del__(self) -> None:
         if self._number >= 0 and not self._is_ours:

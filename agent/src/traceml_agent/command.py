@@ -15,8 +15,9 @@ import signal
 import subprocess
 
 from traceml_agent import config, endings, metadata, terminal
+from traceml_agent.inert import InertRun
 from traceml_agent.program import model_of
-from traceml_agent.run import ABOUT, InertRun, Run
+from traceml_agent.run import ABOUT, Run
 from traceml_agent.terminal import Complaint
 
 TEXT = "Measure a command as one run; its exit status, signals, stdin and stdout stay its own."

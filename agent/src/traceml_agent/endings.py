@@ -76,6 +76,9 @@ def _of_system_exit(error, run_kind: str) -> tuple[str, str]:
     return "failed", "SystemExit"
 
 
+_finalizers: dict = {}
+
+
 def at_end_of_process(call) -> None:
     """Have `call` made at the end of this process, once. Children of multiprocessing run no atexit, but finalizers."""
     atexit.unregister(call)
@@ -83,7 +86,10 @@ def at_end_of_process(call) -> None:
     util = sys.modules.get("multiprocessing.util")
     parent = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
     if util is not None and parent is not None and parent() is not None:
-        util.Finalize(None, call, exitpriority=-100)  # after the child's own children were waited for
+        if known := _finalizers.get(call):
+            known.cancel()
+        # After the child's own children were waited for.
+        _finalizers[call] = util.Finalize(None, call, exitpriority=-100)
 
 
 def began_at(pid: int) -> str:

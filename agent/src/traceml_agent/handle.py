@@ -14,7 +14,8 @@ import time
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
 from traceml_agent import summary as numbers
-from traceml_agent.board import Board, discard
+from traceml_agent.bell import Bell
+from traceml_agent.board import Board, discard, left_by
 from traceml_agent.budget import Budget
 from traceml_agent.journal import Journal
 from traceml_agent.messages import guarded
@@ -30,13 +31,14 @@ from traceml_agent.spool_folder import (
 )
 from traceml_agent.telling import Telling
 
-#: What is told is written at once, for a pool kills its workers as soon as the last result is there; so many records,
-#: and so many more each second. What comes faster is written after this time, which a kill then loses at most.
-AT_ONCE, AT_ONCE_PER_S = 1000.0, 100.0
+#: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
+#: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
 WRITE_S = 0.5
+AT_ONCE, AT_ONCE_PER_S = 100, 20
 
 _scribes: dict[tuple[str, int], Scribe] = {}
-_making = threading.Lock()
+#: A signal's handler may tell something while the code that it interrupted does.
+_making = threading.RLock()
 
 
 class Handle(Telling):
@@ -68,14 +70,21 @@ class Handle(Telling):
 
     @property
     def summary(self) -> numbers.Record:
-        """Energy, emissions and devices of the run as its spool has them by now. See `Run.stop`."""
+        """What `Run.stop` returns, as the spool has it by now: of all processes of this host that tell of the run."""
         return self._so_far()
 
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         from traceml_agent.export import summary
 
-        found = summary([self._path]) if os.path.exists(self._path) else numbers.nothing()
+        self._write()
+        while True:
+            files = [path for path in spool_files(os.path.dirname(self._path)) if run_of(path) == self.run_id]
+            try:
+                found = summary(files) if self._path in files else numbers.nothing()
+                break
+            except FileNotFoundError:  # one of a child that has ended, delivered meanwhile
+                continue
         found["url"] = self.url
         return found
 
@@ -123,17 +132,17 @@ class Scribe:
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
         writer = new_writer()
         self._spool = Spool.create(settings, run_id, writer)
-        # Calls stand on the run's own board as long as there is one: for the portal they are all of one writer.
-        runs_board = board_of(path) if is_here and path else ""
-        self._counts_alone = not os.path.exists(runs_board)
-        own_board = board_of(self._spool.path) if self._spool.path else ""
-        self.board = Board(own_board if self._counts_alone else runs_board)
-        self._news, self._lock = threading.Event(), threading.RLock()  # a signal's handler may tell something, too
-        self._at_once, self._heard_at = AT_ONCE, time.monotonic()
+        # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
+        shared = left_by(path) if is_here else None
+        self._tells_calls = shared is None
+        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
+        self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
+        self._run = path if is_here else ""
         self._told_calls: list[dict] = []
+        self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear, writer=writer)
+        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear, prefix=f"{writer[2:]}-")
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader
@@ -143,55 +152,76 @@ class Scribe:
         threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
         endings.at_end_of_process(end_of_process)
 
-    def _hear(self) -> None:
-        """Something was told by this thread."""
-        now = time.monotonic()
-        self._at_once = min(self._at_once + (now - self._heard_at) * AT_ONCE_PER_S, AT_ONCE)
-        self._heard_at = now
-        if self._at_once < 1:
-            self._news.set()
-            return
-        self._at_once -= 1
-        self.write()
-
     def _write_for_ever(self) -> None:
-        while True:
+        while not self._ended:
             # Calls tell nobody that they happen, lest each costs as much as a record.
             self._news.wait(2 * WRITE_S)
-            self._news.clear()
             self.write()
-            time.sleep(WRITE_S)
+            self._over.wait(WRITE_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended where it is measured; never where that can't be seen."""
+        return bool(self._run) and not has_living_writer(self._run)
+
+    def _hear(self) -> None:
+        """Write what was just told, or leave it to the thread where much is told."""
+        most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
+        if self._written_at_once < most and self._lock.acquire(blocking=False):
+            try:
+                self._written_at_once += 1
+                self._write_it()
+            finally:
+                self._lock.release()
+        else:
+            self._news.ring()
 
     def write(self) -> None:
         """Write what was told since the last time."""
         with self._lock:
-            calls = self.board.calls() if self._counts_alone else []
-            first = {"calls": calls} if calls != self._told_calls else {}
-            self._told_calls = calls
-            for body in self.journal.bodies(first):
-                self._spool.append("chunk", body)
+            self._write_it()
+
+    def _write_it(self) -> None:
+        if self._ended:
+            return
+        calls = self.board.calls() if self._tells_calls else []
+        first = {"calls": calls} if calls != self._told_calls else {}
+        self._told_calls = calls
+        for body in self.journal.bodies(first):
+            self._spool.append("chunk", body)
 
     def end(self) -> None:
         """Write the rest, and that no more comes."""
         self.write()
+        self._ended = True
+        self._over.ring()
+        self._news.ring()
         self._spool.append("finish", {"dropped_records": self._spool.dropped})
         self._spool.close()
         discard(self._spool.path or "")
+        self.board.close()
 
 
 def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
-    """The scribe of this process for a run; a forked child makes its own."""
+    """The scribe of this process for a run; a forked child makes its own.
+
+    With a new one those of runs that are over end: a pool's worker may see thousands.
+    """
     key = (run_id, os.getpid())
     with _making:
         if key not in _scribes:
-            _scribes[key] = Scribe(run_id, path, host, header)
+            for over in [each for each, scribe in _scribes.items() if scribe.is_over]:
+                _scribes.pop(over).end()
+            made = Scribe(run_id, path, host, header)
+            if _scribes.setdefault(key, made) is not made:  # a signal's handler came in between
+                made.end()
         return _scribes[key]
 
 
 def _forget_the_parents() -> None:
     """In a forked child: another thread of the parent may have held the lock."""
     global _making
-    _making = threading.Lock()
+    _making = threading.RLock()
     _scribes.clear()
 
 

@@ -23,7 +23,7 @@ class Journal:
     """Kept in memory until `bodies` hands it over; who tells more than a record holds writes it down himself.
 
     `write` writes a record now; `on_stage` hears that a stage began or ended, `on_news` of all that comes. Of a job's
-    ranks the first speaks; work counts of all. `writer` tells its stages from those of other processes of the same run.
+    ranks the first speaks; work counts of all. `prefix` tells this process's stages from those of the run's others.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Journal:
         on_stage: Callable[[], None],
         on_news: Callable[[], None],
         left_out: LeftOut | None = None,
-        writer: str = "",
+        prefix: str = "",
     ):
         self.started_at, self.left_out = started_at, left_out or LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
-        self._numbers, self._writer = itertools.count(1), writer
+        self._prefix, self._keys = prefix, itertools.count(1)
         self._metrics: deque[tuple[float, str, float]] = deque()
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
@@ -68,12 +68,12 @@ class Journal:
         """A stage of the run, which reports here."""
         if self._rank:
             return NoStage()
-        number = next(self._numbers)
+        number = next(self._keys)
         if number > MAX_STAGES:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
-        key = f"{self._writer}:{number}" if self._writer else str(number)
-        return Stage(metadata.text(name, self.left_out, "a stage's name") or "stage", key, self, telling, total)
+        words = metadata.text(name, self.left_out, "a stage's name") or "stage"
+        return Stage(words, f"{self._prefix}{number}", self, telling, total)
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 
 from traceml_agent import config, endings, forks, host, identity, job, metadata, notebook, sensors, uploader
@@ -48,7 +49,7 @@ class Run(Telling):
         left_out = LeftOut()
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
-        self.model = _model_name(model, left_out)
+        self.model = model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
@@ -60,6 +61,7 @@ class Run(Telling):
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
+        self._ending, self._is_ending = threading.RLock(), False
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
     @property
@@ -178,11 +180,6 @@ class Run(Telling):
         return self._gauge.energy_j(now)
 
     @property
-    def over_budget(self) -> bool:
-        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
-        return self.budget.is_over
-
-    @property
     def is_open(self) -> bool:  # type: ignore[override]
         return self._summary is None
 
@@ -229,10 +226,17 @@ class Run(Telling):
             return self._handle().stop()
         if self.is_measuring:
             self._end(status, exception)
-        return self._summary or numbers.nothing()
+        return self.summary
 
     @guarded()
     def _end(self, status, exception, unsure: bool = False) -> None:
+        """End it once: other threads wait for that, a signal's handler that came in between doesn't."""
+        with self._ending:
+            if not self._is_ending:
+                self._is_ending = True
+                self._end_now(status, exception, unsure)
+
+    def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
         self._write()
         if job.size() > 1:
@@ -246,9 +250,9 @@ class Run(Telling):
         self._spool.flush_to_disk()
         self._spool.close()
         discard(self._spool.path or "")  # all that stands on its board is written
+        if self.board:
+            self.board.close()
         self._claims.release()
-        if not self.watched:  # else calls go on being counted there, for nobody
-            self.board = self._sampler.board = None
         for each in uploader.all_of_this_process():
             each.wake()
         if self.rank == 0:
@@ -276,33 +280,6 @@ class Run(Telling):
         return f"<Run {self.run_id} of {self.model}>"
 
 
-class InertRun(Run):
-    """A run that measures nothing and leaves no trace: the agent is disabled, or nothing is tracked."""
-
-    def __init__(self, model=None):
-        self.model = _model_name(model)
-        self.kind, self.run_id, self.url = "other", "", None
-        self.rank, self.budget, self.board = 0, Budget(), None
-        self._pid = os.getpid()
-        self._summary = numbers.nothing()
-
-    def journal(self) -> None:
-        return None
-
-    @property
-    def summary(self) -> numbers.Record:
-        return self._summary or numbers.nothing()
-
-    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
-        return self.summary
-
-    def __bool__(self) -> bool:
-        return False
-
-    def __reduce__(self):
-        return InertRun, (self.model,)
-
-
 def _nothing() -> None:
     """A log needs no reading of its own: the next record comes within seconds."""
 
@@ -318,11 +295,12 @@ def current() -> Run | None:
     return mine[-1] if mine else None
 
 
-def _model_name(given, left_out=None) -> str:
-    return metadata.text(given, left_out, "the model's name") or default_model()
+def model_name(given, left_out=None) -> str:
+    """What a model is called: as it was given, else by the script."""
+    return metadata.text(given, left_out, "the model's name") or _default_model()
 
 
-def default_model() -> str:
+def _default_model() -> str:
     """What a model is called that nobody named: the script, or the notebook."""
     script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
     return metadata.text(script.removesuffix(".py")) or "unnamed"

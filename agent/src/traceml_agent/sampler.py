@@ -7,13 +7,13 @@ few thousand of them.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
 from math import isfinite, nan
 
 from traceml_agent import forks
+from traceml_agent.bell import Bell
 from traceml_agent.board import DEVICE, Board
 from traceml_agent.left_out import LeftOut
 from traceml_agent.messages import warn
@@ -175,10 +175,7 @@ class Sampler:
         self._marked = False
         self._stopping = False
         self._lock = threading.Lock()
-        # A bare lock, held while there is no reason to wake. An Event deadlocks where a signal's handler sets it that
-        # interrupted code which was about to; and waking from one delays a training by a third longer.
-        self._asleep = threading.Lock()
-        self._asleep.acquire()
+        self._bell = Bell()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -204,7 +201,7 @@ class Sampler:
         finally:
             self._ready.set()
         while not self._stopping:
-            if self._asleep.acquire(timeout=self._pause_s()):
+            if self._bell.wait(self._pause_s()):
                 continue  # a stage or the end: the next sample is due earlier
             try:
                 with forks.undivided:
@@ -239,11 +236,7 @@ class Sampler:
         """Ask for a sample soon: a stage began or ended, and its energy is read off the samples around."""
         if not self._marked:
             self._marked = True
-            self._wake()
-
-    def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # it is awake
-            self._asleep.release()
+            self._bell.ring()
 
     def tick(self, now: float, everything: bool = False) -> None:
         """Read what has to be read now; store a sample and write a record where they are due."""
@@ -289,7 +282,7 @@ class Sampler:
             self._left_out.note("a device", "its driver hangs; it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True
-        self._wake()
+        self._bell.ring()
         if not is_free:
             self._left_out.note("the last interval of a device", "its sensor hangs")
             return

@@ -128,7 +128,7 @@ class Spool:
         self._n = 0
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._draining = self._torn = False
+        self._draining = self._torn = self._closed = False
         self._limit_bytes = limit_bytes
         self._others_bytes = 0
         self._written_bytes = 0
@@ -149,10 +149,13 @@ class Spool:
         return cls(place, run_id, writer, limit_bytes)
 
     def append(self, kind: str, body: dict) -> bool:
-        """Write a record; False where it had to wait or was left out. A forked child never writes."""
+        """Write a record; False where it had to wait or was left out. A forked child never writes, nor anybody once it
+        is closed: a file that was delivered would come back."""
         if os.getpid() != self._pid:
             return False
         with self._lock:
+            if self._closed:
+                return False
             kept = self._thinned(body) if kind == "chunk" else body
             if kept is None or (line := self._line(kind, kept)) is None:
                 return False
@@ -286,6 +289,7 @@ class Spool:
             warn(f"the spool can't be synced ({error.strerror})")
 
     def close(self) -> None:
+        self._closed = True
         if self._descriptor is not None and os.getpid() == self._pid:
             self._descriptor.close()
             self._descriptor = None

@@ -15,7 +15,7 @@ _current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("trace
 
 
 def _inert() -> Telling:
-    from traceml_agent.run import InertRun
+    from traceml_agent.inert import InertRun
 
     return InertRun()
 
@@ -52,7 +52,8 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
     from traceml_agent import config, handle, messages
     from traceml_agent.budget import Budget
-    from traceml_agent.run import InertRun, Run
+    from traceml_agent.inert import InertRun
+    from traceml_agent.run import Run
 
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
@@ -69,7 +70,8 @@ def current_run() -> Telling:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
     from traceml_agent import handle
-    from traceml_agent.run import InertRun, current
+    from traceml_agent.inert import InertRun
+    from traceml_agent.run import current
 
     block = _current.get()
     return (block if block and block.is_open else None) or current() or handle.outer() or InertRun()

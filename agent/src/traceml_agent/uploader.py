@@ -38,7 +38,8 @@ PR_GET_CHILD_SUBREAPER = 37
 MAX_DESCRIPTORS = 1024
 #: The uploaders of this process by portal, token and folder: one serves all of its runs.
 _uploaders: dict[tuple, Uploader | None] = {}
-_launching = threading.Lock()
+#: A signal's handler may start a run while the code that it interrupted does.
+_launching = threading.RLock()
 
 
 class Line:
@@ -314,6 +315,16 @@ def _unheard():
             signal.sigtimedwait({child}, 0)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _forget_the_parents() -> None:
+    """In a forked child: another thread of the parent may have held the lock."""
+    global _launching
+    _launching = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents)
 
 
 def _has_ended_children() -> bool:

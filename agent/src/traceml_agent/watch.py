@@ -69,6 +69,7 @@ class Watched:
             from traceml_agent.board import Board
 
             board = Board()
+        board.is_counted_on = True
         self._board = board
         self._counts: dict[str, Counts] = {}
 
