@@ -186,6 +186,7 @@ def test_a_script_under_run_tells_of_itself_in_the_one_run(agent, records, tmp_p
     assert len({header["writer"] for header in records("header")}) == 1
     assert [finish["status"] for finish in records("finish") if "status" in finish] == ["completed"]
     told = merged(records("chunk"))
+    assert told["about"].pop("environment")["python"]
     assert told["about"] == {
         "model": "resnet-50",
         "kind": "finetuning",
@@ -199,7 +200,21 @@ def test_a_script_under_run_tells_of_itself_in_the_one_run(agent, records, tmp_p
 def test_what_is_said_to_run_counts_more_than_what_its_script_says(agent, records, tmp_path):
     (tmp_path / "train.py").write_text(SCRIPT)
     agent("run", "--model", "mine", "--kind", "training", "--", sys.executable, "train.py")
-    assert set(merged(records("chunk"))["about"]) == {"name", "params"}
+    assert set(merged(records("chunk"))["about"]) == {"name", "params", "environment"}
+
+
+def test_packages_are_those_of_the_script_and_those_that_it_loads_later(agent, records, tmp_path):
+    for name in ("lightgbm", "optuna", "xgboost"):
+        (tmp_path / f"{name}.py").write_text("__version__ = '9.9'")
+    (tmp_path / "train.py").write_text("""
+import lightgbm, traceml_agent
+with traceml_agent.track("resnet-50"):
+    import optuna
+""")
+    agent("run", "--", sys.executable, "train.py")
+    told = merged(records("chunk"))["about"]["environment"]
+    assert (told["lightgbm"], told["optuna"]) == ("9.9", "9.9")
+    assert "xgboost" not in told
 
 
 def test_a_script_under_run_may_ask_for_all_that_a_run_knows(agent, tmp_path):

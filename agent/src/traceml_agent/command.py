@@ -60,7 +60,7 @@ def measured(options, words: list[str]) -> Run:
     settings = config.load()
     if settings.disabled:
         return InertRun(options.model)
-    open_to = [word for word in ABOUT if word in ("params", "tags") or not getattr(options, word)]
+    open_to = [word for word in ABOUT if word in ("params", "tags", "environment") or not getattr(options, word)]
     model, kind = options.model or model_of(words), options.kind or "training"
     return Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
 

@@ -100,12 +100,13 @@ class Handle(Telling):
             "name": metadata.text(name, journal.left_out, "the name"),
             "tags": metadata.tags(tags, journal.left_out),
             "params": metadata.params(params, journal.left_out),
+            "environment": identity.environment(),
         }
         journal.tell({key: value for key, value in given.items() if value and key in self._takes})
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         """Write what was told; the run ends where it is measured. Returns the summary so far."""
-        self._write()
+        self._conclude()
         return self.summary
 
     @guarded()
@@ -114,6 +115,12 @@ class Handle(Telling):
             scribe.write()
 
     def __exit__(self, kind, error, traceback) -> None:
+        self._conclude()
+
+    @guarded()
+    def _conclude(self) -> None:
+        if "environment" in self._takes and (journal := self.journal()):
+            journal.tell({"environment": identity.packages()})  # more are loaded by now
         self._write()
 
     def __reduce__(self):

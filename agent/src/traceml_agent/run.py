@@ -27,7 +27,7 @@ from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
 #: What of a command's run the script that it starts may say better.
-ABOUT = ["model", "kind", "name", "tags", "params"]
+ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 _active: list[Run] = []
 
 
@@ -55,7 +55,7 @@ class Run(Telling):
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
-        self._about = list(about)
+        self._about, self._environment = list(about), identity.environment()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._told_calls: list[dict] = []
@@ -107,7 +107,7 @@ class Run(Telling):
             "host": identity.host_label(self.settings),
             "agent_version": __version__,
             "flush_s": self.settings.upload_s,
-            "environment": identity.environment(),
+            "environment": self._environment,
             "writer": self.writer,
             "writer_started_at": started_at,
             "portal": self.settings.url,
@@ -238,6 +238,8 @@ class Run(Telling):
 
     def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
+        since = {name: version for name, version in identity.packages().items() if name not in self._environment}
+        self._journal.tell({"environment": since} if since else {})
         self._write()
         if job.size() > 1:
             self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
