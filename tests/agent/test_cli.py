@@ -203,6 +203,21 @@ def test_what_is_said_to_run_counts_more_than_what_its_script_says(agent, record
     assert set(merged(records("chunk"))["about"]) == {"name", "params", "environment"}
 
 
+def test_a_command_that_fails_has_failed_by_its_scripts_exception(agent, records, tmp_path):
+    (tmp_path / "train.py").write_text("""
+import traceml_agent
+try:
+    with traceml_agent.track("resnet-50"):
+        [][0]
+except IndexError:
+    pass
+with traceml_agent.track("resnet-50"):
+    1 / 0
+""")
+    assert agent("run", "--", sys.executable, "train.py").returncode == 1
+    assert [finish["exception"] for finish in records("finish") if "exception" in finish] == ["ZeroDivisionError"]
+
+
 def test_packages_are_those_of_the_script_and_those_that_it_loads_later(agent, records, tmp_path):
     for name in ("lightgbm", "optuna", "xgboost"):
         (tmp_path / f"{name}.py").write_text("__version__ = '9.9'")

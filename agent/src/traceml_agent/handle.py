@@ -115,7 +115,15 @@ class Handle(Telling):
             scribe.write()
 
     def __exit__(self, kind, error, traceback) -> None:
+        self._note(kind, error)
         self._conclude()
+
+    @guarded()
+    def _note(self, kind, error) -> None:
+        """How a script's block ended; a command's run that fails has failed by that."""
+        status, exception = endings.of_exception(kind, error, self.kind)
+        if self._takes and self.board:
+            self.board.note_error(job.by_rank(exception, self.rank) if status == "failed" else "")
 
     @guarded()
     def _conclude(self) -> None:

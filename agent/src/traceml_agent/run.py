@@ -265,7 +265,7 @@ class Run(Telling):
         return {
             "status": status if status in STATUSES else "completed",
             "ended_at": iso(self._started_wall_s + duration_s),
-            "exception": f"{words} (rank {self.rank})" if words and job.size() > 1 else words,
+            "exception": job.by_rank(words, self.rank),
             "dropped_records": self._spool.dropped,
             "devices": self._devices(),
             "samples": self._sampler.samples(),
