@@ -218,6 +218,19 @@ with traceml_agent.track("resnet-50"):
     assert [finish["exception"] for finish in records("finish") if "exception" in finish] == ["ZeroDivisionError"]
 
 
+def test_a_budget_of_a_script_under_run_is_kept_to(agent, tmp_path):
+    (tmp_path / "train.py").write_text("""
+import time, traceml_agent
+with traceml_agent.track("resnet-50", budget_kwh=1e-9, on_budget="stop") as run:
+    for epoch in run.epochs(range(100)):
+        time.sleep(0.2)
+    print(epoch < 99, run.over_budget)
+""")
+    done = agent("run", "--", sys.executable, "train.py")
+    assert done.stdout == b"True True\n"
+    assert b"over budget" in done.stderr
+
+
 def test_packages_are_those_of_the_script_and_those_that_it_loads_later(agent, records, tmp_path):
     for name in ("lightgbm", "optuna", "xgboost"):
         (tmp_path / f"{name}.py").write_text("__version__ = '9.9'")

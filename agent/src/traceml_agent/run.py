@@ -58,6 +58,7 @@ class Run(Telling):
         self._about, self._environment = list(about), identity.environment()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
+        self._epochs = self._last_epoch = 0
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
@@ -164,12 +165,30 @@ class Run(Telling):
                 self._hand_over()
         self._write(samples)
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
 
     def look(self) -> None:
         """After each tick and each epoch: whether the budget is used."""
         if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
+
+    def begins_no_further_epoch(self) -> bool:
+        """Of a job's ranks the first decides, one epoch ahead, which all know by its end as they have worked together.
+
+        One that stopped alone would leave the others waiting for it.
+        """
+        if job.size() == 1:
+            return super().begins_no_further_epoch()
+        self._epochs += 1
+        if self.rank == 0 and self.budget.stops and not self._last_epoch:
+            self._last_epoch = self._epochs
+            self._tell_ranks()
+        told = self._claims.others(job.local_size()) if self.rank else []
+        last = max((each.get("last_epoch", 0) for each in told), default=0) or self._last_epoch
+        return 0 < last < self._epochs
+
+    def _tell_ranks(self) -> None:
+        self._claims.tell(numbers.totals_of(self._own(), self._journal.work) | {"last_epoch": self._last_epoch})
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
@@ -242,7 +261,7 @@ class Run(Telling):
         self._journal.tell({"environment": since} if since else {})
         self._write()
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
         self._summary = self._so_far()
         if self in _active:
             _active.remove(self)
