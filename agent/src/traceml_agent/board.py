@@ -96,9 +96,7 @@ class Board:
         """In a forked child: take slots of its own, and hold nothing open but the region itself."""
         self.places.clear()
         if self._number >= 0 and self._is_ours:
-            os.close(self._number)
-            _kept.append(self._memory)
-        self._number = -1
+            os.close(self._number)  # the number stays: it tells that the region must not close it again
 
     def slot(self, name: str) -> int | None:
         """The index of the first of a slot's four values, the same for this process's next question; None if full."""

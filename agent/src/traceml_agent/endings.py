@@ -10,6 +10,7 @@ import sys
 import time
 
 from traceml_agent import host
+from traceml_agent.descriptors import above_standard
 
 #: Signals by which a scheduler, a container's runtime or a person says that a process may go.
 TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
@@ -92,6 +93,22 @@ def at_end_of_process(call) -> None:
         _finalizers[call] = util.Finalize(None, call, exitpriority=-100)
 
 
+def stay_interrupted() -> None:
+    """Have Python end by SIGINT, as it does after a Ctrl-C that nobody caught.
+
+    It forgets that when it evaluates a text afterwards, as the definition of any named tuple does: a module that is
+    first loaded at the end would change the exit status to 1.
+    """
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    try:
+        eval("interrupt()", {"interrupt": interrupt})  # noqa: S307
+    except KeyboardInterrupt:
+        pass
+
+
 def began_at(pid: int) -> str:
     """When a process began, in ticks since boot: pids are used again. Empty for none, and where there is no /proc."""
     fields = _stat(pid)
@@ -137,20 +154,42 @@ def _answers(pid: int) -> bool:
     return True
 
 
+def own_life() -> int:
+    """A descriptor by which another process learns how this one ended, though it looks later; -1 where there is none.
+
+    Above the numbers that a new program's streams get.
+    """
+    try:
+        import fcntl
+
+        with above_standard():
+            number = os.pidfd_open(os.getpid())
+        try:
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+        finally:
+            os.close(number)
+    except (OSError, AttributeError, ImportError):
+        return -1
+
+
 class Life:
     """Another process, to be waited for without being its parent."""
 
-    def __init__(self, pid: int, began: str):
+    def __init__(self, pid: int, began: str, descriptor: int = -1):
         self.pid, self.began = pid, began
-        self._descriptor = -1
+        self._descriptor = descriptor
+        if descriptor < 0:
+            self._open()
+        self._oom_kills = _oom_kills()
+
+    def _open(self) -> None:
         try:
-            self._descriptor = os.pidfd_open(pid)
+            self._descriptor = os.pidfd_open(self.pid)
         except (OSError, AttributeError):  # gone, or no Linux of today
-            pass
-        if self._descriptor >= 0 and not is_alive(pid, began) and began_at(pid) != began:
+            return
+        if not is_alive(self.pid, self.began) and began_at(self.pid) != self.began:
             os.close(self._descriptor)  # another process has the number by now
             self._descriptor = -1
-        self._oom_kills = _oom_kills()
 
     def wait(self, others: list, seconds: float) -> bool:
         """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended."""

@@ -345,3 +345,5 @@ def end_of_process() -> None:
         except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
             ends_at = 0.0
         each.close()
+    if crash is KeyboardInterrupt:
+        endings.stay_interrupted()

@@ -31,7 +31,9 @@ main()
 """
 #: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
 SHELL = "/bin/sh"
+#: What it starts has the socket as its standard input; a fourth descriptor stays open as it is.
 LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
+LIFE = 4
 #: linux/prctl.h
 PR_GET_CHILD_SUBREAPER = 37
 #: So many are looked at where the system lists none.
@@ -212,15 +214,17 @@ def launch(settings) -> Uploader | None:
         with above_standard():
             ours, theirs = _socket.socketpair()
         if _adopts_orphans():
+            life = -1
             _start_thread(theirs)
         else:
-            _start(theirs.fileno())
+            life = _start(theirs.fileno())
             theirs.close()
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
     line = Line(ours)
-    line.send({"parent": os.getpid(), "began": endings.own_beginning(), "settings": settings.as_dict()})
+    parent = {"parent": os.getpid(), "began": endings.own_beginning(), "life": life}
+    line.send(parent | {"settings": settings.as_dict()})
     return Uploader(line, settings.flush_s)
 
 
@@ -245,10 +249,11 @@ def _start_thread(theirs) -> None:
     threading.Thread(target=serve, args=(line,), name="traceml-uploader", daemon=True).start()
 
 
-def _start(theirs: int) -> None:
+def _start(theirs: int) -> int:
     """Start the process with the socket as its standard input, and leave it to the system.
 
-    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it.
+    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it. Returns
+    the number that this process's life has there, for one that ends before the other looks; -1 for none.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     has_shell = os.access(SHELL, os.X_OK)
@@ -258,10 +263,17 @@ def _start(theirs: int) -> None:
     environment |= {config.PREFIX + "DISABLED": "1"}
     import posix  # its waitpid, for the one of `os` is another where gevent works
 
-    with _unheard() as signals:
-        pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(theirs), setsigmask=(), **signals)
-        with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
-            posix.waitpid(pid, 0)
+    life = endings.own_life()
+    try:
+        with _unheard() as signals:
+            streams = _streams(theirs, life)
+            pid = os.posix_spawn(words[0], words, environment, file_actions=streams, setsigmask=(), **signals)
+            with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
+                posix.waitpid(pid, 0)
+    finally:
+        if life >= 0:
+            os.close(life)
+    return LIFE if life >= 0 else -1
 
 
 def _interpreter() -> str:
@@ -276,10 +288,11 @@ def _interpreter() -> str:
     raise ValueError("no Python interpreter was found")
 
 
-def _streams(theirs: int) -> list[tuple]:
-    """What the process has open: the socket, and nothing that the training's own children would inherit."""
+def _streams(theirs: int, life: int) -> list[tuple]:
+    """What the process has open: the socket, our life, and nothing that the training's own children would inherit."""
     opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
     opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
+    opened += [(os.POSIX_SPAWN_DUP2, life, LIFE)] if life >= 0 else []
     opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
     return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
 

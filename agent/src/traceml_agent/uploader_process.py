@@ -53,7 +53,8 @@ def serve(line: Line) -> None:
     for name, value in messages[0]["settings"].items():
         settings.take(name, value, "parent")
     line.send({"hello": os.getpid()})
-    work = _Work(settings, line, Life(messages[0]["parent"], messages[0]["began"]))
+    life = Life(messages[0]["parent"], messages[0]["began"], messages[0]["life"])
+    work = _Work(settings, line, life)
     if os.getpid() != messages[0]["parent"]:
         # Who stops a service tells all of its processes; the records are delivered first.
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
