@@ -69,3 +69,26 @@ def test_public_calls_are_pickled_by_their_name(run):
         print("ok")
     """)
     assert out == "ok\n"
+
+
+def test_work_and_odd_values_of_children_are_the_runs(run, processes, arrived):
+    """Cross-validation whose folds log how many samples they saw, and now and then a value that is none: the summary
+    at the end tells the work of all folds, and the page what was left out in any of them."""
+    out, _ = run("""
+        import os, time
+        from traceml_agent import track
+        with track("x") as run:
+            run.log(samples=1, odd=None)
+            for fold in range(3):
+                if os.fork() == 0:
+                    run.log(samples=10, odd=float("nan"))
+                    os._exit(0)
+            for fold in range(3):
+                os.wait()
+            time.sleep(4)
+        print(run.summary.work.samples.count, sum(row["count"] for row in run.summary.left_out))
+    """)
+    assert out == "31.0 4\n"
+    (stored,) = arrived()
+    assert sum(metrics(stored)["samples"]) == 31
+    assert sum(row["count"] for row in stored["finishes"][-1]["left_out"]) == 4

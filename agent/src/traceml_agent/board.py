@@ -25,7 +25,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 #: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
-CALL, DEVICE, ERROR = "call", "device", "error"
+CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
@@ -143,6 +143,20 @@ class Board:
             for method, (calls, items, busy_s) in totals.items()
             if calls
         ]
+
+    def add_work(self, name: str, amount: float) -> None:
+        """Add to useful work that children of the measuring process do."""
+        if (at := self.slot(f"{WORK}:{name}")) is not None:
+            self.values[at] += amount
+
+    def work(self) -> dict[str, float]:
+        """Useful work of the run's children by name."""
+        found: dict[str, float] = {}
+        for name, values in self.rows():
+            kind, _, unit = name.partition(":")
+            if kind == WORK:
+                found[unit] = found.get(unit, 0.0) + values[0]
+        return found
 
     def note_error(self, words: str) -> None:
         """Note by which exception this process's last block ended; none if `words` are empty."""

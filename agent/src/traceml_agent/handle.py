@@ -178,7 +178,8 @@ class Scribe:
         self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._hear, self._hear, prefix=f"{writer[2:]}-")
+        hears = (self.write, self._hear, self._hear)
+        self.journal = Journal(started_at, job.rank(), *hears, prefix=f"{writer[2:]}-", board=shared)
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 
-from traceml_agent import limits
+from traceml_agent import limits, metadata
 
 #: Packages whose version explains a figure, by the name they are imported by; only looked up where they are loaded
 #: already.
@@ -46,6 +46,17 @@ def run_id_of(name: str) -> str:
 
 def _dashed(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def model_name(given, left_out=None) -> str:
+    """What a model is called: as it was given, else by the script."""
+    return metadata.text(given, left_out, "the model's name") or _default_model()
+
+
+def _default_model() -> str:
+    """What a model is called that nobody named: the script, or the notebook."""
+    script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
+    return metadata.text(script.removesuffix(".py")) or "unnamed"
 
 
 def host_name() -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 
 from traceml_agent import metadata
+from traceml_agent.board import Board
 from traceml_agent.left_out import LeftOut
 from traceml_agent.stages import NoStage, Stage
 
@@ -35,10 +36,12 @@ class Journal:
         on_news: Callable[[], None],
         left_out: LeftOut | None = None,
         prefix: str = "",
+        board: Board | None = None,
     ):
         self.started_at, self.left_out = started_at, left_out or LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
+        self._board = board  # of the run whose child's journal this is
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
         self._prefix, self._keys = prefix, itertools.count(1)
@@ -61,6 +64,8 @@ class Journal:
     def _add_work(self, name: str, amount: float) -> None:
         if isfinite(self.work[name] + amount):
             self.work[name] += amount
+            if self._board is not None:
+                self._board.add_work(name, amount)
         else:
             self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 

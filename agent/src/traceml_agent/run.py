@@ -49,7 +49,7 @@ class Run(Telling):
         left_out = LeftOut()
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
-        self.model = model_name(model, left_out)
+        self.model = identity.model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
@@ -188,7 +188,7 @@ class Run(Telling):
         return 0 < last < self._epochs
 
     def _tell_ranks(self) -> None:
-        self._claims.tell(numbers.totals_of(self._own(), self._journal.work) | {"last_epoch": self._last_epoch})
+        self._claims.tell(numbers.totals_of(self._own(), self._work()) | {"last_epoch": self._last_epoch})
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
@@ -220,11 +220,16 @@ class Run(Telling):
         """The numbers of what this process measures."""
         return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
 
+    def _work(self) -> dict[str, float]:
+        """Useful work of this process and its children."""
+        theirs = self.board.work() if self.board else {}
+        return {name: amount + theirs.get(name, 0.0) for name, amount in self._journal.work.items()}
+
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         """The numbers of the run: of a job's ranks that share this host all together."""
         summary = self._own()
-        work = dict(self._journal.work)
+        work = self._work()
         if job.size() > 1:
             numbers.add_ranks(summary, work, self._claims.others(job.local_size()))
             summary["ranks"] = numbers.Record(of=job.size(), here=job.local_size())
@@ -314,17 +319,6 @@ def current() -> Run | None:
     """The run that was started last in this process and still runs."""
     mine = active()
     return mine[-1] if mine else None
-
-
-def model_name(given, left_out=None) -> str:
-    """What a model is called: as it was given, else by the script."""
-    return metadata.text(given, left_out, "the model's name") or _default_model()
-
-
-def _default_model() -> str:
-    """What a model is called that nobody named: the script, or the notebook."""
-    script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
-    return metadata.text(script.removesuffix(".py")) or "unnamed"
 
 
 @guarded()
