@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import time
 import weakref
 from collections.abc import Iterator
 
@@ -23,8 +24,8 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-#: What a slot's name begins with, before a colon: calls of a method, or the counters of a device.
-CALL, DEVICE = "call", "device"
+#: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
+CALL, DEVICE, ERROR = "call", "device", "error"
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
@@ -142,6 +143,19 @@ class Board:
             for method, (calls, items, busy_s) in totals.items()
             if calls
         ]
+
+    def note_error(self, words: str) -> None:
+        """Note by which exception this process's last block ended; none if `words` are empty."""
+        for name, place in self.places.items():
+            if name.startswith(f"{ERROR}:"):
+                self.values[place] = 0.0
+        if words and (at := self.slot(f"{ERROR}:{words}")) is not None:
+            self.values[at] = time.monotonic()
+
+    def first_error(self) -> str:
+        """The exception that was noted first, of those by which processes ended; empty for none."""
+        rows = ((at, *name.partition(":")) for name, (at, *_) in self.rows())
+        return min(((at, words) for at, kind, _, words in rows if kind == ERROR and at), default=(0.0, ""))[1]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from traceml_agent import aftermath, board, quarantine, spool
 from traceml_agent import client as portal
 from traceml_agent.client import Answer
+from traceml_agent.journal import enriched
 from traceml_agent.pruning import prune
 from traceml_agent.sent import Group, Sent
 from traceml_agent.spool_folder import NAME, has_living_writer, open_regular
@@ -306,6 +307,5 @@ def merged(bodies: list[dict]) -> dict:
         if "left_out" in body:
             result["left_out"] = body["left_out"]
         if "about" in body:
-            params = result.get("about", {}).get("params", {}) | body["about"].get("params", {})
-            result["about"] = result.get("about", {}) | body["about"] | ({"params": params} if params else {})
+            result["about"] = enriched(result.get("about", {}), body["about"])
     return result

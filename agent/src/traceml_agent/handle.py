@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
@@ -35,6 +36,8 @@ from traceml_agent.telling import Telling
 #: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
 WRITE_S = 0.5
 AT_ONCE, AT_ONCE_PER_S = 100, 20
+#: Between two looks at a budget.
+LOOK_EVERY_S = 1.0
 
 _scribes: dict[tuple[str, int], Scribe] = {}
 #: A signal's handler may tell something while the code that it interrupted does.
@@ -52,7 +55,7 @@ class Handle(Telling):
         self.run_id, self.model, self.kind = run_id, header["model"], header["kind"]
         self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
         self.rank, self.budget = job.rank(), Budget()
-        self._path, self._takes = path, header["about"]
+        self._path, self._takes, self._look_at = path, header["about"], 0.0
         self.watched: list = []
 
     def journal(self) -> Journal | None:
@@ -100,12 +103,30 @@ class Handle(Telling):
             "name": metadata.text(name, journal.left_out, "the name"),
             "tags": metadata.tags(tags, journal.left_out),
             "params": metadata.params(params, journal.left_out),
+            "environment": identity.environment(),
         }
         journal.tell({key: value for key, value in given.items() if value and key in self._takes})
 
+    @guarded()
+    def keep_to(self, budget: Budget) -> None:
+        """Look every few seconds whether the run has used as much."""
+        if budget.is_set and not self._mine():
+            if job.size() > 1:
+                budget.only_warns("ranks that are measured from outside")
+            self.budget = budget
+            scribe_of(*self._origin).looks.append(self.look)
+
+    @guarded()
+    def look(self) -> None:
+        """Whether the budget is used, read off the spool: it takes at most a hundredth of the time."""
+        began_at = time.monotonic()
+        if self.budget.is_set and began_at >= self._look_at:
+            self.budget.check(self, self.summary)
+            self._look_at = time.monotonic() + max(LOOK_EVERY_S, 100 * (time.monotonic() - began_at))
+
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         """Write what was told; the run ends where it is measured. Returns the summary so far."""
-        self._write()
+        self._conclude()
         return self.summary
 
     @guarded()
@@ -114,6 +135,20 @@ class Handle(Telling):
             scribe.write()
 
     def __exit__(self, kind, error, traceback) -> None:
+        self._note(kind, error)
+        self._conclude()
+
+    @guarded()
+    def _note(self, kind, error) -> None:
+        """How a script's block ended; a command's run that fails has failed by that."""
+        status, exception = endings.of_exception(kind, error, self.kind)
+        if self._takes and self.board:
+            self.board.note_error(job.by_rank(exception, self.rank) if status == "failed" else "")
+
+    @guarded()
+    def _conclude(self) -> None:
+        if "environment" in self._takes and (journal := self.journal()):
+            journal.tell({"environment": identity.packages()})  # more are loaded by now
         self._write()
 
     def __reduce__(self):
@@ -139,6 +174,7 @@ class Scribe:
         self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
         self._run = path if is_here else ""
         self._told_calls: list[dict] = []
+        self.looks: list[Callable[[], None]] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
@@ -157,6 +193,8 @@ class Scribe:
             # Calls tell nobody that they happen, lest each costs as much as a record.
             self._news.wait(2 * WRITE_S)
             self.write()
+            for look in self.looks:
+                look()
             self._over.wait(WRITE_S)
 
     @property

@@ -72,8 +72,12 @@ def host_label(settings) -> str:
 def environment() -> dict[str, str]:
     """What may explain the run's figure later: versions, and the commit of the code."""
     found = {"python": sys.version.split()[0], "os": f"{_os_name()}"}
-    found |= dict(islice(_versions(), MOST_FRAMEWORKS)) | git()
-    return {name: limits.clean(value) for name, value in found.items()}
+    return {name: limits.clean(value) for name, value in (found | git()).items()} | packages()
+
+
+def packages() -> dict[str, str]:
+    """The versions of the field's packages that are loaded by now."""
+    return {name: limits.clean(version) for name, version in islice(_versions(), MOST_FRAMEWORKS)}
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -85,8 +85,7 @@ class Journal:
         """Note more of what the run is called, or of its parameters."""
         if self._rank or not about:
             return
-        params = self._about.get("params", {}) | about.get("params", {})
-        self._about = self._about | about | ({"params": params} if params else {})
+        self._about = enriched(self._about, about)
         self._on_news()
 
     def _write_what_is_much(self, rows: deque) -> None:
@@ -121,6 +120,12 @@ class Journal:
             return {}
         self._told_left_out = rows
         return {"left_out": rows}
+
+
+def enriched(former: dict, about: dict) -> dict:
+    """What was told of a run with what is told now: parameters and environment are merged."""
+    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
+    return former | about | merged
 
 
 def _drained(rows: deque) -> Iterator:

@@ -27,7 +27,7 @@ from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
 #: What of a command's run the script that it starts may say better.
-ABOUT = ["model", "kind", "name", "tags", "params"]
+ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 _active: list[Run] = []
 
 
@@ -55,9 +55,10 @@ class Run(Telling):
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
-        self._about = list(about)
+        self._about, self._environment = list(about), identity.environment()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
+        self._epochs = self._last_epoch = 0
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
@@ -107,7 +108,7 @@ class Run(Telling):
             "host": identity.host_label(self.settings),
             "agent_version": __version__,
             "flush_s": self.settings.upload_s,
-            "environment": identity.environment(),
+            "environment": self._environment,
             "writer": self.writer,
             "writer_started_at": started_at,
             "portal": self.settings.url,
@@ -164,12 +165,30 @@ class Run(Telling):
                 self._hand_over()
         self._write(samples)
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
 
     def look(self) -> None:
         """After each tick and each epoch: whether the budget is used."""
         if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
+
+    def begins_no_further_epoch(self) -> bool:
+        """Of a job's ranks the first decides, one epoch ahead, which all know by its end as they have worked together.
+
+        One that stopped alone would leave the others waiting for it.
+        """
+        if job.size() == 1:
+            return super().begins_no_further_epoch()
+        self._epochs += 1
+        if self.rank == 0 and self.budget.stops and not self._last_epoch:
+            self._last_epoch = self._epochs
+            self._tell_ranks()
+        told = self._claims.others(job.local_size()) if self.rank else []
+        last = max((each.get("last_epoch", 0) for each in told), default=0) or self._last_epoch
+        return 0 < last < self._epochs
+
+    def _tell_ranks(self) -> None:
+        self._claims.tell(numbers.totals_of(self._own(), self._journal.work) | {"last_epoch": self._last_epoch})
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
@@ -238,9 +257,11 @@ class Run(Telling):
 
     def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
+        since = {name: version for name, version in identity.packages().items() if name not in self._environment}
+        self._journal.tell({"environment": since} if since else {})
         self._write()
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
         self._summary = self._so_far()
         if self in _active:
             _active.remove(self)
@@ -263,7 +284,7 @@ class Run(Telling):
         return {
             "status": status if status in STATUSES else "completed",
             "ended_at": iso(self._started_wall_s + duration_s),
-            "exception": f"{words} (rank {self.rank})" if words and job.size() > 1 else words,
+            "exception": job.by_rank(words, self.rank),
             "dropped_records": self._spool.dropped,
             "devices": self._devices(),
             "samples": self._sampler.samples(),

@@ -80,6 +80,10 @@ class Telling:
     def look(self) -> None:
         """After each epoch: whether the budget is used."""
 
+    def begins_no_further_epoch(self) -> bool:
+        """Whether the budget is used and its action is to stop; asked before each epoch."""
+        return self.budget.stops
+
     @property
     def over_budget(self) -> bool:
         """Whether the run has used more than `budget_kwh` or `budget_kg`."""
