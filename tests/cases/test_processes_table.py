@@ -61,6 +61,29 @@ def test_coroutines_that_each_have_a_block_have_whole_runs(run, arrived):
     assert numbers(runs) == list(range(4 * TURNS))
 
 
+def test_a_task_that_a_block_starts_tells_its_run_even_beside_a_later_one(run, arrived):
+    run("""
+        import asyncio, library, traceml_agent
+
+        async def told(number, after_s):
+            await asyncio.sleep(after_s)
+            library.told(number)
+
+        async def main():
+            async with traceml_agent.track("first"):
+                task = asyncio.create_task(told(1, 0.2))
+                async with traceml_agent.track("second"):
+                    await asyncio.gather(asyncio.to_thread(library.told, 2), asyncio.create_task(told(2, 0.1)), task)
+                    await asyncio.sleep(0.3)
+
+        asyncio.run(main())
+    """)
+    runs = arrived(2)
+    assert are_whole(runs)
+    found = {stored["headers"][0]["model"]: metrics(stored)["number"] for stored in runs}
+    assert found == {"first": [1], "second": [2, 2]}
+
+
 def test_a_thread_without_a_block_tells_the_run_that_was_started_last(run, arrived):
     run("""
         import threading, time, library, traceml_agent
@@ -164,6 +187,42 @@ def test_a_watched_model_counts_in_a_child(run, arrived, child):
     (stored,) = arrived()
     assert are_whole([stored])
     assert calls(stored) == (20 if "fork()" in child or '"fork"' in child else 10)
+
+
+@of_each_kind
+def test_a_child_walks_through_epochs_of_the_run(run, arrived, child):
+    """As a launcher's function does that is given everything: each item is a stage of the one run."""
+    run(
+        child
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with traceml_agent.track("trial") as run:
+                in_child(library.walked, run.epochs(range(3)))
+                time.sleep(0.3)
+        """
+    )
+    (stored,) = arrived()
+    assert stages(stored) == ["epoch 1", "epoch 2", "epoch 3"]
+    assert numbers([stored]) == [0, 1, 2]
+
+
+@of_each_kind
+def test_what_a_child_tells_of_a_run_that_is_over_arrives_and_changes_no_end(run, portal, arrived, child):
+    """A worker that is a moment late: its run keeps the end that it had."""
+    run(
+        child
+        + """
+        import library, time, traceml_agent
+        if __name__ == "__main__":
+            with traceml_agent.track("trial") as run:
+                time.sleep(0.3)
+            in_child(library.told_by, run, 1)
+        """
+    )
+    portal.wait_for(lambda p: numbers(p.runs().values()) == [1], 10)
+    (stored,) = arrived()
+    assert {finish["status"] for finish in stored["finishes"]} == {"completed"}
 
 
 # Children of a process that is not tracked

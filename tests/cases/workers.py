@@ -34,6 +34,10 @@ def told_by(run, number):
     run.stop()
     return run.run_id
 
+def walked(epochs):
+    for number in epochs:
+        traceml_agent.current_run().log(number=number)
+
 def loaded(number):
     greeted(traceml_agent.watch(Greeter()), number)
 
