@@ -44,6 +44,31 @@ def test_a_young_run_that_is_killed_loses_a_second_at_most_and_no_call(start, ar
     assert calls(stored) >= after_s / 0.1 * 0.7
 
 
+def test_four_threads_that_each_track_have_four_whole_runs(run, arrived, place):
+    """A search over parameters in threads: all of them start at once, and the tracker's helper of one takes the
+    others' files for those of a dead process. Each run is whole, and nothing is left behind."""
+    run("""
+        import threading, time, traceml_agent
+
+        def trial(number):
+            with traceml_agent.track("trial") as run:
+                time.sleep(1.5)
+                run.log(number=number)
+                time.sleep(1.5)
+
+        threads = [threading.Thread(target=trial, args=(number,)) for number in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    """)
+    runs = arrived(4)
+    assert {status(stored) for stored in runs} == {"completed"}
+    assert sorted(metrics(stored)["number"] for stored in runs) == [[0.0], [1.0], [2.0], [3.0]]
+    assert min(map(last_t_s, runs)) == pytest.approx(3, abs=0.5)
+    assert not list(place.glob("*.spool"))
+
+
 def test_a_value_that_was_logged_before_a_flood_of_others_is_kept(run, arrived):
     """Loggers with a bounded queue that drops the oldest: the one value that matters was logged before ten thousand
     of a loop. All of them arrive, or are counted where the run is looked at."""
