@@ -224,6 +224,24 @@ def test_on_a_full_disk_no_lines_merge_and_writing_resumes(tmp_path):
     assert damaged(path) == 0
 
 
+def test_a_disk_that_stays_full_is_told_of_however_little_fits(tmp_path, monkeypatch, caplog):
+    made, real = begun(tmp_path), os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:9]))
+        assert not made.append("chunk", chunk(1))
+        assert not made.append("finish", finish(1))
+    assert not made.close()
+    assert "No space left on device" in caplog.text
+    assert "2 records are lost" in caplog.text
+
+
+def test_nothing_is_written_once_it_is_closed(tmp_path):
+    made = whole(tmp_path)
+    Path(made.path).unlink()  # delivered
+    assert not made.append("chunk", chunk(4))
+    assert not Path(made.path).exists()
+
+
 def test_a_torn_line_that_cannot_be_cut_off_spoils_no_other(tmp_path, monkeypatch):
     made, real = begun(tmp_path), os.write
     with monkeypatch.context() as broken:  # an I/O error at the worst moment: half a line is there, and stays

@@ -213,3 +213,41 @@ first.stop()
     )
     assert float(out) < 10
     assert {each["headers"][0]["model"]: bool(metrics(each)) for each in arrived(2)} == {"first": False, "second": True}
+
+
+def test_a_pool_that_replaces_its_workers_for_days_loses_no_call(run, processes, arrived):
+    """Inference server: workers were replaced after some requests, and in time those of the newest went uncounted."""
+    run("""
+        import multiprocessing
+        from traceml_agent import track, watch
+
+        class Model:
+            def predict(self, x):
+                return x
+
+        model = Model()
+
+        def work(number):
+            model.predict([number])
+
+        if __name__ == "__main__":
+            with track("model") as run:
+                watch(model)
+                with multiprocessing.get_context("fork").Pool(4, maxtasksperchild=1) as pool:
+                    pool.map(work, range(400), chunksize=1)
+        """)
+    (stored,) = arrived()
+    calls = [row for batch in stored["batches"].values() for row in batch.get("calls", [])]
+    assert calls[-1]["calls"] == 400
+
+
+def test_a_run_that_was_deleted_on_the_portal_is_not_dropped_without_a_word(run, portal, processes):
+    """Experiment tracker: a run that a colleague deleted went on for a week, and nothing said that it was not kept."""
+    portal.mode("410")
+    _, err = run("""
+        import time
+        from traceml_agent import start
+        start("model")
+        time.sleep(4)
+        """)
+    assert err.count("deleted on the portal") == 1, err

@@ -16,6 +16,7 @@ import time
 import weakref
 from collections.abc import Iterator
 
+from traceml_agent import endings
 from traceml_agent.descriptors import above_standard
 from traceml_agent.spool_folder import board_of
 
@@ -27,6 +28,8 @@ except ImportError:
 #: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
 CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
+#: Which value of a slot for calls is the process that counts there.
+OWNER = 3
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
 #: The last slot: what is called when all others are taken.
@@ -105,10 +108,20 @@ class Board:
         label = name.encode()[:NAME_BYTES]
         with self._locked():
             for start in STARTS[:-1]:
-                if not self._memory[start]:
+                place = (start + NAME_BYTES) // 8
+                if not self._memory[start] or self._is_left_behind(start, name):
                     self._memory[start : start + len(label)] = label
-                    return self.places.setdefault(name, (start + NAME_BYTES) // 8)
+                    if name.startswith(CALL):
+                        self.values[place + OWNER] = os.getpid()
+                    return self.places.setdefault(name, place)
         return None
+
+    def _is_left_behind(self, start: int, name: str) -> bool:
+        """Whether the slot is one for the same calls of a process that has ended: its counts go on."""
+        if not name.startswith(CALL) or self._name(start) != name:
+            return False
+        owner = int(self.values[(start + NAME_BYTES) // 8 + OWNER])
+        return owner > 0 and not endings.is_alive(owner, "")
 
     def place_of_calls(self, name: str) -> int:
         """The slot for calls of a method; where all are taken, that of another process, or one for all that is left."""

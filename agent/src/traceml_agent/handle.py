@@ -236,8 +236,8 @@ class Scribe:
         self._over.ring()
         self._news.ring()
         self._spool.append("finish", {"dropped_records": self._spool.dropped})
-        self._spool.close()
-        discard(self._spool.path or "")
+        if self._spool.close():
+            discard(self._spool.path or "")
         self.board.close()
 
 

@@ -274,8 +274,8 @@ class Run(Telling):
         finish = self._finish(status, exception, self._summary.duration_s)
         self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
-        self._spool.close()
-        discard(self._spool.path or "")  # all that stands on its board is written
+        if self._spool.close():
+            discard(self._spool.path or "")  # all that stands on its board is written
         if self.board:
             self.board.close()
         self._claims.release()

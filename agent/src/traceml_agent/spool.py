@@ -8,6 +8,7 @@ docs/wire.md. As long as the process lives it holds a shared lock on the file.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -231,6 +232,7 @@ class Spool:
             self._torn = True  # until it is cut off; else the next line starts with an end of line
             os.ftruncate(number, self._written_bytes)
             self._torn = False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             warn(f"the spool can't be written ({error.strerror}); records wait in memory")
         return False
@@ -288,8 +290,14 @@ class Spool:
         except OSError as error:
             warn(f"the spool can't be synced ({error.strerror})")
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """End it; whether all that was appended is written."""
         self._closed = True
-        if self._descriptor is not None and os.getpid() == self._pid:
+        if os.getpid() != self._pid:
+            return False
+        if self._descriptor is not None:
             self._descriptor.close()
             self._descriptor = None
+        if self._waiting and self.path:
+            warn(f"{len(self._waiting)} records are lost, for the spool could not be written to the end")
+        return not self._waiting

@@ -15,29 +15,13 @@ import sys
 import threading
 import time
 
-from traceml_agent import config, endings
+from traceml_agent import detached, endings
 from traceml_agent.descriptors import Descriptor, above_standard
 from traceml_agent.messages import warn
 from traceml_agent.readdress import is_same, portal_of
 
-START = """import os, sys
-os.chdir(os.sep)  # else a requests.py beside the training script would be imported
-if sys.argv[2] == "detach" and os.fork(): os._exit(0)
-sys.path.insert(0, sys.argv[1])
-import traceml_agent
-sys.path.append(sys.path.pop(0))  # last from now on, for a site folder may hold namesakes of standard modules
-from traceml_agent.uploader_process import main
-main()
-"""
-#: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
-SHELL = "/bin/sh"
-#: What it starts has the socket as its standard input; a fourth descriptor stays open as it is.
-LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
-LIFE = 4
-#: linux/prctl.h
-PR_GET_CHILD_SUBREAPER = 37
-#: So many are looked at where the system lists none.
-MAX_DESCRIPTORS = 1024
+#: So many that end before they say a word are started.
+MOST_STILLBORN = 3
 #: The uploaders of this process by portal, token and folder: one serves all of its runs.
 _uploaders: dict[tuple, Uploader | None] = {}
 #: A signal's handler may start a run while the code that it interrupted does.
@@ -120,6 +104,7 @@ class Uploader:
         self._line = line
         self.flush_s = flush_s
         self.pid = 0  # once it has said so
+        self.stillborn = 0  # how many before it ended without a word
         self._pid = os.getpid()
         self._flushes = 0
         self.refused: list[dict] = []  # what the portal refused of this process's runs, as `refused` and `run`
@@ -193,9 +178,22 @@ def of(settings) -> Uploader | None:
     place = (settings.url, settings.token, settings.spool_dir, os.getpid())
     with _launching:
         known = _uploaders.get(place)
-        if place not in _uploaders or (known and known.is_gone):
+        if place not in _uploaders:
             _uploaders[place] = launch(settings)
+        elif known and known.is_gone:
+            _uploaders[place] = _launch_again(known, settings)
         return _uploaders[place]
+
+
+def _launch_again(former: Uploader, settings) -> Uploader | None:
+    """Start one in place of one that is gone; none where that would go on for ever."""
+    stillborn = 0 if former.pid else former.stillborn + 1
+    if stillborn >= MOST_STILLBORN:
+        warn("the uploader ends as soon as it starts; deliver later with `traceml-agent sync`")
+        return None
+    if launched := launch(settings):
+        launched.stillborn = stillborn
+    return launched
 
 
 def all_of_this_process() -> list[Uploader]:
@@ -213,11 +211,11 @@ def launch(settings) -> Uploader | None:
     try:
         with above_standard():
             ours, theirs = _socket.socketpair()
-        if _adopts_orphans():
+        if detached.adopts_orphans():
             life = -1
             _start_thread(theirs)
         else:
-            life = _start(theirs.fileno())
+            life = detached.start(theirs.fileno())
             theirs.close()
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
@@ -228,106 +226,12 @@ def launch(settings) -> Uploader | None:
     return Uploader(line, settings.flush_s)
 
 
-def _adopts_orphans() -> bool:
-    """Whether processes that nobody waits for become this one's children: the first of a container, a subreaper."""
-    if os.getpid() == 1:
-        return True
-    if not {"ctypes", "prctl", "_prctl"} & set(sys.modules):  # by which alone a script makes itself one
-        return False
-    import ctypes
-
-    is_one = ctypes.c_int(0)
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    return prctl is not None and prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(is_one), 0, 0, 0) == 0 and is_one.value == 1
-
-
 def _start_thread(theirs) -> None:
     """Upload from a thread, where any process of ours would be met by `os.wait()`; what it can't deliver stays."""
     from traceml_agent.uploader_process import serve
 
     line = Line(theirs)
     threading.Thread(target=serve, args=(line,), name="traceml-uploader", daemon=True).start()
-
-
-def _start(theirs: int) -> int:
-    """Start the process with the socket as its standard input, and leave it to the system.
-
-    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it. Returns
-    the number that this process's life has there, for one that ends before the other looks; -1 for none.
-    """
-    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    has_shell = os.access(SHELL, os.X_OK)
-    words = [_interpreter(), "-c", START, package, "left" if has_shell else "detach"]
-    words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
-    environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
-    environment |= {config.PREFIX + "DISABLED": "1"}
-    import posix  # its waitpid, for the one of `os` is another where gevent works
-
-    life = endings.own_life()
-    try:
-        with _unheard() as signals:
-            streams = _streams(theirs, life)
-            pid = os.posix_spawn(words[0], words, environment, file_actions=streams, setsigmask=(), **signals)
-            with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
-                posix.waitpid(pid, 0)
-    finally:
-        if life >= 0:
-            os.close(life)
-    return LIFE if life >= 0 else -1
-
-
-def _interpreter() -> str:
-    """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
-    if not sys.executable:
-        raise ValueError("sys.executable names no interpreter")
-    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    found = [sys.executable, *(os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix))]
-    for path in found:
-        if path and any(word in os.path.basename(path).lower() for word in ("python", "pypy")) and os.path.exists(path):
-            return path
-    raise ValueError("no Python interpreter was found")
-
-
-def _streams(theirs: int, life: int) -> list[tuple]:
-    """What the process has open: the socket, our life, and nothing that the training's own children would inherit."""
-    opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
-    opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
-    opened += [(os.POSIX_SPAWN_DUP2, life, LIFE)] if life >= 0 else []
-    opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
-    return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
-
-
-def _inheritable() -> list[int]:
-    """Descriptors from 3 up that a new program would find open: a pipe held open keeps its reader waiting for ever."""
-    try:
-        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # another system, or no /proc
-        numbers = list(range(MAX_DESCRIPTORS))
-    found = []
-    for number in numbers:
-        with contextlib.suppress(OSError):
-            if number > 2 and os.get_inheritable(number):
-                found.append(number)
-    return found
-
-
-@contextlib.contextmanager
-def _unheard():
-    """Where the user's code handles SIGCHLD, keep the end of our helper from it; yields what posix_spawn takes."""
-    signal = sys.modules.get("signal")  # without it nobody has a handler
-    child = getattr(signal, "SIGCHLD", None)
-    if signal is None or child is None or not callable(signal.getsignal(child)):
-        yield {"setsid": True}
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {child})
-    was_pending = child in signal.sigpending()
-    try:
-        yield {"setsid": True, "setsigdef": (child,)}
-        # Another child's end that came meanwhile is the user's to hear of.
-        if not was_pending and not _has_ended_children() and hasattr(signal, "sigtimedwait"):
-            signal.sigtimedwait({child}, 0)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _forget_the_parents() -> None:
@@ -338,13 +242,6 @@ def _forget_the_parents() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parents)
-
-
-def _has_ended_children() -> bool:
-    try:
-        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False
 
 
 def is_for(path: str, settings) -> bool:

@@ -265,6 +265,8 @@ class _Work:
             return self._stop(f"the portal refuses uploads: {answer.reason}")
         if answer.outcome in (portal.QUARANTINE, portal.HELD):
             self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
+        if answer.outcome == portal.GONE:
+            self._warn(f"the run {delivery.run_id} was deleted on the portal: what is measured of it is not uploaded")
         if self.client.notice:
             self._warn(self.client.notice)
         return answer
