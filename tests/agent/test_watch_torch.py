@@ -189,7 +189,8 @@ torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[1]
 distributed = nn.parallel.DistributedDataParallel(model)
 distributed(torch.ones(8, 4)).sum().backward()
 (calls,) = run.board.calls()
-print(distributed.module is model, all(each.grad is not None for each in model.parameters()), calls["items"], flush=True)
+has_gradients = all(each.grad is not None for each in model.parameters())
+print(distributed.module is model, has_gradients, calls["items"], flush=True)
 os._exit(0)
 """
 
