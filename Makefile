@@ -29,11 +29,16 @@ lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy traceml_site runs hardware agent/src
 
-# The suite on SQLite with the browser tests, then on PostgreSQL where TEST_DATABASE_URL names a server.
+# The suite on SQLite with the browser tests; the agent's, which mostly wait for processes, beside the portal's. Then the
+# portal's on PostgreSQL where TEST_DATABASE_URL names a server.
+AGENTS := tests/agent tests/cases
+OTHERS := $(foreach folder,$(AGENTS),--ignore=$(folder))
 test: lint
-	$(BIN)/python -m pytest -q
+	@log=$$(mktemp); $(BIN)/python -m pytest -q $(AGENTS) >$$log 2>&1 & agents=$$!; \
+	$(BIN)/python -m pytest -q $(OTHERS); others=$$?; \
+	wait $$agents; agents=$$?; cat $$log; rm $$log; exit $$((agents + others))
 ifdef TEST_DATABASE_URL
-	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" --ignore=tests/agent
+	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" $(OTHERS)
 else ifdef CI
 	@echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too" && exit 1
 else

@@ -105,6 +105,7 @@ class About(serializers.Serializer):
     name = Text(required=False, allow_blank=True)
     tags = Tags(required=False)
     params = Metadata(required=False)
+    environment = Metadata(required=False)
 
 
 class BatchBody(FromWriter):

@@ -12,11 +12,13 @@ from traceml_agent import estimation
 
 METRICS_SHOWN = 6
 DEEPEST = 3
+#: A metric that is logged this soon after a stage is its result, if no other stage began or ended in between.
+RESULTS_WITHIN_S = 1.0
 _time = itemgetter(0)
 
 
 class StageRow(NamedTuple):
-    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric in it."""
+    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric of it."""
 
     stage: Stage
     depth: int
@@ -43,7 +45,10 @@ class StageRow(NamedTuple):
 
 def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
     """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
-    logged = {stage.pk: _metrics_within(metrics.get(stage.writer_id, []), stage) for stage in stages}
+    moments = _moments(stages)
+    logged = {
+        stage.pk: _metrics_of(metrics.get(stage.writer_id, []), stage, moments[stage.writer_id]) for stage in stages
+    }
     names = list(dict.fromkeys(name for values in logged.values() for name in values))[:METRICS_SHOWN]
     depths = _depths(stages)
     rows = []
@@ -66,11 +71,22 @@ def _depths(stages: list[Stage]) -> dict[int, int]:
     return depths
 
 
-def _metrics_within(metrics: list, stage: Stage) -> dict[str, float]:
-    """The last value of each metric that was logged during a stage; amounts of work are no values to follow."""
-    end_s = float("inf") if stage.end_s is None else stage.end_s
-    first = bisect_left(metrics, stage.start_s, key=_time)
-    rows = metrics[first : bisect_right(metrics, end_s, key=_time)]
+def _moments(stages: list[Stage]) -> dict[int, list[float]]:
+    """When a stage began or ended, by writer, in the order of time."""
+    moments: dict[int, list[float]] = {}
+    for stage in stages:
+        ends = [] if stage.end_s is None else [stage.end_s]
+        moments.setdefault(stage.writer_id, []).extend([stage.start_s, *ends])
+    return {writer: sorted(times) for writer, times in moments.items()}
+
+
+def _metrics_of(metrics: list, stage: Stage, moments: list[float]) -> dict[str, float]:
+    """The last value of each metric that was logged during a stage or as its result; amounts of work are no values."""
+    until_s = float("inf")
+    if stage.end_s is not None:
+        following = moments[bisect_right(moments, stage.end_s) :][:1]
+        until_s = min([stage.end_s + RESULTS_WITHIN_S, *following])
+    rows = metrics[bisect_left(metrics, stage.start_s, key=_time) : bisect_left(metrics, until_s, key=_time)]
     return {name: value for _, name, value in rows if name not in WORK}
 
 

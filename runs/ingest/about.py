@@ -1,4 +1,4 @@
-"""What a run says of itself after its header: parameters, tags, a name, another model or kind."""
+"""What a run says of itself after its header: parameters, environment, tags, a name, another model or kind."""
 
 from runs.ingest.totals import UsageChanges
 from runs.models import Run, TrackedModel
@@ -13,22 +13,26 @@ def take_in(run: Run, about: dict | None, changes: UsageChanges) -> None:
     """
     if not about:
         return
-    _merge_params(run, about.get("params") or {})
+    _merge(run, "params", "parameter", about.get("params") or {})
+    _merge(run, "environment", "package", about.get("environment") or {})
     _add_tags(run, about.get("tags") or [], changes)
     run.name = run.name or about.get("name") or ""
     model = TrackedModel.named(run.project, about["model"]) if about.get("model") else run.tracked_model
     changes.rehome(run, model, about.get("kind") or run.kind)
 
 
-def _merge_params(run: Run, params: dict) -> None:
-    for key, value in params.items():
-        merged = run.params | {key: value}
+def _merge(run: Run, field: str, word: str, told: dict) -> None:
+    """Merge keys into parameters or environment; `word` is what one of them is called."""
+    kept = getattr(run, field)
+    for key, value in told.items():
+        merged = kept | {key: value}
         if len(merged) > MAX_KEYS:
-            _leave_out(run, f"parameter '{key}'", f"a run keeps at most {MAX_KEYS} parameters")
+            _leave_out(run, f"{word} '{key}'", f"a run keeps at most {MAX_KEYS} {word}s")
         elif metadata_bytes(merged) > MAX_METADATA_BYTES:
-            _leave_out(run, f"parameter '{key}'", f"a run keeps at most {MAX_METADATA_BYTES // 1024} KiB of parameters")
+            _leave_out(run, f"{word} '{key}'", f"a run keeps at most {MAX_METADATA_BYTES // 1024} KiB of {word}s")
         else:
-            run.params = merged
+            kept = merged
+    setattr(run, field, kept)
 
 
 def _add_tags(run: Run, tags: list[str], changes: UsageChanges) -> None:

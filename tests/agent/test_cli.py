@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from traceml_agent import spool
-from traceml_agent.delivery import merged
 from traceml_agent.endings import of_exit_code
 from traceml_agent.program import model_of
 
@@ -168,38 +167,6 @@ def test_a_model_that_nobody_named_is_called_after_its_script_module_or_program(
 )
 def test_a_script_is_found_in_what_a_shell_is_told(code, name):
     assert model_of(["/bin/sh", "-c", code]) == name
-
-
-SCRIPT = """
-import traceml_agent
-with traceml_agent.track("resnet-50", kind="finetuning", name="night", params={"lr": 0.1}) as run:
-    for epoch in run.epochs(range(2)):
-        run.log(loss=epoch)
-    run.log_params(seed=7)
-    traceml_agent.current_run().log(accuracy=0.9)
-"""
-
-
-def test_a_script_under_run_tells_of_itself_in_the_one_run(agent, records, tmp_path):
-    (tmp_path / "train.py").write_text(SCRIPT)
-    agent("run", "--", sys.executable, "train.py")
-    assert len({header["writer"] for header in records("header")}) == 1
-    assert [finish["status"] for finish in records("finish") if "status" in finish] == ["completed"]
-    told = merged(records("chunk"))
-    assert told["about"] == {
-        "model": "resnet-50",
-        "kind": "finetuning",
-        "name": "night",
-        "params": {"lr": 0.1, "seed": 7},
-    }
-    assert [metric["name"] for metric in told["metrics"]] == ["loss", "loss", "accuracy"]
-    assert [(stage["name"], stage["total"]) for stage in told["stages"]] == [("epoch 1", 2), ("epoch 2", 2)]
-
-
-def test_what_is_said_to_run_counts_more_than_what_its_script_says(agent, records, tmp_path):
-    (tmp_path / "train.py").write_text(SCRIPT)
-    agent("run", "--model", "mine", "--kind", "training", "--", sys.executable, "train.py")
-    assert set(merged(records("chunk"))["about"]) == {"name", "params"}
 
 
 def test_doctor_names_every_device_with_method_and_why(agent):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.agent.spooling import begun, chunk, is_stored, pid_of, whole
 from traceml_agent import config, uploader
+from traceml_agent.endings import Life
 from traceml_agent.uploader_process import LOOK_AGAIN_S, _Work
 
 
@@ -99,7 +100,7 @@ def test_in_an_outage_it_knocks_politely_however_often_it_is_woken(place, settin
 @pytest.mark.parametrize("luck", [min, max])
 def test_at_most_twelve_requests_in_the_first_five_minutes_of_an_outage_and_one_in_five_after(home, monkeypatch, luck):
     monkeypatch.setattr(random, "uniform", lambda low, high: luck(low, high))
-    work, times = _Work(config.load(), None, os.getpid()), [0.0]
+    work, times = _Work(config.load(), None, Life(os.getpid(), "")), [0.0]
     while times[-1] < 24 * 3600:
         asked_at = time.monotonic()
         work._back_off(0.0, "outage")
@@ -110,7 +111,7 @@ def test_at_most_twelve_requests_in_the_first_five_minutes_of_an_outage_and_one_
 
 
 def test_a_back_off_of_weeks_does_not_overflow(home):
-    work = _Work(config.load(), None, os.getpid())
+    work = _Work(config.load(), None, Life(os.getpid(), ""))
     work.failures = 5000
     work._back_off(None, "outage")
     assert 300 <= work.not_before - time.monotonic() <= 330

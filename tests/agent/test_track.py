@@ -404,3 +404,76 @@ def test_a_run_may_be_started_and_stopped_in_threads(script, records):
     """)
     assert process.out == "True\n"
     assert len(records("finish")) == 1
+
+
+def test_of_many_runs_the_first_print_their_figures_and_one_line_says_so(script, records):
+    process = script("""
+        from traceml_agent import track
+        for number in range(40):
+            with track("short"): pass
+    """)
+    lines = process.err.splitlines()
+    assert len([line for line in lines if "CO2e" in line]) == 3
+    assert len([line for line in lines if "quiet" in line]) == 1
+    assert len(lines) == 4
+    assert len(records("finish")) == 40
+
+
+def test_who_wants_no_line_sets_quiet(script):
+    process = script("from traceml_agent import track\nwith track('short', quiet=True): pass")
+    assert process.err == ""
+
+
+def test_a_start_in_the_same_cell_ends_the_former_run(script, records):
+    process = script("""
+        import sys
+        sys.ps1 = ">>> "  # as in an interactive shell
+        cell = compile("from traceml_agent import start; run = start('digits')", "cell 1", "exec")
+        exec(cell)
+        exec(cell)
+        exec(compile("other = start('digits')", "cell 2", "exec"))
+        third = start("another")
+    """)
+    assert [finish["status"] for finish in records("finish")] == ["completed"] * 4
+    assert process.err.count("its cell started a new one") == 2
+
+
+def test_a_fault_that_was_shown_in_a_shell_ends_no_run_as_failed(script, records):
+    script("""
+        import sys
+        from traceml_agent import start
+        sys.ps1 = ">>> "
+        run = start("digits")
+        sys.last_type, sys.last_value = NameError, NameError("a typo")
+    """)
+    assert [finish["status"] for finish in records("finish")] == ["completed"]
+
+
+def test_the_run_of_the_code_at_hand_is_found_in_threads_and_tasks(script):
+    process = script("""
+        import asyncio, threading
+        from traceml_agent import current_run, track
+        found = []
+
+        def work(name):
+            with track(name) as run:
+                barrier.wait()
+                found.append(current_run() is run)
+
+        barrier = threading.Barrier(3)
+        threads = [threading.Thread(target=work, args=(str(number),)) for number in range(3)]
+        [thread.start() for thread in threads]; [thread.join() for thread in threads]
+
+        async def task(name):
+            with track(name) as run:
+                await asyncio.sleep(0.05)
+                found.append(current_run() is run)
+
+        async def all_of_them():
+            await asyncio.gather(*(task(str(number)) for number in range(3)))
+
+        asyncio.run(all_of_them())
+        print(all(found), len(found), bool(current_run()))
+        current_run().log(loss=1)
+    """)
+    assert process.out == "True 6 False\n", process.err

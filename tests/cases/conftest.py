@@ -30,14 +30,14 @@ def portal(tmp_path):
 @pytest.fixture
 def environment(tmp_path, portal):
     """The variables of a person who has set up the agent; nothing of whoever runs the tests."""
-    home = tmp_path / "home"
+    home, memory = tmp_path / "home", tmp_path / "memory"
     home.mkdir()
-    (tmp_path / "memory").mkdir()
+    memory.mkdir()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "TMPDIR": str(home),
-        "TRACEML_AGENT_MEMORY": str(tmp_path / "memory"),
+        "TRACEML_AGENT_MEMORY": str(memory),
         "PYTHONPATH": str(ROOT / "agent" / "src"),
         "TRACEML_AGENT_URL": portal.url,
         "TRACEML_AGENT_TOKEN": portal.token,
@@ -115,6 +115,16 @@ def metrics(stored: dict) -> dict[str, list[float]]:
         for row in batch.get("metrics", []):
             found.setdefault(row["name"], []).append(row["value"])
     return found
+
+
+def calls(stored: dict) -> int:
+    """How often watched models were called: of each writer and method the last count."""
+    found: dict[tuple, int] = {}
+    for batch in stored["batches"].values():
+        for row in batch.get("calls", []):
+            key = batch["writer"], row["method"]
+            found[key] = max(row["calls"], found.get(key, 0))
+    return sum(found.values())
 
 
 def status(stored: dict) -> str:

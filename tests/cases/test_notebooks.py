@@ -76,3 +76,55 @@ def test_a_cell_that_awaits_is_measured_over_its_cells(notebook, arrived):
     assert out == ""
     runs = {stored["headers"][0]["model"]: stored for stored in arrived(2)}
     assert {name: metrics(stored)["loss"] for name, stored in runs.items()} == {"task": [1.0], "cell": [2.0]}
+
+
+def ends(runs: list[dict]) -> dict[str, list[str]]:
+    """How the runs of each model ended."""
+    found: dict[str, list[str]] = {}
+    for stored in runs:
+        found.setdefault(stored["headers"][0]["model"], []).append(status(stored))
+    return found
+
+
+BEGINS = """
+from traceml_agent import current_run, start
+def begin(model):
+    return start(model)
+"""
+AGAIN = {
+    "the same cell": (["run = start('x')"] * 2, "import time\ntime.sleep(0.5)"),
+    "another cell, the same model": (["a = start('x')", "b = start('x')"], "import time\ntime.sleep(0.5)"),
+    "a function that the cell calls": (["run = begin('x')"] * 2, "pass"),
+    "a cell with a magic": (["%%time\nrun = start('x')", "%%time\n\nrun = start('x')"], "pass"),
+}
+
+
+@pytest.mark.parametrize("how", AGAIN)
+def test_a_cell_that_is_run_again_ends_the_run_that_it_started_before(notebook, arrived, how):
+    """Experiment trackers in notebooks: the cell that starts a run is executed again, and again; the former runs go on
+    beside the new one, each counts all of the machine's energy, and no word is said. The new one takes their place."""
+    cells, then = AGAIN[how]
+    left = "import traceml_agent.run\nprint([run.run_id == current_run().run_id for run in traceml_agent.run.active()])"
+    out = notebook(BEGINS, cells[0], then, cells[1], left)
+    assert "[True]" in out
+    assert ends(arrived(2)) == {"x": ["completed", "completed"]}
+
+
+def test_runs_that_one_cell_holds_side_by_side_all_go_on(notebook, arrived):
+    """Two models compared in one cell, or a list of runs made by a function: nobody asked for an end."""
+    left = "import traceml_agent.run\nprint(len(traceml_agent.run.active()))"
+    out = notebook(BEGINS, "a, b = start('a'), start('b')\nmore = list(map(begin, ['c', 'c', 'd']))", left)
+    assert out == "5\n"
+    assert ends(arrived(5)) == {"a": ["completed"], "b": ["completed"], "c": ["completed"] * 2, "d": ["completed"]}
+
+
+def test_an_error_in_another_cell_is_not_the_runs(notebook, arrived):
+    """A typo in some cell, hours after the training: the tracker takes the last error that was shown for the end of
+    the run and calls it failed. It has completed; one whose own block raised has failed."""
+    notebook(
+        "from traceml_agent import start, track\nrun = start('x')",
+        "unknown_name",
+        "with track('y'):\n    1 / 0",
+        allow_errors=True,
+    )
+    assert ends(arrived(2)) == {"x": ["completed"], "y": ["failed"]}

@@ -24,6 +24,12 @@ def test_parameters_are_merged_and_the_later_value_counts(wire):
     assert Run.objects.get().params == {"lr": 0.2, "seed": 1, "layers": [64, 64]}
 
 
+def test_the_environment_is_merged_like_parameters(wire):
+    run_id = wire.start(environment={"python": "3.11.7", "os": "Linux"})
+    told(wire, run_id, environment={"python": "3.13.1", "torch": "2.13.0"})
+    assert Run.objects.get().environment == {"python": "3.13.1", "os": "Linux", "torch": "2.13.0"}
+
+
 def test_tags_are_added_and_a_name_is_given_to_a_run_that_has_none(wire):
     run_id = wire.start(tags=["a"])
     run = told(wire, run_id, "b-1", tags=["b", "a"], name="first")

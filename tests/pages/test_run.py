@@ -88,6 +88,31 @@ def test_a_stage_has_the_energy_of_its_whole_interval_and_its_last_metrics(alice
     ]
 
 
+def test_what_is_logged_within_a_second_after_a_stage_is_its_result(alice, wire, profile):
+    run_id = wire.start()
+    stages = [
+        stage("1", 0, 10, name="train"),
+        stage("2", 10.5, 20, name="validate"),
+        stage("3", 30, 60, name="whole"),
+        stage("4", 35, 59.5, parent="3", name="part"),
+    ]
+    logged = [(10.4, "loss", 0.9), (10.5, "loss", 0.8), (21, "accuracy", 0.7), (60.2, "score", 0.6)]
+    body = batch(
+        [sample("gpu-0", 3600, 1800, 3.6e6)],
+        [METERED],
+        stages=stages,
+        metrics=[{"t_s": t_s, "name": name, "value": value} for t_s, name, value in logged],
+    )
+    assert wire.send(run_id, "b-1", body).status_code == 201
+    rows = alice.read(path(run_id)).by_id("stages").rows
+    assert {row[0]: row[4:] for row in rows} == {
+        "train": ["0.9", "–"],
+        "validate": ["0.8", "–"],  # what is logged as it begins is its own; the accuracy a second later is nobody's
+        "whole": ["–", "0.6"],
+        "part": ["–", "–"],  # the last that ended before the score is the whole
+    }
+
+
 def test_calls_have_their_energy_per_thousand_and_none_where_too_short_to_tell(alice, staged):
     assert alice.read(path(staged)).by_id("calls").rows == [
         ["embed", "3", "–", "0.2 s", "–"],

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import time
 import weakref
 from collections.abc import Iterator
 
@@ -24,8 +25,8 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-#: What a slot's name begins with, before a colon: calls of a method, or the counters of a device.
-CALL, DEVICE = "call", "device"
+#: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
+CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 #: Which value of a slot for calls is the process that counts there.
 OWNER = 3
@@ -34,7 +35,7 @@ STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
 #: The last slot: what is called when all others are taken.
 FURTHER = b"call:further methods"
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-#: Regions whose descriptor the user's code closed and uses again: to let go of one would close the user's file.
+#: Regions whose descriptor was closed, and may be a file of the user's by now: to let go of one would close that.
 _kept: list[mmap.mmap] = []
 _boards: weakref.WeakSet[Board] = weakref.WeakSet()
 
@@ -94,6 +95,12 @@ class Board:
         if self._number >= 0 and not self._is_ours:
             _kept.append(self._memory)
 
+    def in_child(self) -> None:
+        """In a forked child: take slots of its own, and hold nothing open but the region itself."""
+        self.places.clear()
+        if self._number >= 0 and self._is_ours:
+            os.close(self._number)  # the number stays: it tells that the region must not close it again
+
     def slot(self, name: str) -> int | None:
         """The index of the first of a slot's four values, the same for this process's next question; None if full."""
         if name in self.places:
@@ -150,6 +157,33 @@ class Board:
             if calls
         ]
 
+    def add_work(self, name: str, amount: float) -> None:
+        """Add to useful work that children of the measuring process do."""
+        if (at := self.slot(f"{WORK}:{name}")) is not None:
+            self.values[at] += amount
+
+    def work(self) -> dict[str, float]:
+        """Useful work of the run's children by name."""
+        found: dict[str, float] = {}
+        for name, values in self.rows():
+            kind, _, unit = name.partition(":")
+            if kind == WORK:
+                found[unit] = found.get(unit, 0.0) + values[0]
+        return found
+
+    def note_error(self, words: str) -> None:
+        """Note by which exception this process's last block ended; none if `words` are empty."""
+        for name, place in self.places.items():
+            if name.startswith(f"{ERROR}:"):
+                self.values[place] = 0.0
+        if words and (at := self.slot(f"{ERROR}:{words}")) is not None:
+            self.values[at] = time.monotonic()
+
+    def first_error(self) -> str:
+        """The exception that was noted first, of those by which processes ended; empty for none."""
+        rows = ((at, *name.partition(":")) for name, (at, *_) in self.rows())
+        return min(((at, words) for at, kind, _, words in rows if kind == ERROR and at), default=(0.0, ""))[1]
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Alone among the processes that share it. By a lock of the process, which a fork does not hand on."""
@@ -178,10 +212,10 @@ def discard(path: str) -> None:
             os.unlink(place)
 
 
-def _take_new_places() -> None:
+def _in_child() -> None:
     for board in list(_boards):
-        board.places.clear()
+        board.in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_take_new_places)
+    os.register_at_fork(after_in_child=_in_child)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from traceml_agent import job
 from traceml_agent.messages import warn
 from traceml_agent.metadata import number
 
@@ -32,6 +33,12 @@ class Budget:
         """Whether `epochs()` gives no further epoch."""
         return self.is_over and self.action == "stop"
 
+    def only_warns(self, where: str) -> None:
+        """Stop nothing: said where processes can't agree on when, and one that stops would leave others waiting."""
+        if self.action == "stop":
+            warn(f"on_budget='stop' can't stop {where} together; taken as warn")
+            self.action = "warn"
+
     def check(self, run, summary) -> None:
         """Look at the numbers so far; what is to happen happens once, whichever thread sees it first."""
         if not (_above(summary.energy_kwh, self.kwh) or _above(summary.emissions_kg, self.kg)):
@@ -43,8 +50,11 @@ class Budget:
         used = f"{summary.energy_kwh:.3g} kWh and {summary.emissions_kg:.3g} kg CO2e are used"
         if callable(self.action):
             self.action(run)
+        elif run.rank:
+            pass  # the first rank says it
         elif self.action == "stop":
-            warn(f"over budget: {used}; epochs() ends with the epoch under way")
+            epoch = "epoch under way" if job.size() == 1 else "next epoch"
+            warn(f"over budget: {used}; epochs() ends with the {epoch}")
         else:
             warn(f"over budget: {used}")
 

@@ -51,8 +51,15 @@ def command(options) -> int:
     except OSError as error:  # a format that the kernel does not know, or too many arguments
         tracked.stop("failed", type(error).__name__)
         raise Complaint(f"{words[0]}: {error.strerror}", NOT_EXECUTABLE) from None
-    tracked.stop(*endings.of_exit_code(status, tracked.kind))
+    tracked.stop(*_ended(tracked, status))
     return status if status >= 0 else _die_of(-status)
+
+
+def _ended(tracked: Run, status: int) -> tuple[str, str]:
+    """How the command ended: by its status or, where that says little, by the first exception of its own blocks."""
+    ended, exception = endings.of_exit_code(status, tracked.kind)
+    told = tracked.board.first_error() if tracked.board and ended == "failed" and status > 0 else ""
+    return ended, told or exception
 
 
 def measured(options, words: list[str]) -> Run:
@@ -60,7 +67,7 @@ def measured(options, words: list[str]) -> Run:
     settings = config.load()
     if settings.disabled:
         return InertRun(options.model)
-    open_to = [word for word in ABOUT if word in ("params", "tags") or not getattr(options, word)]
+    open_to = [word for word in ABOUT if word in ("params", "tags", "environment") or not getattr(options, word)]
     model, kind = options.model or model_of(words), options.kind or "training"
     return Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
 

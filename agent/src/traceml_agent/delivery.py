@@ -13,6 +13,7 @@ from typing import BinaryIO
 from traceml_agent import aftermath, board, quarantine, spool
 from traceml_agent import client as portal
 from traceml_agent.client import Answer
+from traceml_agent.journal import enriched
 from traceml_agent.pruning import prune
 from traceml_agent.sent import Group, Sent
 from traceml_agent.spool_folder import NAME, has_living_writer, open_regular
@@ -46,6 +47,7 @@ class Delivery:
         self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
         #: What the portal refused, in words: what, why, how many.
         self.refused: list[tuple[str, str, int]] = []
+        self._handed_on: dict[tuple[str, str], int] = {}
         #: Header and finish of a run that took the end of its process for a good one.
         self.unsure: tuple[dict, dict] | None = None
         self._alive = True
@@ -189,10 +191,21 @@ class Delivery:
             if records[0]["type"] == "finish":
                 return self._put_finish(client, body)
             batch = self._from_writer() | merged([record["body"] for record in records])
+            if (self.header or {}).get("child_of"):
+                self._hand_on(batch.pop("left_out", []))
             batch_id = f"{self.writer}-{group[0]}-{group[1]}"
             return self._pruned(batch, lambda kept: client.put_batch(self.run_id, batch_id, portal.encode(kept)))
         except (ValueError, RecursionError) as error:
             return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
+
+    def _hand_on(self, left_out: list[dict]) -> None:
+        """What a child left out is for its parent's run to count: both are one writer to the portal, with one list."""
+        for row in left_out:
+            kind = str(row.get("what")), str(row.get("reason"))
+            count = row.get("count", 0) - self._handed_on.get(kind, 0)
+            if count > 0:
+                self.refused.append((*kind, count))
+                self._handed_on[kind] = row["count"]
 
     def _put_finish(self, client: portal.Client, body: dict) -> Answer:
         """A child's file ends with itself, not its run."""
@@ -306,6 +319,5 @@ def merged(bodies: list[dict]) -> dict:
         if "left_out" in body:
             result["left_out"] = body["left_out"]
         if "about" in body:
-            params = result.get("about", {}).get("params", {}) | body["about"].get("params", {})
-            result["about"] = result.get("about", {}) | body["about"] | ({"params": params} if params else {})
+            result["about"] = enriched(result.get("about", {}), body["about"])
     return result

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from traceml_agent import config
+from traceml_agent import config, endings
 
 START = """import os, sys
 os.chdir(os.sep)  # else a requests.py beside the training script would be imported
@@ -22,7 +22,9 @@ main()
 PACKAGES = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
 #: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
 SHELL = "/bin/sh"
+#: What it starts has the socket as its standard input; a fourth descriptor stays open as it is.
 LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
+LIFE = 4
 #: linux/prctl.h
 PR_GET_CHILD_SUBREAPER = 37
 #: So many are looked at where the system lists none.
@@ -42,10 +44,11 @@ def adopts_orphans() -> bool:
     return prctl is not None and prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(is_one), 0, 0, 0) == 0 and is_one.value == 1
 
 
-def start(theirs: int) -> None:
+def start(theirs: int) -> int:
     """Start the process with the socket as its standard input, and leave it to the system.
 
-    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it.
+    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it. Returns
+    the number that this process's life has there, for one that ends before the other looks; -1 for none.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     has_shell = os.access(SHELL, os.X_OK)
@@ -55,10 +58,30 @@ def start(theirs: int) -> None:
     environment |= {config.PREFIX + "DISABLED": "1"}
     import posix  # its waitpid, for the one of `os` is another where gevent works
 
-    with _unheard() as signals:
-        pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(theirs), setsigmask=(), **signals)
-        with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
-            posix.waitpid(pid, 0)
+    life = endings.own_life()
+    try:
+        with _out_of_the_way(theirs, life) as moved, _unheard() as signals:
+            pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(*moved), setsigmask=(), **signals)
+            with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
+                posix.waitpid(pid, 0)
+    finally:
+        if life >= 0:
+            os.close(life)
+    return LIFE if life >= 0 else -1
+
+
+@contextlib.contextmanager
+def _out_of_the_way(*numbers: int):
+    """Copies of descriptors above those that the process gets: one would else be closed to make room for another."""
+    import fcntl
+
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, LIFE + 1) if number >= 0 else -1 for number in numbers]
+    try:
+        yield moved
+    finally:
+        for number in moved:
+            if number >= 0:
+                os.close(number)
 
 
 def _interpreter() -> str:
@@ -89,10 +112,11 @@ def _package_folders() -> list[str]:
     return list(dict.fromkeys(map(os.path.dirname, map(os.path.abspath, places))))
 
 
-def _streams(theirs: int) -> list[tuple]:
-    """What the process has open: the socket, and nothing that the training's own children would inherit."""
-    opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable() if number != theirs]
+def _streams(theirs: int, life: int) -> list[tuple]:
+    """What the process has open: the socket, our life, and nothing that the training's own children would inherit."""
+    opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
     opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
+    opened += [(os.POSIX_SPAWN_DUP2, life, LIFE)] if life >= 0 else []
     opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
     return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
 

@@ -10,11 +10,13 @@ import sys
 import time
 
 from traceml_agent import host
+from traceml_agent.descriptors import above_standard
 
 #: Signals by which a scheduler, a container's runtime or a person says that a process may go.
 TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
 #: Exit codes by which programs that handle one of these say so: 128 and its number.
 SAID_BY_SHELLS = (129, 130, 143)
+_beginnings: dict[int, str] = {}
 UNKNOWN = "ended without a word"
 #: linux/pidfd.h, since 6.15: an ioctl on a pidfd that tells how the process ended, whoever its parent is.
 PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
@@ -97,20 +99,52 @@ def at_end_of_process(call) -> None:
         _finalizers[call] = util.Finalize(None, call, exitpriority=-100)
 
 
+def stay_interrupted() -> None:
+    """Have Python end by SIGINT, as it does after a Ctrl-C that nobody caught.
+
+    It forgets that when it evaluates a text afterwards, as the definition of any named tuple does: a module that is
+    first loaded at the end would change the exit status to 1.
+    """
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    try:
+        eval("interrupt()", {"interrupt": interrupt})  # noqa: S307
+    except KeyboardInterrupt:
+        pass
+
+
 def began_at(pid: int) -> str:
     """When a process began, in ticks since boot: pids are used again. Empty for none, and where there is no /proc."""
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else ""
 
 
+def own_beginning() -> str:
+    """When this process began."""
+    pid = os.getpid()
+    if pid not in _beginnings:
+        _beginnings.clear()  # a fork's parent
+        _beginnings[pid] = began_at(pid)
+    return _beginnings[pid]
+
+
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
-    return (host.read("proc", str(pid), "stat") or "").rpartition(")")[2].split()
+    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything.
+
+    Of this system's own /proc, never of one that is mounted elsewhere to be measured: its pids are others.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().decode(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def is_alive(pid: int, began: str) -> bool:
     """Whether the process of that number is still the one that began then; a zombie has ended."""
-    if not host.has_proc():
+    if not os.path.exists("/proc/self/stat"):
         return _answers(pid)
     fields = _stat(pid)
     return len(fields) > 19 and fields[0] not in ("Z", "X") and began in ("", fields[19])
@@ -138,21 +172,43 @@ def _pidfd_open(pid: int) -> int:
     return descriptor
 
 
+def own_life() -> int:
+    """A descriptor by which another process learns how this one ended, though it looks later; -1 where there is none.
+
+    Above the numbers that a new program's streams get.
+    """
+    try:
+        import fcntl
+
+        with above_standard():
+            number = os.pidfd_open(os.getpid())
+        try:
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+        finally:
+            os.close(number)
+    except (OSError, AttributeError, ImportError):
+        return -1
+
+
 class Life:
     """Another process, to be waited for without being its parent."""
 
-    def __init__(self, pid: int, began: str):
+    def __init__(self, pid: int, began: str, descriptor: int = -1):
         self.pid, self.began = pid, began
-        self._descriptor = -1
-        try:
-            self._descriptor = _pidfd_open(pid)
-        except (OSError, AttributeError):  # gone, or no Linux of today
-            pass
-        if self._descriptor >= 0 and not is_alive(pid, began) and began_at(pid) != began:
-            os.close(self._descriptor)  # another process has the number by now
-            self._descriptor = -1
+        self._descriptor = descriptor
+        if descriptor < 0:
+            self._open()
         self._oom_kills = _oom_kills()
         self._ending: int | None = None
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = _pidfd_open(self.pid)
+        except (OSError, AttributeError):  # gone, or no Linux of today
+            return
+        if not is_alive(self.pid, self.began) and began_at(self.pid) != self.began:
+            os.close(self._descriptor)  # another process has the number by now
+            self._descriptor = -1
 
     def wait(self, others: list, seconds: float, closely: bool = False) -> bool:
         """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended.
@@ -161,7 +217,7 @@ class Life:
         which begins with letting go of its memory, and last with what it has open: `closely` looks for the former.
         """
         watched = [self._descriptor, *others] if self._descriptor >= 0 else others
-        most_s = CLOSELY_S if closely else seconds if self._descriptor >= 0 else 1.0
+        most_s = CLOSELY_S if closely else max(seconds, 0.0) if self._descriptor >= 0 else 1.0
         until = time.monotonic() + seconds
         while True:
             left_s = max(until - time.monotonic(), 0.0)

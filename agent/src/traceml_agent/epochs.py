@@ -61,7 +61,7 @@ class Epochs:
 
     def __iter__(self) -> Iterator:
         for number, item in enumerate(self._iterable, 1):
-            if self._run.budget.stops:
+            if self._run.begins_no_further_epoch():
                 break
             began_at, began_j = self._now()
             with self._run.stage(f"{self._name} {number}", total=self._total):

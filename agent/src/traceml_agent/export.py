@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from traceml_agent import config, spool, terminal
 from traceml_agent import summary as numbers
+from traceml_agent.journal import WORK
 from traceml_agent.spool_folder import SUFFIX, folders, spool_files
 from traceml_agent.terminal import Complaint
 
@@ -231,8 +232,16 @@ class _Counted:
 
 
 def summary(files: list[str]) -> numbers.Record:
-    """Energy and emissions of the last counters, with the bundled catalogue."""
+    """What `Run.stop` returns, of the last counters and all that was told in these files of one run."""
     last = {(row["writer"], row["device"]): row for row in _rows(files, "samples")}
     devices = {(row["writer"], row["key"]): row for row in _latest(files, "devices", "key")}
     counted = [_Counted(devices[place], sample) for place, sample in last.items() if place in devices]
-    return numbers.summarise(counted, max((row["t_s"] for row in last.values()), default=0.0), None)
+    found = numbers.summarise(counted, max((row["t_s"] for row in last.values()), default=0.0), None)
+    work = dict.fromkeys(WORK, 0.0)
+    for row in _rows(files, "metrics"):
+        if row["name"] in work:
+            work[row["name"]] += row["value"]
+    found["work"] = numbers.per_unit(work, found.energy_kwh)
+    told = ([body["left_out"] for body in _bodies(path) if "left_out" in body] for path in files)
+    found["left_out"] = [row for lists in told if lists for row in lists[-1]]  # the last has all of the former
+    return found

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 
 from traceml_agent import config, endings, identity, job, metadata, spool
 from traceml_agent import run as runs
 from traceml_agent import summary as numbers
 from traceml_agent.bell import Bell
-from traceml_agent.board import Board, discard
+from traceml_agent.board import Board, discard, left_by
 from traceml_agent.budget import Budget
 from traceml_agent.journal import Journal
 from traceml_agent.messages import guarded
@@ -31,8 +32,12 @@ from traceml_agent.spool_folder import (
 )
 from traceml_agent.telling import Telling
 
-#: What was told is written at once or, where that was done just before, after this time: what a kill loses at most.
+#: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
+#: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
 WRITE_S = 0.5
+AT_ONCE, AT_ONCE_PER_S = 100, 20
+#: Between two looks at a budget.
+LOOK_EVERY_S = 1.0
 
 _scribes: dict[tuple[str, int], Scribe] = {}
 #: A signal's handler may tell something while the code that it interrupted does.
@@ -50,30 +55,39 @@ class Handle(Telling):
         self.run_id, self.model, self.kind = run_id, header["model"], header["kind"]
         self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
         self.rank, self.budget = job.rank(), Budget()
-        self._path, self._takes = path, header["about"]
+        self._path, self._takes, self._look_at = path, header["about"], 0.0
         self.watched: list = []
 
     def journal(self) -> Journal | None:
         """The run's own where this is its process, else that of this process's scribe."""
-        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
-        return mine.journal() if mine else scribe_of(*self._origin).journal
+        return mine.journal() if (mine := self._mine()) else scribe_of(*self._origin).journal
 
     @property
     def board(self) -> Board | None:  # type: ignore[override]
         """Where calls of watched models are counted."""
-        mine = next((run for run in runs.active() if run.run_id == self.run_id), None)
-        return mine.board if mine else scribe_of(*self._origin).board
+        return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
+
+    def _mine(self) -> runs.Run | None:
+        """The run itself, where this process measures it."""
+        return next((run for run in runs.active() if run.run_id == self.run_id), None)
 
     @property
     def summary(self) -> numbers.Record:
-        """Energy, emissions and devices of the run as its spool has them by now. See `Run.stop`."""
+        """What `Run.stop` returns, as the spool has it by now: of all processes of this host that tell of the run."""
         return self._so_far()
 
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         from traceml_agent.export import summary
 
-        found = summary([self._path]) if os.path.exists(self._path) else numbers.nothing()
+        self._write()
+        while True:
+            files = [path for path in spool_files(os.path.dirname(self._path)) if run_of(path) == self.run_id]
+            try:
+                found = summary(files) if self._path in files else numbers.nothing()
+                break
+            except FileNotFoundError:  # one of a child that has ended, delivered meanwhile
+                continue
         found["url"] = self.url
         return found
 
@@ -89,12 +103,30 @@ class Handle(Telling):
             "name": metadata.text(name, journal.left_out, "the name"),
             "tags": metadata.tags(tags, journal.left_out),
             "params": metadata.params(params, journal.left_out),
+            "environment": identity.environment(),
         }
         journal.tell({key: value for key, value in given.items() if value and key in self._takes})
 
+    @guarded()
+    def keep_to(self, budget: Budget) -> None:
+        """Look every few seconds whether the run has used as much."""
+        if budget.is_set and not self._mine():
+            if job.size() > 1:
+                budget.only_warns("ranks that are measured from outside")
+            self.budget = budget
+            scribe_of(*self._origin).looks.append(self.look)
+
+    @guarded()
+    def look(self) -> None:
+        """Whether the budget is used, read off the spool: it takes at most a hundredth of the time."""
+        began_at = time.monotonic()
+        if self.budget.is_set and began_at >= self._look_at:
+            self.budget.check(self, self.summary)
+            self._look_at = time.monotonic() + max(LOOK_EVERY_S, 100 * (time.monotonic() - began_at))
+
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         """Write what was told; the run ends where it is measured. Returns the summary so far."""
-        self._write()
+        self._conclude()
         return self.summary
 
     @guarded()
@@ -103,6 +135,20 @@ class Handle(Telling):
             scribe.write()
 
     def __exit__(self, kind, error, traceback) -> None:
+        self._note(kind, error)
+        self._conclude()
+
+    @guarded()
+    def _note(self, kind, error) -> None:
+        """How a script's block ended; a command's run that fails has failed by that."""
+        status, exception = endings.of_exception(kind, error, self.kind)
+        if self._takes and self.board:
+            self.board.note_error(job.by_rank(exception, self.rank) if status == "failed" else "")
+
+    @guarded()
+    def _conclude(self) -> None:
+        if "environment" in self._takes and (journal := self.journal()):
+            journal.tell({"environment": identity.packages()})  # more are loaded by now
         self._write()
 
     def __reduce__(self):
@@ -119,14 +165,21 @@ class Scribe:
         is_here = host == identity.host_name()
         place = os.path.dirname(path)
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
-        self._spool = Spool.create(settings, run_id, new_writer())
-        self.board = Board(board_of(self._spool.path) if self._spool.path else "")
+        writer = new_writer()
+        self._spool = Spool.create(settings, run_id, writer)
+        # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
+        shared = left_by(path) if is_here else None
+        self._tells_calls = shared is None
+        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
         self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
         self._run = path if is_here else ""
         self._told_calls: list[dict] = []
+        self.looks: list[Callable[[], None]] = []
+        self._began_at, self._written_at_once = time.monotonic(), 0
         # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
-        self.journal = Journal(started_at, job.rank(), self.write, self._news.ring, self._news.ring)
+        hears = (self.write, self._hear, self._hear)
+        self.journal = Journal(started_at, job.rank(), *hears, prefix=f"{writer[2:]}-", board=shared)
         self._spool.append("header", header | {"child_of": header["writer"]})
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent import uploader
@@ -141,6 +194,8 @@ class Scribe:
             # Calls tell nobody that they happen, lest each costs as much as a record.
             self._news.wait(2 * WRITE_S)
             self.write()
+            for look in self.looks:
+                look()
             self._over.wait(WRITE_S)
 
     @property
@@ -148,16 +203,31 @@ class Scribe:
         """Whether the run has ended where it is measured; never where that can't be seen."""
         return bool(self._run) and not has_living_writer(self._run)
 
+    def _hear(self) -> None:
+        """Write what was just told, or leave it to the thread where much is told."""
+        most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
+        if self._written_at_once < most and self._lock.acquire(blocking=False):
+            try:
+                self._written_at_once += 1
+                self._write_it()
+            finally:
+                self._lock.release()
+        else:
+            self._news.ring()
+
     def write(self) -> None:
         """Write what was told since the last time."""
         with self._lock:
-            if self._ended:
-                return
-            calls = self.board.calls()
-            first = {"calls": calls} if calls != self._told_calls else {}
-            self._told_calls = calls
-            for body in self.journal.bodies(first):
-                self._spool.append("chunk", body)
+            self._write_it()
+
+    def _write_it(self) -> None:
+        if self._ended:
+            return
+        calls = self.board.calls() if self._tells_calls else []
+        first = {"calls": calls} if calls != self._told_calls else {}
+        self._told_calls = calls
+        for body in self.journal.bodies(first):
+            self._spool.append("chunk", body)
 
     def end(self) -> None:
         """Write the rest, and that no more comes."""
@@ -182,7 +252,7 @@ def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
             for over in [each for each, scribe in _scribes.items() if scribe.is_over]:
                 _scribes.pop(over).end()
             made = Scribe(run_id, path, host, header)
-            if _scribes.setdefault(key, made) is not made:
+            if _scribes.setdefault(key, made) is not made:  # a signal's handler came in between
                 made.end()
         return _scribes[key]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 
-from traceml_agent import limits
+from traceml_agent import limits, metadata
 
 #: Packages whose version explains a figure, by the name they are imported by; only looked up where they are loaded
 #: already.
@@ -48,6 +48,17 @@ def _dashed(digits: str) -> str:
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
+def model_name(given, left_out=None) -> str:
+    """What a model is called: as it was given, else by the script."""
+    return metadata.text(given, left_out, "the model's name") or _default_model()
+
+
+def _default_model() -> str:
+    """What a model is called that nobody named: the script, or the notebook."""
+    script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
+    return metadata.text(script.removesuffix(".py")) or "unnamed"
+
+
 def host_name() -> str:
     """What the host calls itself; stays on it unless the settings allow otherwise."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")
@@ -61,16 +72,23 @@ def host_label(settings) -> str:
     name = host_name()
     if settings.hostname:
         return limits.clean(name) or "host"
-    import hashlib
+    try:
+        from _blake2 import blake2b  # hashlib loads OpenSSL first, which takes longer than all else of a start
+    except ImportError:
+        from hashlib import blake2b
 
-    return "host-" + hashlib.blake2b(name.encode(), key=settings.token.encode()[:64], digest_size=5).hexdigest()
+    return "host-" + blake2b(name.encode(), key=settings.token.encode()[:64], digest_size=5).hexdigest()
 
 
 def environment() -> dict[str, str]:
     """What may explain the run's figure later: versions, and the commit of the code."""
     found = {"python": sys.version.split()[0], "os": f"{_os_name()}"}
-    found |= dict(islice(_versions(), MOST_FRAMEWORKS)) | git()
-    return {name: limits.clean(value) for name, value in found.items()}
+    return {name: limits.clean(value) for name, value in (found | git()).items()} | packages()
+
+
+def packages() -> dict[str, str]:
+    """The versions of the field's packages that are loaded by now."""
+    return {name: limits.clean(version) for name, version in islice(_versions(), MOST_FRAMEWORKS)}
 
 
 def _versions() -> Iterator[tuple[str, str]]:

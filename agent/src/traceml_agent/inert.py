@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 
+from traceml_agent import identity
 from traceml_agent import summary as numbers
 from traceml_agent.budget import Budget
-from traceml_agent.run import Run, model_name
+from traceml_agent.run import Run
 
 
 class InertRun(Run):
     """A run that measures nothing and leaves no trace: the agent is disabled, or nothing is tracked."""
 
     def __init__(self, model=None):
-        self.model = model_name(model)
+        self.model = identity.model_name(model)
         self.kind, self.run_id, self.url = "other", "", None
         self.rank, self.budget, self.board = 0, Budget(), None
         self._pid = os.getpid()

@@ -86,12 +86,17 @@ def _launcher() -> str:
     return f"launcher/{identity.host_name()}/{parent}/{endings.began_at(parent)}"
 
 
+def by_rank(exception: str, rank: int) -> str:
+    """An exception with the rank that it struck, where there are several."""
+    return f"{exception} (rank {rank})" if exception and size() > 1 else exception
+
+
 def tell_children(run) -> None:
     """Mark the environment for processes that start from here on: they are measured with `run`, or with none."""
     if run is None:
         os.environ.pop(TRACKED, None)
     else:
-        os.environ[TRACKED] = f"{os.getpid()}:{endings.began_at(os.getpid())}:{run.place}"
+        os.environ[TRACKED] = f"{os.getpid()}:{endings.own_beginning()}:{run.place}"
 
 
 def marked() -> tuple[int, str, str]:

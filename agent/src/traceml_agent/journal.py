@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from math import isfinite
 
 from traceml_agent import metadata
+from traceml_agent.board import Board
 from traceml_agent.left_out import LeftOut
 from traceml_agent.stages import NoStage, Stage
 
@@ -23,7 +24,7 @@ class Journal:
     """Kept in memory until `bodies` hands it over; who tells more than a record holds writes it down himself.
 
     `write` writes a record now; `on_stage` hears that a stage began or ended, `on_news` of all that comes. Of a job's
-    ranks the first speaks; work counts of all.
+    ranks the first speaks; work counts of all. `prefix` tells this process's stages from those of the run's others.
     """
 
     def __init__(
@@ -33,13 +34,17 @@ class Journal:
         write: Callable[[], None],
         on_stage: Callable[[], None],
         on_news: Callable[[], None],
+        left_out: LeftOut | None = None,
+        prefix: str = "",
+        board: Board | None = None,
     ):
-        self.started_at, self.left_out = started_at, LeftOut()
+        self.started_at, self.left_out = started_at, left_out or LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
+        self._board = board  # of the run whose child's journal this is
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
-        self._keys = itertools.count(1)
+        self._prefix, self._keys = prefix, itertools.count(1)
         self._metrics: deque[tuple[float, str, float]] = deque()
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
@@ -59,6 +64,8 @@ class Journal:
     def _add_work(self, name: str, amount: float) -> None:
         if isfinite(self.work[name] + amount):
             self.work[name] += amount
+            if self._board is not None:
+                self._board.add_work(name, amount)
         else:
             self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 
@@ -70,7 +77,8 @@ class Journal:
         if number > MAX_STAGES:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
-        return Stage(metadata.text(name, self.left_out, "a stage's name") or "stage", str(number), self, telling, total)
+        words = metadata.text(name, self.left_out, "a stage's name") or "stage"
+        return Stage(words, f"{self._prefix}{number}", self, telling, total)
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
@@ -82,8 +90,7 @@ class Journal:
         """Note more of what the run is called, or of its parameters."""
         if self._rank or not about:
             return
-        params = self._about.get("params", {}) | about.get("params", {})
-        self._about = self._about | about | ({"params": params} if params else {})
+        self._about = enriched(self._about, about)
         self._on_news()
 
     def _write_what_is_much(self, rows: deque) -> None:
@@ -118,6 +125,12 @@ class Journal:
             return {}
         self._told_left_out = rows
         return {"left_out": rows}
+
+
+def enriched(former: dict, about: dict) -> dict:
+    """What was told of a run with what is told now: parameters and environment are merged."""
+    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
+    return former | about | merged
 
 
 def _drained(rows: deque) -> Iterator:

@@ -13,7 +13,7 @@ import unicodedata
 MAX_TEXT = 200
 #: Characters of a key of the metadata, and of a text among its values. The agent cuts to the latter; the portal, which
 #: takes others' metadata too, looks at the bytes of the whole.
-MAX_KEY = 100
+MAX_KEY = 200
 MAX_VALUE = 500
 #: Characters of a note on a device.
 MAX_NOTE = 500

@@ -59,8 +59,9 @@ def guarded(default=None):
                 warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
                 return default() if callable(default) else default
 
-        # As functools.wraps does, which would cost an import of milliseconds.
-        border.__name__, border.__qualname__, border.__doc__ = call.__name__, call.__qualname__, call.__doc__
+        # As functools.wraps does, which would cost an import of milliseconds. Pickles find it by module and name.
+        border.__module__, border.__doc__ = call.__module__, call.__doc__
+        border.__name__, border.__qualname__ = call.__name__, call.__qualname__
         border.__wrapped__ = call  # type: ignore[attr-defined]
         return border
 

@@ -13,20 +13,34 @@ def is_interactive() -> bool:
     return shell is not None and getattr(shell, "get_ipython", lambda: None)() is not None
 
 
-def cell() -> tuple[str, int] | None:
-    """The cell and line whose top level calls the agent; None elsewhere, as in a function or a script."""
+def cell() -> tuple[str, int | None, bool] | None:
+    """The cell that the agent is called from: its file and instruction, the number of this turn of it, and whether the
+    call stands there itself, not in a function.
+
+    The place is empty where it tells nothing, the turn None where there is no number, as at Python's own prompt. There
+    is no cell for a script, a thread or a task.
+    """
     if not is_interactive():
         return None
-    frame = sys._getframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("traceml_agent"):
+    frame, is_direct = sys._getframe(), True
+    while frame is not None and not _is_of_a_cell(frame):
+        is_direct &= frame.f_globals.get("__name__", "").startswith("traceml_agent")
         frame = frame.f_back  # type: ignore[assignment]
-    if frame is None or frame.f_code.co_name != "<module>" or frame.f_globals.get("__name__") != "__main__":
+    if frame is None:
         return None
-    return frame.f_code.co_filename, frame.f_lineno
+    name = frame.f_code.co_filename
+    place = "" if name.startswith("<") else f"{name}:{frame.f_lasti}"  # such as <stdin>, whatever is typed
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return place, getattr(shell, "execution_count", None), is_direct
+
+
+def _is_of_a_cell(frame) -> bool:
+    # The kernel's own script is called __main__ as well, but is so no more.
+    return frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules["__main__"])
 
 
 def end_former(run) -> None:
-    """End runs that the same line of a cell started before, or another cell for the same model: nobody holds them."""
+    """End runs that the same call in a cell started before, or another cell for the same model: nobody holds them."""
     run.cell = cell()
     if run.cell is None:
         return
@@ -34,6 +48,13 @@ def end_former(run) -> None:
     from traceml_agent.run import active
 
     for former in active():
-        if former is not run and former.cell and (former.cell == run.cell or former.model == run.model):
+        if former is not run and former.cell and _takes_the_place_of(run, former):
             former.stop()
             warn(f"the run {former.run_id} of {former.model} was ended: its cell started a new one")
+
+
+def _takes_the_place_of(run, former) -> bool:
+    (place, turn, is_direct), (former_place, former_turn, was_direct) = run.cell, former.cell
+    if turn is not None and turn == former_turn and not (is_direct and was_direct):
+        return False  # a function that is called several times in one go: its caller may hold them all
+    return (place != "" and place == former_place) or run.model == former.model

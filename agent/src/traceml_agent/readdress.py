@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
 from traceml_agent import config, spool
 from traceml_agent.sent import Sent
@@ -59,6 +58,8 @@ def _header(path: str) -> tuple[int, int, dict | None]:
 
 def _copy(path: str, start: int, end: int, line: bytes) -> None:
     """Replace the bytes from `start` to `end`; the file is whole at any moment."""
+    import shutil  # late, as the uploader's side imports this module into a training
+
     draft = f"{path}.draft"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     try:

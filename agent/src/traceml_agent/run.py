@@ -17,6 +17,7 @@ from traceml_agent.budget import Budget
 from traceml_agent.claims import Claims
 from traceml_agent.epochs import Gauge
 from traceml_agent.journal import Journal
+from traceml_agent.left_out import LeftOut
 from traceml_agent.messages import guarded, iso, warn
 from traceml_agent.sampler import Meter, Sampler
 from traceml_agent.spool import Spool
@@ -26,7 +27,7 @@ from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
 #: What of a command's run the script that it starts may say better.
-ABOUT = ["model", "kind", "name", "tags", "params"]
+ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 _active: list[Run] = []
 
 
@@ -45,20 +46,22 @@ class Run(Telling):
         self.writer = new_writer()
         self._spool = Spool.create(settings, self.run_id, self.writer)
         self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "")
-        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board)
-        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing)
-        left_out = self._journal.left_out
-        self.model = model_name(model, left_out)
+        left_out = LeftOut()
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
+        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
+        self.model = identity.model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
             left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
-        self._about = list(about)
+        self._about, self._environment = list(about), identity.environment()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
+        self._epochs = self._last_epoch = 0
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
+        self._stand_in: Telling | None = None
         self._ending, self._is_ending = threading.RLock(), False
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
@@ -70,8 +73,10 @@ class Run(Telling):
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
-        # Here, and not on the thread: what starts the uploader must not be met by the user's code meanwhile.
-        self._uploader()
+        # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must not
+        # be met by the user's code.
+        self._spool.append("header", self._header())
+        self._hand_over()
         self._sampler.start(self._prepare)
         endings.at_end_of_process(end_of_process)
         _active.append(self)
@@ -82,8 +87,6 @@ class Run(Telling):
 
     def _prepare(self) -> None:
         with forks.undivided:
-            self._write_header()
-            self._hand_over()
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
         accelerators = sensors.of_accelerators(self.settings.scope, self._target)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
@@ -92,10 +95,6 @@ class Run(Telling):
         self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
         for what, reason in sensors.unmeasured():
             self._journal.left_out.note(what, reason)
-
-    def _write_header(self) -> None:
-        if not self._spool.has_header:
-            self._spool.append("header", self._header())
 
     def _header(self) -> dict:
         started_at = iso(self._started_wall_s)
@@ -109,7 +108,7 @@ class Run(Telling):
             "host": identity.host_label(self.settings),
             "agent_version": __version__,
             "flush_s": self.settings.upload_s,
-            "environment": identity.environment(),
+            "environment": self._environment,
             "writer": self.writer,
             "writer_started_at": started_at,
             "portal": self.settings.url,
@@ -118,18 +117,14 @@ class Run(Telling):
             "about": self._about,
         } | ({"rank": self.rank} if job.size() > 1 else {})
 
-    def _uploader(self) -> uploader.Uploader | None:
-        """The uploader of this portal, started with the first run that needs it; None where nothing is uploaded."""
+    def _hand_over(self) -> None:
+        """Hand the spool file to the uploader of this portal; started with the first run that needs it."""
         if not (self.settings.url and self._spool.path):
-            return None
+            return
         if not self.settings.token:
             warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The spool keeps the run for later.")
-            return None
-        return uploader.of(self.settings)
-
-    def _hand_over(self) -> None:
-        if mine := self._uploader():
-            mine.own(self._spool.path or "")
+        elif mine := uploader.of(self.settings):
+            mine.own(self._spool.path)
 
     def journal(self) -> Journal | None:
         """The run's own; in a forked child that of the child's scribe; None after the end."""
@@ -139,9 +134,11 @@ class Run(Telling):
 
     def _handle(self):
         """What stands for the run in another process."""
-        from traceml_agent.handle import Handle
+        if self._stand_in is None:
+            from traceml_agent.handle import Handle
 
-        return Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+            self._stand_in = Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+        return self._stand_in
 
     def _write(self, samples: list[dict] | None = None) -> None:
         """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
@@ -168,12 +165,30 @@ class Run(Telling):
                 self._hand_over()
         self._write(samples)
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
 
     def look(self) -> None:
         """After each tick and each epoch: whether the budget is used."""
         if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
+
+    def begins_no_further_epoch(self) -> bool:
+        """Of a job's ranks the first decides, one epoch ahead, which all know by its end as they have worked together.
+
+        One that stopped alone would leave the others waiting for it.
+        """
+        if job.size() == 1:
+            return super().begins_no_further_epoch()
+        self._epochs += 1
+        if self.rank == 0 and self.budget.stops and not self._last_epoch:
+            self._last_epoch = self._epochs
+            self._tell_ranks()
+        told = self._claims.others(job.local_size()) if self.rank else []
+        last = max((each.get("last_epoch", 0) for each in told), default=0) or self._last_epoch
+        return 0 < last < self._epochs
+
+    def _tell_ranks(self) -> None:
+        self._claims.tell(numbers.totals_of(self._own(), self._work()) | {"last_epoch": self._last_epoch})
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
@@ -182,11 +197,6 @@ class Run(Telling):
         self._sampler.catch_up()
         self._gauge.read(self._sampler.meters)
         return self._gauge.energy_j(now)
-
-    @property
-    def over_budget(self) -> bool:
-        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
-        return self.budget.is_over
 
     @property
     def is_open(self) -> bool:  # type: ignore[override]
@@ -210,16 +220,24 @@ class Run(Telling):
         """The numbers of what this process measures."""
         return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
 
+    def _work(self) -> dict[str, float]:
+        """Useful work of this process and its children."""
+        theirs = self.board.work() if self.board else {}
+        return {name: amount + theirs.get(name, 0.0) for name, amount in self._journal.work.items()}
+
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
         """The numbers of the run: of a job's ranks that share this host all together."""
         summary = self._own()
-        work = dict(self._journal.work)
+        work = self._work()
         if job.size() > 1:
             numbers.add_ranks(summary, work, self._claims.others(job.local_size()))
             summary["ranks"] = numbers.Record(of=job.size(), here=job.local_size())
         summary["work"] = numbers.per_unit(work, summary.energy_kwh)
         summary["left_out"] = self._journal.left_out.rows()
+        if self._spool.dropped:
+            why = "the spool's cap was near, or its disk full"
+            summary["left_out"].append({"what": "records", "reason": why, "count": self._spool.dropped})
         return summary
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
@@ -244,10 +262,11 @@ class Run(Telling):
 
     def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
-        self._write_header()  # where the thread did not come to it, for a driver hangs
+        since = {name: version for name, version in identity.packages().items() if name not in self._environment}
+        self._journal.tell({"environment": since} if since else {})
         self._write()
         if job.size() > 1:
-            self._claims.tell(numbers.totals_of(self._own(), self._journal.work))
+            self._tell_ranks()
         self._summary = self._so_far()
         if self in _active:
             _active.remove(self)
@@ -270,7 +289,7 @@ class Run(Telling):
         return {
             "status": status if status in STATUSES else "completed",
             "ended_at": iso(self._started_wall_s + duration_s),
-            "exception": f"{words} (rank {self.rank})" if words and job.size() > 1 else words,
+            "exception": job.by_rank(words, self.rank),
             "dropped_records": self._spool.dropped,
             "devices": self._devices(),
             "samples": self._sampler.samples(),
@@ -302,17 +321,6 @@ def current() -> Run | None:
     return mine[-1] if mine else None
 
 
-def model_name(given, left_out=None) -> str:
-    """What a model is called: as it was given, else by the script."""
-    return metadata.text(given, left_out, "the model's name") or _default_model()
-
-
-def _default_model() -> str:
-    """What a model is called that nobody named: the script, or the notebook."""
-    script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
-    return metadata.text(script.removesuffix(".py")) or "unnamed"
-
-
 @guarded()
 def end_of_process() -> None:
     """Stop what still runs, and give the uploader its time to deliver. A crash shows in `sys.last_type`.
@@ -331,3 +339,5 @@ def end_of_process() -> None:
         except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
             ends_at = 0.0
         each.close()
+    if crash is KeyboardInterrupt:
+        endings.stay_interrupted()

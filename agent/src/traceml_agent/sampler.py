@@ -15,6 +15,7 @@ from math import isfinite, nan
 from traceml_agent import forks
 from traceml_agent.bell import Bell
 from traceml_agent.board import DEVICE, Board
+from traceml_agent.left_out import LeftOut
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor
 
@@ -45,7 +46,8 @@ class Meter:
         self.elapsed_s = self.busy_s = 0.0
         self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
         self.at = self.asked_at = 0.0
-        self.failures = self.dropped = 0
+        self.failures = self.dropped = self.told = 0
+        self.trouble = ""  # why it was given up
         self.profile = None  # the catalogue's, once somebody asked for the energy
         self._before: Reading | None = None
         self._slot: int | None = None  # its place on the board
@@ -57,7 +59,7 @@ class Meter:
         except Exception as error:  # noqa: BLE001 (a vendor's library may raise anything; the training goes on)
             self.failures += 1
             if self.failures == GIVE_UP_AFTER:
-                warn(f"{self.facts['name']} can't be read any more ({type(error).__name__}: {error}); it is left out")
+                self.trouble = f"it can't be read any more ({type(error).__name__}: {error})"
             return
         self.failures = 0
         if reading is None or not _is_sane(reading):
@@ -68,6 +70,16 @@ class Meter:
     @property
     def is_lost(self) -> bool:
         return self.failures >= GIVE_UP_AFTER
+
+    def tell(self, left_out: LeftOut) -> None:
+        """Note what its sensor gave that is no reading, and that it was given up."""
+        if self.dropped > self.told:
+            reason = "none was given, it was impossible, or came after too long a gap"
+            left_out.note(f"readings of {self.facts['name']}", reason, self.dropped - self.told)
+            self.told = self.dropped
+        if self.trouble:
+            left_out.note(self.facts["name"], self.trouble)
+            self.trouble = ""
 
     def take(self, at: float, reading: Reading, gap_s: float) -> None:
         """Advance the counters from the last reading to this one, `at` a monotonic time in seconds."""
@@ -154,10 +166,11 @@ class Sampler:
         record: Callable[[list[dict]], None],
         look: Callable[[], None],
         board: Board | None = None,
+        left_out: LeftOut | None = None,
     ):
         self.meters: list[Meter] = []
         self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
-        self._board = board
+        self.board, self._left_out = board, left_out or LeftOut()
         self._sampled_at = self._sample_due = self._recorded_at = 0.0
         self._marked = False
         self._stopping = False
@@ -239,8 +252,9 @@ class Sampler:
             if due or now - meter.asked_at >= 0.9 * min(meter.sensor.every_s, kept_s):
                 meter.asked_at = now
                 meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
-                if self._board is not None:
-                    meter.stand_on(self._board, self._started_at)
+                meter.tell(self._left_out)
+                if self.board is not None:
+                    meter.stand_on(self.board, self._started_at)
         self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
         if due or now - self._recorded_at >= 0.9 * kept_s:
             self._recorded_at = now
@@ -265,12 +279,12 @@ class Sampler:
         """End with a last reading of everything, unless a sensor hangs."""
         deadline = time.monotonic() + FINAL_READ_S
         if not self._ready.wait(FINAL_READ_S):
-            warn("a device's driver hangs; it is not measured")
+            self._left_out.note("a device", "its driver hangs; it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True
         self._bell.ring()
         if not is_free:
-            warn("a sensor hangs; its last interval is missing")
+            self._left_out.note("the last interval of a device", "its sensor hangs")
             return
         try:
             self.tick(time.monotonic(), everything=True)

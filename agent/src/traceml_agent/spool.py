@@ -149,11 +149,6 @@ class Spool:
             limit_bytes = min(limit_bytes, MEMORY_LIMIT_BYTES)
         return cls(place, run_id, writer, limit_bytes)
 
-    @property
-    def has_header(self) -> bool:
-        """Whether a header was appended: without one the file tells of no run."""
-        return bool(self._header)
-
     def append(self, kind: str, body: dict) -> bool:
         """Write a record; False where it had to wait or was left out. A forked child never writes, nor anybody once it
         is closed: a file that was delivered would come back."""
@@ -176,12 +171,17 @@ class Spool:
             self.dropped += 1
             return None
         if kind == "chunk" and len(line) > self._share_bytes() - self._written_bytes:
-            self.dropped += 1
+            self._drop("the spool is full, and further records are left out: set TRACEML_AGENT_SPOOL_MB")
             return None
         self._n += 1
         if kind == "header":
             self._header = line
         return line
+
+    def _drop(self, words: str) -> None:
+        """Count a record that is left out, and say so."""
+        self.dropped += 1
+        warn(words)
 
     def _share_bytes(self) -> int:
         """What this run's chunks may take of the cap."""
@@ -197,7 +197,7 @@ class Spool:
         self._chunks += 1
         if self._chunks % every == 0:
             return body
-        self.dropped += 1
+        self._drop("the spool is near its cap, and of further records some are left out: set TRACEML_AGENT_SPOOL_MB")
         once = {name: rows for name, rows in body.items() if name in ("stages", "calls") and rows}
         return once or None
 
@@ -276,7 +276,7 @@ class Spool:
             if oldest is None:
                 return
             self._waiting.pop(oldest)
-            self.dropped += 1
+            self._drop("no disk takes the records, and memory holds no more of them: the oldest are left out")
 
     def flush_to_disk(self) -> None:
         """Make what was written survive a power loss."""

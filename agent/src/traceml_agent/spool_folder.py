@@ -165,8 +165,7 @@ def _is_spool_file(path: str) -> bool:
 
 def new_writer() -> str:
     """The name of this agent's life within a run, which tells what process it is."""
-    pid = os.getpid()
-    return f"w-{pid:x}-{int(endings.began_at(pid) or 0):x}-{os.urandom(3).hex()}"
+    return f"w-{os.getpid():x}-{int(endings.own_beginning() or 0):x}-{os.urandom(3).hex()}"
 
 
 def run_of(path: str) -> str:
@@ -241,13 +240,6 @@ def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def quarantine(place: str) -> str:
-    """The folder for what was refused. For today's delivery alone: quarantine.keep takes its place."""
-    from traceml_agent.quarantine import _folder
-
-    return _folder(place)
 
 
 def set_aside(path: str) -> None:

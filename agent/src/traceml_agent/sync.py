@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import time
 from collections import Counter
 
@@ -70,6 +71,8 @@ def command(options) -> int:
         except config.Refused:
             _tell(found, report, {}, options.json)
             raise
+    if report.notice:
+        print(report.notice, file=sys.stderr)
     left = Backlog(settings)
     is_idle = not counts.keys() - {"other portal"}
     _tell(left, report, counts, options.json, is_idle)
@@ -127,6 +130,7 @@ class _Round:
             self._try_again(found.set_aside)
             # Another sync may have put files back into the spool that were set aside.
             self._deliver(self._wanted(Backlog(self._settings)))
+        self._report.notice = self._client.notice
         return {outcome: count for outcome, count in self._counts.items() if count}
 
     def _wanted(self, found: Backlog) -> list[Waiting]:
@@ -170,7 +174,9 @@ class _Round:
             return portal.Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
         delivery = Delivery(path)
         delivery.progress = self._report.progress
-        return delivery.deliver(self._client)
+        answer = delivery.deliver(self._client)
+        self._report.tell_refused(delivery)
+        return answer
 
     def _refusal(self):
         """Why the portal takes nothing now; asked before a file becomes one of that portal."""
@@ -242,6 +248,8 @@ class Report:
         self._shown: Bar | None = None
         self._sizes: dict[str, int] = {}
         self._told = self._through_bytes = 0
+        #: What the portal has to say of this agent's release.
+        self.notice = ""
         #: Why a file was not delivered.
         self.reasons: dict[str, str] = {}
 
@@ -275,6 +283,12 @@ class Report:
         self.reasons[each.path] = answer.reason
         self._say(f"{each.run_id}  {_words(answer)}", answer.outcome)
         self.progress(0)
+
+    def tell_refused(self, delivery) -> None:
+        """Tell what of a run the portal did not take, in its own words."""
+        for what, reason, count in delivery.refused:
+            times = f" ({count} times)" if count > 1 else ""
+            self._say(f"{delivery.run_id}  not taken: {what}{times}: {reason}", "")
 
     def tell_again(self, each: quarantine.SetAside, answer) -> None:
         """Tell what became of what was set aside."""

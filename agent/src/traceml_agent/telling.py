@@ -28,7 +28,7 @@ class Telling:
     watched: list
     board: Board | None
     #: The cell of a notebook that started it, where one did.
-    cell: tuple[str, int] | None = None
+    cell: tuple[str, int | None, bool] | None = None
     #: False once it keeps nothing more that it is told.
     is_open = True
 
@@ -79,6 +79,15 @@ class Telling:
 
     def look(self) -> None:
         """After each epoch: whether the budget is used."""
+
+    def begins_no_further_epoch(self) -> bool:
+        """Whether the budget is used and its action is to stop; asked before each epoch."""
+        return self.budget.stops
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether the run has used more than `budget_kwh` or `budget_kg`."""
+        return self.budget.is_over
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time; 0 where nothing is measured here."""

@@ -57,7 +57,7 @@ def start(
 @guarded(_inert)
 def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
-    from traceml_agent import config, handle, messages
+    from traceml_agent import config, handle, job, messages
     from traceml_agent.budget import Budget
     from traceml_agent.run import Run
 
@@ -66,10 +66,14 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
     messages.raising |= chosen.strict
     if chosen.disabled:
         return none
+    budget = Budget(budget_kwh, budget_kg, on_budget)
     if outer := handle.outer():
         outer.tell(model, kind, name, tags, params)
+        outer.keep_to(budget)
         return outer
-    return Run(model, kind, name, tags, params, chosen, Budget(budget_kwh, budget_kg, on_budget)).begin()
+    if job.local_size() < job.size():
+        budget.only_warns("ranks of several hosts")
+    return Run(model, kind, name, tags, params, chosen, budget).begin()
 
 
 @guarded(_inert)

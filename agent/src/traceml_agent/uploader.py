@@ -166,8 +166,10 @@ class Uploader:
         return {}
 
     def close(self) -> None:
-        """Let go: the process delivers what is left and ends by itself. The line stays until this process ends, which
-        so tells when to look how."""
+        """Let go: the process delivers what is left and ends by itself.
+
+        The line stays open until this process ends, which tells that one when to look how.
+        """
         if os.getpid() == self._pid:
             self._say({"bye": 1})
             self._line.ended = True
@@ -212,16 +214,17 @@ def launch(settings) -> Uploader | None:
         with above_standard():
             ours, theirs = _socket.socketpair()
         if detached.adopts_orphans():
+            life = -1
             _start_thread(theirs)
         else:
-            detached.start(theirs.fileno())
+            life = detached.start(theirs.fileno())
             theirs.close()
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
     line = Line(ours)
-    began = endings.began_at(os.getpid())
-    line.send({"parent": os.getpid(), "began": began, "settings": settings.as_dict()})
+    parent = {"parent": os.getpid(), "began": endings.own_beginning(), "life": life}
+    line.send(parent | {"settings": settings.as_dict()})
     return Uploader(line, settings.flush_s)
 
 

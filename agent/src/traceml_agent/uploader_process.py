@@ -12,7 +12,8 @@ from typing import Any
 
 from traceml_agent import aftermath, config, forks
 from traceml_agent.endings import Life
-from traceml_agent.spool_folder import folders, has_living_writer, is_written_by, run_of, spool_files
+from traceml_agent.family import Family
+from traceml_agent.spool_folder import folders, has_living_writer, spool_files
 from traceml_agent.uploader import Line, is_for
 
 #: The first samples go out this soon; later ones further apart, up to the upload interval.
@@ -52,7 +53,8 @@ def serve(line: Line) -> None:
     for name, value in messages[0]["settings"].items():
         settings.take(name, value, "parent")
     line.send({"hello": os.getpid()})
-    work = _Work(settings, line, Life(messages[0]["parent"], messages[0]["began"]))
+    life = Life(messages[0]["parent"], messages[0]["began"], messages[0]["life"])
+    work = _Work(settings, line, life)
     if os.getpid() != messages[0]["parent"]:
         # Who stops a service tells all of its processes; the records are delivered first.
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
@@ -65,9 +67,9 @@ class _Work:
 
     def __init__(self, settings, line: Line, life: Life):
         self.settings, self.line, self.life = settings, line, life
+        self.family = Family(settings, life.pid, life.began)
         self.client: Any = None
         self.files: dict = {}  # path: its Delivery, once it has one
-        self.owned: set[str] = set()  # those of them that this training itself writes; others may share its run
         self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
         self.fresh: list[str] = []  # files whose run the portal has not been told of
         self.orphans: list[str] = []
@@ -114,8 +116,8 @@ class _Work:
                 self.has_said_goodbye = True
 
     def _own(self, path: str) -> None:
+        self.family.add(path)
         self.files[path] = None
-        self.owned.add(path)
         self.fresh.append(path)
         self.youngest_at = time.monotonic()
         self.next_round = min(self.next_round, self.youngest_at + self._pause_s())
@@ -157,11 +159,9 @@ class _Work:
             code = -signal.SIGTERM
         if code in (None, -signal.SIGKILL) and self.life.was_out_of_memory():
             code, word = -signal.SIGKILL, "SIGKILL (out of memory)"
-        self._find_files()
-        for path in list(self.files):
+        for path in {*self.family.own, *self.family.found()}:
             with contextlib.suppress(OSError):
-                # Not what another rank or a child writes, which lives on.
-                if path in self.owned or is_written_by(path, self.life.pid, self.life.began):
+                if self.family.is_written_here(path):
                     aftermath.conclude(path, code, word, is_known=True)
         for path, (header, finish) in self.unsure.items():
             if code:
@@ -177,15 +177,6 @@ class _Work:
         self.next_round, self.has_looked, self.is_delivered = 0.0, False, False
         if not self.is_refused:
             self.not_before = 0.0
-
-    def _find_files(self) -> None:
-        """Files of the training that nobody told of: of its children, or made when the line was gone."""
-        run_ids = {run_of(path) for path in self.files}
-        for place in folders(self.settings):
-            for path in spool_files(place):
-                is_its = run_of(path) in run_ids or is_written_by(path, self.life.pid, self.life.began)
-                if path not in self.files and is_its and is_for(path, self.settings):
-                    self.files[path] = None
 
     def _work(self) -> None:
         """Do one thing that is due. The second of the agent's two broad borders: what fails here is tried again."""
@@ -224,7 +215,7 @@ class _Work:
         """Deliver the training's files. What fails stays due, for as soon as the back-off allows."""
         self.is_delivered = self.is_busy = False
         self.next_round = time.monotonic()
-        self._find_files()
+        self.files = dict.fromkeys(self.family.found()) | self.files
         for path in list(self.files):
             answer = self._deliver(path, silence_s=SILENT_INTERVALS * self.settings.upload_s)
             if answer is None:
@@ -268,7 +259,6 @@ class _Work:
             self.unsure[path] = delivery.unsure
         if delivery.done:
             self.files.pop(path, None)
-            self.owned.discard(path)
         if answer.outcome == portal.RETRY:
             return self._back_off(answer.after_s, answer.reason)
         if answer.outcome == portal.STOP:
@@ -277,8 +267,8 @@ class _Work:
             self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
         if answer.outcome == portal.GONE:
             self._warn(f"the run {delivery.run_id} was deleted on the portal: what is measured of it is not uploaded")
-        if notice := (answer.body or {}).get("notice"):
-            self._warn(str(notice))
+        if self.client.notice:
+            self._warn(self.client.notice)
         return answer
 
     def _tell(self, delivery) -> None:
