@@ -124,6 +124,16 @@ class track:
                 pass
             run.__exit__(kind, error, traceback)
 
+    def __copy__(self) -> track:
+        return self
+
+    def __deepcopy__(self, memo) -> track:
+        return self
+
+    def __reduce__(self):
+        """What arrives in another process has not begun."""
+        return _track_of, (self._arguments, self._options)
+
     async def __aenter__(self) -> Telling:
         return self.__enter__()
 
@@ -145,6 +155,10 @@ class track:
         arguments = (_name(function) if model is None else model, *others)
         wrapper = _wrapper(function)(lambda: track(*arguments, **self._options), function)
         return functools.update_wrapper(wrapper, function)
+
+
+def _track_of(arguments: tuple, options: dict) -> track:
+    return track(*arguments, **options)
 
 
 def _name(function) -> str:
