@@ -57,11 +57,14 @@ def start(
 @guarded(_inert)
 def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
-    from traceml_agent import config, handle, job, messages
-    from traceml_agent.budget import Budget
-    from traceml_agent.run import Run
+    from traceml_agent import forks
 
-    none = _inert(model)
+    with forks.undivided:  # a child that another thread forks meanwhile could not import these any more
+        from traceml_agent import config, handle, job, messages
+        from traceml_agent.budget import Budget
+        from traceml_agent.run import Run
+
+        none = _inert(model)
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
     if chosen.disabled:
