@@ -10,6 +10,7 @@ A slot is a name of 96 bytes and four doubles. Whoever makes one holds a lock; a
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 import os
 import time
@@ -139,10 +140,11 @@ class Board:
 
     def rows(self) -> Iterator[tuple[str, list[float]]]:
         """Name and values of each slot in use."""
-        for start in STARTS:
-            if self._memory[start]:
-                first = (start + NAME_BYTES) // 8
-                yield self._name(start), list(self.values[first : first + VALUES])
+        # They are taken one after the other, but for the last.
+        taken = itertools.takewhile(self._memory.__getitem__, STARTS[:-1])
+        for start in (*taken, *filter(self._memory.__getitem__, STARTS[-1:])):
+            first = (start + NAME_BYTES) // 8
+            yield self._name(start), list(self.values[first : first + VALUES])
 
     def calls(self) -> list[dict]:
         """Calls of watched models by method as the wire wants them, those of all processes that share it added up."""
