@@ -251,3 +251,67 @@ def test_a_run_that_was_deleted_on_the_portal_is_not_dropped_without_a_word(run,
         time.sleep(4)
         """)
     assert err.count("deleted on the portal") == 1, err
+
+
+def test_one_track_that_several_tasks_enter_ends_the_run_of_the_one_that_leaves(run, processes, arrived):
+    """Web service: requests shared one tracking object, and the first to be done ended another's measurement."""
+    run("""
+        import asyncio
+        from traceml_agent import track
+
+        shared = track("request")
+
+        async def request(seconds):
+            with shared as run:
+                await asyncio.sleep(seconds)
+                run.log(seconds=seconds)
+
+        async def main():
+            await asyncio.gather(*map(request, (0.6, 0.2, 0.4)))
+
+        asyncio.run(main())
+        """)
+    assert sorted(metrics(each)["seconds"] for each in arrived(3)) == [[0.2], [0.4], [0.6]]
+
+
+def test_a_child_that_is_forked_while_a_thread_first_starts_a_run_starts_its_own(run, processes, arrived):
+    """Web server: workers were forked while a background thread imported the tracker, and hung in their own import."""
+    out, _ = run("""
+        import os, threading, time, traceml_agent
+
+        thread = threading.Thread(target=traceml_agent.start, args=["parent"])
+        thread.start()
+        time.sleep(0.005)  # the imports take about 20 ms
+        if not (child := os.fork()):
+            traceml_agent.start("child").stop()
+            os._exit(0)
+        until = time.monotonic() + 10
+        while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < until:
+            time.sleep(0.01)
+        print(time.monotonic() < until)
+        """)
+    assert out == "True\n"
+    assert {each["headers"][0]["model"] for each in arrived(2)} == {"parent", "child"}
+
+
+def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arrived):
+    """Hyperparameter search: a worker's start looked for its parent's run, which was just delivered, and failed."""
+    _, err = run("""
+        import os
+        from traceml_agent import spool, start
+
+        run = start("parent")
+        if not os.fork():
+            found = spool.is_finished
+
+            def is_finished(path):
+                os.unlink(path)  # the parent has ended, and its file is delivered
+                return found(path)
+
+            spool.is_finished = is_finished
+            start("child").stop()
+            os._exit(0)
+        os.wait()
+        """)
+    assert "failed" not in err
+    assert "child" in {each["headers"][0]["model"] for each in arrived(2)}

@@ -91,11 +91,12 @@ def test_what_holds_the_run_can_be_copied(run, processes, portal, arrived, copie
             run: object
             stage: object
             epochs: object
+            tracked: object
 
-        with traceml_agent.track("x") as run:
+        with (tracked := traceml_agent.track("x")) as run:
             with run.stage("outer") as stage:
                 epochs = run.epochs(range(2))
-                trainer = Trainer(run, stage, epochs)
+                trainer = Trainer(run, stage, epochs, tracked)
                 other = {copied}
                 other.run.log(loss=1)
                 for epoch in other.epochs:

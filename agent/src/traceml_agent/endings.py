@@ -22,6 +22,12 @@ UNKNOWN = "ended without a word"
 PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
 PIDFD_INFO_EXIT = 1 << 3
 EXIT_CODE_AT = 60
+#: How often a process that is about to end is looked at.
+CLOSELY_S = 0.0005
+#: linux/sched.h: a flag of a process that is ending, and knows its exit code.
+PF_EXITING = 4
+#: The system call's number, for Pythons that were built for older systems, as conda's are.
+PIDFD_OPEN = 434
 
 
 def of_exit_code(code: int | None, kind: str) -> tuple[str, str]:
@@ -154,6 +160,18 @@ def _answers(pid: int) -> bool:
     return True
 
 
+def _pidfd_open(pid: int) -> int:
+    """A descriptor that can be read once the process has ended. Raises OSError, and AttributeError without any."""
+    if hasattr(os, "pidfd_open") or sys.platform != "linux":
+        return os.pidfd_open(pid)
+    import ctypes
+
+    descriptor = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_OPEN, pid, 0)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_open")
+    return descriptor
+
+
 def own_life() -> int:
     """A descriptor by which another process learns how this one ended, though it looks later; -1 where there is none.
 
@@ -181,37 +199,53 @@ class Life:
         if descriptor < 0:
             self._open()
         self._oom_kills = _oom_kills()
+        self._ending: int | None = None
 
     def _open(self) -> None:
         try:
-            self._descriptor = os.pidfd_open(self.pid)
+            self._descriptor = _pidfd_open(self.pid)
         except (OSError, AttributeError):  # gone, or no Linux of today
             return
         if not is_alive(self.pid, self.began) and began_at(self.pid) != self.began:
             os.close(self._descriptor)  # another process has the number by now
             self._descriptor = -1
 
-    def wait(self, others: list, seconds: float) -> bool:
-        """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended."""
-        if self._descriptor < 0:
-            select.select(others, [], [], min(max(seconds, 0.0), 1.0))
-            return not is_alive(self.pid, self.began)
-        ready, _, _ = select.select([self._descriptor, *others], [], [], max(seconds, 0.0))
-        return self._descriptor in ready
+    def wait(self, others: list, seconds: float, closely: bool = False) -> bool:
+        """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended.
+
+        How it ends is taken away by its parent at once. Before 6.15 the system tells it only while the process ends,
+        which begins with letting go of its memory, and last with what it has open: `closely` looks for the former.
+        """
+        watched = [self._descriptor, *others] if self._descriptor >= 0 else others
+        most_s = CLOSELY_S if closely else max(seconds, 0.0) if self._descriptor >= 0 else 1.0
+        until = time.monotonic() + seconds
+        while True:
+            left_s = max(until - time.monotonic(), 0.0)
+            ready, _, _ = select.select(watched, [], [], min(left_s, most_s))
+            if (status := self._status()) is not None:
+                self._ending = status
+            is_over = self._descriptor in ready if self._descriptor >= 0 else not is_alive(self.pid, self.began)
+            if is_over or ready or left_s <= most_s:
+                return is_over
 
     def exit_code(self, wait_s: float = 1.0) -> int | None:
         """The exit code of the ended process, negative for a signal; None where the system does not tell.
 
-        A kernel of today tells it once the parent has waited for it, any kernel before that.
+        A kernel from 6.15 on tells it once the parent has waited for it, any kernel before that.
         """
         until = time.monotonic() + wait_s
-        while (status := self._status()) is None and time.monotonic() < until and self._descriptor >= 0:
+        while (status := self._told()) is None and time.monotonic() < until and self._descriptor >= 0:
             time.sleep(0.01)
         return None if status is None else os.waitstatus_to_exitcode(status)
 
+    def _told(self) -> int | None:
+        status = self._status()
+        return self._ending if status is None else status
+
     def _status(self) -> int | None:
         fields = _stat(self.pid)
-        if len(fields) > 49 and fields[0] in ("Z", "X") and fields[19] == self.began:
+        is_ending = len(fields) > 49 and (fields[0] in ("Z", "X") or int(fields[6]) & PF_EXITING)
+        if is_ending and fields[19] == self.began:
             return int(fields[49])
         try:
             import fcntl

@@ -7,6 +7,7 @@ time is in the run already, as that of a child.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -286,8 +287,9 @@ def outer() -> Handle | None:
     if not pid or pid == os.getpid() or pid not in ancestors(os.getpid()):
         return None
     for path in reversed(spool_files(place)):
-        if is_written_by(path, pid, began) and has_living_writer(path) and not spool.is_finished(path):
-            header: dict = next((record["body"] for _, record in spool.records(path) if record), {})
-            if "clock_s" in header and "child_of" not in header:
-                return Handle(run_of(path), path, identity.host_name(), header)
+        with contextlib.suppress(OSError):  # the run ended just now, and its file is delivered
+            if is_written_by(path, pid, began) and has_living_writer(path) and not spool.is_finished(path):
+                header: dict = next((record["body"] for _, record in spool.records(path) if record), {})
+                if "clock_s" in header and "child_of" not in header:
+                    return Handle(run_of(path), path, identity.host_name(), header)
     return None

@@ -204,11 +204,10 @@ class Sampler:
             if self._bell.wait(self._pause_s()):
                 continue  # a stage or the end: the next sample is due earlier
             try:
-                with forks.undivided:
-                    with self._lock:
-                        if not self._stopping:
-                            self.tick(time.monotonic())
-                    self._look()
+                with forks.undivided, self._lock:
+                    if not self._stopping:
+                        self.tick(time.monotonic())
+                self._look()
             except Exception as error:  # noqa: BLE001
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 

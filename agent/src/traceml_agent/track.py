@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 _current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
 
 
-def _inert() -> Telling:
-    from traceml_agent.inert import InertRun
+#: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
+_inert_run = None
 
-    return InertRun()
+
+def _inert(model=None) -> Telling:
+    global _inert_run
+    if _inert_run is None:
+        from traceml_agent.inert import InertRun
+
+        _inert_run = InertRun
+    return _inert_run(model)
 
 
 @guarded(_inert)
@@ -50,15 +57,18 @@ def start(
 @guarded(_inert)
 def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
-    from traceml_agent import config, handle, job, messages
-    from traceml_agent.budget import Budget
-    from traceml_agent.inert import InertRun
-    from traceml_agent.run import Run
+    from traceml_agent import forks
 
+    with forks.undivided:  # a child that another thread forks meanwhile could not import these any more
+        from traceml_agent import config, handle, job, messages
+        from traceml_agent.budget import Budget
+        from traceml_agent.run import Run
+
+        none = _inert(model)
     chosen = config.load(**settings)
     messages.raising |= chosen.strict
     if chosen.disabled:
-        return InertRun(model)
+        return none
     budget = Budget(budget_kwh, budget_kg, on_budget)
     if outer := handle.outer():
         outer.tell(model, kind, name, tags, params)
@@ -74,11 +84,10 @@ def current_run() -> Telling:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
     from traceml_agent import handle
-    from traceml_agent.inert import InertRun
     from traceml_agent.run import current
 
     block = _current.get()
-    return (block if block and block.is_open else None) or current() or handle.outer() or InertRun()
+    return (block if block and block.is_open else None) or current() or handle.outer() or _inert()
 
 
 class track:
@@ -108,12 +117,25 @@ class track:
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
-            run, token = self._runs.pop()
+            # One `track` may be entered by several threads or tasks, which leave in any order.
+            here = _current.get()
+            mine = [number for number, (run, _) in enumerate(self._runs) if run is here] or [-1]
+            run, token = self._runs.pop(mine[-1])
             try:
                 _current.reset(token)
             except ValueError:  # left in another thread or task than it was entered in
                 pass
             run.__exit__(kind, error, traceback)
+
+    def __copy__(self) -> track:
+        return self
+
+    def __deepcopy__(self, memo) -> track:
+        return self
+
+    def __reduce__(self):
+        """What arrives in another process has not begun."""
+        return _track_of, (self._arguments, self._options)
 
     async def __aenter__(self) -> Telling:
         return self.__enter__()
@@ -136,6 +158,10 @@ class track:
         arguments = (_name(function) if model is None else model, *others)
         wrapper = _wrapper(function)(lambda: track(*arguments, **self._options), function)
         return functools.update_wrapper(wrapper, function)
+
+
+def _track_of(arguments: tuple, options: dict) -> track:
+    return track(*arguments, **options)
 
 
 def _name(function) -> str:

@@ -166,10 +166,12 @@ class Uploader:
         return {}
 
     def close(self) -> None:
-        """Let go: the process delivers what is left and ends by itself."""
+        """Let go: the process delivers what is left and ends by itself.
+
+        The line stays open until this process ends, which tells that one when to look how.
+        """
         if os.getpid() == self._pid:
             self._say({"bye": 1})
-            self._line.close()
             self._line.ended = True
 
 

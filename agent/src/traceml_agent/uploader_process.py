@@ -143,7 +143,7 @@ class _Work:
             time.sleep(max(0.0, min(seconds, 5.0)))
             return []
         others = [] if self.line.ended else [self.line.number]
-        is_over = self.life.wait(others, min(seconds, self.settings.upload_s))
+        is_over = self.life.wait(others, min(seconds, self.settings.upload_s), closely=self.has_said_goodbye)
         messages = [] if self.line.ended else self.line.receive(0.0)
         if is_over:
             self._take(messages)
@@ -157,8 +157,8 @@ class _Work:
         code, word = self.life.exit_code(), ""
         if code is None and self.told_at is not None:
             code = -signal.SIGTERM
-        if code == -signal.SIGKILL and self.life.was_out_of_memory():
-            word = "SIGKILL (out of memory)"
+        if code in (None, -signal.SIGKILL) and self.life.was_out_of_memory():
+            code, word = -signal.SIGKILL, "SIGKILL (out of memory)"
         for path in {*self.family.own, *self.family.found()}:
             with contextlib.suppress(OSError):
                 if self.family.is_written_here(path):
