@@ -33,12 +33,14 @@ lint: .venv/ready-dev
 # portal's on PostgreSQL where TEST_DATABASE_URL names a server.
 AGENTS := tests/agent tests/cases
 OTHERS := $(foreach folder,$(AGENTS),--ignore=$(folder))
+# These make databases of both kinds by themselves, so the second pass leaves them out.
+ONCE := --ignore=tests/backup
 test: lint
 	@log=$$(mktemp); $(BIN)/python -m pytest -q $(AGENTS) >$$log 2>&1 & agents=$$!; \
 	$(BIN)/python -m pytest -q $(OTHERS); others=$$?; \
 	wait $$agents; agents=$$?; cat $$log; rm $$log; exit $$((agents + others))
 ifdef TEST_DATABASE_URL
-	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" $(OTHERS)
+	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" $(OTHERS) $(ONCE)
 else ifdef CI
 	@echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too" && exit 1
 else

@@ -1,0 +1,52 @@
+"""SQLite's part: its own online backup, which reads one moment of the database while others go on writing."""
+
+import shutil
+import sqlite3
+import tempfile
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+from django.core.management.base import CommandError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from runs.backup import archive as file
+from runs.backup import totals
+
+MEMBER = "database.sqlite3"
+
+
+def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder: Path) -> tuple[list, totals.Totals]:
+    """Put a copy of the database into the archive; returns the migrations and totals of that copy."""
+    path = folder / MEMBER
+    connection.ensure_connection()
+    with closing(sqlite3.connect(path)) as copy:
+        # In one step: between several, each write of another process would begin the copy anew.
+        connection.connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+    with closing(opened(connection, path)) as read:
+        found = file.migrations_of(read), totals.of(read)
+    archive.write(path, MEMBER, zipfile.ZIP_DEFLATED, compresslevel=1)
+    return found
+
+
+def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None:
+    """Replace all that the database holds by the archive's copy, in one transaction."""
+    place = Path(connection.settings_dict["NAME"])
+    if not place.parent.is_dir():
+        raise CommandError(f"The folder {place.parent} is not there; make it first.")
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".traceml-restore-") as folder:
+        path = Path(folder) / MEMBER
+        with archive.open(MEMBER) as packed, path.open("wb") as copy:
+            shutil.copyfileobj(packed, copy)
+        connection.ensure_connection()
+        with closing(sqlite3.connect(path)) as copy:
+            copy.backup(connection.connection)
+        connection.close()  # what it knew of the tables is no longer true
+
+
+def opened(connection: BaseDatabaseWrapper, path: Path) -> BaseDatabaseWrapper:
+    """A connection like this one to another file, which it leaves in the journal mode that it has."""
+    other = connection.copy()
+    other.settings_dict |= {"NAME": str(path), "OPTIONS": {}}
+    return other
