@@ -7,9 +7,13 @@ from traceml_site.checks import is_loopback
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
 workers = int(env.text("WEB_CONCURRENCY", "2"))
-# Threads, so that idle keep-alive connections don't stop a worker from answering.
-worker_class = "gthread"
+# Threads that slow, idle and half-open clients can't hold.
+worker_class = "traceml_site.worker.PatientWorker"
 threads = 8
+# Where there are more, those that have waited longest end.
+worker_connections = 400
+# Longer than a proxy keeps its own, so that it never sends a request into a connection that is about to close.
+keepalive = 75
 # The application loads once, in the master: less memory, and an unsafe setting ends the whole server at once.
 preload_app = True
 max_requests, max_requests_jitter = 20_000, 2_000

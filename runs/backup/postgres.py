@@ -44,6 +44,7 @@ def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None
     with archive.open(MEMBER) as packed:
 
         def fill(process: subprocess.Popen) -> None:
+            assert process.stdin  # noqa: S101 (a pipe, as asked for)
             with process.stdin as pipe:
                 shutil.copyfileobj(packed, pipe)
 

@@ -18,7 +18,7 @@ class Command(BaseCommand):
             config = dict(dj_database_url.parse(url))
         except (dj_database_url.ParseError, ValueError):
             config = {"ENGINE": ""}
-        if connection.vendor != "sqlite" or not config["ENGINE"].endswith("postgresql"):
+        if connection.vendor != "sqlite" or not str(config["ENGINE"]).endswith("postgresql"):
             raise CommandError(
                 "It moves from SQLite to PostgreSQL: DATABASE_URL names the former, the argument the latter."
             )
