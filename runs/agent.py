@@ -14,6 +14,8 @@ from django.conf import settings
 from django.urls import reverse
 from flit_core.wheel import WheelBuilder
 
+from runs.addresses import origin
+
 #: Times of a checkout's files differ from host to host, and with them the wheel's digest would.
 SAME_TIME = (2020, 1, 1, 0, 0, 0)
 _building = threading.Lock()
@@ -32,7 +34,7 @@ class Wheel:
     @property
     def url(self) -> str:
         """The address below TRACEML_BASE_URL."""
-        return settings.TRACEML_BASE_URL + reverse("agent_wheel", args=[self.name])
+        return origin() + reverse("agent_wheel", args=[self.name])
 
 
 def wheel() -> Wheel:

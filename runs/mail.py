@@ -12,6 +12,8 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django_tasks import task
 
+from runs.addresses import origin
+
 
 @task()
 def send(to: str, subject: str, body: str) -> None:
@@ -21,7 +23,9 @@ def send(to: str, subject: str, body: str) -> None:
 
 def send_text(to: str, template: str, context: dict) -> None:
     """Send `mail/<template>.txt`, whose first line is the subject, once the change that it tells of is stored."""
-    text = render_to_string(f"mail/{template}.txt", context | {"base_url": settings.TRACEML_BASE_URL})
+    text = render_to_string(
+        f"mail/{template}.txt", context | {"base_url": settings.TRACEML_BASE_URL, "origin": origin()}
+    )
     subject, _, body = text.partition("\n")
     transaction.on_commit(partial(send.enqueue, to, subject, body.strip() + "\n"), robust=True)
 
@@ -29,4 +33,4 @@ def send_text(to: str, template: str, context: dict) -> None:
 def portal_link(address: str) -> str:
     """The address below TRACEML_BASE_URL: a link in a mail must not follow the Host that a request claimed."""
     parts = urlsplit(address)
-    return settings.TRACEML_BASE_URL + parts.path + (f"?{parts.query}" if parts.query else "")
+    return origin() + parts.path + (f"?{parts.query}" if parts.query else "")

@@ -1,13 +1,17 @@
 """System checks of promise PS20: what the portal refuses to start with, each with its remedy."""
 
+import sys
 from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import Error, Tags, register
 
 from traceml_site import environment as env
 
-KNOWN_KEYS = ("changeme", "secret", "django-insecure-", "insecure", "example")
+#: How keys begin that stand in a repository: Django's, examples', and this one's own for debugging and tests.
+KNOWN_KEYS = ("changeme", "secret", "django-insecure-", "insecure", "example", "debug-only-", "tests-only-")
 
 
 @register(Tags.security)
@@ -27,9 +31,31 @@ def hosts_are_named(app_configs, **kwargs):
 
 @register(Tags.security)
 def debug_stays_on_this_machine(app_configs, **kwargs):
-    if not settings.DEBUG or is_loopback(env.text("HOST", "127.0.0.1")):
+    if not settings.DEBUG or all(map(is_loopback, _reached_by())):
         return []
     return [Error("DEBUG shows code and settings; unset it, or bind HOST to 127.0.0.1", id="traceml.E003")]
+
+
+def _reached_by() -> list[str]:
+    """Hosts that the portal is bound to or known by, as far as settings and the command line tell."""
+    hosts = [env.text("HOST", "127.0.0.1"), urlsplit(settings.TRACEML_BASE_URL).hostname or ""]
+    if "runserver" in sys.argv and (bound := [word for word in sys.argv[2:] if not word.startswith("-")]):
+        hosts.append(bound[0].rpartition(":")[0] or "127.0.0.1")
+    return hosts
+
+
+@register(Tags.security)
+def data_is_private(app_configs, **kwargs):
+    """Neither the database nor the key may be read by every account of the machine."""
+    database = settings.DATABASES["default"]
+    files = [settings.DATA_DIR / "secret-key"]
+    if database["ENGINE"].endswith("sqlite3"):
+        files.append(Path(database["NAME"]))
+    return [
+        Error(f"{path} can be read by every account of this machine: chmod o-rwx {path}", id="traceml.E005")
+        for path in files
+        if path.is_file() and path.stat().st_mode & 0o007 and path.parent.stat().st_mode & 0o001
+    ]
 
 
 @register
@@ -51,6 +77,12 @@ def is_loopback(host: str) -> bool:
 
 def refuse_unsafe_start() -> None:
     """End the process with one line where a check of this module fails (a WSGI server runs no checks itself)."""
-    for check in (secret_key_is_secret, hosts_are_named, debug_stays_on_this_machine, the_agent_is_here):
+    for check in (
+        secret_key_is_secret,
+        hosts_are_named,
+        debug_stays_on_this_machine,
+        data_is_private,
+        the_agent_is_here,
+    ):
         for error in check(None):
             env.refuse(error.msg)

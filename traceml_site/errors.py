@@ -18,7 +18,7 @@ DETAILS = {
 def _answer(request, status: int, detail: str = ""):
     request_id = getattr(request, "request_id", "")
     title, detail = HTTPStatus(status).phrase, detail or DETAILS[status]
-    if request.path.startswith("/api/"):
+    if request.path_info.startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, "errors": []}
         return JsonResponse(
             problem | {"request_id": request_id}, status=status, content_type="application/problem+json"

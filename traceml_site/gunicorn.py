@@ -6,7 +6,7 @@ from traceml_site import environment as env
 from traceml_site.checks import is_loopback
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
-workers = int(env.text("WEB_CONCURRENCY", "2"))
+workers = env.whole_number("WEB_CONCURRENCY", 2)
 # Threads that slow, idle and half-open clients can't hold.
 worker_class = "traceml_site.worker.PatientWorker"
 threads = 8
@@ -21,6 +21,8 @@ timeout = 30
 graceful_timeout = 10
 # The heartbeat file on a memory file system: on a busy disk it stalls workers.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+# Which scheme a request came by is for TRACEML_BEHIND_PROXY to say, and for no header of whoever connects from here.
+secure_scheme_headers: dict[str, str] = {}
 accesslog = None
 loglevel = "warning"
 

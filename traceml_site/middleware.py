@@ -1,10 +1,15 @@
 """What every response carries: a request id, privacy headers, times in the reader's zone."""
 
+import logging
 import uuid
 import zoneinfo
 
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpResponse
 from django.utils import timezone
 
+logger = logging.getLogger(__name__)
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
 
@@ -31,6 +36,27 @@ def private_by_default(get_response):
         return response
 
     return middleware
+
+
+def probe(get_response):
+    """Answer `/healthz` before anything looks at its host: a probe asks by the address of a pod or machine."""
+
+    def middleware(request):
+        return healthz(request) if request.path_info == "/healthz" else get_response(request)
+
+    return middleware
+
+
+@login_not_required
+def healthz(request):
+    """200 once the database answers, else 503: what a load balancer asks."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        logger.error("The database does not answer: %s", error)
+        return HttpResponse("no database", status=503, content_type="text/plain")
+    return HttpResponse("ok", content_type="text/plain")
 
 
 def time_zone(get_response):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import dj_database_url
 
@@ -27,8 +27,14 @@ TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
 _base = urlsplit(TRACEML_BASE_URL)
 if _base.scheme not in ("http", "https") or not _base.hostname:
     env.refuse(f"TRACEML_BASE_URL must look like https://traceml.example, not {TRACEML_BASE_URL!r}")
+if _base.query or _base.fragment or _base.path != quote(_base.path) or "//" in _base.path:
+    env.refuse(f"TRACEML_BASE_URL must end with a plain path or none, not {TRACEML_BASE_URL!r}")
+# The path that the portal lies under, without the last slash: empty, or like /traceml.
+PREFIX = _base.path
+FORCE_SCRIPT_NAME = PREFIX or None
 HTTPS = _base.scheme == "https"
-BEHIND_PROXY = env.flag("TRACEML_BEHIND_PROXY")
+# The portal speaks no TLS itself, so where its address is https there is a proxy.
+BEHIND_PROXY = env.flag("TRACEML_BEHIND_PROXY", HTTPS)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", f"{_base.hostname},127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
 
@@ -64,6 +70,7 @@ MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing of a page's secrets
     "csp.middleware.CSPMiddleware",
     "traceml_site.middleware.private_by_default",
+    "traceml_site.middleware.probe",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -115,6 +122,8 @@ def _database(url: str) -> dict:
     return config
 
 
+if not env.text("DATABASE_URL"):
+    DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 DATABASES = {"default": _database(env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'traceml.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -184,7 +193,7 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
-STATIC_URL = "/static/"
+STATIC_URL = f"{PREFIX}/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = Path(env.text("TRACEML_STATIC_ROOT") or DATA_DIR / "static")
 STORAGES = {
@@ -211,7 +220,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_REDIRECT_EXEMPT = [r"(^|/)healthz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -219,6 +228,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY el
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PREFIX}/"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 CSRF_FAILURE_VIEW = "traceml_site.errors.csrf_failed"
 # The ingest parser bounds bodies itself (1 MiB); forms never come near this.

@@ -3,23 +3,13 @@
 from allauth.account.decorators import secure_admin_login
 from allauth.socialaccount.providers.openid_connect import views as openid_views
 from django.contrib import admin
-from django.contrib.auth.decorators import login_not_required
-from django.db import connection
-from django.http import HttpResponse
 from django.urls import include, path
 
 from runs.pages import accounts
+from traceml_site.middleware import healthz
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's own way
 admin.site.site_header = admin.site.site_title = "TraceML administration"
-
-
-@login_not_required
-def healthz(request):
-    """200 once the database answers: what a load balancer asks."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    return HttpResponse("ok", content_type="text/plain")
 
 
 urlpatterns = [

@@ -1,10 +1,10 @@
 """A model's figures to take along: a page that shows them, and each as a file."""
 
-from django.conf import settings
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from runs.addresses import origin
 from runs.dashboards import citing
 from runs.models import Badge
 from runs.pages import query
@@ -21,7 +21,7 @@ def model_cite(request, project, slug):
         "facts": facts,
         "texts": citing.texts(facts) if facts else [],
         "badges": Badge.objects.filter(tracked_model=model),
-        "base_url": settings.TRACEML_BASE_URL,
+        "base_url": origin(),
         "place": model.project.team.membership_set.filter(user=request.user).first(),
     }
     return render(request, "models/cite.html", context)

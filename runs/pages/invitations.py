@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from allauth.account.adapter import get_adapter
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
@@ -12,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from runs import mail
+from runs.addresses import origin
 from runs.models import AuditEntry, Invitation, Right, Team
 from runs.models.audit import Action
 from runs.pages import doors
@@ -32,7 +32,7 @@ def invite(request, place):
         return members_page.page(request, place, invite=form)
     invitation, secret = Invitation.issue(place, form.cleaned_data["role"], form.cleaned_data["email"])
     AuditEntry.note(request, place.team, Action.MEMBER_INVITED, str(invitation))
-    link = settings.TRACEML_BASE_URL + reverse("join_by_link", args=[secret])
+    link = origin() + reverse("join_by_link", args=[secret])
     if invitation.email:
         mail.send_text(invitation.email, "invitation", {"place": place, "invitation": invitation, "link": link})
     # Shown by this answer alone: neither the session nor the database ever holds the link.

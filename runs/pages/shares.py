@@ -3,13 +3,13 @@
 from uuid import UUID
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 
+from runs.addresses import origin
 from runs.models import AuditEntry, Badge, Project, Right, Run, ShareLink, TrackedModel
 from runs.models.audit import Action
 from runs.models.share import kind_of
@@ -60,7 +60,7 @@ def _page(request, place, of="", subject=None, **more):
         "badges": Badge.objects.filter(project__team=place.team).with_names(),
         "projects": projects,
         "models": models[:MODELS_OFFERED],
-        "base_url": settings.TRACEML_BASE_URL,
+        "base_url": origin(),
     }
     return render(request, "settings/shares.html", context | more)
 
@@ -74,7 +74,7 @@ def share_new(request, place):
         return _page(request, place, of, subject, form=form)
     link, secret = ShareLink.make(subject, by=request.user, **form.cleaned_data)
     AuditEntry.note(request, place.team, Action.SHARE_MADE, str(link))
-    return _page(request, place, made=settings.TRACEML_BASE_URL + reverse("shared", args=[secret]))
+    return _page(request, place, made=origin() + reverse("shared", args=[secret]))
 
 
 @doors.writes(Right.SHARE)

@@ -1,6 +1,7 @@
 """Promise PS20: what the portal refuses to start with, in one line."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ SOUND = {"SECRET_KEY": "k3y-" + "0123456789abcdefghij" * 3, "DEBUG": "0", "ALLOW
 
 
 def start(tmp_path, **changes):
-    (tmp_path / "static").mkdir()
+    (tmp_path / "static").mkdir(exist_ok=True)
     environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path)} | SOUND | changes
     return subprocess.run(
         [sys.executable, "-c", "import traceml_site.wsgi"],
@@ -37,6 +38,11 @@ def test_it_starts_with_sound_settings(tmp_path):
         ({"SECRET_KEY": "short"}, "SECRET_KEY is short or known"),
         ({"SECRET_KEY": "django-insecure-" + "x7" * 40}, "SECRET_KEY is short or known"),
         ({"DEBUG": "1", "HOST": "0.0.0.0"}, "DEBUG"),
+        ({"DEBUG": "1", "TRACEML_BASE_URL": "https://traceml.example"}, "DEBUG"),
+        ({"SECRET_KEY": "debug-only-" + "insecure-" * 6}, "SECRET_KEY is short or known"),
+        ({"SECRET_KEY": "tests-only-" + "0123456789abcdef" * 4}, "SECRET_KEY is short or known"),
+        ({"TRACEML_BASE_URL": "https://traceml.example/a b"}, "TRACEML_BASE_URL"),
+        ({"TRACEML_BASE_URL": "https://traceml.example/?a=1"}, "TRACEML_BASE_URL"),
         ({"DEBUG": "maybe"}, "DEBUG must be 0 or 1"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
@@ -55,6 +61,33 @@ def test_it_refuses_an_unsafe_setting_in_one_line(tmp_path, changes, word):
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1
     assert word in result.stderr
+
+
+@pytest.mark.parametrize("name", ["traceml.sqlite3", "secret-key"])
+def test_it_refuses_data_that_every_account_of_the_machine_can_read(tmp_path, name):
+    path = tmp_path / name
+    path.touch()
+    path.chmod(0o644)
+    tmp_path.chmod(0o755)
+    assert f"chmod o-rwx {path}" in start(tmp_path).stderr
+    path.chmod(0o640)
+    assert start(tmp_path).returncode == 0
+
+
+def test_a_folder_that_is_private_protects_what_is_in_it(tmp_path):
+    (tmp_path / "traceml.sqlite3").touch(mode=0o644)
+    tmp_path.chmod(0o700)
+    assert start(tmp_path).returncode == 0
+
+
+def test_the_first_command_by_hand_makes_a_private_database(tmp_path):
+    """In a folder that is not there yet."""
+    environment = {"PATH": os.environ["PATH"], "TRACEML_DATA": str(tmp_path / "new" / "data")} | SOUND
+    command = [sys.executable, "manage.py", "migrate", "contenttypes", "-v0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    database = tmp_path / "new" / "data" / "traceml.sqlite3"
+    assert stat.S_IMODE(database.stat().st_mode) == 0o600
+    assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
 
 
 def test_django_finds_nothing_to_warn_of_in_a_deployment_by_https(tmp_path):
