@@ -55,8 +55,12 @@ def healthz(request):
             cursor.execute("SELECT 1")
     except DatabaseError as error:
         logger.error("The database does not answer: %s", error)
-        return HttpResponse("no database", status=503, content_type="text/plain")
-    return HttpResponse("ok", content_type="text/plain")
+        return _plain(b"no database", 503)
+    return _plain(b"ok", 200)
+
+
+def _plain(text: bytes, status: int) -> HttpResponse:
+    return HttpResponse(text, "text/plain", status, headers={"Content-Length": str(len(text))})
 
 
 def time_zone(get_response):

@@ -17,12 +17,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("TEST_DATABASE_URL", "")
-KEY = "of-the-tests-" + "0123456789abcdef" * 4
+KEY = os.environ["SECRET_KEY"]  # tests.settings made it
 
 
 def manage(url: str, *words: object, **environment: str) -> subprocess.CompletedProcess:
     """`manage.py WORDS` on a database, with what it said."""
-    settings = {"DATABASE_URL": url, "SECRET_KEY": KEY, **environment}
+    settings = {"DATABASE_URL": url, "SECRET_KEY": KEY, "DJANGO_SETTINGS_MODULE": "tests.served", **environment}
     command = [sys.executable, str(ROOT / "manage.py"), *map(str, words)]
     return subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=300)
 

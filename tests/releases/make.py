@@ -4,6 +4,7 @@ Made once, right before a release, and never again: what counts is that it is as
 """
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,8 @@ def main(name: str) -> None:
     """Write `NAME.backup` beside this file."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.served",
+            "SECRET_KEY": secrets.token_urlsafe(48),
             "DATABASE_URL": f"sqlite:///{folder}/release.sqlite3",
         }
         manage = [sys.executable, str(ROOT / "manage.py")]
