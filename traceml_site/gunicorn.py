@@ -1,6 +1,8 @@
 """How gunicorn serves the portal: `gunicorn -c python:traceml_site.gunicorn traceml_site.wsgi`."""
 
 import os
+import shutil
+import tempfile
 
 from traceml_site import environment as env
 from traceml_site.checks import is_loopback
@@ -25,6 +27,20 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH1
 secure_scheme_headers: dict[str, str] = {}
 accesslog = None
 loglevel = "warning"
+logger_class = "traceml_site.logs.ServerLog"
+# Where workers leave their counts for whichever of them is asked for /metrics; the library looks when it is imported.
+_counts = tempfile.mkdtemp(prefix="traceml-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+
+def child_exit(server, worker):
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    shutil.rmtree(_counts, ignore_errors=True)
 
 
 def when_ready(server):

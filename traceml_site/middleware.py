@@ -9,6 +9,8 @@ from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.utils import timezone
 
+from traceml_site import logs
+
 logger = logging.getLogger(__name__)
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -18,7 +20,11 @@ def request_id(get_response):
 
     def middleware(request):
         request.request_id = uuid.uuid4().hex[:16]
-        response = get_response(request)
+        logged = logs.request_id.set(request.request_id)
+        try:
+            response = get_response(request)
+        finally:
+            logs.request_id.reset(logged)
         response["X-Request-ID"] = request.request_id
         return response
 

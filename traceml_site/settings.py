@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 import dj_database_url
 
 from traceml_site import environment as env
+from traceml_site import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("TRACEML_DATA") or BASE_DIR / "data").resolve()
@@ -17,6 +18,8 @@ SECRET_KEY = env.secret_key(DATA_DIR / "secret-key", DEBUG)
 TRACEML_BASE_URL = env.text("TRACEML_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 TRACEML_SIGNUP = env.choice("TRACEML_SIGNUP", ("closed", "invite", "open"))
 TRACEML_PUE = 1.0
+# What Prometheus has to send for /metrics; without it nobody gets them.
+TRACEML_METRICS_TOKEN = env.text("TRACEML_METRICS_TOKEN")
 # How long `manage.py housekeeping` leaves the audit log (0: for ever) and the notes that keep deleted runs deleted.
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)
@@ -66,6 +69,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "traceml_site.middleware.request_id",
+    "traceml_site.metrics.measured",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing of a page's secrets
     "csp.middleware.CSPMiddleware",
@@ -259,10 +263,8 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "WARNING").upper()},
-}
+LOGGING = logs.config(
+    env.choice("LOG_LEVEL", ("warning", "debug", "info", "error", "critical")).upper(),
+    env.choice("TRACEML_LOG", ("text", "json")),
+    env.flag("TRACEML_LOG_REQUESTS"),
+)

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from runs.pages import accounts
+from traceml_site.metrics import metrics
 from traceml_site.middleware import healthz
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's own way
@@ -14,6 +15,7 @@ admin.site.site_header = admin.site.site_title = "TraceML administration"
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("accounts/email/", accounts.email_addresses, name="account_email"),
     path("accounts/oidc/<slug:provider_id>/login/", accounts.sign_on_elsewhere, name="openid_connect_login"),
     path("accounts/oidc/<slug:provider_id>/login/callback/", openid_views.callback, name="openid_connect_callback"),

@@ -93,7 +93,6 @@ class Site:
         except urllib.error.HTTPError as error:
             return error
 
-
     def page(self, path: str) -> Page:
         return parsed(self.open(f"{self.base}{path}"))
 

@@ -1,0 +1,76 @@
+"""What the portal writes on stderr: each line with its request's id, as text or JSON, and never with a secret."""
+
+import contextvars
+import logging
+import re
+
+from gunicorn import glogging
+from pythonjsonlogger.json import JsonFormatter
+
+#: Of the request that is being answered.
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+
+#: What opens a door to whoever reads it, wherever in a line it stands: the path of a share link, a badge, an
+#: invitation or a new password, an API token, a password in a URL, a parameter of a sign-on.
+SECRETS = [
+    (re.compile(r"(/(?:s|join|badge|reset/key|confirm-email)/)[^/\s\"'?]+"), r"\1…"),
+    (re.compile(r"tml_[0-9A-Za-z_-]+"), "tml_…"),
+    (re.compile(r"(?i)\b(bearer|basic) +[^\s\"',]+"), r"\1 …"),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1…@"),
+    (re.compile(r"(?i)([?&](?:code|state|token|key|secret|password)=)[^&\s\"']+"), r"\1…"),
+]
+LINE = "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"
+FIELDS = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
+
+
+def masked(text: str) -> str:
+    """The text without the secrets that may stand in it."""
+    for secret, instead in SECRETS:
+        text = secret.sub(instead, text)
+    return text
+
+
+def with_request_id(record: logging.LogRecord) -> bool:
+    """A logging filter that adds the id and drops nothing."""
+    record.request_id = request_id.get()
+    # Django hands its request along: no part of a line, and no JSON.
+    record.__dict__.pop("request", None)
+    return True
+
+
+class Line(logging.Formatter):
+    """A line of text; tracebacks are masked with it."""
+
+    def format(self, record):
+        return masked(super().format(record))
+
+
+class Json(JsonFormatter):
+    """An object a line, with whatever `extra` a logger gave."""
+
+    def format(self, record):
+        return masked(super().format(record))
+
+
+def config(level: str, form: str, requests: bool) -> dict:
+    """Django's LOGGING: `form` is `text` or `json`; with `requests` every answered request has a line."""
+    made = {"text": {"()": Line, "format": LINE}, "json": {"()": Json, "format": FIELDS, "json_ensure_ascii": False}}
+    stderr = {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": lambda: with_request_id}},
+        "formatters": {"chosen": made[form]},
+        "handlers": {"stderr": stderr},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {"traceml.requests": {"level": "INFO" if requests else "WARNING"}},
+    }
+
+
+class ServerLog(glogging.Logger):
+    """gunicorn's own lines, which quote what a client sent."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(Line(self.error_fmt, self.datefmt))
