@@ -2,6 +2,7 @@
 FROM python:3.12-slim-trixie
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /srv/traceml
@@ -11,8 +12,8 @@ COPY . ./
 RUN pip install --no-deps --no-build-isolation ./agent
 RUN SECRET_KEY=only-for-this-step-0123456789abcdefghijklmnopqrstuvwxyz TRACEML_STATIC_ROOT=/srv/static TRACEML_DATA=/tmp/build python manage.py collectstatic --no-input && rm -rf /tmp/build
 
-RUN useradd --system --uid 10001 --home-dir /srv/traceml traceml && install -d -o traceml -m 700 /data /backup
-USER traceml
+RUN useradd --system --uid 10001 --home-dir /srv/traceml traceml && install -d -o 10001 -m 700 /data /backup
+USER 10001
 ENV HOST=0.0.0.0 PORT=8000 TRACEML_DATA=/data TRACEML_STATIC_ROOT=/srv/static
 VOLUME ["/data", "/backup"]
 EXPOSE 8000

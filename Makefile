@@ -5,18 +5,20 @@ HOST ?= 127.0.0.1
 BIN := .venv/bin
 export PORT HOST
 
-.PHONY: run setup test lint bench clean
+.PHONY: run setup test lint bench lock audit sbom clean
 
 run: setup
 	@exec $(BIN)/python -m traceml_site.demo
 
 setup: .venv/ready
 
-.venv/ready: requirements.txt agent/pyproject.toml agent/src/traceml_agent/version.py agent/examples/requirements.txt
+.venv/ready: requirements.lock agent/pyproject.toml agent/src/traceml_agent/version.py agent/examples/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TraceML needs Python 3.11 or newer: PYTHON=python3.12 make …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing what the portal and the example need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r agent/examples/requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./agent
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r agent/examples/requirements.txt
 	@touch $@
 
 .venv/ready-dev: .venv/ready requirements-dev.txt
@@ -49,6 +51,20 @@ endif
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks --write $(PARTS)
+
+# What requirements.txt needs in all, each with its hashes: after a change of it, and to take updates of the rest.
+lock: .venv/ready-dev
+	$(BIN)/uv pip compile --quiet requirements.txt --no-emit-package traceml-agent --universal --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --python-version 3.11 --output-file requirements.lock
+
+# Known weaknesses of what is locked, where the index tells of them; and a bill of materials in build/.
+audit: .venv/ready-dev
+	$(BIN)/uv tool run --from pip-audit==2.10.1 pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: .venv/ready-dev
+	mkdir -p build
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.lock --output-reproducible \
+		--output-format JSON --output-file build/sbom.json
 
 clean:
 	rm -rf .venv data build

@@ -159,7 +159,7 @@ TASKS = {"default": {"BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(
 MAIL_IS_SET_UP = bool(env.text("EMAIL_URL"))
 vars().update(env.mail("EMAIL_URL"))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TRACEML_MAIL_FROM", f"TraceML <traceml@{_base.hostname}>")
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TRACEML_MAIL_FROM") or f"TraceML <traceml@{_base.hostname}>"
 
 ACCOUNT_ADAPTER = "runs.accounts.AccountAdapter"
 ACCOUNT_FORMS = {"login": "runs.accounts.LoginForm", "signup": "runs.accounts.SignupForm"}
