@@ -1,0 +1,31 @@
+"""`manage.py check_totals`: whether the daily totals are what the stored counters add up to."""
+
+import os
+from io import StringIO
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
+
+from runs.backup import totals
+from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.models.usage import AMOUNTS
+
+COMPARED = {model._meta.db_table: dict.fromkeys(AMOUNTS, 0.0) for model in (DailyUsage, TaggedUsage, ProjectUsage)}
+OF_RUNS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "duration_s")
+COMPARED[Run._meta.db_table] = dict.fromkeys(OF_RUNS, 0.0)
+
+
+class Command(BaseCommand):
+    help = "Rebuild the totals, compare them with those that are there, and take the rebuilding back. Uploads wait."
+
+    def handle(self, **options):
+        with transaction.atomic():
+            held = totals.of(connection, COMPARED)
+            call_command("rebuild_usage", stdout=StringIO())
+            found = totals.of(connection, COMPARED)
+            transaction.set_rollback(True)
+        if different := totals.differences(held, found):
+            told = "These totals are not what the counters add up to with the current catalogue (before: stored):"
+            raise CommandError(os.linesep.join([told, *different]))
+        self.stdout.write(f"All totals are what the counters add up to: {held['runs_run']['energy_kwh']:,.2f} kWh.")
