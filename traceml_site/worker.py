@@ -24,7 +24,7 @@ SEND_S, CLOSE_S = 20.0, 2.0
 LARGEST_HEAD = 64 * 1024
 #: A larger body is not read at all: the application refuses it by its length.
 LARGEST_BODY = 4 * 1024 * 1024
-#: What all unfinished requests of a worker may hold, and a response that is not sent yet.
+#: What all that a worker waits for may hold, and a response that is not sent yet.
 HELD, UNSENT = 24 * 1024 * 1024, 1024 * 1024
 AT_ONCE = 64 * 1024
 
@@ -143,7 +143,7 @@ class PatientWorker(ThreadWorker):
             raise
         self.nr_conns += 1
         if self.nr_conns >= self.worker_connections and self.waiting:
-            self._end(min(self.waiting, key=lambda conn: conn.deadline))
+            self._end_longest()
         conn = Connection(self.cfg, PatientSocket(accepted), address, listener.getsockname())
         self._wait(conn, HEAD_S, selectors.EVENT_READ)
 
@@ -157,6 +157,7 @@ class PatientWorker(ThreadWorker):
             self.nr_conns -= 1
         elif conn.sock.unsent:
             self._wait(conn, SEND_S, selectors.EVENT_WRITE)
+            self._make_room()
         else:
             self._go_on(conn)
 
@@ -211,12 +212,20 @@ class PatientWorker(ThreadWorker):
                 self._stop_waiting(conn)
                 conn.take()
                 self.enqueue_req(conn)
-            elif sum(len(other.received) for other in self.waiting) > HELD:
-                self._end(min(self.waiting, key=lambda other: other.deadline))
+            else:
+                self._make_room()
         except ValueError:
             self._refuse(conn, TOO_LONG)
         except OSError:
             self._end(conn)
+
+    def _make_room(self) -> None:
+        if sum(len(conn.received) + len(conn.sock.unsent) for conn in self.waiting) > HELD:
+            self._end_longest()
+
+    def _end_longest(self) -> None:
+        """End the connection whose deadline is next: honest ones are seldom among those."""
+        self._end(min(self.waiting, key=lambda conn: conn.deadline))
 
     def _writable(self, conn: Connection, _sock) -> None:
         before = len(conn.sock.unsent)
