@@ -1,5 +1,6 @@
 """Every setting of the portal, read from the environment; docs/settings.md lists them for people who deploy."""
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -120,7 +121,9 @@ def _database(url: str) -> dict:
     if config["ENGINE"].endswith("sqlite3"):
         config["OPTIONS"] = dict(SQLITE_OPTIONS)
     elif config["ENGINE"].endswith("postgresql"):
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "options": "-c statement_timeout=5000"}
+        # No page may take longer; a migration of a large table may.
+        limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000
+        config["OPTIONS"] = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
     else:
         env.refuse("DATABASE_URL must be a sqlite:/// or postgres:// URL")
     return config

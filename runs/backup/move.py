@@ -29,7 +29,6 @@ def move(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> totals.Tot
     with _held(source) as rows:
         try:
             with transaction.atomic(using=target.alias):
-                lift_time_limit(target)
                 copy_tables(rows, target)
                 held = totals.of(source)
                 if different := totals.differences(held, totals.of(target, held)):
@@ -46,6 +45,7 @@ def copy_tables(source: sqlite3.Connection, target: BaseDatabaseWrapper) -> None
     quote = target.ops.quote_name
     # In one transaction: until its end rows may point to those of tables that come later.
     with transaction.atomic(using=target.alias), target.cursor() as cursor:
+        lift_time_limit(target)
         cursor.execute(f"TRUNCATE {', '.join(map(quote, totals.tables(target)))}")
         for name in names:
             _copy(source, name, cursor, quote)
