@@ -40,9 +40,12 @@ LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
 RESERVED_BYTES = 64 * 1024
 
 
+_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def encode(record: dict) -> bytes:
     """A record as its line."""
-    return sealed(json.dumps(record, separators=(",", ":"), allow_nan=False).encode())
+    return sealed(_as_json(record).encode())
 
 
 def sealed(text: bytes) -> bytes:
