@@ -13,8 +13,10 @@ from traceml_agent.catalogue import Catalogue
 
 MAX_POWER_W = 100_000.0
 #: Fields that an estimate follows from; a change of any of them is a new revision.
-POWER_FIELDS = ("kind", "name", "confidence", "unit", "fallback")
-POWER_FIELDS += ("cores", "memory_gb", "tdp_w", "idle_w", "full_load_w")
+POWER_FIELDS = (
+    *("kind", "name", "confidence", "unit", "fallback", "cores", "memory_gb"),
+    *("tdp_w", "idle_w", "full_load_w"),
+)
 
 
 def _power(**options) -> models.FloatField:
