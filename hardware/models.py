@@ -13,7 +13,10 @@ from traceml_agent.catalogue import Catalogue
 
 MAX_POWER_W = 100_000.0
 #: Fields that an estimate follows from; a change of any of them is a new revision.
-POWER_FIELDS = ("kind", "unit", "fallback", "cores", "memory_gb", "tdp_w", "idle_w", "full_load_w")
+POWER_FIELDS = (
+    *("kind", "name", "confidence", "unit", "fallback", "cores", "memory_gb"),
+    *("tdp_w", "idle_w", "full_load_w"),
+)
 
 
 def _power(**options) -> models.FloatField:
@@ -238,7 +241,7 @@ class CloudInstance(models.Model):
 class Indexed:
     """A row of the catalogue as matching and estimation see it: power, names, and the row's own key and revision."""
 
-    __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "name", "pk", "revision", "slug")
+    __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "pk", "revision", "slug")
 
     def __init__(self, row: HardwareProfile):
         for field in self.__slots__:

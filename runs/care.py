@@ -1,4 +1,4 @@
-"""The care of what estimates rest on, in the Django admin: profiles, unknown devices, the emission factor.
+"""The care of what estimates rest on, in the Django admin: profiles, unknown devices, the emission factor, the PUE.
 
 Whoever corrects one sees which runs it reaches before it is saved; those are then re-estimated in the background.
 """
@@ -20,7 +20,7 @@ from hardware.exchange import ProfileResource
 from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
 from runs import reestimate
 from runs.dashboards.hardware import unknown_devices
-from runs.models import AuditEntry, Device, EmissionFactor, Reestimation
+from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation
 from runs.models.audit import Action
 
 CONFIRMED = "_confirmed"
@@ -32,14 +32,14 @@ def _is_form(response) -> bool:
     return bool(getattr(response, "context_data", {}).get("errors"))
 
 
-def ask(request, reason: str, takes_factor: bool = False) -> None:
+def ask(request, reason: str, action: Action = Action.PROFILE_CHANGED, **takes: bool) -> None:
     """Write down what was changed, have what is behind re-estimated, and say so."""
-    AuditEntry.note(request, None, Action.FACTOR_CHANGED if takes_factor else Action.PROFILE_CHANGED, reason)
-    if reestimate.request(reason, request.user, takes_factor):
+    AuditEntry.note(request, None, action, reason)
+    if reestimate.request(reason, request.user, **takes):
         messages.info(request, "Runs that this reaches are being re-estimated; see Reestimations for the progress.")
 
 
-def confirm(model_admin, request, reached: reestimate.Touched, of_factor: bool = False) -> TemplateResponse:
+def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool = False) -> TemplateResponse:
     """The page between a change and its being saved."""
     given = [(name, value) for name, values in request.POST.lists() for value in values if name[:5] != "csrfm"]
     context = {
@@ -47,7 +47,7 @@ def confirm(model_admin, request, reached: reestimate.Touched, of_factor: bool =
         "title": "What this change reaches",
         "opts": model_admin.opts,
         "reached": reached,
-        "of_factor": of_factor,
+        "may_leave": may_leave,
         "given": [*given, (CONFIRMED, "1")],
     }
     return TemplateResponse(request, "admin/reaches.html", context)
@@ -121,14 +121,14 @@ class CloudInstanceAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
 
 
-@admin.register(EmissionFactor)
-class EmissionFactorAdmin(admin.ModelAdmin):
-    """Factors are added and put in force, never changed: runs keep the one that they were estimated with."""
+class InForceAdmin(admin.ModelAdmin):
+    """Values are added and put in force, never changed: runs keep the one that they were estimated with."""
 
-    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
-    form = FactorForm
-    fields = ["kg_per_kwh", "year", "source", "url"]
     actions = ["put_in_force"]
+    #: What they are called, the audit's word for it, and what a re-estimation is to take.
+    noun: str
+    audited: Action
+    takes: str
 
     def has_change_permission(self, request, obj=None):
         return obj is None and super().has_change_permission(request)
@@ -136,23 +136,38 @@ class EmissionFactorAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return False
 
-    @admin.action(description="Put the selected factor in force", permissions=["change"])
+    @admin.action(description="Put the selected one in force", permissions=["change"])
     def put_in_force(self, request, queryset):
         if queryset.count() != 1:
-            self.message_user(request, "Select one factor: one is in force at a time.", messages.ERROR)
+            self.message_user(request, f"Select one {self.noun}: one is in force at a time.", messages.ERROR)
             return None
-        factor = queryset.get()
+        chosen = queryset.get()
         if CONFIRMED not in request.POST:
-            _, reached = reestimate.rehearse(factor.put_in_force, takes_factor=True)
-            return confirm(self, request, reached, of_factor=True)
+            _, reached = reestimate.rehearse(chosen.put_in_force, **{self.takes: True})
+            return confirm(self, request, reached, may_leave=True)
         with transaction.atomic():
-            factor.put_in_force()
+            chosen.put_in_force()
             if "_leave_runs" in request.POST:
-                AuditEntry.note(request, None, Action.FACTOR_CHANGED, f"Emission factor {factor}, for runs to come")
+                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for runs to come")
             else:
-                ask(request, f"Emission factor {factor} put in force", takes_factor=True)
-        self.message_user(request, f"{factor} is in force.")
+                ask(request, f"{self.noun} {chosen} put in force", self.audited, **{self.takes: True})
+        self.message_user(request, f"{self.noun} {chosen} is in force.")
         return None
+
+
+@admin.register(EmissionFactor)
+class EmissionFactorAdmin(InForceAdmin):
+    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
+    form = FactorForm
+    fields = ["kg_per_kwh", "year", "source", "url"]
+    noun, audited, takes = "Emission factor", Action.FACTOR_CHANGED, "takes_factor"
+
+
+@admin.register(Pue)
+class PueAdmin(InForceAdmin):
+    list_display = ["value", "source", "active", "valid_from"]
+    fields = ["value", "source"]
+    noun, audited, takes = "PUE", Action.PUE_CHANGED, "takes_pue"
 
 
 class UnknownDevice(Device):

@@ -1,8 +1,8 @@
-"""Re-estimation: past runs follow a correction of the catalogue or of the emission factor.
+"""Re-estimation: past runs follow a correction of the catalogue, of the emission factor, of the PUE or of estimation.
 
 Which runs are behind is read off their devices, so that a pass can be stopped and taken up again at any time: a device
-that was estimated with an older revision of its profile, or whose name means another profile by now. Measured energy
-has nothing to follow; of a measured device the profile alone is named anew.
+that was estimated with an older revision of its profile or of the formulas, or whose name means another profile by now.
+Measured energy has nothing to follow; what of it was idle follows the profile of an accelerator.
 """
 
 import subprocess
@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
-from runs.models import Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
+from runs.models import Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
+from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
 from traceml_agent import estimation
 
@@ -34,6 +35,7 @@ NAMES_AT_ONCE = 300
 DEVICE_FIELDS = (
     "profile_id",
     "profile_revision",
+    "estimation_revision",
     "matched_by",
     "basis",
     "counted",
@@ -55,28 +57,33 @@ class Touched(NamedTuple):
 
 
 class Former(NamedTuple):
-    """What a run had before: its factor, and FIGURES in their order."""
+    """What a run had before: its factor and PUE, and FIGURES in their order."""
 
     factor_id: int
+    pue: float
     energy_kwh: float
     energy_low_kwh: float
     energy_high_kwh: float
     measured_kwh: float
     emissions_kg: float
+    idle_kwh: float
 
 
-def behind(takes_factor: bool = False):
+def behind(takes_factor: bool = False, takes_pue: bool = False):
     """The runs whose figures would be other ones if they arrived today."""
     found = Q(pk__in=_of_changed_power().values("run")) | Q(pk__in=_of_changed_name().values("run"))
     if takes_factor:
         found |= ~Q(factor=EmissionFactor.objects.active())
+    if takes_pue:
+        found |= ~Q(pue=Pue.objects.active().value)
     return Run.objects.filter(found)
 
 
 def _of_changed_power():
-    """Devices that were estimated with an older revision of their profile."""
-    changed = Device.objects.exclude(profile=None).exclude(profile_revision=F("profile__revision"))
-    return changed.exclude(basis__in=estimation.MEASURED)
+    """Devices that were estimated with older formulas, or with an older revision of their profile."""
+    changed = ~Q(profile=None) & ~Q(profile_revision=F("profile__revision"))
+    estimated = ~Q(basis__in=estimation.MEASURED) | Q(kind__in=ACCELERATORS)
+    return Device.objects.filter(Q(estimation_revision__lt=estimation.REVISION) | changed, estimated)
 
 
 def _of_changed_name():
@@ -111,20 +118,23 @@ def touched(runs) -> Touched:
     return Touched(**sums)
 
 
-def rehearse(change: Callable[[], T], takes_factor: bool = False) -> tuple[T, Touched]:
+def rehearse(change: Callable[[], T], **takes: bool) -> tuple[T, Touched]:
     """Make a change, see which runs it reaches, and take it back."""
     with transaction.atomic():
         result = change()
-        reached = touched(behind(takes_factor))
+        reached = touched(behind(**takes))
         transaction.set_rollback(True)
     return result, reached
 
 
-def request(reason: str, user=None, takes_factor: bool = False) -> Reestimation | None:
-    """Have the runs that are behind re-estimated in the background; None where none is."""
-    if not behind(takes_factor).exists():
+def request(reason: str, user=None, **takes: bool) -> Reestimation | None:
+    """Have the runs that are behind re-estimated in the background; None where none is.
+
+    With `takes_factor` and `takes_pue` they take the one in force, too.
+    """
+    if not behind(**takes).exists():
         return None
-    asked = Reestimation.objects.create(reason=reason[:400], requested_by=user, takes_factor=takes_factor)
+    asked = Reestimation.objects.create(reason=reason[:400], requested_by=user, **takes)
     if settings.TRACEML_REESTIMATE == "auto":
         transaction.on_commit(start)
     return asked
@@ -154,7 +164,7 @@ def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lamb
     """Re-estimate all runs that are behind, some in each transaction; returns how many."""
     count, before = 0, None
     # What a pass could not bring up to date, such as runs of a row that was changed past the model, ends it.
-    while (pks := _in_order(behind(asked.takes_factor))) and pks != before:
+    while (pks := _in_order(behind(asked.takes_factor, asked.takes_pue))) and pks != before:
         before = pks
         asked.begin(len(pks))
         for first in range(0, len(pks), CHUNK):
@@ -175,11 +185,17 @@ def _in_order(runs) -> list[int]:
 
 @transaction.atomic
 def redo_one(run: Run, user) -> bool:
-    """Re-estimate one run on its reader's wish, with the factor in force; returns whether its figures changed."""
+    """Re-estimate one run on its reader's wish, with factor and PUE in force; returns whether its figures changed."""
     now = timezone.now()
     # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
     asked = Reestimation.objects.create(
-        reason="On the wish of a member", requested_by=user, takes_factor=True, finished_at=now, total=1, done=1
+        reason="On the wish of a member",
+        requested_by=user,
+        takes_factor=True,
+        takes_pue=True,
+        finished_at=now,
+        total=1,
+        done=1,
     )
     sums = redo(asked, [run.pk])
     changed = asked.runrevision_set.exists()
@@ -194,16 +210,17 @@ def redo_one(run: Run, user) -> bool:
 def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
     """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
     changes = totals.UsageChanges()
-    factor, known = EmissionFactor.objects.active(), HardwareProfile.objects.catalogue()
-    runs = _locked(pks)
-    formers = [Former(run.factor_id, *_figures(run)) for run in runs]
+    factor, pue = EmissionFactor.objects.active(), Pue.objects.active().value
+    known, runs = HardwareProfile.objects.catalogue(), _locked(pks)
+    formers = [Former(run.factor_id, run.pue, *_figures(run)) for run in runs]
     writers, devices = _by_run(Writer, pks), _by_run(Device, pks)
     for run in runs:
         run.factor = factor if asked.takes_factor else run.factor
+        run.pue = pue if asked.takes_pue else run.pue
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
     _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
+    _update(runs, ("factor_id", "pue", "duration_s", "hardware", "usage", *FIGURES))
     _keep(asked, runs, formers)
     changes.save()
     return _sums(runs, formers)
@@ -238,10 +255,10 @@ def _figures(run: Run) -> tuple[float, ...]:
 def _keep(asked: Reestimation, runs: list[Run], formers: list[Former]) -> None:
     """Keep the former figures of the runs that have other ones now; by the driver, as in `_update`."""
     quote, now = connection.ops.quote_name, connection.ops.adapt_datetimefield_value(timezone.now())
-    names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", *FIGURES)
+    names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", "pue", *FIGURES)
     columns, places = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
     sql = f"INSERT INTO {quote(RunRevision._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 (names of ours)
-    pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[1:]]
+    pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[2:]]
     with connection.cursor() as cursor:
         cursor.executemany(sql, [(asked.pk, now, run.project_id, run.pk, *former) for run, former in pairs])
 

@@ -16,7 +16,6 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DATA_DIR / "secret-key", DEBUG)
 TRACEML_BASE_URL = env.text("TRACEML_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 TRACEML_SIGNUP = env.choice("TRACEML_SIGNUP", ("closed", "invite", "open"))
-TRACEML_PUE = 1.0
 # How long `manage.py housekeeping` leaves the audit log (0: for ever) and the notes that keep deleted runs deleted.
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)

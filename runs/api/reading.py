@@ -168,7 +168,7 @@ class HardwareList(generics.ListAPIView):
 class FactorView(APIView):
     scopes = {"GET": None}
 
-    @extend_schema(operation_id="factor", responses={200: shapes.Factor})
+    @extend_schema(operation_id="factor", responses={200: shapes.FactorInForce})
     def get(self, request):
-        """The emission factor in force."""
-        return Response(shapes.Factor(EmissionFactor.objects.active()).data)
+        """The emission factor and the PUE in force."""
+        return Response(shapes.FactorInForce(EmissionFactor.objects.active()).data)

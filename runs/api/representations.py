@@ -4,7 +4,7 @@ from django.db.models import Sum
 from rest_framework import serializers
 
 from hardware.models import HardwareProfile
-from runs.models import Call, Device, EmissionFactor, Run, Stage, TrackedModel
+from runs.models import Call, Device, EmissionFactor, Pue, Run, Stage, TrackedModel
 
 #: Sums over daily totals, which may be taken over any of their rows.
 SUMS = {
@@ -50,6 +50,16 @@ class Factor(serializers.ModelSerializer):
     class Meta:
         model = EmissionFactor
         fields = ["kg_per_kwh", "year", "source", "url", "valid_from"]
+
+
+class FactorInForce(Factor):
+    pue = serializers.SerializerMethodField(help_text="The PUE in force, by which energy is multiplied before.")
+
+    class Meta(Factor.Meta):
+        fields = [*Factor.Meta.fields, "pue"]
+
+    def get_pue(self, factor) -> float:
+        return Pue.objects.active().value
 
 
 class RunSummary(serializers.ModelSerializer):

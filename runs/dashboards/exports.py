@@ -11,7 +11,7 @@ from traceml_agent import estimation
 CHUNK = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
-RUN_COLUMNS += ["factor_kg_per_kwh", "hardware", "params"]
+RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params"]
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
 

@@ -3,10 +3,8 @@
 from collections import defaultdict
 from typing import NamedTuple
 
-from django.conf import settings
-
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, EmissionFactor, Run
+from runs.models import DailyUsage, Device, EmissionFactor, Pue, Run
 from runs.models.device import ACCELERATORS
 from traceml_agent import estimation
 
@@ -79,8 +77,8 @@ def _row(choice: Choice, hours: float, assumption: str, rest_kwh: float = 0.0) -
 
 
 def _figures(name: str, profile, number: float, hours: float, energies_kwh: tuple, assumption: str) -> Row:
-    factor = EmissionFactor.objects.active().kg_per_kwh
-    emissions = [estimation.emissions_kg(kwh, factor, settings.TRACEML_PUE) for kwh in energies_kwh]
+    factor, pue = EmissionFactor.objects.active().kg_per_kwh, Pue.objects.active().value
+    emissions = [estimation.emissions_kg(kwh, factor, pue) for kwh in energies_kwh]
     power_w = 1000 * energies_kwh[0] / hours if hours else 0.0
     figures = (*energies_kwh, *emissions)
     return Row(name, profile, number, hours, power_w, *figures, assumption)  # type: ignore[call-arg]  # mypy counts a star as one

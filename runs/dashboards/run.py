@@ -233,15 +233,16 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
 
 def terms(device: Device) -> dict:
     """The numbers that stand in a device's formula."""
-    low, high = estimation.RANGE_BY_BASIS.get(device.basis, (1.0, 1.0))
     if device.basis in estimation.MEASURED:
         measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
-        return measured | {"low": low, "high": high}
+        return measured | {"range": estimation.RANGE_BY_BASIS[device.basis]}
     profile = profile_of(device)
+    idle_range, full_load_range = estimation.ranges_of(profile)
     return {
         "measured": False,
-        "low": low,
-        "high": high,
+        "idle_range": idle_range,
+        "full_load_range": full_load_range,
+        "class": estimation.power_class(profile).label,
         "profile": profile,
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),

@@ -63,12 +63,13 @@ def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
 
 
 def apply_energy(device: Device, match: catalogue.Match) -> None:
-    """Set a device's energy, range, basis and the profile revision that they follow from."""
+    """Set a device's energy, range, basis and the revisions, of profile and formulas, that they follow from."""
     profile = match.profile
     device.matched_by = match.how
     energy = estimation.device_energy(device.last_facts(), profile)
     device.profile_id = getattr(profile, "pk", None)
     device.profile_revision = getattr(profile, "revision", 0)
+    device.estimation_revision = estimation.REVISION
     device.basis = energy.basis
     device.energy_kwh = estimation.energy_kwh(energy.energy_j)
     device.energy_low_kwh = estimation.energy_kwh(energy.low_j)

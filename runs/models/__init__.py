@@ -9,6 +9,7 @@ from runs.models.invitation import Invitation
 from runs.models.metric import Metric
 from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
+from runs.models.pue import Pue
 from runs.models.reestimation import Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.rights import Right, Role
@@ -38,6 +39,7 @@ __all__ = [
     "OwnershipOffer",
     "Project",
     "ProjectUsage",
+    "Pue",
     "Reestimation",
     "Refusal",
     "Right",

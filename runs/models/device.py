@@ -56,6 +56,7 @@ class Device(models.Model):
 
     profile = models.ForeignKey(HardwareProfile, null=True, on_delete=models.SET_NULL)
     profile_revision = models.PositiveIntegerField(default=0)
+    estimation_revision = models.PositiveSmallIntegerField(default=1, help_text="Of the formulas and their constants.")
     matched_by = models.CharField(max_length=20, blank=True, help_text="How its name led to the profile.")
     basis = models.CharField(max_length=8, blank=True)
     counted = models.BooleanField(default=True, help_text="False where another writer reports the same device.")

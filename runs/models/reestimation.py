@@ -33,11 +33,12 @@ class ReestimationQuerySet(models.QuerySet):
 
 
 class Reestimation(models.Model):
-    """A pass over the runs that a correction of the catalogue or of the emission factor left behind."""
+    """A pass over the runs that a correction left behind: of catalogue, emission factor, PUE or estimation."""
 
     reason = models.CharField(max_length=400)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     takes_factor = models.BooleanField(default=False, help_text="Runs take the emission factor in force, too.")
+    takes_pue = models.BooleanField(default=False, help_text="Runs take the PUE in force, too.")
     created_at = models.DateTimeField(auto_now_add=True)
     heard_at = models.DateTimeField(null=True, editable=False, help_text="When somebody last worked on it.")
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -79,11 +80,13 @@ class RunRevision(models.Model):
     reestimation = models.ForeignKey(Reestimation, on_delete=models.PROTECT)
     replaced_at = models.DateTimeField(default=timezone.now)
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
+    pue = models.FloatField(default=1.0)
     energy_kwh = models.FloatField()
     energy_low_kwh = models.FloatField()
     energy_high_kwh = models.FloatField()
     measured_kwh = models.FloatField()
     emissions_kg = models.FloatField()
+    idle_kwh = models.FloatField(null=True, help_text="Empty: of before this was kept.")
 
     class Meta:
         ordering = ["pk"]
@@ -92,4 +95,4 @@ class RunRevision(models.Model):
         return f"{self.run_id} until {self.replaced_at:%Y-%m-%d}"
 
 
-FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
+FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "idle_kwh")

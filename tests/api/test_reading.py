@@ -3,7 +3,7 @@
 import pytest
 
 from hardware.models import HardwareProfile
-from runs.models import EmissionFactor, Run
+from runs.models import EmissionFactor, Pue, Run
 from tests.people import token
 from tests.wire import Wire, sample
 
@@ -113,6 +113,13 @@ def test_the_catalogue_is_known_by_an_etag_until_it_changes(wire, catalogue):
     assert wire.client.get(path, query, headers=wire.headers | known).status_code == 304
     HardwareProfile.objects.get(slug="nvidia-a100-sxm4-40gb").save()
     assert wire.client.get(path, query, headers=wire.headers | known).status_code == 200
+
+
+def test_the_factor_in_force_comes_with_the_pue_in_force(wire):
+    assert wire.get("factor").json()["pue"] == 1
+    Pue.objects.create(value=1.25, source="our own meters").put_in_force()
+    run_id = wire.whole_run([sample("gpu-0", 3600, 1800, 500_000.0)])
+    assert wire.get("factor").json()["pue"] == wire.get(f"runs/{run_id}").json()["pue"] == 1.25
 
 
 def test_a_token_that_may_only_upload_may_read_the_catalogue_and_the_factor(client, people, catalogue):

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "reestimation", "pages", "long_run", "paint")
+PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "ranges", "reestimation", "pages")
+PARTS += ("long_run", "paint")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 

@@ -48,7 +48,7 @@ def test_a_model_card_gives_grams_by_the_keys_of_the_hub_and_claims_no_place(peo
     assert about["training_type"] == "pre-training and fine-tuning"
     assert about["hardware_used"] == "nvidia-tesla-t4 (2 h)"
     assert "50 % of the energy measured" in about["source"]
-    assert "0.4729 kg CO2e per kWh (world average 2024), PUE 1" in about["source"]
+    assert "0.458 kg CO2e per kWh (world average 2025), PUE 1" in about["source"]
 
 
 def test_the_card_of_the_final_run_has_its_type_alone(people):
@@ -63,8 +63,8 @@ def test_the_sentence_says_how_much_how_sure_and_by_which_factor(people):
         f"Training resnet-50 (2 runs, {today}, 1 of them failed, cancelled or lost) used 6 kWh of electricity "
         "(4.80–7.20 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
         "the rest estimated from its profiles) "
-        "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.40–3.60 kg) at 0.473 kg CO₂e per kWh, "
-        f"the world average of 2024, and a PUE of 1, as tracked by TraceML until {today}.\n"
+        "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.40–3.60 kg) at 0.458 kg CO₂e per kWh, "
+        f"the world average of 2025, and a PUE of 1, as tracked by TraceML until {today}.\n"
     )
 
 
@@ -84,8 +84,8 @@ def test_runs_of_two_factors_name_both(people):
     run.save()
     found = facts(model)
     told = citing.markdown(found).replace("\u00a0", " ")
-    assert "0.5 kg CO₂e per kWh, the world average of 2020 and 0.473 kg CO₂e per kWh, the world average of 2024" in told
-    assert [each["year"] for each in json.loads(citing.program(found))["emission_factors"]] == [2020, 2024]
+    assert "0.5 kg CO₂e per kWh, the world average of 2020 and 0.458 kg CO₂e per kWh, the world average of 2025" in told
+    assert [each["year"] for each in json.loads(citing.program(found))["emission_factors"]] == [2020, 2025]
 
 
 def test_facts_as_json_have_their_units_in_their_names(people):

@@ -40,7 +40,7 @@ __all__ = ["DATA", "PROFILE_FILES", "Catalogue", "Factor", "Match", "Profile", "
 __all__ += ["constants", "profile_for", "read_profiles", "use"]
 __all__ += ["INSTANCE_FILE", "Instance", "instance", "read_instances", "resolve"]
 
-ACTIVE_FACTOR_KEY = "ci_world_ember_2024"
+ACTIVE_FACTOR_KEY = "ci_world_ember_2025"
 
 
 class Factor(NamedTuple):
@@ -308,7 +308,7 @@ def factors() -> list[Factor]:
 
 
 def _factor(row: dict[str, str]) -> Factor:
-    """A row's factor; g are turned into kg here."""
+    """A row's factor; g are turned into kg here, rounded, as 472.94 / 1000 is 0.47293999999999997."""
     source = row["source"] if row["unit"] == "gCO2e/kWh" else f"{row['source']} (CO2 alone)"
     url = row["url"] if row["url"].startswith("http") else ""
-    return Factor(float(row["value"]) / 1000, int(row["year"]), source, url)
+    return Factor(round(float(row["value"]) / 1000, 9), int(row["year"]), source, url)

@@ -14,6 +14,8 @@ Sources of the constants: ``docs/methodology.md``.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from math import isfinite, sqrt
 from typing import NamedTuple, Protocol
 
@@ -25,14 +27,85 @@ COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
 BASES = (COUNTER, SENSOR, TDP, FALLBACK)
 MEASURED = (COUNTER, SENSOR)
 
-#: Idle power as a share of TDP, for profiles without a measured idle power. CPUs: 8-24 % seen, middle
-#: taken. Accelerators: median of the 50 idle draws in the catalogue's evidence.
-IDLE_SHARE_OF_TDP = {"cpu": 0.15, "gpu": 0.12, "tpu": 0.12, "npu": 0.12, "ram": 0.0}
-#: Full-load power as a share of TDP. CPUs: 0.57-0.97 seen, 0.7 typical. Accelerators are held to
-#: their board power limit, as Lannelongue et al. 2021 and Lacoste et al. 2019 assume.
-FULL_LOAD_SHARE_OF_TDP = {"cpu": 0.7, "gpu": 1.0, "tpu": 1.0, "npu": 1.0, "ram": 1.0}
-#: What the true energy may be, as factors of the estimate, by basis.
-RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), TDP: (0.65, 1.35), FALLBACK: (0.4, 2.5)}
+#: Grows with every change of a formula or constant below: the portal re-estimates what an older one has made.
+REVISION = 2
+
+#: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
+#: second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
+RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1)}
+
+
+class PowerClass(NamedTuple):
+    """Devices whose power is estimated alike: shares of TDP where a profile states no power, and what those may be.
+
+    The ranges are factors (lowest, highest) of the idle and of the full-load power. They were chosen so that they hold
+    9 of 10 measurements of one half of ``tests/benchmarks/data/measured_power.csv``, and are checked on the other half
+    by ``python -m tests.benchmarks ranges``. `source` says what was seen there, and what else a share rests on.
+    """
+
+    label: str
+    idle_share: float
+    full_load_share: float
+    idle_range: tuple[float, float]
+    full_load_range: tuple[float, float]
+    source: str
+
+
+SERVER = PowerClass(
+    "Server processors",
+    *(0.15, 0.7, (0.0, 4.0), (0.4, 1.9)),
+    "Measured: idle 0.3–62 % of TDP (deep sleep states or none), full load 21–136 %; 146 points of 19 models.",
+)
+CLIENT = PowerClass(
+    "Desktop and laptop processors",
+    *(0.15, 0.9, (0.0, 4.0), (0.4, 2.4)),
+    "Measured: full load 40–266 % of base TDP, median 97 %, as turbo limits bound it; 82 points of 33 models.",
+)
+DATACENTRE = PowerClass(
+    "Data-centre accelerators",
+    *(0.13, 1.0, (0.3, 2.5), (0.3, 1.1)),
+    "Idle: median of 35 cards in public nvidia-smi output, 4–21 % of TDP. Full load: the board's power limit, as "
+    "Lannelongue et al. 2021 and Lacoste et al. 2019 assume; cards always busy drew 31–98 % (ML.ENERGY leaderboard).",
+)
+GRAPHICS = PowerClass(
+    "Graphics cards",
+    *(0.036, 1.0, (0.3, 2.5), (0.3, 1.1)),
+    "GeForce, RTX, Radeon and their like. Idle: median of 11 cards in public nvidia-smi output, 2.3–7.2 % of TDP. "
+    "Full load: the board's power limit.",
+)
+TPU = PowerClass(
+    "TPUs",
+    *(0.47, 1.0, (0.3, 1.5), (0.3, 1.1)),
+    "Idle: the least power that Google measured, TPU v3 and v4, and Jouppi et al. 2021 for v4i, 31–47 % of TDP.",
+)
+MEMORY = PowerClass(
+    "Memory",
+    *(0.0, 1.0, (1.0, 1.0), (0.3, 5.0)),
+    "Measured: 0.04–0.13 W a GB in servers of 512 GB and more, up to 0.6 for small modules under load; 115 points of "
+    "21 machines. Modules of 64 GB by boaviztapi's 3 W each and 0.055 W a GB: 0.10.",
+)
+UNKNOWN_PROCESSOR = PowerClass(
+    "Unknown processors",
+    *(0.15, 1.0, (0.0, 4.0), (0.3, 3.0)),
+    "4 W a thread, CodeCarbon's default. The measured processors drew 0.9–21 W a thread at full load, median 4.7.",
+)
+UNKNOWN_DEVICE = PowerClass(
+    "Unknown devices",
+    *(0.13, 1.0, (0.0, 5.0), (0.2, 5.0)),
+    "200 W, Green Algorithms' TDP for any GPU; there are cards of 40 W and of 1,000 W.",
+)
+POWER_CLASSES = (SERVER, CLIENT, DATACENTRE, GRAPHICS, TPU, MEMORY, UNKNOWN_PROCESSOR, UNKNOWN_DEVICE)
+#: An idle or full-load power that the profile states itself: readings of one model differ by so much.
+OWN_POWER_RANGE = (0.65, 1.5)
+#: A profile whose TDP is an estimate itself: its range is wider by this factor at both ends.
+WIDER_BY_ESTIMATE = 1.5
+
+_SERVER_NAME = re.compile(
+    r"xeon|epyc|opteron|itanium|graviton|ampere|altra|axion|cobalt|kunpeng|thunderx|yitian|neoverse|grace|\bpower\d",
+    re.IGNORECASE,
+)
+_GRAPHICS_NAME = re.compile(r"geforce|quadro|\brtx|titan|radeon|\barc\b|\biris\b|\bu?hd graphics", re.IGNORECASE)
+
 #: Two-sided 95 % quantiles of Student's t by degrees of freedom (Student 1908); beyond, the normal's 1.96.
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 NORMAL_95 = 1.96
@@ -47,6 +120,10 @@ class PowerProfile(Protocol):
 
     @property
     def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def confidence(self) -> str: ...
     @property
     def unit(self) -> str: ...
     @property
@@ -109,19 +186,55 @@ class Total(NamedTuple):
         return self.measured_j / self.energy_j if self.energy_j > 0 else 0.0
 
 
+def power_class(profile: PowerProfile) -> PowerClass:
+    """The class that a profile's shares of TDP and its range are taken from, by its kind and name."""
+    return _class_of(profile.kind, profile.name, profile.fallback)
+
+
+@lru_cache(maxsize=10_000)  # asked for every device at every upload
+def _class_of(kind: str, name: str, fallback: bool) -> PowerClass:
+    if kind == "ram":
+        return MEMORY
+    if kind == "cpu":
+        return UNKNOWN_PROCESSOR if fallback else SERVER if _SERVER_NAME.search(name) else CLIENT
+    if fallback or kind not in ("gpu", "tpu", "npu"):
+        return UNKNOWN_DEVICE
+    if kind == "tpu":
+        return TPU
+    return GRAPHICS if _GRAPHICS_NAME.search(name) else DATACENTRE
+
+
 def idle_power_w(profile: PowerProfile) -> float:
-    """Idle power in W of one unit of the profile: measured where known, else a share of TDP."""
+    """Idle power in W of one unit of the profile: measured where known, else its class's share of TDP."""
     if profile.idle_w is not None:
         return profile.idle_w
-    share = IDLE_SHARE_OF_TDP.get(profile.kind, 0.0)
-    return min(share * (profile.tdp_w or 0.0), full_load_power_w(profile))
+    return min(power_class(profile).idle_share * (profile.tdp_w or 0.0), full_load_power_w(profile))
 
 
 def full_load_power_w(profile: PowerProfile) -> float:
-    """Full-load power in W of one unit of the profile: measured where known, else a share of TDP."""
+    """Full-load power in W of one unit of the profile: measured where known, else its class's share of TDP."""
     if profile.full_load_w is not None:
         return profile.full_load_w
-    return FULL_LOAD_SHARE_OF_TDP.get(profile.kind, 1.0) * (profile.tdp_w or 0.0)
+    return power_class(profile).full_load_share * (profile.tdp_w or 0.0)
+
+
+def ranges_of(profile: PowerProfile) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Factors (lowest, highest) of the profile's idle power, and of its full-load power.
+
+    Those of its class; narrower where the profile states the power itself, wider where its TDP is an estimate.
+    """
+    found = power_class(profile)
+    if profile.fallback or profile.unit != "device":
+        return found.idle_range, found.full_load_range
+    idle = OWN_POWER_RANGE if profile.idle_w is not None else found.idle_range
+    full_load = OWN_POWER_RANGE if profile.full_load_w is not None else found.full_load_range
+    if profile.confidence != "estimate":
+        return idle, full_load
+    return _wider(*idle), _wider(*full_load)
+
+
+def _wider(low: float, high: float) -> tuple[float, float]:
+    return low / WIDER_BY_ESTIMATE, high * WIDER_BY_ESTIMATE
 
 
 def units_held(facts: Facts, profile: PowerProfile) -> float:
@@ -164,38 +277,35 @@ def basis_of(facts: Facts, profile: PowerProfile) -> str:
 
 
 def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
-    """Energy of one device in J: what was measured, else the linear estimate from its profile.
+    """Energy of one device in J with its range: what was measured, else the linear estimate from its profile.
 
-    A measured energy never depends on the profile.
+    A measured energy never depends on the profile. The ends of an estimate's range are the same formula with the lowest
+    and the highest idle and full-load power, so that they add up over days and devices as the estimate does.
     """
     basis = basis_of(facts, profile)
     if basis in MEASURED:
         energy_j = facts.energy_j or 0.0
-    else:
-        energy_j = estimated_energy_j(
-            idle_power_w(profile),
-            full_load_power_w(profile),
-            facts.elapsed_s,
-            facts.busy_s,
-            units_held(facts, profile),
-        )
-    low, high = RANGE_BY_BASIS[basis]
-    return Energy(energy_j, low * energy_j, high * energy_j, basis)
+        low, high = RANGE_BY_BASIS[basis]
+        return Energy(energy_j, low * energy_j, high * energy_j, basis)
+    idle_w, full_load_w = idle_power_w(profile), full_load_power_w(profile)
+    idle, full_load = ranges_of(profile)
+    counters = facts.elapsed_s, facts.busy_s, units_held(facts, profile)
+    energy_j, low_j, high_j = (
+        estimated_energy_j(idle_by * idle_w, full_load_by * full_load_w, *counters)
+        for idle_by, full_load_by in ((1.0, 1.0), (idle[0], full_load[0]), (idle[1], full_load[1]))
+    )
+    return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
 
 
 def idle_share(facts: Facts, profile: PowerProfile) -> float:
     """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
 
-    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held.
-    A measured energy is split by its kind's shares of TDP, so that no part of it depends on the profile.
+    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held. A measured
+    energy is split by the same powers of its profile: the card's own idle power where known, else its class's.
     """
-    if basis_of(facts, profile) in MEASURED:
-        idle = IDLE_SHARE_OF_TDP.get(facts.kind, 0.0)
-        full_load = FULL_LOAD_SHARE_OF_TDP.get(facts.kind, 1.0)
-    else:
-        idle, full_load = idle_power_w(profile), full_load_power_w(profile)
-    whole = estimated_energy_j(idle, full_load, facts.elapsed_s, facts.busy_s)
-    return idle * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0
+    idle_w = idle_power_w(profile)
+    whole = estimated_energy_j(idle_w, full_load_power_w(profile), facts.elapsed_s, facts.busy_s)
+    return idle_w * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0
 
 
 def total(energies: list[Energy]) -> Total:
