@@ -17,7 +17,11 @@ TEXT = "Show what can be measured here, how well and why, and what would make it
 EXAMPLE = "traceml-agent doctor --quick"
 STATUSES = "0 all is well, though more exact methods may be named; 1 something needs fixing"
 MOST_SKEW_S = 600.0
-QUALITY = {"counter": "measured by a counter", "sensor": "measured by a power sensor"}
+QUALITY = {
+    "counter": "measured by a counter",
+    "sensor": "measured by a power sensor",
+    "split": "the job's part of what a counter measures",
+}
 
 
 def add_command(commands) -> None:

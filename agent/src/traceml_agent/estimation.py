@@ -22,8 +22,10 @@ from traceml_agent.device_names import part_of_card
 J_PER_KWH = 3.6e6
 
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
-BASES = (COUNTER, SENSOR, TDP, FALLBACK)
-MEASURED = (COUNTER, SENSOR)
+#: A counter of more than the run, of which its part is reckoned: a processor's by idle power and CPU time.
+SPLIT = "split"
+BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
+MEASURED = (COUNTER, SENSOR, SPLIT)
 
 #: Idle power as a share of TDP, for profiles without a measured idle power. CPUs: 8-24 % seen, middle
 #: taken. Accelerators: median of the 50 idle draws in the catalogue's evidence.
@@ -32,7 +34,13 @@ IDLE_SHARE_OF_TDP = {"cpu": 0.15, "gpu": 0.12, "tpu": 0.12, "npu": 0.12, "ram": 
 #: their board power limit, as Lannelongue et al. 2021 and Lacoste et al. 2019 assume.
 FULL_LOAD_SHARE_OF_TDP = {"cpu": 0.7, "gpu": 1.0, "tpu": 1.0, "npu": 1.0, "ram": 1.0}
 #: What the true energy may be, as factors of the estimate, by basis.
-RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), TDP: (0.65, 1.35), FALLBACK: (0.4, 2.5)}
+RANGE_BY_BASIS = {
+    COUNTER: (0.95, 1.05),
+    SENSOR: (0.9, 1.1),
+    SPLIT: (0.6, 1.6),
+    TDP: (0.65, 1.35),
+    FALLBACK: (0.4, 2.5),
+}
 #: Two-sided 95 % quantiles of Student's t by degrees of freedom (Student 1908); beyond, the normal's 1.96.
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 NORMAL_95 = 1.96
@@ -66,15 +74,15 @@ class PowerProfile(Protocol):
 class Facts(NamedTuple):
     """What the agent saw of one device: cumulative counters since the writer's start, and its size.
 
-    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time; ``energy_j`` is None
-    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, of the host's
+    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time, ``energy_j`` what was measured;
+    each is None where it isn't known. ``cores`` and ``threads`` are those the run was allocated, of the host's
     ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
     MIG slice). ``name`` is the driver's: a vGPU's states its size.
     """
 
     kind: str
     elapsed_s: float
-    busy_s: float
+    busy_s: float | None
     energy_j: float | None = None
     basis: str | None = None
     cores: float | None = None
@@ -166,29 +174,30 @@ def basis_of(facts: Facts, profile: PowerProfile) -> str:
 def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
     """Energy of one device in J: what was measured, else the linear estimate from its profile.
 
-    A measured energy never depends on the profile.
+    A measured energy never depends on the profile. An estimate without utilisation takes all of the time for busy, as
+    Lannelongue et al. 2021 do, and its range begins at idle power.
     """
     basis = basis_of(facts, profile)
+    low, high = RANGE_BY_BASIS[basis]
     if basis in MEASURED:
         energy_j = facts.energy_j or 0.0
-    else:
-        energy_j = estimated_energy_j(
-            idle_power_w(profile),
-            full_load_power_w(profile),
-            facts.elapsed_s,
-            facts.busy_s,
-            units_held(facts, profile),
-        )
-    low, high = RANGE_BY_BASIS[basis]
-    return Energy(energy_j, low * energy_j, high * energy_j, basis)
+        return Energy(energy_j, low * energy_j, high * energy_j, basis)
+    idle_w, full_load_w, held = idle_power_w(profile), full_load_power_w(profile), units_held(facts, profile)
+    busy_s, least_busy_s = (facts.elapsed_s, 0.0) if facts.busy_s is None else (facts.busy_s, facts.busy_s)
+    energy_j = estimated_energy_j(idle_w, full_load_w, facts.elapsed_s, busy_s, held)
+    least_j = estimated_energy_j(idle_w, full_load_w, facts.elapsed_s, least_busy_s, held)
+    return Energy(energy_j, low * least_j, high * energy_j, basis)
 
 
 def idle_share(facts: Facts, profile: PowerProfile) -> float:
     """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
 
     By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held.
-    A measured energy is split by its kind's shares of TDP, so that no part of it depends on the profile.
+    A measured energy is split by its kind's shares of TDP, so that no part of it depends on the profile. Where no
+    utilisation is known nothing is said to be idle.
     """
+    if facts.busy_s is None:
+        return 0.0
     if basis_of(facts, profile) in MEASURED:
         idle = IDLE_SHARE_OF_TDP.get(facts.kind, 0.0)
         full_load = FULL_LOAD_SHARE_OF_TDP.get(facts.kind, 1.0)

@@ -15,12 +15,19 @@ from traceml_agent.messages import warn
 NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
 #: What the portal takes of a text.
 MOST_CHARACTERS = {"name": 200, "uuid": 100, "method": 200, "note": 500}
-#: A sensor that tells more than this many times the device's most lies.
+#: A reading of more than this many times the limit that a device is held to is no reading …
 MOST_POWER = 3.0
+#: … nor is one of more watts than this where no limit is told: the largest accelerators are held to half of it.
+MOST_GPU_W = 3000.0
+
+
+def most_gpu_w(limit_w: float | None) -> float:
+    """Watts above which a reading of a GPU is impossible, by the power limit that it is held to where that is told."""
+    return MOST_POWER * limit_w if limit_w else MOST_GPU_W
 
 
 class Reading:
-    """What a sensor reads at one instant; None where it has nothing to say.
+    """What a sensor reads at one instant; None where it has nothing to say, which is no 0.
 
     `busy_share`: utilisation now, 0 to 1. `busy_s`: busy seconds since any origin. `power_w`: watts now.
     `energy_j`: joules since any origin.
@@ -46,18 +53,14 @@ class Sensor:
     every_s = 0.0
     #: Keys of devices whose energy this one's counter holds already, as a module's power holds its CPU's.
     replaces: tuple[str, ...] = ()
-    #: Watts that the device can't exceed, where known: more than three times this is no reading.
+    #: Watts above which a reading is impossible, where known: nothing that is drawn comes near them.
     most_w: float | None = None
+    #: What befell the sensor and how it goes on, in words; whoever reads it tells it once.
+    trouble = ""
 
     def read(self) -> Reading | None:
         """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
         return None
-
-    def of_power(self, busy_share: float | None, power_w: float, part: float) -> Reading | None:
-        """The reading of a power sensor, of which the job has a part; None where no such device can draw as much."""
-        if self.most_w and power_w > MOST_POWER * self.most_w:
-            return None
-        return Reading(busy_share, power_w=part * power_w)
 
     def add_note(self, text: str) -> None:
         """Say something unusual of the device, once; as much as the portal takes."""

@@ -50,6 +50,9 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Part:
     """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
 
+    #: The chip tells no limit of its parts.
+    most_w = float("inf")
+
     def __init__(self, monitor, fields: tuple[str, ...]):
         self._monitor, self._fields = monitor, fields
 
