@@ -22,7 +22,7 @@ class Declared(NamedTuple):
     """So many accelerators of a name; `utilisation`, 0 to 1, is None where nobody said how busy they are."""
 
     name: str
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # tuples have a method of that name
     utilisation: float | None = None
 
 
