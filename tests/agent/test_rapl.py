@@ -160,3 +160,17 @@ def test_over_a_moment_nothing_is_learnt(learning):
     assert learning((0.01, 5, 0, 0), (10, 200, 640, 320)) == pytest.approx(
         0.25 * profiles_j + 0.5 * (2000 - profiles_j)
     )
+
+
+@pytest.mark.parametrize("name", ["package-1", "dram"])
+def test_where_one_of_several_counters_can_not_be_read_none_passes_for_all(powercap, name):
+    powercap("intel-rapl:0", name.replace("1", "0"), 1000)
+    powercap("intel-rapl:1", name)
+    assert rapl.zones(name[:7]) == []
+
+
+def test_a_socket_whose_counter_is_not_readable_is_named_with_the_remedy(powercap):
+    powercap("intel-rapl:0", "package-0", 1000)
+    powercap("intel-rapl:1", "package-1")
+    (sensor,) = cpu.probe("job", host.Target())
+    assert (sensor.facts["basis"], sensor.facts["note"]) == ("", rapl.REMEDY)

@@ -68,7 +68,10 @@ def _watts(folder: str, constraint: int) -> float | None:
 
 
 def zones(name: str) -> list[Zone]:
-    """The readable zones whose name begins with `package` or is `dram`, one for each counter that there is."""
+    """The zones whose name begins with `package` or is `dram`, one for each counter that there is.
+
+    None where one of them can't be read: the others' energy would pass for all of it.
+    """
     found: list[Zone] = []
     for folder in _folders(name):
         try:
@@ -76,14 +79,13 @@ def zones(name: str) -> list[Zone]:
             if not any(zone.mirrors(other) for other in found):
                 found.append(zone)
         except (OSError, ValueError):
-            continue
+            return []
     return found
 
 
 def unreadable() -> bool:
     """Whether there are package zones that this user may not read."""
-    folders = _folders("package")
-    return bool(folders) and not any(os.access(host.path(folder, "energy_uj"), os.R_OK) for folder in folders)
+    return not all(os.access(host.path(folder, "energy_uj"), os.R_OK) for folder in _folders("package"))
 
 
 def _folders(name: str) -> list[str]:
