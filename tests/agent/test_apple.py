@@ -103,3 +103,12 @@ def test_of_the_chips_gpu_no_utilisation_is_known(chip):
         meter.read(1.0)
     assert (meter.energy_j, meter.busy_s) == (2.0, None)
     assert meter.sample(0.0)["busy_s"] is None
+
+
+def test_a_gpu_counter_that_the_chip_does_not_fill_is_told_of(chip, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(apple.time, "monotonic", lambda: clock[0])
+    gpu = found()[0]
+    for clock[0] in (0.0, 30.0, 61.0):
+        gpu.read()
+    assert (gpu.trouble, apple.STILL in gpu.facts["note"]) == (apple.STILL, True)

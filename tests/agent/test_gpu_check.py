@@ -97,4 +97,5 @@ def test_a_load_computes_when_it_is_told_to_and_says_what_its_run_was_given(tmp_
     with gpu_check.load(0.5, "GPU-000-abc", str(tmp_path / "spool")) as process:
         gpu_check.begin(process, 1.0)
         (told,) = json.loads(process.stdout.readline())
-    assert (told["kind"], told["elapsed_s"]) == ("gpu", pytest.approx(1.0, abs=0.5))
+    assert (told["kind"], told["uuid"]) == ("gpu", "GPU-000-abc")
+    assert 0 < told["elapsed_s"] < 10

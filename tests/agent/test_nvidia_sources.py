@@ -48,12 +48,17 @@ def test_a_counter_of_zero_is_no_counter(metered):
     assert metered(20, lambda second: gpu(energy="0", power="100000")).energy_j == pytest.approx(2000, rel=0.01)
 
 
-@pytest.mark.parametrize("power", ["0", "4294967295"], ids=["none at all", "all ones"])
+@pytest.mark.parametrize("power", ["0", "80", "3700000", "4294967295"])
 def test_a_power_sensor_without_sense_leaves_the_estimate(metered, power):
     meter = metered(20, lambda second: gpu(energy="", power=power if second else "100000"))
     assert (meter.facts["basis"], meter.energy_j, meter.busy_s) == ("", None, meter.elapsed_s / 2)
     assert meter.elapsed_s >= 14  # what came while it was not yet given up is a gap, and counted
     assert meter.dropped == 5
+
+
+def test_a_gpu_at_rest_may_draw_next_to_nothing(metered):
+    meter = metered(20, lambda second: gpu(energy="", power="80" if second else "9000", used="0"))
+    assert (meter.facts["basis"], meter.energy_j) == ("sensor", pytest.approx(4.5 + 20 * 0.08, rel=0.1))
 
 
 def test_a_gpu_that_was_switched_off_draws_nothing(metered):
@@ -88,3 +93,8 @@ def test_a_split_gpu_whose_counter_stops_says_whose_part_it_is(gpus, monkeypatch
         meter.read(1.0)
     assert meter.energy_j == pytest.approx(0.75 * 5900, rel=0.02)
     assert meter.facts["method"] == "NVML power sensor, the job's part"
+
+
+def test_rows_of_nonsense_are_no_use_of_a_process(gpus):
+    gpus(gpu(on="77:2147483632,88:30"))
+    assert found()[0]._board.uses() == [(88, 30)]

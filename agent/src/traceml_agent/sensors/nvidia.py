@@ -6,6 +6,7 @@ NVML's indices are not CUDA's, so devices are told apart by UUID. No CUDA contex
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 from traceml_agent import host
@@ -19,6 +20,8 @@ from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 LIBRARY = "libnvidia-ml.so.1"
 #: MIG slices of a whole GPU, where the driver does not tell how many there are at most.
 MIG_SLICES = 7
+#: Some drivers hand out rows of nonsense beside those of processes [Syllo/nvtop issue 110, NVIDIA/DCGM issue 83].
+MOST_PERCENT = 100
 #: Functions without which a GPU is measured worse, or a slice of it not told from the whole.
 WANTED = (
     "nvmlDeviceGetTotalEnergyConsumption",
@@ -165,7 +168,8 @@ class Board:
     def __init__(self, nvml, index: int, handle):
         """Raises NVMLError where the GPU was lost."""
         self._nvml, self.handle, self.key = nvml, handle, f"gpu-{index}"
-        self._told_us = 0
+        # From a moment ago: 0 asks for all that the driver remembers, of processes that ended long since as well.
+        self._told_us = int((time.time() - 1.0) * 1e6)
         self.board = self
         self.uuid = _text(nvml.nvmlDeviceGetUUID(handle)) if hasattr(nvml, "nvmlDeviceGetUUID") else ""
         self.name = _text(nvml.nvmlDeviceGetName(handle)) if hasattr(nvml, "nvmlDeviceGetName") else "NVIDIA GPU"
@@ -208,7 +212,7 @@ class Board:
             # Nobody was busy since the last call.
             return [] if type(error).__name__ == "NVMLError_NotFound" else None
         self._told_us = max((row.timeStamp for row in rows), default=self._told_us)
-        return [(row.pid, row.smUtil) for row in rows]
+        return [(row.pid, row.smUtil) for row in rows if row.smUtil <= MOST_PERCENT]
 
 
 class Gpu(Sensor):

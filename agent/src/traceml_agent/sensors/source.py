@@ -14,6 +14,8 @@ from traceml_agent.sensors import Reading
 
 #: A source that gave nothing for so long, though the device draws power or is busy, has stopped [ROCm/amdsmi issue 22].
 STILL_S = 5.0
+#: A device that is busy draws more than this; some drivers tell 0, or a thousandth of what it is.
+LEAST_W = 1.0
 COUNTER, SENSOR = "counter", "sensor"
 NEXT = {SENSOR: "its power sensor counts from here on", "": "all of its energy is estimated instead"}
 
@@ -62,24 +64,25 @@ class Source:
         energy_j = self._job_j + self._pending_j
         if now - self._moved_at <= STILL_S or not (power_w or busy_share):
             return Reading(busy_share, energy_j=energy_j)
-        self._give_way(SENSOR if power_w else "", "energy counter", now)
+        self._give_way(SENSOR if power_w and power_w >= LEAST_W else "", "energy counter", now)
         # Both at once: the meter goes on from the one to the other without a gap.
-        return Reading(busy_share, power_w=part * power_w, energy_j=energy_j) if power_w else Reading(busy_share)
+        return Reading(busy_share, power_w=part * power_w, energy_j=energy_j) if self.kind else Reading(busy_share)
 
     def _of_power(self, busy_share, part: float, now: float) -> Reading | None:
         power_w = self._watts()
-        if power_w:
+        if power_w is not None and (power_w >= LEAST_W or busy_share == 0):
             self._moved_at = now
             return Reading(busy_share, power_w=part * power_w)
-        if now - self._moved_at > STILL_S and busy_share is not None:
+        is_there = power_w is not None or busy_share is not None
+        if is_there and now - self._moved_at > STILL_S:
             self._give_way("", "power sensor", now)
             return Reading(busy_share)
         return None
 
     def _watts(self) -> float | None:
-        """Watts now; None for none, as no device that is on draws none, and for more than such a device can draw."""
+        """Watts now; None where none are told, or more than such a device can draw."""
         power_w = self._power_w()
-        return power_w if power_w and not (self._most_w and power_w > self._most_w) else None
+        return None if power_w is None or (self._most_w and power_w > self._most_w) else power_w
 
     def _give_way(self, kind: str, what: str, now: float) -> None:
         self.kind, self._moved_at = kind, now
