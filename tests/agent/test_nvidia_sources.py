@@ -61,10 +61,11 @@ def test_a_gpu_at_rest_may_draw_next_to_nothing(metered):
     assert (meter.facts["basis"], meter.energy_j) == ("sensor", pytest.approx(4.5 + 20 * 0.08, rel=0.1))
 
 
-def test_a_gpu_that_was_switched_off_draws_nothing(metered):
-    """A laptop's: its counter rests, and it tells neither power nor use."""
-    meter = metered(60, lambda second: gpu(energy="1000000", power="", used="0"))
-    assert (meter.facts["basis"], meter.energy_j) == ("counter", 0.0)
+@pytest.mark.parametrize("power", ["", "0", "80"])
+def test_a_gpu_that_was_switched_off_draws_nothing(metered, power):
+    """A laptop's: its counter rests."""
+    meter = metered(60, lambda second: gpu(energy="1000000", power=power, used="0"))
+    assert (meter.facts["basis"], meter.energy_j) == ("counter", pytest.approx(0.0, abs=5))
 
 
 def test_without_any_sensor_the_busy_time_is_not_known(metered):

@@ -62,11 +62,15 @@ class Source:
             return None
         self._pending_j += part * (power_w or 0.0) * passed_s
         energy_j = self._job_j + self._pending_j
-        if now - self._moved_at <= STILL_S or not (power_w or busy_share):
+        draws = power_w is not None and power_w >= LEAST_W
+        if now - self._moved_at <= STILL_S or not (draws or busy_share):
             return Reading(busy_share, energy_j=energy_j)
-        self._give_way(SENSOR if power_w and power_w >= LEAST_W else "", "energy counter", now)
+        if power_w is None or not draws:
+            self._give_way("", "energy counter", now)
+            return Reading(busy_share)
+        self._give_way(SENSOR, "energy counter", now)
         # Both at once: the meter goes on from the one to the other without a gap.
-        return Reading(busy_share, power_w=part * power_w, energy_j=energy_j) if self.kind else Reading(busy_share)
+        return Reading(busy_share, power_w=part * power_w, energy_j=energy_j)
 
     def _of_power(self, busy_share, part: float, now: float) -> Reading | None:
         power_w = self._watts()
