@@ -133,7 +133,7 @@ SAMPLE_SCHEMA = {
             "device": {"type": "string"},
             "t_s": {"type": "number", "minimum": 0},
             "elapsed_s": {"type": "number", "minimum": 0},
-            "busy_s": {"type": "number", "minimum": 0},
+            "busy_s": {"type": "number", "minimum": 0, "nullable": True},
             "energy_j": {"type": "number", "minimum": 0, "nullable": True},
         },
     },
@@ -174,9 +174,11 @@ def _fault(sample) -> tuple[str, str] | None:
     if not isinstance(sample.get("device"), str):
         return "device", "must be the key of a device"
     for field in ("t_s", "elapsed_s", "busy_s"):
+        if field == "busy_s" and sample.get(field, 0) is None:
+            continue  # the device tells no utilisation
         if not _is_number(sample.get(field)) or not 0 <= sample[field] <= limits.MAX_SECONDS:
             return field, "must be a number of seconds, 0 or more"
-    if sample["busy_s"] > sample["elapsed_s"] * 1.001 + 0.001:
+    if (sample["busy_s"] or 0.0) > sample["elapsed_s"] * 1.001 + 0.001:
         return "busy_s", "must not exceed elapsed_s: it is utilisation (0 to 1) integrated over time"
     energy_j = sample.get("energy_j")
     if energy_j is not None and not (_is_number(energy_j) and energy_j >= 0):

@@ -4,6 +4,7 @@ from rest_framework import serializers
 
 from runs.api.fields import Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
+from traceml_agent import estimation
 from traceml_agent.limits import (
     DEVICE_RANGES,
     KEY_PATTERN,
@@ -28,7 +29,7 @@ class DeviceFacts(serializers.Serializer):
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
     uuid = Text(required=False, allow_blank=True, max_length=MAX_UUID)
-    basis = serializers.ChoiceField(["counter", "sensor"], required=False, allow_blank=True, source="measured_by")
+    basis = serializers.ChoiceField(estimation.MEASURED, required=False, allow_blank=True, source="measured_by")
     cores = device_number("cores", allow_null=True)
     threads = device_number("threads", allow_null=True)
     host_cores = device_number("host_cores", allow_null=True)

@@ -54,7 +54,10 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Curve:
-    """A device's counters at the times of its samples, in seconds since the run's start."""
+    """A device's counters at the times of its samples, in seconds since the run's start.
+
+    Of one that tells no utilisation `busy_s` is all of the time, as its estimate takes it, and shown nowhere.
+    """
 
     device: Device
     at_s: list[float]
@@ -91,6 +94,10 @@ class Curve:
     def energy_between_j(self, start_s: float, end_s: float) -> float:
         return self.at(end_s).energy_j - self.at(start_s).energy_j
 
+    @property
+    def tells_utilisation(self) -> bool:
+        return self.device.busy_s is not None
+
     @cached_property
     def powers_w(self) -> list[float | None]:
         """Mean power between each two samples."""
@@ -98,8 +105,8 @@ class Curve:
 
     @cached_property
     def utilisations(self) -> list[float | None]:
-        """Mean utilisation between each two samples."""
-        return self._rates(self.busy_s)
+        """Mean utilisation between each two samples; None where the device tells none."""
+        return self._rates(self.busy_s) if self.tells_utilisation else [None] * len(self._observed_s)
 
     @cached_property
     def _observed_s(self) -> list[float]:
@@ -152,6 +159,9 @@ def curve(run: Run, device: Device, columns: list[list]) -> Curve:
     t_s, elapsed_s, busy_s, energy_j = _in_order(columns, last, measured)
     if not t_s:
         return Curve(device, [], [], [], [])
+    if None in busy_s:
+        rate = 1.0 if device.utilisation is None else device.utilisation
+        busy_s = [elapsed * rate if busy is None else busy for elapsed, busy in zip(elapsed_s, busy_s, strict=True)]
     if not measured:
         energy_j = _estimated_j(device, elapsed_s, busy_s)
     offset_s = (device.writer.started_at - run.started_at).total_seconds()
@@ -247,7 +257,8 @@ def buckets(curve: Curve, edges: list[float]) -> Buckets:
         observed_s = after.elapsed_s - before.elapsed_s
         is_gap = observed_s <= LEAST_OBSERVED * (end_s - start_s)
         found.power_w.append(None if is_gap else (after.energy_j - before.energy_j) / observed_s)
-        found.utilisation.append(None if is_gap else (after.busy_s - before.busy_s) / observed_s)
+        is_known = curve.tells_utilisation and not is_gap
+        found.utilisation.append((after.busy_s - before.busy_s) / observed_s if is_known else None)
     return found
 
 

@@ -7,6 +7,7 @@ from traceml_agent import estimation
 MEANINGS = {
     estimation.COUNTER: "The hardware's own energy counter, read at the start and the end.",
     estimation.SENSOR: "The hardware's power sensor, read once a second and added up over time.",
+    estimation.SPLIT: "The run's part of a counter of the whole machine: idle power by cores, the rest by CPU time.",
     estimation.TDP: "No measurement: idle and full-load power of the matched hardware profile.",
     estimation.FALLBACK: "No measurement and no match: typical power of a device of this kind and size.",
 }

@@ -133,14 +133,15 @@ def work_of(run: Run) -> Work:
     for device in carrying:
         by_profile[device.profile_id].append(device)
     mine = max(by_profile.values(), key=lambda group: sum(d.energy_kwh for d in group), default=[])
-    elapsed_s = sum(device.elapsed_s for device in mine)
+    told = [device for device in mine if device.busy_s is not None]
+    elapsed_s = sum(device.elapsed_s for device in told)
     carrying_kwh = sum(device.energy_kwh for device in mine)
     return Work(
         run,
         mine[0].profile if mine else None,
         len({device.uuid or device.key for device in mine}) or 1,
         run.duration_s / 3600,
-        min(sum(device.busy_s for device in mine) / elapsed_s, 1.0) if elapsed_s else 1.0,
+        min(sum(device.busy_s or 0.0 for device in told) / elapsed_s, 1.0) if elapsed_s else 1.0,
         carrying_kwh,
         max(run.energy_kwh - carrying_kwh, 0.0),
     )

@@ -137,7 +137,7 @@ def _in_words(chart: Chart, curves: list[Curve], tdp: float | None) -> Chart:
     together = " together" if count > 1 else ""
     rated = f"; their TDP is {units.text('power', tdp)}{together}" if tdp else ""
     if chart.id == "utilisation":
-        count = sum(curve.device.kind != NEVER_BUSY for curve in curves) or count
+        count = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves) or count
     devices = f"{count} device{'s' * (count != 1)}"
     chart = chart._replace(pattern=PATTERNS[chart.id].format(devices=devices, tdp=rated))
     return chart._replace(sentence=sentence(chart))

@@ -19,11 +19,11 @@ BINARY = b"\x01"
 
 
 class Sample(NamedTuple):
-    """Cumulative counters of one device at one instant: seconds, seconds, seconds, joules or None."""
+    """Cumulative counters of one device at one instant: seconds, seconds, seconds or None, joules or None."""
 
     t_s: float
     elapsed_s: float
-    busy_s: float
+    busy_s: float | None
     energy_j: float | None
 
 

@@ -39,7 +39,9 @@ class Device(models.Model):
     uuid = models.CharField(max_length=100, blank=True)
     method = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=500, blank=True)
-    measured_by = models.CharField(max_length=8, blank=True, help_text="counter or sensor, as the agent reports.")
+    measured_by = models.CharField(
+        max_length=8, blank=True, help_text="counter, sensor or split, as the agent reports."
+    )
     cores = models.FloatField(null=True)
     threads = models.FloatField(null=True)
     host_cores = models.FloatField(null=True)
@@ -49,7 +51,7 @@ class Device(models.Model):
     power_limit_w = models.FloatField(null=True)
 
     elapsed_s = models.FloatField(default=0.0)
-    busy_s = models.FloatField(default=0.0)
+    busy_s = models.FloatField(default=0.0, null=True, help_text="Empty where the device tells no utilisation.")
     energy_j = models.FloatField(null=True, help_text="Measured joules so far; empty where nothing was measured.")
     counted_on = models.DateField(null=True)
     day_ends = models.JSONField(default=dict)
@@ -79,15 +81,17 @@ class Device(models.Model):
         return self.name
 
     @property
-    def utilisation(self) -> float:
-        """Mean utilisation of what the run held, 0 to 1."""
+    def utilisation(self) -> float | None:
+        """Mean utilisation of what the run held, 0 to 1; None where the device tells none."""
+        if self.busy_s is None:
+            return None
         return min(self.busy_s / self.elapsed_s, 1.0) if self.elapsed_s > 0 else 0.0
 
     @property
     def mean_power_w(self) -> float:
         return estimation.J_PER_KWH * self.energy_kwh / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    def facts(self, elapsed_s: float, busy_s: float, energy_j: float | None) -> estimation.Facts:
+    def facts(self, elapsed_s: float, busy_s: float | None, energy_j: float | None) -> estimation.Facts:
         """This device's facts with other counters: those of a day, or of an interval of its chart."""
         return estimation.Facts(
             self.kind,
@@ -107,7 +111,7 @@ class Device(models.Model):
     def last_facts(self) -> estimation.Facts:
         return self.facts(self.elapsed_s, self.busy_s, self.energy_j)
 
-    def advance(self, elapsed_s: float, busy_s: float, energy_j: float | None, day: date) -> None:
+    def advance(self, elapsed_s: float, busy_s: float | None, energy_j: float | None, day: date) -> None:
         """Take a sample's cumulative counters; an older or repeated one changes nothing but its own day's end."""
         if self.counted_on is None or elapsed_s > self.elapsed_s:
             if self.counted_on and day > self.counted_on:
@@ -123,9 +127,12 @@ class Device(models.Model):
             return {}
         ends = {date.fromisoformat(day): counters for day, counters in sorted(self.day_ends.items())}
         ends[self.counted_on] = [self.elapsed_s, self.busy_s, self.energy_j]
-        days, before = {}, [0.0, 0.0, 0.0]
+        days, before_s, before_busy_s, before_j = {}, 0.0, 0.0, 0.0
         for day, (elapsed_s, busy_s, energy_j) in ends.items():
-            added_j = None if energy_j is None else energy_j - (before[2] or 0.0)
-            days[day] = self.facts(elapsed_s - before[0], busy_s - before[1], added_j)
-            before = [elapsed_s, busy_s, energy_j]
+            if busy_s is None:  # told later, if at all: then it was as it was on the whole
+                busy_s = elapsed_s * (self.utilisation or 0.0)
+            added_busy_s = None if self.busy_s is None else busy_s - before_busy_s
+            added_j = None if energy_j is None else energy_j - before_j
+            days[day] = self.facts(elapsed_s - before_s, added_busy_s, added_j)
+            before_s, before_busy_s, before_j = elapsed_s, busy_s, energy_j or 0.0
         return days

@@ -23,6 +23,11 @@ MOST_OFFERED = 300
 BASES = {
     "counter": ("measured", "Measured: counter", "Read from the hardware's own energy counter"),
     "sensor": ("measured", "Measured: sensor", "Power read from the hardware's sensor and added up over time"),
+    "split": (
+        "measured",
+        "Measured: part",
+        "The run's part of what a counter of the whole processor or memory measured",
+    ),
     "tdp": ("estimated", "Estimated: TDP", "Between idle and full-load power of the matched hardware profile"),
     "fallback": ("fallback", "Estimated: fallback", "The device is not in the catalogue: a typical power of its kind"),
 }

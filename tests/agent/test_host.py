@@ -172,6 +172,9 @@ def test_the_scheduler_bounds_the_allocation(root, monkeypatch):
         ({"SLURM_MEM_PER_GPU": "8192M", "SLURM_GPUS_ON_NODE": "2"}, 16384),
         ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS_PER_NODE": "a100:2"}, 16384),
         ({"SLURM_MEM_PER_GPU": "8G", "SLURM_JOB_GPUS": "0,3"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_JOB_GPUS": "0,2-3"}, 24576),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS": "a100:2"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS": "8", "SLURM_JOB_NUM_NODES": "2"}, None),
         ({"SLURM_MEM_PER_GPU": "8G"}, None),
     ],
 )

@@ -110,6 +110,8 @@ def _samples_on(board, found: _Told) -> list[dict]:
     for name, (t_s, elapsed_s, busy_s, energy_j) in board.rows() if board else ():
         kind, _, key = name.partition(":")
         if kind == DEVICE and elapsed_s > found.elapsed_s.get(key, float("inf")):
-            joules = None if energy_j != energy_j else energy_j  # NaN: nothing measures it
-            samples.append({"device": key, "t_s": t_s, "elapsed_s": elapsed_s, "busy_s": busy_s, "energy_j": joules})
+            # NaN: nothing tells it.
+            known = {"busy_s": busy_s, "energy_j": energy_j}
+            told = {field: None if value != value else value for field, value in known.items()}
+            samples.append({"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told)
     return samples

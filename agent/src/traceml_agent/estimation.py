@@ -24,15 +24,17 @@ from traceml_agent.device_names import part_of_card
 J_PER_KWH = 3.6e6
 
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
-BASES = (COUNTER, SENSOR, TDP, FALLBACK)
-MEASURED = (COUNTER, SENSOR)
+#: A counter of more than the run, of which its part is reckoned: a processor's by idle power and CPU time.
+SPLIT = "split"
+BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
+MEASURED = (COUNTER, SENSOR, SPLIT)
 
 #: Grows with every change of a formula or constant below: the portal re-estimates what an older one has made.
 REVISION = 2
 
 #: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
 #: second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
-RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1)}
+RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), SPLIT: (0.6, 1.6)}
 
 
 class PowerClass(NamedTuple):
@@ -143,15 +145,15 @@ class PowerProfile(Protocol):
 class Facts(NamedTuple):
     """What the agent saw of one device: cumulative counters since the writer's start, and its size.
 
-    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time; ``energy_j`` is None
-    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, of the host's
+    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time, ``energy_j`` what was measured;
+    each is None where it isn't known. ``cores`` and ``threads`` are those the run was allocated, of the host's
     ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
     MIG slice). ``name`` is the driver's: a vGPU's states its size.
     """
 
     kind: str
     elapsed_s: float
-    busy_s: float
+    busy_s: float | None
     energy_j: float | None = None
     basis: str | None = None
     cores: float | None = None
@@ -280,19 +282,24 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
     """Energy of one device in J with its range: what was measured, else the linear estimate from its profile.
 
     A measured energy never depends on the profile. The ends of an estimate's range are the same formula with the lowest
-    and the highest idle and full-load power, so that they add up over days and devices as the estimate does.
+    and the highest idle and full-load power, so that they add up over days and devices as the estimate does. Without
+    utilisation all of the time counts as busy, as Lannelongue et al. 2021 do, and the range begins at idle power.
     """
     basis = basis_of(facts, profile)
     if basis in MEASURED:
         energy_j = facts.energy_j or 0.0
         low, high = RANGE_BY_BASIS[basis]
         return Energy(energy_j, low * energy_j, high * energy_j, basis)
-    idle_w, full_load_w = idle_power_w(profile), full_load_power_w(profile)
+    idle_w, full_load_w, held = idle_power_w(profile), full_load_power_w(profile), units_held(facts, profile)
     idle, full_load = ranges_of(profile)
-    counters = facts.elapsed_s, facts.busy_s, units_held(facts, profile)
+    busy_s, least_busy_s = (facts.elapsed_s, 0.0) if facts.busy_s is None else (facts.busy_s, facts.busy_s)
     energy_j, low_j, high_j = (
-        estimated_energy_j(idle_by * idle_w, full_load_by * full_load_w, *counters)
-        for idle_by, full_load_by in ((1.0, 1.0), (idle[0], full_load[0]), (idle[1], full_load[1]))
+        estimated_energy_j(idle_by * idle_w, full_load_by * full_load_w, facts.elapsed_s, busy, held)
+        for idle_by, full_load_by, busy in (
+            (1.0, 1.0, busy_s),
+            (idle[0], full_load[0], least_busy_s),
+            (idle[1], full_load[1], busy_s),
+        )
     )
     return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
 
@@ -301,8 +308,11 @@ def idle_share(facts: Facts, profile: PowerProfile) -> float:
     """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
 
     By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held. A measured
-    energy is split by the same powers of its profile: the card's own idle power where known, else its class's.
+    energy is split by the same powers of its profile: the card's own idle power where known, else its class's. Where
+    no utilisation is known nothing is said to be idle.
     """
+    if facts.busy_s is None:
+        return 0.0
     idle_w = idle_power_w(profile)
     whole = estimated_energy_j(idle_w, full_load_power_w(profile), facts.elapsed_s, facts.busy_s)
     return idle_w * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0

@@ -270,12 +270,13 @@ def _slurm_cpus() -> float | None:
 
 
 def _slurm_gpus() -> float | None:
-    """GPUs of the job on this host: a number, `a100:2`, or a list of them."""
-    by_kind = os.environ.get("SLURM_GPUS_PER_NODE", "").split(",")
-    counts = [part.rpartition(":")[2] for part in by_kind]
+    """GPUs of the job on this host: a number, `a100:2`, or a list of them such as `0,2-3`."""
+    of_job = os.environ.get("SLURM_GPUS", "") if os.environ.get("SLURM_JOB_NUM_NODES", "1") == "1" else ""
+    by_kind = (os.environ.get("SLURM_GPUS_PER_NODE") or of_job).split(",")
+    told = sum(float(count) for count in (part.rpartition(":")[2] for part in by_kind) if count.isdigit())
     listed = os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
-    told = sum(float(count) for count in counts if count.isdigit())
-    return _slurm("SLURM_GPUS_ON_NODE") or told or float(len(listed.split(",")) if listed else 0) or None
+    in_list = counted(listed) or (len(listed.split(",")) if listed else 0)
+    return _slurm("SLURM_GPUS_ON_NODE") or told or float(in_list) or None
 
 
 _MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")

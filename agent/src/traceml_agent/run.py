@@ -93,7 +93,7 @@ class Run(Telling):
     def _prepare(self) -> None:
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
-        accelerators = sensors.of_accelerators(self.settings.scope, self._target)
+        accelerators = sensors.of_accelerators(self.settings.scope, self._target, self.settings.devices)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]

@@ -31,8 +31,6 @@ SHARE_OF_AGE_READ = 1 / 200
 KEPT_EVERY_S = 5.0
 #: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
 GAP_INTERVALS = 5
-#: A counter that ran faster than this many times the device's most is no reading.
-MOST_POWER = 3.0
 GIVE_UP_AFTER = 5
 FINAL_READ_S = 2.0
 CATCH_UP_S = 0.02
@@ -43,7 +41,8 @@ class Meter:
 
     def __init__(self, sensor: Sensor):
         self.sensor, self.facts = sensor, sensor.facts
-        self.elapsed_s = self.busy_s = 0.0
+        self.elapsed_s = self._busy_s = 0.0
+        self._busy_is_known = False
         self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
         self.at = self.asked_at = 0.0
         self.failures = self.dropped = self.told = 0
@@ -70,18 +69,24 @@ class Meter:
         self.take(time.monotonic(), reading, GAP_INTERVALS * interval_s)
 
     @property
+    def busy_s(self) -> float | None:
+        """Utilisation integrated over `elapsed_s`; None where the device tells none, which is no 0."""
+        return self._busy_s if self._busy_is_known or not self.elapsed_s else None
+
+    @property
     def is_lost(self) -> bool:
         return self.failures >= GIVE_UP_AFTER
 
     def tell(self, left_out: LeftOut) -> None:
-        """Note what its sensor gave that is no reading, and that it was given up."""
+        """Note what its sensor gave that is no reading, what befell it, and that it was given up."""
         if self.dropped > self.told:
             reason = "none was given, it was impossible, or came after too long a gap"
             left_out.note(f"readings of {self.facts['name']}", reason, self.dropped - self.told)
             self.told = self.dropped
-        if self.trouble:
-            left_out.note(self.facts["name"], self.trouble)
-            self.trouble = ""
+        for told in (self, self.sensor):
+            if told.trouble:
+                left_out.note(self.facts["name"], told.trouble)
+                told.trouble = ""
 
     def facts_told(self, left_out: LeftOut) -> dict:
         """Its facts as the portal takes them; looked through again only where they changed."""
@@ -97,6 +102,8 @@ class Meter:
         if before is None or at <= before_at:
             return
         passed_s = at - before_at
+        if not self.facts["basis"]:
+            self.energy_j = None  # its sensor gave up: an estimate of the whole is better than a part of the joules
         added_j = self._added_j(before, reading, passed_s, gap_s)
         if self.energy_j is not None:
             if added_j is None:
@@ -106,15 +113,24 @@ class Meter:
         busy_s = _busy_s(before, reading, passed_s, gap_s)
         counts_in_full = passed_s <= gap_s or reading.energy_j is not None
         # Of a gap only the time that a counter of busy seconds proves is counted.
-        self.elapsed_s += passed_s if counts_in_full else busy_s
-        self.busy_s += busy_s
+        self._observe(passed_s if counts_in_full else busy_s or 0.0, busy_s)
+
+    def _observe(self, observed_s: float, busy_s: float | None) -> None:
+        """Count seconds. Time of which no utilisation is known counts as busy as the time of which one is."""
+        if busy_s is not None and observed_s and not self._busy_is_known:
+            self._busy_is_known = True
+            self._busy_s = self.elapsed_s * busy_s / observed_s
+        elif busy_s is None and self.elapsed_s:
+            busy_s = observed_s * self._busy_s / self.elapsed_s
+        self.elapsed_s += observed_s
+        self._busy_s += busy_s or 0.0
 
     def _added_j(self, before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
         """Joules between two readings; None where they prove nothing: a reset or impossible counter, a gap."""
         if before.energy_j is not None and now.energy_j is not None:
             added_j = now.energy_j - before.energy_j
             most_w = self.sensor.most_w
-            impossible = added_j < 0 or (most_w and added_j > MOST_POWER * most_w * max(passed_s, 1.0))
+            impossible = added_j < 0 or (most_w and added_j > most_w * max(passed_s, 1.0))
             return None if impossible else added_j
         if before.power_w is None or now.power_w is None or passed_s > gap_s:
             return None
@@ -126,7 +142,8 @@ class Meter:
             self._slot = board.slot(f"{DEVICE}:{self.facts['key']}") or -1
         if self._slot >= 0:
             energy_j = nan if self.energy_j is None else self.energy_j
-            values = (self.at - started_at, self.elapsed_s, self.busy_s, energy_j)
+            busy_s = nan if self.busy_s is None else self.busy_s
+            values = (self.at - started_at, self.elapsed_s, busy_s, energy_j)
             for place, value in enumerate(values, self._slot):
                 board.values[place] = value
 
@@ -136,18 +153,17 @@ class Meter:
             "device": self.facts["key"],
             "t_s": round(max(self.at - started_at, 0.0), 6),
             "elapsed_s": round(self.elapsed_s, 6),
-            "busy_s": round(self.busy_s, 6),
+            "busy_s": None if self.busy_s is None else round(self.busy_s, 6),
             "energy_j": None if self.energy_j is None else round(self.energy_j, 6),
         }
 
 
-def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float:
-    """Busy seconds between two readings, at most the time that passed."""
+def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
+    """Busy seconds between two readings, at most the time that passed; None where neither tells of them, or a gap."""
     if before.busy_s is not None and now.busy_s is not None:
         return min(max(now.busy_s - before.busy_s, 0.0), passed_s)
-    if before.busy_share is None or now.busy_share is None or passed_s > gap_s:
-        return 0.0
-    return min((before.busy_share + now.busy_share) / 2, 1.0) * passed_s
+    shares = [each.busy_share for each in (before, now) if each.busy_share is not None]
+    return min(sum(shares) / len(shares), 1.0) * passed_s if shares and passed_s <= gap_s else None
 
 
 def _is_sane(reading: Reading) -> bool:

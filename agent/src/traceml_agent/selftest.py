@@ -89,7 +89,7 @@ class Clock:
 def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
     """Whether the CPU time of the load was seen. A whole machine is busy with more than this load."""
     cpus = [meter for meter in meters if meter.facts["kind"] == "cpu"]
-    seen_s = sum(meter.busy_s * (meter.facts.get("cores") or 0.0) for meter in cpus)
+    seen_s = sum((meter.busy_s or 0.0) * (meter.facts.get("cores") or 0.0) for meter in cpus)
     least_s = (1 - TOLERANCE) * loaded_s
     most_s = (1 + TOLERANCE) * loaded_s if scope == "job" else float("inf")
     text = f"{loaded_s:.2f} s of CPU time used, {seen_s:.2f} s measured"

@@ -35,7 +35,8 @@ class Sharing:
         self._family: set[int] = set()
         self._met: set[int] = set()
         self._can_tell = False
-        self._part, self._busy_at = 1.0, time.monotonic()
+        #: The job's part while somebody is busy, and until when that is believed: before anybody was, it is nobody's.
+        self._part, self._busy_until = 0.0, float("-inf")
         self.note = ""
 
     def part(self) -> float:
@@ -46,18 +47,16 @@ class Sharing:
             self._look()
         rows = self._uses() if self.note and self._can_tell else None
         if rows is None:
-            self.note, self._part = NOT_KNOWN if self.note else "", 1.0
-            return self._part
+            self.note = NOT_KNOWN if self.note else ""
+            return 1.0
         if not is_due and any(pid not in self._met for pid, _ in rows):
             self._look()  # a worker of the job that began since then is no stranger
         self._met.update(pid for pid, _ in rows)
         total = sum(use for _, use in rows)
-        if total <= 0 and now - self._busy_at > STILL_BUSY_S:
-            self._part = 0.0
-        elif total > 0:
-            self._busy_at = now
+        if total > 0:
+            self._busy_until = now + STILL_BUSY_S
             self._part = sum(use for pid, use in rows if pid in self._family) / total
-        return self._part
+        return self._part if now <= self._busy_until else 0.0
 
     def _look(self) -> None:
         """See who is on the GPU: strangers, if the driver's pids are ours or more of them than the job has processes.
