@@ -7,7 +7,6 @@ has nothing to follow; of a measured device the profile alone is named anew.
 
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -19,14 +18,12 @@ from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
+from runs.ingest.removal import hold
 from runs.models import Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
 from runs.models.reestimation import FIGURES
+from runs.pace import Pace
 from traceml_agent import estimation
 
-#: Runs of one transaction: uploads wait no longer than it takes.
-CHUNK = 500
-#: Between two transactions others get their turn: SQLite's waiting writers look again only now and then.
-PAUSE_S = 0.01
 #: What may tell cards of one name apart.
 IDENTITY = ("name", "kind", "memory_gb", "power_limit_w")
 #: So many names that mean another profile are looked up at once; SQLite takes no deeper expression.
@@ -157,12 +154,14 @@ def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lamb
     while (pks := _in_order(behind(asked.takes_factor))) and pks != before:
         before = pks
         asked.begin(len(pks))
-        for first in range(0, len(pks), CHUNK):
-            sums = redo(asked, pks[first : first + CHUNK])
-            asked.advance(len(pks[first : first + CHUNK]), **sums)
+        pace, left = Pace(), pks
+        while left:
+            some, left = left[: pace.size], left[pace.size :]
+            with pace.step():
+                sums = redo(asked, some)
+            asked.advance(len(some), **sums)
             asked.refresh_from_db()
             report(asked)
-            time.sleep(PAUSE_S)
         count += len(pks)
     asked.finish()
     return count
@@ -191,26 +190,31 @@ def redo_one(run: Run, user) -> bool:
 
 
 @transaction.atomic
-def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
-    """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
+def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
+    """Re-estimate some runs, their devices and days; returns the sums before and after.
+
+    Their former figures are kept for the re-estimation that asked; nothing asks where totals are only made again.
+    """
     changes = totals.UsageChanges()
     factor, known = EmissionFactor.objects.active(), HardwareProfile.objects.catalogue()
     runs = _locked(pks)
     formers = [Former(run.factor_id, *_figures(run)) for run in runs]
     writers, devices = _by_run(Writer, pks), _by_run(Device, pks)
     for run in runs:
-        run.factor = factor if asked.takes_factor else run.factor
+        run.factor = factor if asked and asked.takes_factor else run.factor
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
-    _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
+    _update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
     _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
-    _keep(asked, runs, formers)
+    if asked:
+        _keep(asked, runs, formers)
     changes.save()
     return _sums(runs, formers)
 
 
 def _locked(pks: list[int]) -> list[Run]:
     """The runs, in one order, so that two passes can't wait for each other."""
+    hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
     runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
     return list(runs.select_related("factor").defer("params", "environment"))
 
