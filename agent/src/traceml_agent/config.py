@@ -128,9 +128,21 @@ class Settings:
     def as_dict(self) -> dict:
         return {name: getattr(self, name) for name in FIELDS}
 
+    def __reduce__(self):
+        """Without the token: what is pickled may be stored anywhere."""
+        return _restored, ({name: value for name, value in self.as_dict().items() if name != SECRET}, self.origins)
+
     def __repr__(self):
         shown = {name: "…" if name == SECRET and value else value for name, value in self.as_dict().items()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _restored(values: dict, origins: dict[str, str]) -> Settings:
+    settings = Settings()
+    for name, value in values.items():
+        setattr(settings, name, value)
+    settings.origins |= origins
+    return settings
 
 
 def load(**arguments) -> Settings:

@@ -45,7 +45,7 @@ class Run(Telling):
         self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
         self.writer = new_writer()
         self._spool = Spool.create(settings, self.run_id, self.writer)
-        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "")
+        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
         left_out = LeftOut()
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
@@ -73,13 +73,18 @@ class Run(Telling):
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
         self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
-        # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must not
-        # be met by the user's code.
-        self._spool.append("header", self._header())
-        self._hand_over()
-        self._sampler.start(self._prepare)
         endings.at_end_of_process(end_of_process)
         _active.append(self)
+        try:
+            # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must
+            # not be met by the user's code.
+            self._spool.append("header", self._header())
+            self._hand_over()
+            self._sampler.start(self._prepare)
+        except BaseException as error:  # of a signal's handler, say: nobody will have this run to end it
+            status, exception = endings.of_exception(type(error), error, self.kind)
+            self._end("stopped" if status == "failed" else status, exception)
+            raise
         job.tell_children(self)
         if self.rank == 0:
             numbers.announce(self)
@@ -153,7 +158,7 @@ class Run(Telling):
 
     def _devices(self) -> list[dict]:
         """The devices as the portal takes them, whatever their drivers say."""
-        return [metadata.facts(meter.facts, self._journal.left_out) for meter in self._sampler.meters]
+        return [meter.facts_told(self._journal.left_out) for meter in self._sampler.meters]
 
     def _record(self, samples: list[dict]) -> None:
         """What the sampler calls: hear what the uploader has to say, and write."""

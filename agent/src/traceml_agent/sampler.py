@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from math import isfinite, nan
 
-from traceml_agent import forks
+from traceml_agent import forks, metadata
 from traceml_agent.bell import Bell
 from traceml_agent.board import DEVICE, Board
 from traceml_agent.left_out import LeftOut
@@ -50,6 +50,8 @@ class Meter:
         self.trouble = ""  # why it was given up
         self.profile = None  # the catalogue's, once somebody asked for the energy
         self._before: Reading | None = None
+        self._facts_given: dict = {}
+        self._facts_told: dict = {}
         self._slot: int | None = None  # its place on the board
 
     def read(self, interval_s: float) -> None:
@@ -80,6 +82,13 @@ class Meter:
         if self.trouble:
             left_out.note(self.facts["name"], self.trouble)
             self.trouble = ""
+
+    def facts_told(self, left_out: LeftOut) -> dict:
+        """Its facts as the portal takes them; looked through again only where they changed."""
+        if self._facts_given != self.facts:
+            self._facts_given = dict(self.facts)
+            self._facts_told = metadata.facts(self.facts, left_out)
+        return self._facts_told
 
     def take(self, at: float, reading: Reading, gap_s: float) -> None:
         """Advance the counters from the last reading to this one, `at` a monotonic time in seconds."""
@@ -277,7 +286,7 @@ class Sampler:
     def stop(self) -> None:
         """End with a last reading of everything, unless a sensor hangs."""
         deadline = time.monotonic() + FINAL_READ_S
-        if not self._ready.wait(FINAL_READ_S):
+        if self._thread is not None and not self._ready.wait(FINAL_READ_S):
             self._left_out.note("a device", "its driver hangs; it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True
