@@ -49,6 +49,13 @@ class Sensor:
     #: Watts that the device can't exceed, where known: more than three times this is no reading.
     most_w: float | None = None
 
+    #: Whether all that it reads belongs to several jobs where they hold the device at once, and not its idle power alone.
+    is_divided = False
+    #: Whether what it reads is the job's part already, by each process's use; None where that is never known.
+    is_split: bool | None = None
+    #: Of the idle power the job's part since the last reading, where several jobs hold the device.
+    idle_part = 1.0
+
     def read(self) -> Reading | None:
         """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
         return None

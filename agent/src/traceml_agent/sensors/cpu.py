@@ -41,6 +41,8 @@ class Cpu(Sensor):
 
     def read(self) -> Reading:
         cpu_s = self._cpu_s()
+        if self._counter:
+            self._counter.idle_part = self.idle_part
         energy_j = self._counter.job_j(cpu_s) if self._counter else None
         return Reading(busy_s=cpu_s / self._cores, energy_j=energy_j)
 
@@ -69,6 +71,7 @@ class Packages:
         self._zones, self._held, self._whole = zones, held, whole
         self._last: tuple[float, float, float | None, float] = (time.monotonic(), 0.0, None, machine_cpu_s())
         self._job_j = 0.0
+        self.idle_part = 1.0
 
     def job_j(self, cpu_s: float) -> float:
         """The job's joules since the start; `cpu_s` is its CPU time so far. Raises OSError for a failed read."""
@@ -81,7 +84,7 @@ class Packages:
         idle_j = min(self._idle_w * (at - before_at), added_j)
         busy_s = machine_s - before_machine_s
         part = min((cpu_s - (before_cpu_s or 0.0)) / busy_s, 1.0) if busy_s > 0 and before_cpu_s is not None else 0.0
-        self._job_j += idle_j * self._held + (added_j - idle_j) * part
+        self._job_j += idle_j * self._held * self.idle_part + (added_j - idle_j) * part
         self._last = (at, package_j, cpu_s, machine_s)
         return self._job_j
 
