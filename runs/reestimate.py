@@ -37,6 +37,7 @@ DEVICE_FIELDS = (
     "energy_kwh",
     "energy_low_kwh",
     "energy_high_kwh",
+    "shared_kwh",
 )
 
 T = TypeVar("T")
@@ -205,7 +206,7 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
     _update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
+    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "shared_kwh", "shared_kg", "usage", *FIGURES))
     if asked:
         _keep(asked, runs, formers)
     changes.save()

@@ -74,6 +74,8 @@ def apply_energy(device: Device, match: catalogue.Match) -> None:
     device.energy_kwh = estimation.energy_kwh(energy.energy_j)
     device.energy_low_kwh = estimation.energy_kwh(energy.low_j)
     device.energy_high_kwh = estimation.energy_kwh(energy.high_j)
+    counted = estimation.device_energy(device.counted_facts(), profile)
+    device.shared_kwh = device.energy_kwh - estimation.energy_kwh(counted.energy_j) if device.shared_held_s else 0.0
 
 
 def mark_counted(devices: list[Device]) -> None:
@@ -104,6 +106,8 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
+    run.shared_kwh = sum(device.shared_kwh for device in devices)
+    run.shared_kg = estimation.emissions_kg(run.shared_kwh, run.factor.kg_per_kwh, run.pue)
     run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in writers])
 
 

@@ -349,6 +349,8 @@ class Hold:
 
     def _own(self, living: list[Told]) -> float:
         mine = self.told
+        if mine.what != HOST:  # of writers that report one device the portal counts one
+            return 1.0
         return 1 / (1 + sum(each.run == mine.run and each.root == mine.root for each in living))
 
     def _held(self, here: _Neighbourhood, living: list[Told]) -> float:

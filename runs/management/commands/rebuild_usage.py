@@ -16,5 +16,7 @@ class Command(BaseCommand):
             count = rebuild.rebuild()
         except rebuild.AlreadyAtWork:
             minutes = rebuild.ALONE_FOR_S // 60
-            raise CommandError(f"Another rebuild is running. If it was killed, try again in {minutes} minutes.") from None
+            raise CommandError(
+                f"Another rebuild is running. If it was killed, try again in {minutes} minutes."
+            ) from None
         self.stdout.write(f"Daily totals rebuilt from {count} runs.")

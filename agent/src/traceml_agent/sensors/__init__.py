@@ -49,7 +49,7 @@ class Sensor:
     #: Watts that the device can't exceed, where known: more than three times this is no reading.
     most_w: float | None = None
 
-    #: Whether all that it reads belongs to several jobs where they hold the device at once, and not its idle power alone.
+    #: Whether several jobs that hold the device divide all that it reads, and not its idle power alone.
     is_divided = False
     #: Whether what it reads is the job's part already, by each process's use; None where that is never known.
     is_split: bool | None = None
