@@ -240,7 +240,7 @@ class Place:
     """Where a run stands among others: its process, its block, and where it sends to. It makes the run's holds."""
 
     def __init__(self, run_id: str, writer: str, settings, target: host.Target, outer: str = ""):
-        self.run_id, self.writer, self.outer = run_id, writer, outer
+        self.run_id, self.writer, self.outer = run_id, writer, "" if outer == run_id else outer
         if settings.scope == "machine":
             self.root = MACHINE
         else:
