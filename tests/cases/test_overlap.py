@@ -153,16 +153,39 @@ def began_s(run: dict) -> float:
     return datetime.fromisoformat(run["headers"][0]["started_at"].replace("Z", "+00:00")).timestamp()
 
 
-def test_a_job_that_was_killed_holds_the_host_no_longer(start, portal, processes):
-    code = (
-        BURN
-        + """
+SLEEPER = """
+with track(sys.argv[1], quiet=True):
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+WORKER = """
 with track("own", quiet=True):
     print("begun", flush=True)
-    [time.sleep(0.1) or burn(0.1) for _ in range(30)]
+    for _ in range(30):
+        time.sleep(0.1)
+        burn(0.1)
 """
-    )
-    own = start(code)
+
+
+def test_a_job_that_was_killed_holds_the_host_no_longer(start, portal, processes):
+    killed = start(BURN + SLEEPER, "killed", "60")
+    assert killed.stdout.readline() == "begun\n"
+    other = start(BURN + SLEEPER, "other", "9")
+    assert other.stdout.readline() == "begun\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait(10)
+    assert other.wait(60) == 0
+    portal.wait_for(lambda p: any(run["finishes"] and model(run) == "other" for run in p.runs().values()), 20)
+    (mine,) = [counters(run) for run in portal.runs().values() if model(run) == "other"]
+    assert mine["held_s"] > 0.7 * mine["elapsed_s"]
+
+
+def model(run: dict) -> str:
+    return run["headers"][0]["model"]
+
+
+def test_a_process_that_is_watched_too_is_counted_once(start, portal, processes, environment, tmp_path):
+    own = start(BURN + WORKER)
     assert own.stdout.readline() == "begun\n"
     words = [sys.executable, "-m", "traceml_agent", "watch", "--pid", str(own.pid), "--model", "watched"]
     watch = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
