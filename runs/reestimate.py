@@ -7,7 +7,6 @@ Measured energy has nothing to follow; what of it was idle follows the profile o
 
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -19,15 +18,13 @@ from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
+from runs.ingest.removal import hold
 from runs.models import Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
 from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
+from runs.pace import Pace
 from traceml_agent import estimation
 
-#: Runs of one transaction: uploads wait no longer than it takes.
-CHUNK = 500
-#: Between two transactions others get their turn: SQLite's waiting writers look again only now and then.
-PAUSE_S = 0.01
 #: What may tell cards of one name apart.
 IDENTITY = ("name", "kind", "memory_gb", "power_limit_w")
 #: So many names that mean another profile are looked up at once; SQLite takes no deeper expression.
@@ -42,6 +39,7 @@ DEVICE_FIELDS = (
     "energy_kwh",
     "energy_low_kwh",
     "energy_high_kwh",
+    "shared_kwh",
 )
 
 T = TypeVar("T")
@@ -167,12 +165,14 @@ def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lamb
     while (pks := _in_order(behind(asked.takes_factor, asked.takes_pue))) and pks != before:
         before = pks
         asked.begin(len(pks))
-        for first in range(0, len(pks), CHUNK):
-            sums = redo(asked, pks[first : first + CHUNK])
-            asked.advance(len(pks[first : first + CHUNK]), **sums)
+        pace, left = Pace(), pks
+        while left:
+            some, left = left[: pace.size], left[pace.size :]
+            with pace.step():
+                sums = redo(asked, some)
+            asked.advance(len(some), **sums)
             asked.refresh_from_db()
             report(asked)
-            time.sleep(PAUSE_S)
         count += len(pks)
     asked.finish()
     return count
@@ -207,27 +207,32 @@ def redo_one(run: Run, user) -> bool:
 
 
 @transaction.atomic
-def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
-    """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
+def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
+    """Re-estimate some runs, their devices and days; returns the sums before and after.
+
+    Their former figures are kept for the re-estimation that asked; nothing asks where totals are only made again.
+    """
     changes = totals.UsageChanges()
     factor, pue = EmissionFactor.objects.active(), Pue.objects.active().value
     known, runs = HardwareProfile.objects.catalogue(), _locked(pks)
     formers = [Former(run.factor_id, run.pue, *_figures(run)) for run in runs]
     writers, devices = _by_run(Writer, pks), _by_run(Device, pks)
     for run in runs:
-        run.factor = factor if asked.takes_factor else run.factor
-        run.pue = pue if asked.takes_pue else run.pue
+        run.factor = factor if asked and asked.takes_factor else run.factor
+        run.pue = pue if asked and asked.takes_pue else run.pue
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
-    _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "pue", "duration_s", "hardware", "usage", *FIGURES))
-    _keep(asked, runs, formers)
+    _update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
+    _update(runs, ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES))
+    if asked:
+        _keep(asked, runs, formers)
     changes.save()
     return _sums(runs, formers)
 
 
 def _locked(pks: list[int]) -> list[Run]:
     """The runs, in one order, so that two passes can't wait for each other."""
+    hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
     runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
     return list(runs.select_related("factor").defer("params", "environment"))
 

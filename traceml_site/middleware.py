@@ -3,7 +3,10 @@
 import uuid
 import zoneinfo
 
+from django.db import OperationalError
 from django.utils import timezone
+
+from traceml_site import errors
 
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
 
@@ -31,6 +34,19 @@ def private_by_default(get_response):
         return response
 
     return middleware
+
+
+class BusyDatabase:
+    """A page that waited too long for others, or met them in a circle, may be asked for again: that is no fault."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        return errors.busy(request) if isinstance(exception, OperationalError) else None
 
 
 def time_zone(get_response):

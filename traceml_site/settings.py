@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
+    "traceml_site.middleware.BusyDatabase",
 ]
 
 ROOT_URLCONF = "traceml_site.urls"

@@ -5,6 +5,7 @@ from rest_framework import serializers
 
 from hardware.models import HardwareProfile
 from runs.models import Call, Device, EmissionFactor, Pue, Run, Stage, TrackedModel
+from runs.models.run import SHARES
 
 #: Sums over daily totals, which may be taken over any of their rows.
 SUMS = {
@@ -87,6 +88,7 @@ class RunSummary(serializers.ModelSerializer):
             "energy_high_kwh",
             "emissions_kg",
             "measured_share",
+            "shared_kwh",
         ]
 
 
@@ -119,6 +121,8 @@ class DeviceFigures(serializers.ModelSerializer):
             "energy_kwh",
             "energy_low_kwh",
             "energy_high_kwh",
+            "held_s",
+            "shared_kwh",
         ]
 
 
@@ -140,11 +144,19 @@ class LeftOutFigures(serializers.Serializer):
     count = serializers.IntegerField()
 
 
+class OverlapFigures(serializers.Serializer):
+    """Another run that measured the same at the same time."""
+
+    run_id = serializers.UUIDField()
+    shares = serializers.ChoiceField(SHARES)
+
+
 class RunWhole(RunSummary):
     devices = DeviceFigures(many=True)
     stages = StageFigures(many=True)
     calls = CallFigures(many=True)
     left_out = LeftOutFigures(many=True, source="left_out_in_all")
+    overlaps = OverlapFigures(many=True, source="overlapping")
     factor = Factor()
 
     class Meta(RunSummary.Meta):
@@ -157,6 +169,7 @@ class RunWhole(RunSummary):
             "clock_skew_s",
             "dropped_records",
             "left_out",
+            "overlaps",
             "pue",
             "factor",
             "devices",

@@ -174,8 +174,9 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
     profile = profile_of(device)
     idle_w, full_load_w = estimation.idle_power_w(profile), estimation.full_load_power_w(profile)
     held = estimation.units_held(device.last_facts(), profile)
+    mine = device.held_share  # of the time when several jobs held it: batches keep no course of it
     return [
-        estimation.estimated_energy_j(idle_w, full_load_w, elapsed, busy, held)
+        estimation.estimated_energy_j(idle_w, full_load_w, mine * elapsed, busy, held)
         for elapsed, busy in zip(elapsed_s, busy_s, strict=True)
     ]
 

@@ -11,7 +11,7 @@ from traceml_agent import estimation
 CHUNK = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
-RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params"]
+RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params", "shared_kwh", "overlaps"]
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
 
@@ -34,6 +34,7 @@ def _run_row(run: Run, hardware: str) -> dict:
         "ended_at": _iso(run.ended_at),
         "factor_kg_per_kwh": run.factor.kg_per_kwh,
         "hardware": hardware,
+        "overlaps": [run_id for run_id, _ in run.overlaps],
     }
 
 
@@ -50,7 +51,8 @@ def sample_rows(run: Run) -> Iterator[dict]:
         for key, samples in batch.samples().items():
             device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
             for sample in samples:
-                energy = estimation.device_energy(device.facts(*sample[1:]), profile)
+                held_s = device.held_share * sample.elapsed_s
+                energy = estimation.device_energy(device.facts(held_s, sample.busy_s, sample.energy_j), profile)
                 yield {
                     "writer": batch.writer.key,
                     "device": key,

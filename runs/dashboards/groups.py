@@ -20,7 +20,9 @@ MOST_GROUPS = 200
 IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
 #: What spreads are shown of; of durations the mean alone.
 SPREAD = ("energy_kwh", "emissions_kg")
-AMOUNTS = (*SPREAD, "duration_s")
+#: Sums count each joule once: without what other runs of the same process count.
+SHARED = ("shared_kwh", "shared_kg")
+AMOUNTS = (*SPREAD, *SHARED, "duration_s")
 
 
 class Spread(NamedTuple):
@@ -87,13 +89,14 @@ def _groups(found: Iterable[Sums], by: str) -> list[Group]:
 
 def _group(each: Sums, by: str) -> Group:
     *sums, duration_s = each.sums
-    energy, emissions = (_spread(each.runs, *pair) for pair in zip(sums, each.squares, strict=True))
+    wholes, shared = sums[: len(SPREAD)], sums[len(SPREAD) :]
+    energy, emissions = (_spread(each.runs, *three) for three in zip(wholes, shared, each.squares, strict=True))
     return Group(each.key[1], _filters(by, each.key[0]), each.runs, energy, emissions, duration_s / each.runs)
 
 
-def _spread(runs: int, total: float, squares: float) -> Spread:
+def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
     mean = total / runs
-    return Spread(total, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
+    return Spread(total - shared, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:

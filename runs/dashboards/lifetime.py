@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, Q, Sum
 
 from hardware.models import HardwareProfile
 from runs.dashboards.lines import Line
@@ -133,6 +133,10 @@ def _shares(by_hardware: dict[tuple[str, str], list[Amounts]]) -> list[HardwareS
     return sorted(shares, key=lambda share: (-share.energy_kwh, share.slug))
 
 
+#: Each joule once: without what other runs of the same process count.
+COUNTED = {"kwh": Sum(F("energy_kwh") - F("shared_kwh")), "kg": Sum(F("emissions_kg") - F("shared_kg"))}
+
+
 class Waste(NamedTuple):
     """Energy and emissions of runs that came to nothing, by what became of them."""
 
@@ -145,7 +149,7 @@ class Waste(NamedTuple):
 def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
     """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
     runs = bad_ends(model, now, intervals_s, Run.WASTABLE)
-    rows = runs.values_list("status").annotate(Count("pk"), Sum("energy_kwh"), Sum("emissions_kg"))
+    rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
     states = [(word, found[status][0], found[status][1]) for status, word in names.items() if status in found]

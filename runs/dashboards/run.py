@@ -247,9 +247,9 @@ def terms(device: Device) -> dict:
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),
         "units_held": estimation.units_held(device.last_facts(), profile),
-        "elapsed_s": device.elapsed_s,
+        "elapsed_s": device.last_facts().elapsed_s,
         "is_busy_known": device.busy_s is not None,
-        "busy_s": device.elapsed_s if device.busy_s is None else min(device.busy_s, device.elapsed_s),
+        "busy_s": device.last_facts().elapsed_s if device.busy_s is None else min(device.busy_s, device.elapsed_s),
         "energy_j": device.energy_kwh * estimation.J_PER_KWH,
     }
 

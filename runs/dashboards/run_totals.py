@@ -16,7 +16,10 @@ class Totals(NamedTuple):
 
 
 def totals_of(runs) -> Totals:
-    return Totals(**runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg")))
+    """What these runs add up to, each joule once: without what other runs of the same process count."""
+    sums = runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"))
+    energy_kwh, emissions_kg = sums["energy_kwh"] - sums["shared_kwh"], sums["emissions_kg"] - sums["shared_kg"]
+    return Totals(sums["runs"], energy_kwh, emissions_kg)
 
 
 def days_know(filters: RunFilters) -> bool:

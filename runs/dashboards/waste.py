@@ -8,7 +8,7 @@ is read, so lost runs are added up themselves: they are few, and an index knows 
 
 from typing import NamedTuple
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Sum
 
 from runs.dashboards.periods import Period
 from runs.dashboards.run_filters import in_state
@@ -32,7 +32,7 @@ def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
     """`totals` are the period's; `runs` those that the filters leave."""
     wastable = runs.filter(kind__in=Run.WASTABLE)
     lost = begun_in(in_state(wastable, Run.LOST, now), period.first, period.last).order_by()
-    found = lost.aggregate(number=Count("pk"), kwh=Sum("energy_kwh", default=0.0))
+    found = lost.aggregate(number=Count("pk"), kwh=Sum(F("energy_kwh") - F("shared_kwh"), default=0.0))
     rows = [
         ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
         ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),

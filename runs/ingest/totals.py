@@ -9,6 +9,7 @@ from datetime import datetime
 from hardware.models import HardwareProfile
 from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, TrackedModel, Writer
 from runs.models.device import ACCELERATORS
+from runs.models.usage import Amounts, in_steps
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
@@ -74,6 +75,8 @@ def apply_energy(device: Device, match: catalogue.Match) -> None:
     device.energy_kwh = estimation.energy_kwh(energy.energy_j)
     device.energy_low_kwh = estimation.energy_kwh(energy.low_j)
     device.energy_high_kwh = estimation.energy_kwh(energy.high_j)
+    counted = estimation.device_energy(device.counted_facts(), profile)
+    device.shared_kwh = device.energy_kwh - estimation.energy_kwh(counted.energy_j) if device.shared_held_s else 0.0
 
 
 def mark_counted(devices: list[Device]) -> None:
@@ -104,6 +107,8 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
+    run.shared_kwh = sum(device.shared_kwh for device in devices)
+    run.shared_kg = estimation.emissions_kg(run.shared_kwh, run.factor.kg_per_kwh, run.pue)
     run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in writers])
 
 
@@ -170,6 +175,7 @@ class UsageChanges:
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
         before = _usage_before(run)
+        usage = {key: {name: in_steps(name, amount) for name, amount in row.items()} for key, row in usage.items()}
         for key in usage.keys() | before.keys():
             new, old = usage.get(key, {}), before.get(key, {})
             names = new.keys() | old.keys()
@@ -184,6 +190,15 @@ class UsageChanges:
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
         run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+
+    def repeat(self, run: Run) -> None:
+        """Add what the run has added to all totals so far: the rows are the sums of that over all runs."""
+        self._place(run, 1)
+        for key, amounts in _usage_before(run).items():
+            _add(self._projects, (run.project_id, key[-1]), amounts)
+
+    def by_table(self) -> dict[type[Amounts], dict[tuple, dict[str, float]]]:
+        return {DailyUsage: self._days, TaggedUsage: self._tagged, ProjectUsage: self._projects}
 
     def retag(self, run: Run, tags: list[str]) -> None:
         """Give the run other tags: what it adds to the totals leaves the rows of the old ones for the new ones."""
@@ -212,10 +227,9 @@ class UsageChanges:
                 _add(self._tagged, (*row, tag), amounts)
 
     def save(self) -> None:
-        DailyUsage.objects.add(self._days)
-        TaggedUsage.objects.add(self._tagged)
-        # Last, as all uploads of a project wait for each other here until they are committed.
-        ProjectUsage.objects.add(self._projects)
+        # A project's totals last, as all its uploads wait for each other there until they are committed.
+        for table, rows in self.by_table().items():
+            table.objects.add(rows)
 
 
 def _usage_before(run: Run) -> Usage:

@@ -15,20 +15,25 @@ from runs.models.lookups import HasItem
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
+from traceml_agent.limits import MAX_OVERLAPS
 
 #: How long after a process ended its end may be noticed.
 NOTICED_WITHIN = timedelta(seconds=5)
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
 LISTED = ["project", "archived_at", "started_at", "id", "kind", "status", "tracked_model"]
-LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg"]
 SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
-SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
+SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
+ADDED_UP += ["shared_kwh", "shared_kg"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: What finds the runs whose accelerators idled most, without reading their rows.
 IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
+
+#: What runs that overlap may share; the later word says more.
+SHARES = ("host", "device", "process")
 
 models.JSONField.register_lookup(HasItem)
 
@@ -131,6 +136,11 @@ class Run(models.Model):
     emissions_kg = models.FloatField(default=0.0)
     hardware = models.JSONField(default=list, help_text="Slugs of its accelerators, else processors; names where none.")
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
+    shared_kwh = models.FloatField(
+        default=0.0, help_text="What of energy_kwh other runs of its process count in totals."
+    )
+    shared_kg = models.FloatField(default=0.0, help_text="The same of emissions_kg.")
+    overlaps = models.JSONField(default=list, help_text="Ids of the runs that measured the same, and what they share.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -168,6 +178,25 @@ class Run(models.Model):
     def left_out_in_all(self) -> list[LeftOut]:
         """What its writers and the portal left out."""
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
+
+    def overlap(self, others: Iterable[dict]) -> None:
+        """Note runs that measured the same: the most that was told of each stays, in any order of arrival."""
+        found = dict(self.overlaps)
+        for other in others:
+            run_id, shares = str(other["run"]), other["shares"]
+            if run_id != str(self.run_id):
+                found[run_id] = max(shares, found.get(run_id, SHARES[0]), key=SHARES.index)
+        self.overlaps = sorted(map(list, found.items()))[:MAX_OVERLAPS]
+
+    @property
+    def overlapping(self) -> list[dict]:
+        """The runs that measured the same at the same time, and what of SHARES they have in common."""
+        return [{"run_id": run_id, "shares": shares} for run_id, shares in self.overlaps]
+
+    @property
+    def counted_kwh(self) -> float:
+        """What of its energy totals have from it, and from no other run."""
+        return self.energy_kwh - self.shared_kwh
 
     @property
     def measured_share(self) -> float:

@@ -9,6 +9,11 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 
+#: Amounts are whole multiples of a power of two: sums of such floats are exact, in whatever order they come about, so
+#: that what is taken back leaves 0 and no residue. Of kWh and kg 3 µJ's worth, exact up to 8 MWh a row; of
+#: seconds a microsecond.
+STEPS_A_UNIT, STEPS_A_SECOND = 2**40, 2**20
+
 AMOUNTS = (
     "runs",
     "duration_s",
@@ -31,6 +36,14 @@ FOOTPRINT += ["runs", "emissions_kg", "energy_kwh", "measured_kwh"]
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
+def in_steps(name: str, amount: float) -> float:
+    """An amount as the daily totals keep it: the nearest whole number of steps."""
+    if name == "runs":
+        return amount
+    steps = STEPS_A_SECOND if name.endswith("_s") else STEPS_A_UNIT
+    return round(amount * steps) / steps
+
+
 class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user):
         """The usage of the projects that this person may see."""
@@ -51,8 +64,16 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
         the driver, as bulk_create can replace what a row has but not add to it, and a query a row cost ten times more.
         """
         rows = [(*key, *(amounts.get(name, 0) for name in AMOUNTS)) for key, amounts in sorted(amounts_by_key.items())]
+        # Where something was taken away, or nothing added, nothing may be left; a row that counts nothing is no row.
+        lessened = [key for key, amounts in sorted(amounts_by_key.items()) if min(amounts.values(), default=0) <= 0]
         with connections[self.db].cursor() as cursor:
             cursor.executemany(self._upsert(), rows)
+            cursor.executemany(self._without_empty(), lessened)
+
+    def _without_empty(self) -> str:
+        quote = connections[self.db].ops.quote_name
+        conditions = [f"{quote(name)} = %s" for name in self.model.KEY] + [f"{quote(name)} = 0" for name in AMOUNTS]
+        return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
 
     def _upsert(self) -> str:
         quote = connections[self.db].ops.quote_name

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_POST
 from runs import reestimate
 from runs.dashboards.live import words as span_words
 from runs.dashboards.outlook import MOST_PLANNED
+from runs.dashboards.overlaps import overlaps_of
 from runs.dashboards.run import Asked, run_page
 from runs.models import Project, Right
 from runs.pages import query
@@ -24,6 +25,7 @@ def run_detail(request, run_id):
         "page": page,
         "run": run,
         "asked": asked,
+        "overlaps": overlaps_of(run, request.user),
         "span_words": span_words(page.span, run.energy_kwh) if page.span else "",
         "place": run.project.team.membership_set.filter(user=request.user).first(),
     }

@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
+from runs import pace, reestimate
 from runs.ingest import totals
 from runs.models import DailyUsage, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision
 from runs.models.reestimation import FIGURES
@@ -238,7 +238,8 @@ def test_re_estimated_is_exactly_what_a_fresh_ingest_with_the_new_data_gives(wir
 
 
 def test_interrupted_it_goes_on_where_it_stopped(wire, catalogue, monkeypatch):
-    monkeypatch.setattr(reestimate, "CHUNK", 2)
+    monkeypatch.setattr(pace, "FIRST", 2)
+    monkeypatch.setattr(pace, "MOST", 2)
     for _ in range(5):
         wire.whole_run([sample("gpu-0", 3600, 1800)])
     set_power(full_load_w=900)

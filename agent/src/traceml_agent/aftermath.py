@@ -7,7 +7,7 @@ import os
 import time
 
 from traceml_agent import endings, spool
-from traceml_agent.board import DEVICE, left_by
+from traceml_agent.board import DEVICE, PART, PARTS, left_by
 from traceml_agent.messages import iso
 from traceml_agent.spool_folder import open_regular
 
@@ -107,11 +107,13 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
 def _samples_on(board, found: _Told) -> list[dict]:
     """The devices' last counters, where they are further than what the file holds."""
     samples = []
+    parts = {name: dict(zip(PARTS, values, strict=True)) for name, values in (board.rows() if board else ())}
     for name, (t_s, elapsed_s, busy_s, energy_j) in board.rows() if board else ():
         kind, _, key = name.partition(":")
         if kind == DEVICE and elapsed_s > found.elapsed_s.get(key, float("inf")):
             # NaN: nothing tells it.
             known = {"busy_s": busy_s, "energy_j": energy_j}
             told = {field: None if value != value else value for field, value in known.items()}
-            samples.append({"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told)
+            sample = {"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told
+            samples.append(sample | parts.get(f"{PART}:{key}", {}))
     return samples

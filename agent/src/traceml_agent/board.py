@@ -29,6 +29,9 @@ except ImportError:
 
 #: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
 CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
+#: … and what of a device's counters is the run's part, where it shares the device.
+PART = "part"
+PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 #: Which value of a slot for calls is the process that counts there.
 OWNER = 3

@@ -326,8 +326,7 @@ def merged(bodies: list[dict]) -> dict:
         rows = [row for body in bodies for row in body.get(name) or ()]
         result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
     for body in bodies:
-        if "left_out" in body:
-            result["left_out"] = body["left_out"]
+        result |= {name: body[name] for name in ("left_out", "overlaps") if name in body}
         if "about" in body:
             result["about"] = enriched(result.get("about", {}), body["about"])
     return result

@@ -14,9 +14,10 @@ from math import isfinite, nan
 
 from traceml_agent import forks, metadata
 from traceml_agent.bell import Bell
-from traceml_agent.board import DEVICE, Board
+from traceml_agent.board import DEVICE, PART, PARTS, Board
 from traceml_agent.left_out import LeftOut
 from traceml_agent.messages import warn
+from traceml_agent.neighbours import ALL, Hold, Part
 from traceml_agent.sensors import Reading, Sensor
 
 #: Stored samples lie a reading interval apart at first, then this share of the run's age up to five of them …
@@ -31,6 +32,7 @@ SHARE_OF_AGE_READ = 1 / 200
 KEPT_EVERY_S = 5.0
 #: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
 GAP_INTERVALS = 5
+SHARED = "Its idle power is shared with your other traced jobs on this host."
 GIVE_UP_AFTER = 5
 FINAL_READ_S = 2.0
 CATCH_UP_S = 0.02
@@ -39,10 +41,12 @@ CATCH_UP_S = 0.02
 class Meter:
     """Cumulative counters of one device since the writer's start, advanced by its sensor's readings."""
 
-    def __init__(self, sensor: Sensor):
-        self.sensor, self.facts = sensor, sensor.facts
+    def __init__(self, sensor: Sensor, hold: Hold | None = None):
+        self.sensor, self.facts, self.hold = sensor, sensor.facts, hold
         self.elapsed_s = self._busy_s = 0.0
         self._busy_is_known = False
+        #: Of the elapsed seconds this run's part, and what of all three other runs count in sums. See neighbours.
+        self.held_s = self.shared_held_s = self.shared_busy_s = self.shared_energy_j = 0.0
         self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
         self.at = self.asked_at = 0.0
         self.failures = self.dropped = self.told = 0
@@ -52,9 +56,14 @@ class Meter:
         self._facts_given: dict = {}
         self._facts_told: dict = {}
         self._slot: int | None = None  # its place on the board
+        self._part_slot: int | None = None
 
     def read(self, interval_s: float) -> None:
         """Read the sensor and count what happened since its last reading; a failed read is no reading, never 0."""
+        part = self.hold.part(self.at, time.monotonic()) if self.hold is not None and self.at else ALL
+        if part.held < 1.0:
+            self.sensor.add_note(SHARED)
+        self.sensor.idle_part = part.held
         try:
             reading = self.sensor.read()
         except Exception as error:  # noqa: BLE001 (a vendor's library may raise anything; the training goes on)
@@ -66,7 +75,12 @@ class Meter:
         if reading is None or not _is_sane(reading):
             self.dropped += 1
             return
-        self.take(time.monotonic(), reading, GAP_INTERVALS * interval_s)
+        at = time.monotonic()
+        if self.hold is not None:
+            self.hold.begin(at)
+            if self.sensor.is_split is not None:
+                self.hold.keep(0.0 if self.sensor.is_split else 1.0)
+        self.take(at, reading, GAP_INTERVALS * interval_s, part)
 
     @property
     def busy_s(self) -> float | None:
@@ -95,8 +109,11 @@ class Meter:
             self._facts_told = metadata.facts(self.facts, left_out)
         return self._facts_told
 
-    def take(self, at: float, reading: Reading, gap_s: float) -> None:
-        """Advance the counters from the last reading to this one, `at` a monotonic time in seconds."""
+    def take(self, at: float, reading: Reading, gap_s: float, part: Part = ALL) -> None:
+        """Advance the counters from the last reading to this one, `at` a monotonic time in seconds.
+
+        `part` of the interval is this run's. Idle power alone is divided, or all of what nobody tells apart.
+        """
         before, self._before = self._before, reading
         before_at, self.at = self.at, at
         if before is None or at <= before_at:
@@ -104,26 +121,35 @@ class Meter:
         passed_s = at - before_at
         if not self.facts["basis"]:
             self.energy_j = None  # its sensor gave up: an estimate of the whole is better than a part of the joules
+        mine = part.own * (part.held if self.sensor.is_divided and not self.sensor.is_split else 1.0)
+        shared = 1.0 - part.counted
         added_j = self._added_j(before, reading, passed_s, gap_s)
         if self.energy_j is not None:
             if added_j is None:
                 self.dropped += 1
                 return
-            self.energy_j += added_j
+            self.energy_j += mine * added_j
+            self.shared_energy_j += shared * mine * added_j
         busy_s = _busy_s(before, reading, passed_s, gap_s)
         counts_in_full = passed_s <= gap_s or reading.energy_j is not None
         # Of a gap only the time that a counter of busy seconds proves is counted.
-        self._observe(passed_s if counts_in_full else busy_s or 0.0, busy_s)
-
-    def _observe(self, observed_s: float, busy_s: float | None) -> None:
-        """Count seconds. Time of which no utilisation is known counts as busy as the time of which one is."""
-        if busy_s is not None and observed_s and not self._busy_is_known:
-            self._busy_is_known = True
-            self._busy_s = self.elapsed_s * busy_s / observed_s
-        elif busy_s is None and self.elapsed_s:
-            busy_s = observed_s * self._busy_s / self.elapsed_s
+        observed_s = passed_s if counts_in_full else busy_s or 0.0
+        own_busy_s = self._own_busy_s(observed_s, busy_s, mine)
         self.elapsed_s += observed_s
-        self._busy_s += busy_s or 0.0
+        self._busy_s += own_busy_s
+        self.shared_busy_s += shared * own_busy_s
+        held_s = part.own * part.held * observed_s
+        self.held_s += held_s
+        self.shared_held_s += shared * held_s
+
+    def _own_busy_s(self, observed_s: float, busy_s: float | None, mine: float) -> float:
+        """The run's part of busy seconds. Time of unknown utilisation counts as the rest of it does."""
+        if busy_s is None:
+            return observed_s * self._busy_s / self.elapsed_s if self.elapsed_s else 0.0
+        if observed_s and not self._busy_is_known:
+            self._busy_is_known = True
+            self._busy_s = self.elapsed_s * mine * busy_s / observed_s
+        return mine * busy_s
 
     def _added_j(self, before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
         """Joules between two readings; None where they prove nothing: a reset or impossible counter, a gap."""
@@ -146,6 +172,17 @@ class Meter:
             values = (self.at - started_at, self.elapsed_s, busy_s, energy_j)
             for place, value in enumerate(values, self._slot):
                 board.values[place] = value
+        if parts := self._parts():
+            if self._part_slot is None:
+                self._part_slot = board.slot(f"{PART}:{self.facts['key']}") or -1
+            for place, value in enumerate(parts.values(), self._part_slot) if self._part_slot >= 0 else ():
+                board.values[place] = value
+
+    def _parts(self) -> dict[str, float]:
+        """The counters of what is this run's alone; none where it shared nothing."""
+        if self.held_s == self.elapsed_s and not self.shared_held_s:
+            return {}
+        return {name: getattr(self, name) for name in PARTS}
 
     def sample(self, started_at: float) -> dict:
         """The counters as the wire wants them."""
@@ -155,7 +192,7 @@ class Meter:
             "elapsed_s": round(self.elapsed_s, 6),
             "busy_s": None if self.busy_s is None else round(self.busy_s, 6),
             "energy_j": None if self.energy_j is None else round(self.energy_j, 6),
-        }
+        } | {name: round(value, 6) for name, value in self._parts().items()}
 
 
 def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
@@ -284,7 +321,7 @@ class Sampler:
             self._recorded_at = now
             self._record([meter.sample(self._started_at) for meter in self.meters if due and not meter.is_lost])
 
-    def catch_up(self) -> None:
+    def catch_up(self, older_than_s: float | None = None) -> None:
         """Read processor and memory here and now, lest a figure that somebody asks for is that of the last sample.
 
         Waits for a tick under way, which the waiting lets go on, but not for a sensor that hangs.
@@ -293,7 +330,8 @@ class Sampler:
             return
         try:
             now = time.monotonic()
-            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > self._interval_s / 5]
+            old_s = self._interval_s / 5 if older_than_s is None else older_than_s
+            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > old_s]
             for meter in late:
                 meter.read(sample_spacing_s(now - self._started_at, self._interval_s))
         finally:

@@ -88,7 +88,7 @@ def facts_of(meter):
 
     f = meter.facts
     sizes = {name: f[name] for name in SIZES if name in f}
-    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
+    return Facts(f["kind"], meter.held_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
 
 
 def profile_of(facts: dict):

@@ -59,6 +59,13 @@ class Sensor:
     #: What befell the sensor and how it goes on, in words; whoever reads it tells it once.
     trouble = ""
 
+    #: Whether several jobs that hold the device divide all that it reads, and not its idle power alone.
+    is_divided = False
+    #: Whether what it reads is the job's part already, by each process's use; None where that is never known.
+    is_split: bool | None = None
+    #: Of the idle power the job's part since the last reading, where several jobs hold the device.
+    idle_part = 1.0
+
     def read(self) -> Reading | None:
         """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
         return None

@@ -205,6 +205,7 @@ class Gpu(Sensor):
     """What the job sees of a package: its only GPU as a rule, else some of the dies that share one counter."""
 
     every_s = 0.0
+    is_divided = True
 
     def __init__(self, package: list[Card], dies: list[Card], note: str, target: host.Target | None):
         first = package[0]

@@ -48,6 +48,8 @@ class Cpu(Sensor):
     def read(self) -> Reading | None:
         """The reading of now; None where the counter ran faster than any processor can."""
         cpu_s = self._cpu_s()
+        if self._counter:
+            self._counter.idle_part = self.idle_part
         try:
             energy_j = self._counter.job_j(cpu_s) if self._counter else None
         except rapl.Stopped:
@@ -90,6 +92,7 @@ class Packages:
         self._cpu_s: float | None = None
         self._machine_s = machine_cpu_s()
         self._job_j = 0.0
+        self.idle_part = 1.0
 
     def job_j(self, cpu_s: float) -> float | None:
         """The job's joules since the start; `cpu_s` is its CPU time so far. None where the counter ran too fast.
@@ -109,7 +112,7 @@ class Packages:
             self._learn(added_j / passed_s, busy_s <= self._idle_threads * passed_s)
         idle_j = min(self._idle_w * passed_s, added_j)
         part = min(max(used_s, 0.0) / busy_s, 1.0) if busy_s > 0 else 0.0
-        self._job_j += idle_j * self._held + (added_j - idle_j) * part
+        self._job_j += idle_j * self._held * self.idle_part + (added_j - idle_j) * part
         return self._job_j
 
     def _learn(self, power_w: float, is_idle: bool) -> None:

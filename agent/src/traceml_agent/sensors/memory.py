@@ -35,6 +35,7 @@ class Memory(Sensor):
         self._total_gb = total_gb
         self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
         self._used_gb = None if is_allocated else of_target(target).used_gb
+        self.is_divided = is_allocated and scope != "machine"
         self._began_s = time.monotonic()
         self._looked_s, self._held_gb = float("-inf"), self._memory_gb
         self.every_s = target.every_s

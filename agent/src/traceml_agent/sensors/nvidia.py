@@ -222,6 +222,7 @@ class Gpu(Sensor):
     """
 
     every_s = 0.0
+    is_divided, is_split = True, False
 
     def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: host.Target | None = None):
         self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
@@ -270,6 +271,7 @@ class Gpu(Sensor):
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
+        self.is_split = self._sharing.note == SPLIT
         if self._sharing.note not in self._told:
             self._say_shared(self._sharing.note)
         return part
