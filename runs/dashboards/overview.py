@@ -7,12 +7,13 @@ from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
+from runs.dashboards.choices import Choices
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
-from runs.dashboards.waste import Waste, most_idle, waste
+from runs.dashboards.usage_filters import UsageFilters, days_of, energy_days_of, runs_of, usage_of
+from runs.dashboards.waste import Waste, WastedRun, most_wasted, waste
 from runs.models import Run
 
 MODELS_SHOWN = 10
@@ -24,6 +25,10 @@ class Look(NamedTuple):
 
     quantity: str = "kg"
     cumulative: bool = False
+    #: The split that is shown with all of its rows.
+    whole: str = ""
+    #: What a bar is of: `day`, `week` or `month`; empty for what reads best.
+    bars: str = ""
 
 
 class Overview(NamedTuple):
@@ -37,7 +42,7 @@ class Overview(NamedTuple):
     active: list[Run]
     more_active: bool
     waste: list[Waste]
-    most_idle: list[Run]
+    most_wasted: list[WastedRun]
     heat_map: HeatMap | None
 
     @property
@@ -55,34 +60,40 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     active = active_runs(runs)
     return Overview(
         totals=totals,
-        figures=key_figures(days, period, totals),
+        figures=key_figures(days, period, totals, now.date()),
         equivalences=equivalences(totals),
-        trend=_trend(period.days_of(used), days, period, look, models),
+        trend=_trend(period.days_of(used), days, period, look, models, _looks(models, found, look, now)),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
-        splits=_splits(sums, found),
+        splits=_splits(sums, found, look.whole),
         active=active[:ACTIVE_SHOWN],
         more_active=len(active) > ACTIVE_SHOWN,
         waste=waste(totals, runs, period, now),
-        most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
+        most_wasted=most_wasted(found.project_ids, runs if filters.is_set else None, period, now),
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
     )
 
 
-def _trend(rows, days: Days, period: Period, look: Look, models: list[dict]) -> Chart | None:
+def _looks(models: list[dict], found: Choices, look: Look, now: datetime) -> dict:
+    """How the trend is drawn: a model's colour is the same whatever period and filter."""
+    shown, everything = [row["tracked_model_id"] for row in models], [row["pk"] for row in found.models]
+    return {"colours": usage.colours_of(shown, everything), "bars": look.bars, "today": now.date()}
+
+
+def _trend(rows, days: Days, period: Period, look: Look, models: list[dict], drawn: dict) -> Chart | None:
     _, amount = usage.QUANTITIES[look.quantity]
     whole = {day: amounts[amount] for day, amounts in within(days, period).items()}
-    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models)
+    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models, **drawn)
     return usage.with_running_sum(chart) if chart and look.cumulative else chart
 
 
-def _splits(sums: list[dict], found: Choices) -> list[tuple[str, list[Share]]]:
+def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, list[Share]]]:
     slugs = {row["hardware"] for row in sums}
     names = dict(HardwareProfile.objects.filter(slug__in=slugs).values_list("slug", "name"))
     return [
-        ("hardware", breakdown.by_hardware(sums, names)),
+        ("hardware", breakdown.by_hardware(sums, names, whole == "hardware")),
         ("kind", breakdown.by_kind(sums)),
-        ("member", breakdown.by_member(sums, found)),
+        ("member", breakdown.by_member(sums, found, whole == "member")),
     ]
 
 

@@ -16,7 +16,11 @@ SORTS = {
     "duration": "duration_s",
     "energy": "energy_kwh",
     "emissions": "emissions_kg",
+    "idle": "idle_kwh",
+    "used": "used_kwh",
 }
+#: What a list can be sorted by only where it is one of some days.
+OF_DAYS = "used"
 DEFAULT_SORT = "-started"
 MOST_SORT_KEYS = 3
 #: As many runs are looked up at once; where no more match, this tells their totals and pages too.

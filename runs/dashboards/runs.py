@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from django.core.paginator import Page
 
+from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
-from runs.dashboards.run_filters import STATES, RunFilters, matching
-from runs.dashboards.run_order import PAGE_SIZE, page_of, page_of_few
+from runs.dashboards.run_days import Used, ran_in, used_by, used_by_run, with_used
+from runs.dashboards.run_filters import RunFilters, matching
+from runs.dashboards.run_order import OF_DAYS, PAGE_SIZE, page_of, page_of_few
 from runs.dashboards.run_totals import Totals, days_know, totals_by_day, totals_of
-from runs.models import Device, Project, Run, TrackedModel
+from runs.models import Device, Run
 from runs.models.device import ACCELERATORS
 
 #: Columns that a reader may choose, in the order of the table.
@@ -20,17 +22,19 @@ COLUMNS = {
     "project": "Project",
     "hardware": "Hardware",
     "tags": "Tags",
+    "member": "Run by",
     "started": "Started",
     "duration": "Duration",
     "measured": "Measured share",
     "energy": "Energy",
     "emissions": "CO₂e",
+    "idle": "Idle",
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
 #: What the lines of a list show of a run, beside its parameters.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
-SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
+SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
 SHOWN += ["tracked_model__name", "project__name"]
 
 
@@ -46,19 +50,31 @@ class Look(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the list, with the run that it is compared with, unless it is that one itself."""
+    """A line of the list, with the run that it is compared with, unless it is that one itself.
+
+    `used` is what the run used on the days that the list is of, None where it is of all.
+    """
 
     run: Run
     hardware: str
+    member: str
+    project: str
     params: list[tuple]
     base: Run | None
+    used: Used | None
 
 
 class RunList(NamedTuple):
-    """Rows or groups, what all runs that match add up to, and how many there are without any filter."""
+    """Rows or groups, what all runs that match add up to, and how many there are without any filter.
+
+    `used` is what they used on the days that were asked for, None where none were; `archived` are those that match too
+    and are left out.
+    """
 
     totals: Totals
     count_of_all: int
+    used: Used | None = None
+    archived: Totals | None = None
     rows: list[Row] = []
     groups: list[Group] = []
     group_count: int = 0
@@ -77,32 +93,45 @@ class RunList(NamedTuple):
         return [group.emissions for group in self.groups]
 
 
-def run_list(everywhere: dict[int, str], filters: RunFilters, look: Look, page: int | str) -> RunList:
-    """A page of the runs of these projects (slugs by id), and count, energy and emissions of all that match."""
-    projects = narrowed(everywhere, filters)
-    found = matching(Run.objects.filter(project__in=projects), filters)
+    @property
+    def shares_used(self) -> list[Used]:
+        return [row.used for row in self.rows if row.used]
+
+
+def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
+    """A page of the runs of these projects, and count, energy and emissions of all that match."""
+    projects, runs = _matching(found, filters)
     if look.group:
-        groups = grouped(found, look.group)
+        groups = grouped(runs, look.group, found)
         overlap = look.group in OVERLAPPING
-        totals = _totals(found, projects, filters) if overlap else _totals_of_groups(groups)
+        totals = _totals(runs, projects, filters) if overlap else _totals_of_groups(groups)
         shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
-        return _list(everywhere, filters, totals, **shown)
+        return _list(found, filters, runs, totals, **shown)
     if days_know(filters):
         totals = totals_by_day(projects, filters.tag)
-        current = page_of(found, projects, look.sort, page, totals)
+        current = page_of(runs, projects, look.sort, page, totals)
     else:
-        # Merging projects would look up the devices of a hardware filter for each of them.
-        current, totals = page_of_few(found, [] if filters.hardware else projects, look.sort, page)
-    return _list(everywhere, filters, totals, rows=rows(list(current.object_list), look), page=current)
+        ordered = with_used(runs, filters.days) if OF_DAYS in look.sort else runs
+        # Merging projects would look up the devices of a hardware filter, or runs by their days, for each of them.
+        merged = [] if filters.hardware or filters.days.are_set else projects
+        current, totals = page_of_few(ordered, merged, look.sort, page)
+    shown = {"rows": rows(list(current.object_list), found, filters, look), "page": current}
+    return _list(found, filters, runs, totals, **shown)
 
 
-def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) -> RunList:
     """These runs as an open list shows them, with what all that match add up to by now."""
-    pks = list(Run.objects.for_user(user).addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
-    everywhere = slugs_of_projects(user)
-    projects = narrowed(everywhere, filters)
-    found = matching(Run.objects.filter(project__in=projects), filters)
-    return _list(everywhere, filters, _totals(found, projects, filters), rows=rows(pks, look))
+    projects, runs = _matching(found, filters)
+    addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
+    shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
+    return _list(found, filters, runs, _totals(runs, projects, filters), rows=shown)
+
+
+def _matching(found: Choices, filters: RunFilters):
+    """The projects that the filters leave, and the runs of these that match."""
+    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
+    projects = [pk for pk, slug in found.slugs.items() if asked <= {slug}]
+    return projects, matching(Run.objects.filter(project__in=projects), filters, found.members, projects)
 
 
 def _totals(runs, projects: list[int], filters: RunFilters) -> Totals:
@@ -117,33 +146,33 @@ def _totals_of_groups(groups: list[Group]) -> Totals:
     )
 
 
-def _list(everywhere: dict[int, str], filters: RunFilters, totals: Totals, **shown) -> RunList:
-    of_all = totals_by_day(list(everywhere)) if filters.is_set else totals
-    return RunList(totals, of_all.runs, **shown)
+def _list(found: Choices, filters: RunFilters, runs, totals: Totals, **shown) -> RunList:
+    of_all = totals_by_day(found.project_ids) if filters.is_set else totals
+    used = used_by(ran_in(found.project_ids, filters.days).filter(run__in=runs)) if filters.days.are_set else None
+    archived = None if filters.archived else totals_of(_matching(found, filters._replace(archived="only"))[1])
+    return RunList(totals, of_all.runs, used, archived, **shown)
 
 
-def slugs_of_projects(user) -> dict[int, str]:
-    """The projects that this person may see, by id."""
-    return dict(Project.objects.for_user(user).order_by("pk").values_list("pk", "slug"))
-
-
-def narrowed(projects: dict[int, str], filters: RunFilters) -> list[int]:
-    """The projects that the filters leave."""
-    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
-    return [pk for pk, slug in projects.items() if asked <= {slug}]
-
-
-def rows(pks: list[int], look: Look) -> list[Row]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
-    return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
-
-
-def _row(run: Run, hardware: str, look: Look) -> Row:
-    base = look.base if look.base and look.base.pk != run.pk else None
-    return Row(run, hardware, [(key, run.params.get(key)) for key in look.params], base)
+    used = used_by_run(pks, filters.days) if filters.days.are_set else {}
+    projects = {row["project_id"]: found.project_name(row) for row in found.models}
+    return [
+        Row(
+            run=run,
+            hardware=hardware.get(pk, ""),
+            member=found.members.name_of(run.member_id),
+            project=projects[run.project_id],
+            params=[(key, run.params.get(key)) for key in look.params],
+            base=look.base if look.base and look.base.pk != pk else None,
+            used=used.get(pk, Used()) if filters.days.are_set else None,
+        )
+        for pk in pks
+        if (run := by_pk.get(pk))
+    ]
 
 
 def hardware_of(pks) -> dict[object, str]:
@@ -157,16 +186,3 @@ def hardware_of(pks) -> dict[object, str]:
 
 def hardware_words(counts: Counter) -> str:
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
-
-
-def choices(user) -> dict:
-    """What the filters offer: this person's projects and models, all kinds and states; and the projects' ids."""
-    projects = list(Project.objects.for_user(user).order_by("name").values_list("pk", "slug", "name"))
-    models = TrackedModel.objects.for_user(user).order_by("name").values_list("project__slug", "slug", "name")
-    return {
-        "everywhere": {pk: slug for pk, slug, _ in projects},
-        "projects": [(slug, name) for _, slug, name in projects],
-        "models": [(f"{project}/{model}", name) for project, model, name in models],
-        "kinds": Run.Kind.values,
-        "states": STATES,
-    }

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from runs import reestimate
+from runs.dashboards.choices import members_of
 from runs.dashboards.live import words as span_words
 from runs.dashboards.outlook import MOST_PLANNED
 from runs.dashboards.run import Asked, run_page
@@ -14,6 +15,7 @@ from runs.models import Project, Right
 from runs.pages import query
 from runs.pages.notes import edit_notes
 from runs.pages.runs import run_or_404
+from runs.pages.scope import scope_of
 
 
 def run_detail(request, run_id):
@@ -25,7 +27,8 @@ def run_detail(request, run_id):
         "run": run,
         "asked": asked,
         "span_words": span_words(page.span, run.energy_kwh) if page.span else "",
-        "place": run.project.team.membership_set.filter(user=request.user).first(),
+        "place": scope_of(request).place_in(run.project.team_id),
+        "run_by": members_of(request.user, run.project.team).name_of(run.member_id),
     }
     return render(request, "runs/detail.html", context)
 

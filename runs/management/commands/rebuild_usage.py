@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from runs.ingest import totals
-from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.models import DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 
 
 class Command(BaseCommand):
@@ -15,6 +15,7 @@ class Command(BaseCommand):
             DailyUsage.objects.all().delete()
             TaggedUsage.objects.all().delete()
             ProjectUsage.objects.all().delete()
+            RunUsage.objects.all().delete()
             Run.objects.update(usage=[])
             count = 0
             for run in Run.objects.select_related("factor").order_by("pk").iterator(chunk_size=500):
