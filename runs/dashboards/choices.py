@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 
-from runs.models import Run, Team, TrackedModel, User
+from runs.models import Membership, Run, Team, TrackedModel, User
 
 #: Runs that are no one person's: what asks for them in an address, and what they are called.
 NOBODY = {
@@ -45,13 +46,11 @@ def asks_for_member(member_id: int) -> str:
     return NOBODY[member_id][0] if member_id in NOBODY else str(member_id)
 
 
-def of_member(text: str) -> Q:
-    """The runs that such an address asks for; nothing for what asks for nobody."""
+def member_ids(text: str) -> list[int]:
+    """The `Run.member_id` that such an address asks for; none for what asks for nobody."""
     asked = {asks: pk for pk, (asks, _, _) in NOBODY.items()}
-    if text in asked:
-        return Q(member_id=asked[text])
     is_id = text.isascii() and text.isdecimal() and len(text) < 19
-    return Q(member_id=int(text)) if is_id else Q(pk=None)
+    return [asked[text]] if text in asked else [int(text)] if is_id else []
 
 
 class Choices(NamedTuple):
@@ -101,6 +100,19 @@ def members_of(user, team: Team | None = None) -> Members:
     rows = people.distinct().order_by("first_name", "email").values_list("pk", "first_name", "last_name", "email")
     found = [(pk, f"{first} {last}".strip() or email, email) for pk, first, last, email in rows]
     return Members({pk: name for pk, name, _ in found}, {pk: email for pk, _, email in found})
+
+
+def with_sender(runs: QuerySet) -> QuerySet:
+    """The runs with the name of the person of their team who ran them, for `sender_of`."""
+    name = NullIf(Trim(Concat("user__first_name", Value(" "), "user__last_name")), Value(""))
+    own = Membership.objects.filter(team=OuterRef("project__team"), user=OuterRef("member_id"))
+    return runs.annotate(sender=Subquery(own.values(name=Coalesce(name, "user__email", output_field=TextField()))))
+
+
+def sender_of(run: Run) -> str:
+    """Who ran a run of `with_sender`."""
+    name = run.sender  # type: ignore[attr-defined]
+    return Members({run.member_id: name} if name else {}).name_of(run.member_id)
 
 
 def address_of(model: dict) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.curves import profile_of
-from runs.dashboards.run_days import Days, Used, used_by_run
+from runs.dashboards.run_days import Days, with_used
 from runs.dashboards.runs import hardware_of
 from runs.models import Run
 from traceml_agent import estimation
@@ -22,21 +22,21 @@ SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "me
 def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
     """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
     runs = Run.objects.select_related("tracked_model", "project__team", "factor").defer("environment", "usage")
+    runs = with_used(runs, days) if days.are_set else runs
     for first in range(0, len(pks), CHUNK):
         chunk = pks[first : first + CHUNK]
         by_pk, hardware = runs.in_bulk(chunk), hardware_of(chunk)
-        used = used_by_run(chunk, days) if days.are_set else {}
         for pk in chunk:
             if run := by_pk.get(pk):
                 who = {"team": run.project.team.name, "run_by": found.members.name_of(run.member_id)}
-                yield _run_row(run, hardware.get(pk, "")) | who | _of_days(used.get(pk, Used()), days)
+                yield _run_row(run, hardware.get(pk, "")) | who | _of_days(run, days)
 
 
-def _of_days(used: Used, days: Days) -> dict:
+def _of_days(run, days: Days) -> dict:
     if not days.are_set:
         return {}
     first, last = (day and day.isoformat() for day in days)
-    return dict(zip(DAYS_COLUMNS, (first, last, *used), strict=True))
+    return dict(zip(DAYS_COLUMNS, (first, last, run.used_kwh, run.used_kg), strict=True))
 
 
 def _run_row(run: Run, hardware: str) -> dict:

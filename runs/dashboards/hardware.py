@@ -81,7 +81,7 @@ def _search(text: str) -> Q:
 
 
 def unknown_kwh(user, team) -> float:
-    """Energy of this person's runs, of one team or of all, that rests on a fallback, since the catalogue does not know the device."""
+    """Energy of this person's runs, of one team or of all, that rests on a fallback: the catalogue lacks the device."""
     fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
     usage = DailyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
     return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]

@@ -69,6 +69,7 @@ def key_figures(days: Days, period: Period, now: dict[str, float], today: date) 
     pair = period.compared(today)
     over, before = (totals_of(days, each) for each in pair) if pair else (now, None)
     lines = _buckets(days, period)
+    lines = _until_now(lines, _running(lines, period, today))
 
     def figure(name: str, quantity: str, amount: str, **more) -> KeyFigure:
         line = sparkline([(start, _point(sums, amount)) for start, sums in lines.items()], quantity)
@@ -83,6 +84,17 @@ def key_figures(days: Days, period: Period, now: dict[str, float], today: date) 
         figure("Runs", "count", "runs"),
         figure("Measured share of energy", "share", "measured_share"),
     ]  # fmt: skip
+
+
+def _until_now(lines: dict[date, dict[str, float]], running: date | None) -> dict[date, dict[str, float]]:
+    """Without the bar that goes on, which would look like a drop, unless nothing was used before it."""
+    over = {start: sums for start, sums in lines.items() if running is None or start < running}
+    return over if any(sums["energy_kwh"] for sums in over.values()) else lines
+
+
+def _running(lines: dict[date, dict[str, float]], period: Period, today: date) -> date | None:
+    """The beginning of the bar that has today; None where the period is over."""
+    return max((start for start in lines if start <= today), default=None) if period.last >= today else None
 
 
 def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import Q
+
 from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
@@ -12,8 +14,17 @@ from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import UsageFilters, days_of, energy_days_of, runs_of, usage_of
-from runs.dashboards.waste import Waste, WastedRun, most_wasted, waste
+from runs.dashboards.usage_filters import UsageFilters, days_of, energy_days_of, run_days_of, runs_of, usage_of
+from runs.dashboards.waste import (
+    MOST_WASTED_RUNS,
+    Waste,
+    WastedRun,
+    lost_kwh,
+    most_wasteful,
+    waste,
+    wasted_runs,
+    with_waste,
+)
 from runs.models import Run
 
 MODELS_SHOWN = 10
@@ -57,7 +68,10 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
-    active = active_runs(runs)
+    lost = lost_kwh(runs, period, now)
+    wasteful = most_wasteful(run_days_of(found, filters), runs, period)
+    listed = _listed_runs(runs, wasteful, lost, period)
+    active = active_runs(listed)
     return Overview(
         totals=totals,
         figures=key_figures(days, period, totals, now.date()),
@@ -68,8 +82,8 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         splits=_splits(sums, found, look.whole),
         active=active[:ACTIVE_SHOWN],
         more_active=len(active) > ACTIVE_SHOWN,
-        waste=waste(totals, runs, period, now),
-        most_wasted=most_wasted(found.project_ids, runs if filters.is_set else None, period, now),
+        waste=waste(totals, lost),
+        most_wasted=wasted_runs(listed, lost),
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
     )
 
@@ -97,10 +111,16 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
     ]
 
 
-def active_runs(runs) -> list[Run]:
-    """What runs now, the last heard first; a run that fell silent is lost and not among them."""
+def _listed_runs(runs, wasteful: Q, lost: dict[int, float], period: Period) -> list[Run]:
+    """The runs that may be shown as active or wasteful, read at once, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Which these are an index tells alone; asked for whole rows, SQLite takes another one and reads all runs.
-    pks = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    open_runs = Run.objects.filter(pk__in=pks).with_names().order_by(*by_silence)
-    return [run for run in open_runs if run.state == Run.Status.RUNNING]
+    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs.
+    unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
+    most_lost = list(lost)[:MOST_WASTED_RUNS]
+    found = Run.objects.filter(Q(pk__in=unfinished) | wasteful | Q(pk__in=most_lost))
+    return list(with_waste(found, period).with_names().order_by(*by_silence))
+
+
+def active_runs(runs: list[Run]) -> list[Run]:
+    """What runs now; a run that fell silent is lost and not among them."""
+    return [run for run in runs if run.state == Run.Status.RUNNING]

@@ -4,7 +4,6 @@ Days are UTC, as in all daily totals. A run stands on each day on which it began
 days adds up to their bar.
 """
 
-from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
@@ -38,25 +37,8 @@ def on_days(rows: QuerySet, days: Days) -> QuerySet:
     return rows.filter(day__lte=days.last) if days.last else rows
 
 
-def ran_in(projects: Collection[int], days: Days) -> QuerySet:
-    """A row for each run of these projects and each of the days on which it ran."""
-    return on_days(RunUsage.objects.filter(project__in=projects), days)
-
-
-def used_by(rows: QuerySet) -> Used:
-    """What all of these rows add up to."""
-    sums = rows.order_by().aggregate(**{name: Sum(name, default=0.0) for name in Used._fields})
-    return Used(**sums)
-
-
-def used_by_run(pks: Collection[int], days: Days) -> dict[int, Used]:
-    """What each of these runs used on the days."""
-    rows = on_days(RunUsage.objects.filter(run__in=pks), days).order_by()
-    return {run: Used(*sums) for run, *sums in rows.values_list("run").annotate(*map(Sum, Used._fields))}
-
-
 def with_used(runs: QuerySet, days: Days) -> QuerySet:
-    """The runs with `used_kwh`, their energy of the days, to be sorted by."""
+    """The runs with `used_kwh` and `used_kg`, what each used on the days."""
     own = on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days).order_by()
-    used = Subquery(own.values("run").annotate(kwh=Sum("energy_kwh")).values("kwh"))
-    return runs.annotate(used_kwh=Coalesce(used, 0.0))
+    kwh, kg = (Subquery(own.values("run").annotate(sum=Sum(name)).values("sum")) for name in Used._fields)
+    return runs.annotate(used_kwh=Coalesce(kwh, 0.0), used_kg=Coalesce(kg, 0.0))

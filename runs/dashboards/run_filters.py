@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import DateTimeField, F, Q, Value
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
 from hardware.models import HardwareProfile
-from runs.dashboards.choices import Members, of_member
+from runs.dashboards.choices import Members, member_ids
 from runs.dashboards.run_days import Days, on_days
 from runs.models import Device, Run, RunUsage, TrackedModel
 from runs.models.lookups import ItemText, SecondsBetween
@@ -60,16 +60,19 @@ class RunFilters(NamedTuple):
         return Days(self.since, self.until)
 
 
-def matching(runs, filters: RunFilters, members: Members | None = None, projects: list[int] | None = None):
-    """The runs that match all filters; a search finds the runs of these members too.
+def matching(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters; a search finds the runs of these members too."""
+    runs = undated(runs, filters, members)
+    if filters.days.are_set:
+        own = RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk"))
+        runs = runs.filter(Exists(on_days(own, filters.days)))
+    return runs
 
-    All of `runs` are of the `projects`, where they are told: then only their days are read.
-    """
+
+def undated(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters but those of days."""
     for condition in _conditions(filters):
         runs = runs.filter(condition)
-    if filters.days.are_set:
-        rows = RunUsage.objects.all() if projects is None else RunUsage.objects.filter(project__in=projects)
-        runs = runs.filter(pk__in=on_days(rows, filters.days).order_by().values("run"))
     if filters.search:
         runs = _searched(runs, filters.search, members or Members({}))
     return in_state(runs, filters.state, timezone.now()) if filters.state else runs
@@ -95,7 +98,7 @@ def _conditions(filters: RunFilters):
     if filters.over is not None:
         yield Q(energy_kwh__gt=filters.over)
     if filters.member:
-        yield of_member(filters.member)
+        yield Q(member_id__in=member_ids(filters.member))
     if filters.exception:
         yield Q(exception=filters.exception)
     if filters.param:

@@ -8,11 +8,18 @@ from django.core.paginator import Page
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
-from runs.dashboards.run_days import Used, ran_in, used_by, used_by_run, with_used
-from runs.dashboards.run_filters import RunFilters, matching
-from runs.dashboards.run_order import OF_DAYS, PAGE_SIZE, page_of, page_of_few
-from runs.dashboards.run_totals import Totals, days_know, totals_by_day, totals_of
-from runs.models import Device, Run
+from runs.dashboards.run_days import Used, on_days, with_used
+from runs.dashboards.run_filters import RunFilters, matching, undated
+from runs.dashboards.run_order import OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
+from runs.dashboards.run_totals import (
+    Totals,
+    days_know,
+    runs_in_all,
+    totals_by_day,
+    totals_of,
+    totals_on_days,
+)
+from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS
 
 #: Columns that a reader may choose, in the order of the table.
@@ -32,6 +39,8 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
+#: Of so many runs of some days a page is looked up in all of them at once.
+MOST_AT_ONCE = 10_000
 #: What the lines of a list show of a run, beside its parameters.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
 SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
@@ -52,7 +61,7 @@ class Look(NamedTuple):
 class Row(NamedTuple):
     """A line of the list, with the run that it is compared with, unless it is that one itself.
 
-    `used` is what the run used on the days that the list is of, None where it is of all.
+    `used` is what the run used on the days that the list is of; None where it is of all.
     """
 
     run: Run
@@ -67,13 +76,13 @@ class Row(NamedTuple):
 class RunList(NamedTuple):
     """Rows or groups, what all runs that match add up to, and how many there are without any filter.
 
-    `used` is what they used on the days that were asked for, None where none were; `archived` are those that match too
-    and are left out.
+    Where days were asked for, `of_days`, the totals are what was used on these; else what the whole runs used.
+    `archived` are those that match too and are left out.
     """
 
     totals: Totals
     count_of_all: int
-    used: Used | None = None
+    of_days: bool = False
     archived: Totals | None = None
     rows: list[Row] = []
     groups: list[Group] = []
@@ -92,7 +101,6 @@ class RunList(NamedTuple):
     def group_emissions(self) -> list[Spread]:
         return [group.emissions for group in self.groups]
 
-
     @property
     def shares_used(self) -> list[Used]:
         return [row.used for row in self.rows if row.used]
@@ -103,20 +111,50 @@ def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -
     projects, runs = _matching(found, filters)
     if look.group:
         groups = grouped(runs, look.group, found)
-        overlap = look.group in OVERLAPPING
-        totals = _totals(runs, projects, filters) if overlap else _totals_of_groups(groups)
+        is_sum = not filters.days.are_set and look.group not in OVERLAPPING
+        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters)
         shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
-        return _list(found, filters, runs, totals, **shown)
-    if days_know(filters):
+        return _list(found, filters, totals, **shown)
+    if filters.days.are_set:
+        current, totals = _page_of_days(projects, found, filters, look, page)
+    elif days_know(filters):
         totals = totals_by_day(projects, filters.tag)
         current = page_of(runs, projects, look.sort, page, totals)
     else:
-        ordered = with_used(runs, filters.days) if OF_DAYS in look.sort else runs
-        # Merging projects would look up the devices of a hardware filter, or runs by their days, for each of them.
-        merged = [] if filters.hardware or filters.days.are_set else projects
-        current, totals = page_of_few(ordered, merged, look.sort, page)
+        # Merging projects would look up the devices of a hardware filter for each of them.
+        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page)
     shown = {"rows": rows(list(current.object_list), found, filters, look), "page": current}
-    return _list(found, filters, runs, totals, **shown)
+    return _list(found, filters, totals, **shown)
+
+
+def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
+    """A page of the runs of some days, and what all of them used on these."""
+    days = _run_days(projects, found, filters)
+    totals = totals_on_days(days)
+    if OF_DAYS in look.sort:
+        return page_by_use(days, look.sort, number, totals), totals
+    if totals.runs > MOST_AT_ONCE:
+        # So many that they are soon met on the way through all, from the first in order on.
+        runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
+        return page_of(runs, projects, look.sort, number, totals), totals
+    runs = Run.objects.filter(pk__in=days.order_by().values("run"))
+    return page_of(runs, [], look.sort, number, totals), totals
+
+
+def _run_days(projects: list[int], found: Choices, filters: RunFilters):
+    """What the runs that match used on the days of the filters, a row a run and day.
+
+    The archived ones, which are few, are told from the others by themselves: else all others would be looked up.
+    """
+    days = on_days(RunUsage.objects.filter(project__in=projects), filters.days)
+    of_these = Run.objects.filter(project__in=projects)
+    if filters.archived != "too":
+        archived = of_these.filter(archived_at__isnull=False).values("pk")
+        days = days.filter(run__in=archived) if filters.archived == "only" else days.exclude(run__in=archived)
+    others = filters._replace(project="", archived="too", since=None, until=None)
+    if others._replace(archived="").is_set:
+        days = days.filter(run__in=undated(of_these, others, found.members).order_by().values("pk"))
+    return days
 
 
 def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) -> RunList:
@@ -124,17 +162,19 @@ def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) ->
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
     shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
-    return _list(found, filters, runs, _totals(runs, projects, filters), rows=shown)
+    return _list(found, filters, _totals(runs, projects, found, filters), rows=shown)
 
 
 def _matching(found: Choices, filters: RunFilters):
     """The projects that the filters leave, and the runs of these that match."""
     asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
     projects = [pk for pk, slug in found.slugs.items() if asked <= {slug}]
-    return projects, matching(Run.objects.filter(project__in=projects), filters, found.members, projects)
+    return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
 
 
-def _totals(runs, projects: list[int], filters: RunFilters) -> Totals:
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters) -> Totals:
+    if filters.days.are_set:
+        return totals_on_days(_run_days(projects, found, filters))
     return totals_by_day(projects, filters.tag) if days_know(filters) else totals_of(runs)
 
 
@@ -146,19 +186,26 @@ def _totals_of_groups(groups: list[Group]) -> Totals:
     )
 
 
-def _list(found: Choices, filters: RunFilters, runs, totals: Totals, **shown) -> RunList:
-    of_all = totals_by_day(found.project_ids) if filters.is_set else totals
-    used = used_by(ran_in(found.project_ids, filters.days).filter(run__in=runs)) if filters.days.are_set else None
-    archived = None if filters.archived else totals_of(_matching(found, filters._replace(archived="only"))[1])
-    return RunList(totals, of_all.runs, used, archived, **shown)
+def _list(found: Choices, filters: RunFilters, totals: Totals, **shown) -> RunList:
+    of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
+    return RunList(totals, of_all, filters.days.are_set, _archived(found, filters), **shown)
+
+
+def _archived(found: Choices, filters: RunFilters) -> Totals | None:
+    """What archived runs that match too add up to, where the list leaves them out."""
+    if filters.archived:
+        return None
+    archived = filters._replace(archived="only")
+    projects, runs = _matching(found, archived)
+    return totals_on_days(_run_days(projects, found, archived)) if filters.days.are_set else totals_of(runs)
 
 
 def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
-    by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
+    runs = runs.only(*SHOWN, *(["params"] if look.params else []))
+    by_pk = (with_used(runs, filters.days) if filters.days.are_set else runs).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
-    used = used_by_run(pks, filters.days) if filters.days.are_set else {}
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
         Row(
@@ -168,7 +215,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             project=projects[run.project_id],
             params=[(key, run.params.get(key)) for key in look.params],
             base=look.base if look.base and look.base.pk != pk else None,
-            used=used.get(pk, Used()) if filters.days.are_set else None,
+            used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,
         )
         for pk in pks
         if (run := by_pk.get(pk))

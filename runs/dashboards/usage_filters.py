@@ -4,8 +4,8 @@ from typing import NamedTuple, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from runs.dashboards.choices import Choices, address_of, of_member
-from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.dashboards.choices import Choices, address_of, member_ids
+from runs.models import DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 from runs.models.usage import UsageQuerySet
 
 Rows = TypeVar("Rows", bound=QuerySet)
@@ -56,20 +56,30 @@ def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
     return _narrowed(runs, found, filters)
 
 
-def _narrowed(rows: Rows, found: Choices, filters: UsageFilters) -> Rows:
+def run_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
+    """What each of the runs that the filters leave used on each day.
+
+    By a join: of a list of the runs SQLite would make a table first, however few days are asked for.
+    """
+    rows = RunUsage.objects.filter(run__tags__has_item=filters.tag) if filters.tag else RunUsage.objects.all()
+    return _narrowed(rows, found, filters, "run__")
+
+
+def _narrowed(rows: Rows, found: Choices, filters: UsageFilters, of_run: str = "") -> Rows:
     rows = rows.filter(project__in=found.project_ids)
-    for condition in _conditions(found, filters):
+    for condition in _conditions(found, filters, of_run):
         rows = rows.filter(condition)
     return rows
 
 
-def _conditions(found: Choices, filters: UsageFilters):
+def _conditions(found: Choices, filters: UsageFilters, of_run: str):
+    """What each filter asks; `of_run` leads from a row to what its run is."""
     if filters.project:
         yield Q(project__in=[row["project_id"] for row in found.models if row["project__slug"] == filters.project])
     if filters.model:
         asked = [row["pk"] for row in found.models if address_of(row) == filters.model]
-        yield Q(tracked_model__in=asked)
+        yield Q(**{f"{of_run}tracked_model__in": asked})
     if filters.kind:
-        yield Q(kind=filters.kind)
+        yield Q(**{f"{of_run}kind": filters.kind})
     if filters.member:
-        yield of_member(filters.member)
+        yield Q(**{f"{of_run}member_id__in": member_ids(filters.member)})

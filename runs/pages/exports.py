@@ -8,7 +8,7 @@ from django.http import Http404, StreamingHttpResponse
 from runs.dashboards import exports as dashboard
 from runs.dashboards.run_days import with_used
 from runs.dashboards.run_filters import matching
-from runs.dashboards.run_order import ordering
+from runs.dashboards.run_order import OF_DAYS, ordering
 from runs.models import Run
 from runs.pages.csv_file import csv_answer
 from runs.pages.runs import asked_filters, asked_sort, run_or_404
@@ -20,8 +20,9 @@ def run_export(request, form: str):
     filters, found = asked_filters(request), choices_of(request)
     filters = filters._replace(archived=filters.archived or "too")
     runs = Run.objects.filter(project__in=found.project_ids)
-    runs = with_used(matching(runs, filters, found.members, found.project_ids), filters.days)
-    pks = list(runs.order_by(*ordering(asked_sort(request))).values_list("pk", flat=True))
+    runs, sort = matching(runs, filters, found.members), asked_sort(request)
+    runs = with_used(runs, filters.days) if OF_DAYS in sort else runs
+    pks = list(runs.order_by(*ordering(sort)).values_list("pk", flat=True))
     columns = dashboard.RUN_COLUMNS + (dashboard.DAYS_COLUMNS if filters.days.are_set else [])
     return file(dashboard.run_rows(pks, found, filters.days), columns, form, "runs")
 

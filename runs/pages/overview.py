@@ -5,9 +5,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from runs.dashboards import periods
+from runs.dashboards.choices import Choices
 from runs.dashboards.overview import Look
 from runs.dashboards.overview import overview as dashboard
-from runs.dashboards.choices import Choices
 from runs.dashboards.usage_filters import UsageFilters
 from runs.models import Run
 from runs.pages import query

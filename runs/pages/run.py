@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from runs import reestimate
-from runs.dashboards.choices import members_of
+from runs.dashboards.choices import sender_of
 from runs.dashboards.live import words as span_words
 from runs.dashboards.outlook import MOST_PLANNED
 from runs.dashboards.run import Asked, run_page
@@ -28,7 +28,7 @@ def run_detail(request, run_id):
         "asked": asked,
         "span_words": span_words(page.span, run.energy_kwh) if page.span else "",
         "place": scope_of(request).place_in(run.project.team_id),
-        "run_by": members_of(request.user, run.project.team).name_of(run.member_id),
+        "run_by": sender_of(run),
     }
     return render(request, "runs/detail.html", context)
 

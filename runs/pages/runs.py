@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.utils.formats import date_format
 
 from runs.dashboards import runs as dashboard
-from runs.dashboards.choices import Choices
+from runs.dashboards.choices import Choices, with_sender
 from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
 from runs.dashboards.run_filters import ARCHIVED, STATES, RunFilters, asked_items
@@ -90,10 +90,12 @@ def asked_look(request) -> dashboard.Look:
 
 
 def asked_sort(request) -> str:
-    """The keys of the sort; by what was used on some days only where days were asked for."""
+    """The keys of the sort. What was used on some days is one by itself, and only where days were asked for."""
     keys = query.asked(request, "sort").split(",")
     has_days = request.GET.get("since") or request.GET.get("until")
-    return ",".join(key for key in keys if has_days or key.removeprefix("-") != OF_DAYS)
+    if has_days and keys[0].removeprefix("-") == OF_DAYS:
+        return keys[0]
+    return ",".join(key for key in keys if key.removeprefix("-") != OF_DAYS)
 
 
 def group_params(look: dashboard.Look) -> list[str]:
@@ -166,7 +168,7 @@ def _shown(name: str, value, choices: Choices) -> str:
 def run_or_404(request, run_id) -> Run:
     """The run that this address means to this person."""
     runs = Run.objects.for_user(request.user).addressed([run_id])
-    run = runs.select_related("factor", "tracked_model", "project__team").defer("usage").first()
+    run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
     if run is None:
         raise Http404
     return run

@@ -16,7 +16,9 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True)
         parser.add_argument("--scopes", default="ingest", help="ingest, read or both, separated by a comma")
         parser.add_argument("--name", default="command line")
-        parser.add_argument("--runs-are-of", choices=("nobody", "team", "ci"), default="nobody", help="whom they count for")
+        parser.add_argument(
+            "--runs-are-of", choices=("nobody", "team", "ci"), default="nobody", help="whom they count for"
+        )
 
     def handle(self, *, team, project, scopes, name, runs_are_of, **options):
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
