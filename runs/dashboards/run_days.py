@@ -12,6 +12,9 @@ from django.db.models.functions import Coalesce
 
 from runs.models import RunUsage
 
+#: More days than these are many.
+MOST_FEW = 92
+
 
 class Days(NamedTuple):
     """From the first to the last day, both included; an end that is None is open."""
@@ -22,6 +25,11 @@ class Days(NamedTuple):
     @property
     def are_set(self) -> bool:
         return any(self)
+
+    @property
+    def are_few(self) -> bool:
+        """At most a quarter."""
+        return bool(self.first and self.last) and (self.last - self.first).days <= MOST_FEW
 
 
 class Used(NamedTuple):

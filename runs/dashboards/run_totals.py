@@ -44,6 +44,12 @@ def totals_on_days(rows) -> Totals:
     return Totals(**rows.order_by().aggregate(runs=Count("run", distinct=True), **_sums("energy_kwh", "emissions_kg")))
 
 
+def totals_of_used(runs) -> Totals:
+    """The same of runs with `used_kwh` and `used_kg`, for a few of them."""
+    sums = {"energy_kwh": Sum("used_kwh", default=0.0), "emissions_kg": Sum("used_kg", default=0.0)}
+    return Totals(**runs.aggregate(runs=Count("pk"), **sums))
+
+
 def runs_in_all(projects: list[int]) -> int:
     """How many runs these projects have that are not archived; by one query, and by the days, as totals_by_day."""
     days = ProjectUsage.objects.filter(project__in=projects).order_by().values(one=Value(1))

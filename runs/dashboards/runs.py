@@ -5,6 +5,7 @@ from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
+from django.db.models import Exists, OuterRef, Q
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
@@ -17,6 +18,7 @@ from runs.dashboards.run_totals import (
     runs_in_all,
     totals_by_day,
     totals_of,
+    totals_of_used,
     totals_on_days,
 )
 from runs.models import Device, Run, RunUsage
@@ -153,7 +155,10 @@ def _run_days(projects: list[int], found: Choices, filters: RunFilters):
         days = days.filter(run__in=archived) if filters.archived == "only" else days.exclude(run__in=archived)
     others = filters._replace(project="", archived="too", since=None, until=None)
     if others._replace(archived="").is_set:
-        days = days.filter(run__in=undated(of_these, others, found.members).order_by().values("pk"))
+        matched = undated(of_these, others, found.members).order_by()
+        # Of few days each run is looked up, of many the runs are listed first: the other way round takes seconds.
+        few = Exists(matched.filter(pk=OuterRef("run")))
+        days = days.filter(few if filters.days.are_few else Q(run__in=matched.values("pk")))
     return days
 
 
@@ -196,8 +201,8 @@ def _archived(found: Choices, filters: RunFilters) -> Totals | None:
     if filters.archived:
         return None
     archived = filters._replace(archived="only")
-    projects, runs = _matching(found, archived)
-    return totals_on_days(_run_days(projects, found, archived)) if filters.days.are_set else totals_of(runs)
+    _, runs = _matching(found, archived)
+    return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
 def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:

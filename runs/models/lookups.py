@@ -62,6 +62,8 @@ _OF_A_PATH = _COMPARED.format(
 _OF_A_KEY = _COMPARED.format(type="type", value="value", texts="WHEN 'text' THEN json_quote(value) ELSE json(value)")
 _OF_A_KEY = f"(SELECT {_OF_A_KEY} FROM json_each({{json}}) WHERE key = %s)"  # noqa: S608 (text of ours)
 
+_AS_TEXT = "CASE {type} WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {value} END"
+
 
 def _sqlite_item(json_sql: str, json_params: list, key: str) -> tuple[str, list]:
     """SQL and parameters of the value under a key of a JSON object, as SQLite can compare and group it."""
@@ -106,8 +108,10 @@ class ItemText(Item):
     def as_sqlite(self, compiler, connection, **context):
         sql, params = compiler.compile(self.source_expressions[0])
         if PLAIN_KEY.fullmatch(self.key):
-            return f"json_extract({sql}, %s)", [*params, _sqlite_path(self.key)]
-        return f"(SELECT value FROM json_each({sql}) WHERE key = %s)", [*params, self.key]  # noqa: S608
+            type_, value = f"json_type({sql}, %s)", f"json_extract({sql}, %s)"
+            return _AS_TEXT.format(type=type_, value=value), [*params, _sqlite_path(self.key)] * 2
+        text = _AS_TEXT.format(type="type", value="value")
+        return f"(SELECT {text} FROM json_each({sql}) WHERE key = %s)", [*params, self.key]  # noqa: S608
 
     def as_postgresql(self, compiler, connection, **context):
         sql, params = compiler.compile(self.source_expressions[0])
