@@ -18,6 +18,8 @@ class Series(NamedTuple):
     highs: Sequence[float | None] | None = None
     #: What asks for it alone, where something does.
     key: str = ""
+    #: Which of the MOST_SERIES colours it has; None: that of its place.
+    colour: int | None = None
 
     @property
     def total(self) -> float:
@@ -94,6 +96,8 @@ class Chart(NamedTuple):
     spans: list[tuple[str, str]] = []
     #: A line over the bars, on an axis of its own.
     line: Series | None = None
+    #: Which bar is of a day, week or month that goes on, and will grow.
+    running: int | None = None
 
     @property
     def data_id(self) -> str:
@@ -161,6 +165,7 @@ class Chart(NamedTuple):
             "edges": self.edges,
             "series": [series._asdict() for series in self.series],
             "spans": self.spans,
+            "running": self.running,
             "line": self.line
             and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],

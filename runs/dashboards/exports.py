@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from runs.dashboards.choices import Choices
 from runs.dashboards.curves import profile_of
+from runs.dashboards.run_days import Days, with_used
 from runs.dashboards.runs import hardware_of
 from runs.models import Run
 from traceml_agent import estimation
@@ -12,16 +14,30 @@ CHUNK = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
 RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params", "shared_kwh", "overlaps"]
+RUN_COLUMNS += ["team", "run_by", "archived_at"]
+#: What a file of some days says besides: the part of each run that belongs to them.
+DAYS_COLUMNS = ["used_from", "used_until", "used_energy_kwh", "used_emissions_kg"]
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
 
-def run_rows(pks: list[int]) -> Iterator[dict]:
+def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
     """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
-    runs = Run.objects.select_related("tracked_model", "project", "factor").defer("environment", "usage")
+    runs = Run.objects.select_related("tracked_model", "project__team", "factor").defer("environment", "usage")
+    runs = with_used(runs, days) if days.are_set else runs
     for first in range(0, len(pks), CHUNK):
         chunk = pks[first : first + CHUNK]
         by_pk, hardware = runs.in_bulk(chunk), hardware_of(chunk)
-        yield from (_run_row(by_pk[pk], hardware.get(pk, "")) for pk in chunk if pk in by_pk)
+        for pk in chunk:
+            if run := by_pk.get(pk):
+                who = {"team": run.project.team.name, "run_by": found.members.name_of(run.member_id)}
+                yield _run_row(run, hardware.get(pk, "")) | who | _of_days(run, days)
+
+
+def _of_days(run, days: Days) -> dict:
+    if not days.are_set:
+        return {}
+    first, last = (day and day.isoformat() for day in days)
+    return dict(zip(DAYS_COLUMNS, (first, last, run.used_kwh, run.used_kg), strict=True))
 
 
 def _run_row(run: Run, hardware: str) -> dict:
@@ -32,6 +48,7 @@ def _run_row(run: Run, hardware: str) -> dict:
         "model": run.tracked_model.name,
         "started_at": _iso(run.started_at),
         "ended_at": _iso(run.ended_at),
+        "archived_at": _iso(run.archived_at),
         "factor_kg_per_kwh": run.factor.kg_per_kwh,
         "hardware": hardware,
         "overlaps": [run_id for run_id, _ in run.overlaps],

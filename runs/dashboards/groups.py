@@ -4,15 +4,22 @@ import json
 from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from django.db.models import Count, F, Sum
-from django.db.models.fields.json import KeyTransform
+from django.utils.text import Truncator
 
 from hardware.models import HardwareProfile
-from runs.models import Project, Run, TrackedModel
+from runs.dashboards.choices import Choices, address_of, asks_for_member
+from runs.models import Run
+from runs.models.lookups import Item
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+GROUPS |= {"member": "Member", "exception": "Exception"}
+#: Characters of a parameter's value in a group's name, and of the part of an address that finds its runs: servers take
+#: lines of a few thousand.
+LONGEST_LABEL, LONGEST_ADDRESS = 80, 2_500
 #: Of these a run may be in several groups; in all others it is in one.
 OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
@@ -23,6 +30,9 @@ SPREAD = ("energy_kwh", "emissions_kg")
 #: Sums count each joule once: without what other runs of the same process count.
 SHARED = ("shared_kwh", "shared_kg")
 AMOUNTS = (*SPREAD, *SHARED, "duration_s")
+#: The column of a grouping, and the filter that finds its groups, where these have other names.
+COLUMNS = {"model": "tracked_model", "member": "member_id"}
+FILTERS = {"hardware": "main_hardware"}
 
 
 class Spread(NamedTuple):
@@ -61,16 +71,16 @@ class Sums(NamedTuple):
     squares: list[float]
 
 
-def grouped(runs, by: str) -> list[Group]:
-    """Groups of these runs, the largest energy first; a run with two tags is in two groups."""
+def grouped(runs, by: str, found: Choices) -> list[Group]:
+    """Groups of these runs, the largest energy first; a run with two tags is in two groups. `found` names them."""
     runs = runs.order_by()
     if by == "tag":
         return _groups(_added((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags")), by)
     if by == "hardware":
         return _groups(_added(_by_hardware(runs)), by)
-    found = list(_by_column(runs, by))
-    keys = _keys(by, [value for value, _ in found])
-    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, found, strict=True)], by)
+    rows = list(_by_column(runs, by))
+    keys = _keys(by, [value for value, _ in rows], found)
+    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, rows, strict=True)], by)
 
 
 def group_rows(runs: list[Run], by: str) -> list[Group]:
@@ -79,7 +89,8 @@ def group_rows(runs: list[Run], by: str) -> list[Group]:
 
 
 def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
-    return _tag_keys(run.tags) if by == "tag" else [_model_key(run.tracked_model)]
+    model = run.tracked_model
+    return _tag_keys(run.tags) if by == "tag" else [(f"{model.project.slug}/{model.slug}", model.name)]
 
 
 def _groups(found: Iterable[Sums], by: str) -> list[Group]:
@@ -110,30 +121,37 @@ def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
 
 def _column(by: str):
     if by.startswith("param:"):
-        return KeyTransform(by.removeprefix("param:"), "params")
-    return F("tracked_model" if by == "model" else by)
+        return Item("params", by.removeprefix("param:"))
+    return F(COLUMNS.get(by, by))
 
 
-def _keys(by: str, values: list) -> list[tuple[str, str]]:
+def _keys(by: str, values: list, found: Choices) -> list[tuple[str, str]]:
     """Each group's value in a filter, and its label."""
     if by == "model":
-        models = TrackedModel.objects.select_related("project").in_bulk(values)
-        return [_model_key(models[pk]) for pk in values]
+        models = {row["pk"]: row for row in found.models}
+        return [(address_of(models[pk]), models[pk]["name"]) for pk in values]
     if by == "project":
-        projects = Project.objects.in_bulk(values)
-        return [(projects[pk].slug, projects[pk].name) for pk in values]
+        projects = {row["project_id"]: row for row in found.models}
+        return [(projects[pk]["project__slug"], found.project_name(projects[pk])) for pk in values]
+    if by == "member":
+        return [(asks_for_member(pk), found.members.name_of(pk)) for pk in values]
+    if by == "exception":
+        return [(value, value or "no exception") for value in values]
     if by.startswith("param:"):
-        return [("", "not set") if value is None else (_spelled(value), _spelled(value)) for value in values]
+        return [_param_key(by.removeprefix("param:"), value) for value in values]
     return [(value, Run.Kind(value).label) for value in values]
 
 
-def _model_key(model: TrackedModel) -> tuple[str, str]:
-    return f"{model.project.slug}/{model.slug}", model.name
-
-
-def _spelled(value) -> str:
-    """A parameter's value as one writes it in a search."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _param_key(key: str, stored) -> tuple[str, str]:
+    """The JSON object that finds the value, whatever its type and signs; nothing where no address would hold it."""
+    try:
+        value = Item.read(stored)
+    except KeyError:
+        return "", "not set"
+    label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    address = json.dumps({key: value}, ensure_ascii=False)
+    is_short = len(quote(address)) <= LONGEST_ADDRESS
+    return address if is_short else "", Truncator(label).chars(LONGEST_LABEL) or '""'
 
 
 def _sums(amounts: list[float]) -> Sums:
@@ -167,7 +185,7 @@ def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
     used = {each for hardware, _ in found for each in hardware}
     names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
     for hardware, sums in found:
-        keys = [(each, names[each]) if each in names else ("", each) for each in hardware]
+        keys = [(each, names.get(each, each)) for each in hardware]
         yield keys or [("", "no device")], sums
 
 
@@ -175,4 +193,4 @@ def _filters(by: str, value: str) -> dict[str, str]:
     """The filter that finds a group's runs; nothing for those that lack what was grouped by."""
     if not value:
         return {}
-    return {"q": f"{by.removeprefix('param:')}:{value}"} if by.startswith("param:") else {by: value}
+    return {"param" if by.startswith("param:") else FILTERS.get(by, by): value}

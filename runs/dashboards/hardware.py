@@ -46,12 +46,12 @@ class ProfilePage(NamedTuple):
     runs: list[Run]
 
 
-def profiles(user, filters: HardwareFilters, page: int | str) -> Catalogue:
+def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue:
     """A page of the catalogue's profiles that match the search by name, vendor, family or alias.
 
-    Those that the reader's own runs used come first, unless another order is asked for.
+    Those that the reader's own runs used, of one team or of all, come first, unless another order is asked for.
     """
-    seen = set(DailyUsage.objects.for_user(user).order_by().values_list("hardware", flat=True).distinct())
+    seen = set(DailyUsage.objects.for_user(user, team).order_by().values_list("hardware", flat=True).distinct())
     found = HardwareProfile.objects.order_by(*_order(filters.sort, seen))
     if filters.search:
         found = found.filter(_search(filters.search))
@@ -80,18 +80,18 @@ def _search(text: str) -> Q:
     return words | Q(pk__in=HardwareAlias.objects.filter(name__icontains=text).values("profile"))
 
 
-def unknown_kwh(user) -> float:
-    """Energy of this person's runs that rests on a fallback, since the catalogue does not know the device."""
+def unknown_kwh(user, team) -> float:
+    """Energy of this person's runs, of one team or of all, that rests on a fallback: the catalogue lacks the device."""
     fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
-    usage = DailyUsage.objects.for_user(user).filter(hardware__in=fallbacks)
+    usage = DailyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
     return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]
 
 
-def profile_page(user, profile: HardwareProfile) -> ProfilePage:
+def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and the share it has in this person's runs."""
-    rows = DailyUsage.objects.for_user(user).filter(hardware=profile.slug)
+    rows = DailyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
     # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
-    devices = Device.objects.for_user(user).filter(profile=profile).order_by("-run")
+    devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
     latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
     seen = usage.totals(rows)
     mean_w = _mean_w(profile, seen)

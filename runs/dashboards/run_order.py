@@ -4,6 +4,7 @@ from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
+from django.db.models import Sum
 
 from runs.dashboards.run_totals import Totals, totals_of
 
@@ -16,7 +17,11 @@ SORTS = {
     "duration": "duration_s",
     "energy": "energy_kwh",
     "emissions": "emissions_kg",
+    "idle": "idle_kwh",
+    "used": "used_kwh",
 }
+#: What a list can be sorted by only where it is one of some days.
+OF_DAYS = "used"
 DEFAULT_SORT = "-started"
 MOST_SORT_KEYS = 3
 #: As many runs are looked up at once; where no more match, this tells their totals and pages too.
@@ -66,6 +71,26 @@ def sort_heads(sort: str) -> dict[str, SortHead]:
 def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals) -> Page:
     """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
     return _page(_Ordered(runs, projects, ordering(sort), [], totals.runs), number)
+
+
+def page_by_use(days, sort: str, number: int | str, totals: Totals) -> Page:
+    """The ids of a page of the runs that have these rows of days, by their energy of the days."""
+    order = "-used_kwh" if sort.startswith("-") else "used_kwh"
+    runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
+    return _page(_Counted(runs.values_list("run", flat=True), totals.runs), number)
+
+
+class _Counted:
+    """Rows whose number is known, as a Paginator slices them."""
+
+    def __init__(self, rows, number: int):
+        self.rows, self.number = rows, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, part: slice) -> list[int]:
+        return list(self.rows[part])
 
 
 def page_of_few(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:

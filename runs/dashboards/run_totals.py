@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from django.db.models import Count, FloatField, Q, Sum
+from django.db.models import Count, FloatField, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from runs.dashboards.run_filters import RunFilters
@@ -40,6 +40,25 @@ def totals_by_day(projects: list[int], tag: str = "") -> Totals:
     # No runs use nothing: not the last digits by which two sums differ.
     left = (used[name] - getattr(gone, name) if runs else 0.0 for name in ("energy_kwh", "emissions_kg"))
     return Totals(runs, *left)
+
+
+def totals_on_days(rows) -> Totals:
+    """What runs used on some days, from their rows of these days."""
+    return Totals(**rows.order_by().aggregate(runs=Count("run", distinct=True), **_sums("energy_kwh", "emissions_kg")))
+
+
+def totals_of_used(runs) -> Totals:
+    """The same of runs with `used_kwh` and `used_kg`, for a few of them."""
+    sums = {"energy_kwh": Sum("used_kwh", default=0.0), "emissions_kg": Sum("used_kg", default=0.0)}
+    return Totals(**runs.aggregate(runs=Count("pk"), **sums))
+
+
+def runs_in_all(projects: list[int]) -> int:
+    """How many runs these projects have that are not archived; by one query, and by the days, as totals_by_day."""
+    days = ProjectUsage.objects.filter(project__in=projects).order_by().values(one=Value(1))
+    known = Coalesce(Subquery(days.annotate(sum=Sum("runs")).values("sum")), 0)
+    archived = Run.objects.filter(project__in=projects, archived_at__isnull=False)
+    return archived.aggregate(runs=known - Count("pk"))["runs"]
 
 
 def _sums(*names: str) -> dict[str, Coalesce]:

@@ -53,7 +53,7 @@ def project_page(shared: Project, with_details: bool, today: date, quantity: str
     found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
     return ProjectPage(
         totals=usage.totals(rows),
-        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found),
+        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found, today=today),
         models=usage.bars(found[:MODELS_SHOWN]),
         model_count=len(found),
         latest=latest if with_details else [nameless(each) for each in latest],

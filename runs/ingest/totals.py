@@ -7,7 +7,7 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, TrackedModel, Writer
+from runs.models import DailyUsage, Device, ProjectUsage, Run, RunUsage, TaggedUsage, TrackedModel, Writer
 from runs.models.device import ACCELERATORS
 from runs.models.usage import Amounts, in_steps
 from traceml_agent import catalogue, estimation
@@ -171,6 +171,9 @@ class UsageChanges:
         self._days: dict[tuple, dict[str, float]] = {}
         self._tagged: dict[tuple, dict[str, float]] = {}
         self._projects: dict[tuple, dict[str, float]] = {}
+        #: What each run used on each of its days, and whole runs whose former days are to go first.
+        self._run_days: dict[tuple, dict[str, float]] = {}
+        self._runs_with_fewer_days: set[int] = set()
 
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
@@ -190,6 +193,15 @@ class UsageChanges:
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
         run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+        self._place_days(run, usage, before)
+
+    def _place_days(self, run: Run, usage: Usage, before: Usage) -> None:
+        days: dict[tuple, dict[str, float]] = {}
+        for key, amounts in usage.items():
+            _add(days, (run.project_id, run.pk, key[-1]), amounts)
+        self._run_days |= days
+        if {key[-1] for key in before} - {key[-1] for key in usage}:
+            self._runs_with_fewer_days.add(run.pk)
 
     def repeat(self, run: Run) -> None:
         """Add what the run has added to all totals so far: the rows are the sums of that over all runs."""
@@ -227,6 +239,10 @@ class UsageChanges:
                 _add(self._tagged, (*row, tag), amounts)
 
     def save(self) -> None:
+        if self._runs_with_fewer_days:
+            RunUsage.objects.filter(run__in=self._runs_with_fewer_days).delete()
+        # Not by differences: the run's lock is held, and what it used is known whole.
+        RunUsage.objects.put(self._run_days)
         # A project's totals last, as all its uploads wait for each other there until they are committed.
         for table, rows in self.by_table().items():
             table.objects.add(rows)

@@ -20,7 +20,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
-from runs.models.usage import DailyUsage, ProjectUsage, TaggedUsage
+from runs.models.usage import DailyUsage, ProjectUsage, RunUsage, TaggedUsage
 from runs.models.user import User
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "Role",
     "Run",
     "RunRevision",
+    "RunUsage",
     "SavedView",
     "ShareLink",
     "Stage",

@@ -18,9 +18,10 @@ PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 
 
 class DeviceQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The devices of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
+    def for_user(self, user, team=None):
+        """The devices of the projects that this person may see; with a team of its projects alone."""
+        found = self.filter(project__team__membership__user=user)
+        return found.filter(project__team=team) if team else found
 
 
 class Device(models.Model):

@@ -11,7 +11,7 @@ from django.utils import timezone
 from runs.models.factor import EmissionFactor
 from runs.models.indexes import SearchIndex
 from runs.models.left_out import LeftOut, added_up
-from runs.models.lookups import HasItem
+from runs.models.lookups import HasItem, HasItems
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
@@ -36,13 +36,15 @@ IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_i
 SHARES = ("host", "device", "process")
 
 models.JSONField.register_lookup(HasItem)
+models.JSONField.register_lookup(HasItems)
 
 
 class RunQuerySet(models.QuerySet):
-    def for_user(self, user, right: Right = Right.SEE):
-        """The runs of the projects in which this person has the right."""
+    def for_user(self, user, right: Right = Right.SEE, team=None):
+        """The runs of the projects in which this person has the right; with a team of its projects alone."""
         # In one filter, so that it is the same member's role: two would take another's.
-        return self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
+        runs = self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
+        return runs.filter(project__team=team) if team else runs
 
     def addressed(self, run_ids):
         """The runs that addresses with these ids mean.
@@ -98,13 +100,17 @@ class Run(models.Model):
         STOPPED = "stopped"
 
     LOST = "lost"
+    #: What `member_id` holds for runs that are no one person's.
+    OF_NOBODY, OF_TEAM, OF_CI = 0, -1, -2
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
     # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
-    member_id = models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did.")
+    member_id = models.BigIntegerField(
+        default=0, help_text="Whose it is by the token that announced it: a person, or OF_NOBODY, OF_TEAM, OF_CI."
+    )
     name = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=list, blank=True)
     params = models.JSONField(default=dict, blank=True)

@@ -30,9 +30,12 @@ AMOUNTS = (
 KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
 TAGGED_KEY = (*KEY, "tag")
 PROJECT_KEY = ("project_id", "day")
+RUN_KEY = ("project_id", "run_id", "day")
 #: What footprints add up, behind what they group it by, in their order.
 FOOTPRINT = ["project", "tracked_model", "kind", "member_id", "hardware", "day"]
 FOOTPRINT += ["runs", "emissions_kg", "energy_kwh", "measured_kwh"]
+#: What a list of the runs of some days reads of each: off an index, without the rows.
+RAN = ["project", "day", "run", "energy_kwh", "emissions_kg", "failed_kwh", "cancelled_kwh", "idle_kwh"]
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
@@ -45,9 +48,10 @@ def in_steps(name: str, amount: float) -> float:
 
 
 class UsageQuerySet(models.QuerySet["Amounts"]):
-    def for_user(self, user):
-        """The usage of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
+    def for_user(self, user, team=None):
+        """The usage of the projects that this person may see; with a team of its projects alone."""
+        found = self.filter(project__team__membership__user=user)
+        return found.filter(project__team=team) if team else found
 
     def with_energy(self):
         """The rows of hardware, without those that count runs: as a partial index has them.
@@ -63,11 +67,10 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
         In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle. By
         the driver, as bulk_create can replace what a row has but not add to it, and a query a row cost ten times more.
         """
-        rows = [(*key, *(amounts.get(name, 0) for name in AMOUNTS)) for key, amounts in sorted(amounts_by_key.items())]
+        self._write(amounts_by_key, "{table}.{name} + excluded.{name}")
         # Where something was taken away, or nothing added, nothing may be left; a row that counts nothing is no row.
         lessened = [key for key, amounts in sorted(amounts_by_key.items()) if min(amounts.values(), default=0) <= 0]
         with connections[self.db].cursor() as cursor:
-            cursor.executemany(self._upsert(), rows)
             cursor.executemany(self._without_empty(), lessened)
 
     def _without_empty(self) -> str:
@@ -75,10 +78,19 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
         conditions = [f"{quote(name)} = %s" for name in self.model.KEY] + [f"{quote(name)} = 0" for name in AMOUNTS]
         return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
 
-    def _upsert(self) -> str:
+    def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
+        """Let rows have these amounts, whatever they had; in the same order and way as `add`."""
+        self._write(amounts_by_key, "excluded.{name}")
+
+    def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], value: str) -> None:
+        rows = [(*key, *(amounts.get(name, 0) for name in AMOUNTS)) for key, amounts in sorted(amounts_by_key.items())]
+        with connections[self.db].cursor() as cursor:
+            cursor.executemany(self._upsert(value), rows)
+
+    def _upsert(self, value: str) -> str:
         quote = connections[self.db].ops.quote_name
         table, names = quote(self.model._meta.db_table), [*self.model.KEY, *AMOUNTS]
-        added = ", ".join(f"{quote(name)} = {table}.{quote(name)} + excluded.{quote(name)}" for name in AMOUNTS)
+        added = ", ".join(f"{quote(name)} = {value.format(table=table, name=quote(name))}" for name in AMOUNTS)
         return (
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({', '.join(['%s'] * len(names))}) "  # noqa: S608 (names of ours)
             f"ON CONFLICT ({', '.join(map(quote, self.model.KEY))}) DO UPDATE SET {added}"
@@ -124,6 +136,25 @@ class ProjectUsage(Amounts):
 
     def __str__(self):
         return f"{self.day} {self.project_id}"
+
+
+class RunUsage(Amounts):
+    """What one run used on one day: which runs made a day, and how much of each belongs to it.
+
+    There is a row for every day that a run began or used energy on. The rows of a day add up to the day's totals.
+    """
+
+    KEY = RUN_KEY
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=RUN_KEY, name="run_usage_once_per_day")]
+        indexes = [models.Index(fields=RAN, name="run_usage_ran")]
+        verbose_name_plural = "run usage"
+
+    def __str__(self):
+        return f"{self.day} {self.run_id}"
 
 
 class Usage(Amounts):

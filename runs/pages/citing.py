@@ -9,6 +9,7 @@ from runs.dashboards import citing
 from runs.models import Badge
 from runs.pages import query
 from runs.pages.models import model_or_404
+from runs.pages.scope import scope_of
 
 
 def model_cite(request, project, slug):
@@ -22,7 +23,7 @@ def model_cite(request, project, slug):
         "texts": citing.texts(facts) if facts else [],
         "badges": Badge.objects.filter(tracked_model=model),
         "base_url": settings.TRACEML_BASE_URL,
-        "place": model.project.team.membership_set.filter(user=request.user).first(),
+        "place": scope_of(request).place_in(model.project.team_id),
     }
     return render(request, "models/cite.html", context)
 

@@ -6,19 +6,25 @@ from collections.abc import Iterable, Iterator
 from django.http import Http404, StreamingHttpResponse
 
 from runs.dashboards import exports as dashboard
+from runs.dashboards.run_days import with_used
 from runs.dashboards.run_filters import matching
-from runs.dashboards.run_order import ordering
+from runs.dashboards.run_order import OF_DAYS, ordering
 from runs.models import Run
-from runs.pages import query
 from runs.pages.csv_file import csv_answer
-from runs.pages.runs import asked_filters, run_or_404
+from runs.pages.runs import asked_filters, asked_sort, run_or_404
+from runs.pages.scope import choices_of
 
 
 def run_export(request, form: str):
-    """The whole filtered set of the run list, in its order."""
-    found = matching(Run.objects.for_user(request.user), asked_filters(request))
-    pks = list(found.order_by(*ordering(query.asked(request, "sort"))).values_list("pk", flat=True))
-    return file(dashboard.run_rows(pks), dashboard.RUN_COLUMNS, form, "runs")
+    """The whole filtered set of the run list, in its order, and the archived runs that match, which it marks."""
+    filters, found = asked_filters(request), choices_of(request)
+    filters = filters._replace(archived=filters.archived or "too")
+    runs = Run.objects.filter(project__in=found.project_ids)
+    runs, sort = matching(runs, filters, found.members), asked_sort(request)
+    runs = with_used(runs, filters.days) if OF_DAYS in sort else runs
+    pks = list(runs.order_by(*ordering(sort)).values_list("pk", flat=True))
+    columns = dashboard.RUN_COLUMNS + (dashboard.DAYS_COLUMNS if filters.days.are_set else [])
+    return file(dashboard.run_rows(pks, found, filters.days), columns, form, "runs")
 
 
 def series_export(request, run_id, form: str):

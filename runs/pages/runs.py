@@ -6,22 +6,27 @@ from django.shortcuts import render
 from django.utils.formats import date_format
 
 from runs.dashboards import runs as dashboard
+from runs.dashboards.choices import Choices, with_sender
 from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
-from runs.dashboards.run_filters import ARCHIVED, RunFilters
-from runs.dashboards.run_order import sort_heads
-from runs.dashboards.usage_filters import Members, members_of
-from runs.models import Membership, Right, Run, SavedView
-from runs.models.rights import RIGHTS
+from runs.dashboards.run_filters import ARCHIVED, STATES, RunFilters, asked_items
+from runs.dashboards.run_order import OF_DAYS, sort_heads
+from runs.models import Right, Run, SavedView
 from runs.pages import query
+from runs.pages.scope import choices_of, of_a_team, scope_of
+from runs.templatetags.parts import as_json
+
+#: Characters of a JSON object that asks for parameters, and of a group's key: a parameter's value may be long.
+LONGEST_PARAM = 4_000
 
 
+@of_a_team
 def run_list(request):
     if day := query.asked_date(request, "day"):  # a year of days links here: in short, as there are hundreds
         return HttpResponseRedirect(query.link(request, day=None, since=day, until=day))
     filters, look = asked_filters(request), asked_look(request)
-    choices = dashboard.choices(request.user)
-    found = dashboard.run_list(choices["everywhere"], filters, look, query.asked(request, "page"))
+    choices = choices_of(request)
+    found = dashboard.run_list(choices, filters, look, query.asked(request, "page"))
     base = base_group(found.groups, look.against)
     context = {
         "list": found,
@@ -31,6 +36,8 @@ def run_list(request):
         "look": look,
         "chips": chips(request, filters, choices),
         "heads": sort_heads(look.sort),
+        "kinds": Run.Kind.choices,
+        "states": STATES,
         "columns": dashboard.COLUMNS,
         "group_choices": GROUPS,
         "group_params": group_params(look),
@@ -41,7 +48,7 @@ def run_list(request):
         "views": SavedView.objects.for_user(request.user).select_related("user"),
         "asked": request.GET,
         "query_string": request.GET.urlencode(),
-        "may_change": may_change(request.user),
+        "may_change": scope_of(request).may(Right.CHANGE_RUNS),
     }
     return render(request, "runs/list.html", context)
 
@@ -60,22 +67,35 @@ def asked_filters(request) -> RunFilters:
         over=query.asked_number(request, "over"),
         archived=query.asked(request, "archived"),
         member=query.asked(request, "member"),
+        main_hardware=query.asked(request, "main_hardware"),
+        exception=query.asked(request, "exception"),
+        # As it is: a text among the values may hold what no name can, and is read as JSON alone.
+        param=request.GET.get("param", "")[:LONGEST_PARAM],
     )
 
 
 def asked_look(request) -> dashboard.Look:
     columns = tuple(name for name in dashboard.COLUMNS if name in query.asked_list(request, "column"))
     params = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
-    group = query.asked(request, "group")
+    group = query.asked(request, "group", LONGEST_PARAM)
     base = query.asked_ids(request, "base")[:1]
     return dashboard.Look(
-        sort=query.asked(request, "sort"),
+        sort=asked_sort(request),
         columns=columns or dashboard.DEFAULT_COLUMNS,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
-        against=query.asked(request, "against"),
+        against=query.asked(request, "against", LONGEST_PARAM),
         group=group if group in GROUPS or re.match("param:.", group) else "",
         base=Run.objects.for_user(request.user).addressed(base).with_names().first() if base else None,
     )
+
+
+def asked_sort(request) -> str:
+    """The keys of the sort. What was used on some days is one by itself, and only where days were asked for."""
+    keys = query.asked(request, "sort").split(",")
+    has_days = request.GET.get("since") or request.GET.get("until")
+    if has_days and keys[0].removeprefix("-") == OF_DAYS:
+        return keys[0]
+    return ",".join(key for key in keys if key.removeprefix("-") != OF_DAYS)
 
 
 def group_params(look: dashboard.Look) -> list[str]:
@@ -113,38 +133,34 @@ def group_link(request, group: Group) -> str:
     return query.link(request, **group.filters, group=None, against=None) if group.filters else ""
 
 
-def may_change(user) -> bool:
-    """Whether there is a team whose runs this person may tag, archive and delete."""
-    return Membership.objects.filter(user=user, role__in=RIGHTS[Right.CHANGE_RUNS]).exists()
+#: Words of filters that are not the filter's name.
+WORDS = {"search": "Search", "since": "Ran from", "until": "Ran until", "over": "Over", "archived": "Shown"}
+WORDS |= {"main_hardware": "Ran on", "param": "Parameter", "member": "Run by"}
 
 
-def chips(request, filters: RunFilters, choices: dict) -> list[tuple[str, str, str]]:
+def chips(request, filters: RunFilters, choices: Choices) -> list[tuple[str, str, str]]:
     """Each filter in force: its word, its value for people, and the query string without it."""
-    named = {"project": dict(choices["projects"]), "model": dict(choices["models"]), "archived": ARCHIVED}
-    members = members_of(request.user) if filters.member else Members({})
-    words = {"search": "Search", "since": "From", "until": "Until", "over": "Over", "archived": "Shown"}
-    found = []
-    for name, value in filters._asdict().items():
-        if value in ("", None):
-            continue
-        asked = "q" if name == "search" else name
-        found.append(
-            (
-                words.get(name, name.capitalize()),
-                _shown(name, value, named, members),
-                query.link(request, **{asked: None}),
-            )
+    return [
+        (
+            WORDS.get(name, name.capitalize()),
+            _shown(name, value, choices),
+            query.link(request, **{"q" if name == "search" else name: None}),
         )
-    return found
+        for name, value in filters._asdict().items()
+        if value not in ("", None)
+    ]
 
 
-def _shown(name: str, value, named: dict, members: Members) -> str:
+def _shown(name: str, value, choices: Choices) -> str:
     if name in ("since", "until"):
         return date_format(value, "j M Y")
     if name == "over":
         return f"{value:g} kWh"
     if name == "member":
-        return members.name_of(value)
+        return choices.members.name_of(value)
+    if name == "param":
+        return ", ".join(f"{key} = {as_json(item)}" for key, item in asked_items(value).items()) or value
+    named = {"project": choices.projects, "model": dict(choices.offered), "archived": ARCHIVED}
     text = named.get(name, {}).get(value, value)
     return text.capitalize() if name in ("kind", "state") else text
 
@@ -152,7 +168,7 @@ def _shown(name: str, value, named: dict, members: Members) -> str:
 def run_or_404(request, run_id) -> Run:
     """The run that this address means to this person."""
     runs = Run.objects.for_user(request.user).addressed([run_id])
-    run = runs.select_related("factor", "tracked_model", "project__team").defer("usage").first()
+    run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
     if run is None:
         raise Http404
     return run

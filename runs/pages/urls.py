@@ -13,6 +13,7 @@ from runs.pages.models import model_detail, model_list, model_notes
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
+from runs.pages.report import report, report_csv
 from runs.pages.run import run_detail, run_notes, run_recompute
 from runs.pages.runs import run_list
 from runs.pages.saved_views import delete_view, save_view
@@ -51,6 +52,8 @@ of_a_team = [
 
 urlpatterns = [
     path("", overview, name="overview"),
+    path("report/", report, name="report"),
+    path("report.csv", report_csv, name="report_csv"),
     path("runs/", run_list, name="run_list"),
     path("runs/live", live_rows, name="live_rows"),
     path("runs/bulk/", bulk, name="bulk"),

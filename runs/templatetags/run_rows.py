@@ -43,16 +43,18 @@ class Shown(NamedTuple):
     kwh: Unit
     kg: Unit
     percent: Unit
+    used_kwh: Unit
+    used_kg: Unit
     base_link: str
     tag_link: str
     run_url: str
 
 
 @register.simple_tag
-def run_rows(rows: list[Row], look: Look, asked, kwh: Unit, kg: Unit, percent: Unit):
+def run_rows(rows: list[Row], look: Look, asked, kwh: Unit, kg: Unit, percent: Unit, used_kwh: Unit, used_kg: Unit):
     """The rows of runs; `asked` is the query string of their list."""
     run_url = reverse("run_list")
-    shown = Shown(look, kwh, kg, percent, _link(asked, "base"), _link(asked, "tag", "page"), run_url)
+    shown = Shown(look, kwh, kg, percent, used_kwh, used_kg, _link(asked, "base"), _link(asked, "tag", "page"), run_url)
     return format_html_join("", "{}", ((_row(row, shown),) for row in rows))
 
 
@@ -85,6 +87,10 @@ def _cells(row: Row, shown: Shown) -> Iterator[str]:
     columns = shown.look.columns
     yield from (WORDS[name](row, shown) for name in WORDS if name in columns)
     yield from (_param(key, value) for key, value in row.params)
+    yield from (TIMES[name](row, shown) for name in TIMES if name in columns)
+    if row.used:
+        yield _amount("Energy on these days", "energy", row.used.energy_kwh, shown.used_kwh, None)
+        yield _amount("CO₂e on these days", "emissions", row.used.emissions_kg, shown.used_kg, None)
     yield from (FIGURES[name](row, shown) for name in FIGURES if name in columns)
 
 
@@ -136,16 +142,20 @@ def _of_a_run(word: str, quantity: str, spread: Spread, unit: Unit, before: floa
 WORDS = {
     "state": lambda row, shown: format_html(STATE, state(row.run)),
     "kind": lambda row, shown: format_html(WORD, "Kind", row.run.get_kind_display()),
-    "project": lambda row, shown: format_html(NAME, "Project", row.run.project.name),
+    "project": lambda row, shown: format_html(NAME, "Project", row.project),
     "hardware": lambda row, shown: format_html(NAME, "Hardware", row.hardware),
     "tags": _tags,
+    "member": lambda row, shown: format_html(NAME, "Run by", row.member),
 }
-FIGURES = {
+TIMES = {
     "started": lambda row, shown: format_html(WORD, "Started", when(row.run.started_at)),
     "duration": lambda row, shown: format_html(NUMBER, "Duration", span(row.run.duration_s)),
+}
+FIGURES = {
     "measured": lambda row, shown: format_html(
         NUMBER, "Measured (%)", figure("share", row.run.measured_share, shown.percent)
     ),
     "energy": _energy,
     "emissions": _emissions,
+    "idle": lambda row, shown: _amount("Idle", "energy", row.run.idle_kwh, shown.kwh, None),
 }

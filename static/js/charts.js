@@ -19,6 +19,22 @@ const TraceCharts = (function () {
     return colour(name === "Other models" || index >= COLOURS ? "--series-other" : "--series-" + (index + 1));
   }
 
+  /* Stripes of a colour: for what is not over, and will grow. */
+  function hatched(rgb) {
+    const tile = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+    const pen = tile.getContext("2d");
+    pen.fillStyle = faded(rgb, 0.25);
+    pen.fillRect(0, 0, 8, 8);
+    pen.strokeStyle = rgb;
+    pen.lineWidth = 2.5;
+    [-8, 0, 8].forEach((x) => {
+      pen.moveTo(x, 8);
+      pen.lineTo(x + 8, 0);
+    });
+    pen.stroke();
+    return pen.createPattern(tile, "repeat");
+  }
+
   function faded(rgb, alpha) {
     const parts = rgb.match(/[\d.]+/g).slice(0, 3);
     return "rgba(" + parts.join(", ") + ", " + alpha + ")";
@@ -148,5 +164,5 @@ const TraceCharts = (function () {
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, unitFor, valueAxis };
+  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, hatched, number, options, replace, scaled, seriesColour, unitFor, valueAxis };
 })();

@@ -3,8 +3,8 @@
 import pytest
 
 from runs.dashboards import breakdown, usage
+from runs.dashboards.choices import Choices, Members, choices
 from runs.dashboards.periods import period
-from runs.dashboards.usage_filters import Choices, Members, choices
 from runs.models import DailyUsage
 from tests.dashboards.rows import DAY
 from tests.dashboards.rows import usage as add

@@ -24,6 +24,7 @@ PAGES = [
     f"/runs/live?run={RUNS[1]}&run={RUNS[2]}&known=1",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}&by=stage",
+    "/report/",
     "/models/",
     "/models/?sort=-used&q=model",
     "/models/digits/model-1/",
