@@ -20,6 +20,7 @@ class Metric(models.Model):
     lowest = models.FloatField()
     highest = models.FloatField()
     total = models.FloatField(default=0.0, help_text="The sum, of work alone.")
+    count = models.PositiveBigIntegerField(null=True, help_text="How often; null: logged before this was counted.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="metric_once_per_run")]
@@ -27,10 +28,20 @@ class Metric(models.Model):
     def __str__(self):
         return self.name
 
+    @property
+    def is_work(self) -> bool:
+        return self.name in WORK
+
+    def best(self, lower: bool) -> float:
+        """The lowest value where less is better, else the highest."""
+        return self.lowest if lower else self.highest
+
     def take(self, at, value: float) -> None:
         """Take in a logged value, in whatever order values arrive."""
         if at >= self.last_at:
             self.last, self.last_at = value, at
         self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-        if self.name in WORK:
+        if self.is_work:
             self.total += value
+        if self.count is not None:
+            self.count += 1
