@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from runs.dashboards.curves import profile_of
 from runs.dashboards.runs import hardware_of
 from runs.models import Run
+from runs.models.batch import Logged
 from traceml_agent import estimation
 
 CHUNK = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
 RUN_COLUMNS += ["factor_kg_per_kwh", "hardware", "params"]
+LOGGED_COLUMNS = list(Logged._fields)
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
 
@@ -61,3 +63,10 @@ def sample_rows(run: Run) -> Iterator[dict]:
                     "measured_energy_j": sample.energy_j,
                     "counted_energy_j": energy.energy_j,
                 }
+
+
+def logged_rows(run: Run) -> Iterator[dict]:
+    """Every value that the run logged and its project still keeps, process by process as they came."""
+    batches = run.batches.exclude(metrics=[]).select_related("writer", "run").defer("series")
+    for batch in batches.order_by("writer_id", "pk").iterator(chunk_size=CHUNK):
+        yield from (value._asdict() for value in batch.logged())

@@ -1,7 +1,6 @@
 """Whether less of a metric is better: as its name says, or as a team chose for its project; the rule has one home."""
 
 import re
-from collections.abc import Iterable, Mapping
 
 from django.db import models
 
@@ -86,36 +85,12 @@ def _said(word: str) -> str:
     return ""
 
 
-class Directions:
-    """What names say, and what was chosen instead: by project and name whether less is better."""
-
-    def __init__(self, chosen: Mapping[tuple[int, str], bool]):
-        self._chosen = chosen
-
-    def lower(self, project: int, name: str) -> bool:
-        return self._chosen.get((project, name), lower_by_name(name))
-
-    def against_the_name(self, name: str) -> list[int]:
-        """The projects that chose otherwise than this name says."""
-        by_name = lower_by_name(name)
-        return [project for (project, each), lower in self._chosen.items() if each == name and lower != by_name]
-
-
-class MetricDirectionQuerySet(models.QuerySet):
-    def directions(self, projects: Iterable[int]) -> Directions:
-        """Of these projects, in one query."""
-        rows = self.filter(project__in=projects).values_list("project", "name", "lower")
-        return Directions({(project, name): lower for project, name, lower in rows})
-
-
 class MetricDirection(models.Model):
     """A team's choice for a metric of a project, whatever its name says. It holds on every page and in every file."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     name = models.CharField(max_length=200)
     lower = models.BooleanField(help_text="Whether less is better.")
-
-    objects = MetricDirectionQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="metric_direction_once")]

@@ -1,12 +1,21 @@
 """What a run logged under one name: enough to compare runs by it without reading their batches."""
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
 
+from runs.models.direction import MetricDirection, lower_by_name
 from runs.models.project import Project
 from runs.models.run import Run
 
 #: Metrics that the agent sends as amounts of useful work since the last one; the others are values to follow.
 WORK = ("samples", "tokens")
+
+
+class MetricQuerySet(models.QuerySet):
+    def directed(self):
+        """With what the projects chose instead of what the names say, for `lower` and `best`."""
+        chosen = MetricDirection.objects.filter(project=OuterRef("project"), name=OuterRef("name"))
+        return self.annotate(chosen=Subquery(chosen.values("lower")[:1]))
 
 
 class Metric(models.Model):
@@ -22,6 +31,11 @@ class Metric(models.Model):
     total = models.FloatField(default=0.0, help_text="The sum, of work alone.")
     count = models.PositiveBigIntegerField(null=True, help_text="How often; null: logged before this was counted.")
 
+    #: What the project chose, where `directed` looked it up.
+    chosen: bool | None
+
+    objects = MetricQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="metric_once_per_run")]
 
@@ -32,9 +46,14 @@ class Metric(models.Model):
     def is_work(self) -> bool:
         return self.name in WORK
 
-    def best(self, lower: bool) -> float:
-        """The lowest value where less is better, else the highest."""
-        return self.lowest if lower else self.highest
+    @property
+    def lower(self) -> bool:
+        """Whether less of it is better; of `directed` rows."""
+        return lower_by_name(self.name) if self.chosen is None else self.chosen
+
+    @property
+    def best(self) -> float:
+        return self.lowest if self.lower else self.highest
 
     def take(self, at, value: float) -> None:
         """Take in a logged value, in whatever order values arrive."""

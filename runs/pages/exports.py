@@ -27,6 +27,12 @@ def series_export(request, run_id, form: str):
     return file(dashboard.sample_rows(run), dashboard.SAMPLE_COLUMNS, form, f"run-{run.run_id}")
 
 
+def metrics_export(request, run_id, form: str):
+    """Every value that a run logged."""
+    run = run_or_404(request, run_id)
+    return file(dashboard.logged_rows(run), dashboard.LOGGED_COLUMNS, form, f"metrics-{run.run_id}")
+
+
 def file(rows: Iterable[dict], columns: list[str], form: str, name: str) -> StreamingHttpResponse:
     """Rows as a file to keep; 404 for a form that there is none of."""
     if form == "csv":
