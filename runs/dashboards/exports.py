@@ -1,18 +1,25 @@
 """Runs and samples as plain rows for files; the unit is the last word of a column's name."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+
+from django.db.models import Count
 
 from runs.dashboards.curves import profile_of
 from runs.dashboards.runs import hardware_of
-from runs.models import Run
+from runs.models import Metric, Run
 from runs.models.batch import Logged
+from runs.models.metric import WORK
 from traceml_agent import estimation
 
 CHUNK = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
 RUN_COLUMNS += ["factor_kg_per_kwh", "hardware", "params"]
+#: As many metrics have columns of their own in a CSV; of more the rest stand in one column.
+MOST_METRICS = 100
+OTHERS = "other_metrics"
 LOGGED_COLUMNS = list(Logged._fields)
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
@@ -22,11 +29,43 @@ def run_rows(pks: list[int]) -> Iterator[dict]:
     runs = Run.objects.select_related("tracked_model", "project", "factor").defer("environment", "usage")
     for first in range(0, len(pks), CHUNK):
         chunk = pks[first : first + CHUNK]
-        by_pk, hardware = runs.in_bulk(chunk), hardware_of(chunk)
-        yield from (_run_row(by_pk[pk], hardware.get(pk, "")) for pk in chunk if pk in by_pk)
+        by_pk, hardware, metrics = runs.in_bulk(chunk), hardware_of(chunk), _metrics_of(chunk)
+        yield from (_run_row(by_pk[pk], hardware.get(pk, ""), metrics[pk]) for pk in chunk if pk in by_pk)
 
 
-def _run_row(run: Run, hardware: str) -> dict:
+def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:
+    """What each run logged, by name."""
+    found: dict[int, dict[str, dict]] = defaultdict(dict)
+    for metric in Metric.objects.filter(run__in=pks).directed().order_by("pk"):
+        found[metric.run_id][metric.name] = metric.figures
+    return found
+
+
+def metric_names(runs) -> list[str]:
+    """What these runs logged, what most of them did first."""
+    logged = Metric.objects.filter(run__in=runs.order_by().values("pk")).values("name").annotate(runs=Count("pk"))
+    return list(logged.order_by("-runs", "name").values_list("name", flat=True))
+
+
+def in_columns(rows: Iterable[dict], names: list[str]) -> Iterator[dict]:
+    """Rows of runs with their metrics in columns: `loss.last` and `loss.best`, of work `samples.total`."""
+    own = names[:MOST_METRICS]
+    for row in rows:
+        metrics = row["metrics"]
+        cells = {f"{name}.{key}": metrics[name][key] for name in own if name in metrics for key in keys_of(name)}
+        yield row | cells | {OTHERS: {name: metrics[name] for name in metrics if name not in own}}
+
+
+def metric_columns(names: list[str]) -> list[str]:
+    columns = [f"{name}.{key}" for name in names[:MOST_METRICS] for key in keys_of(name)]
+    return columns + [OTHERS] * (len(names) > MOST_METRICS)
+
+
+def keys_of(name: str) -> tuple[str, ...]:
+    return ("total",) if name in WORK else ("last", "best")
+
+
+def _run_row(run: Run, hardware: str, metrics: dict[str, dict]) -> dict:
     row = {name: getattr(run, name) for name in RUN_COLUMNS if hasattr(run, name)}
     return row | {
         "run_id": str(run.run_id),
@@ -36,6 +75,7 @@ def _run_row(run: Run, hardware: str) -> dict:
         "ended_at": _iso(run.ended_at),
         "factor_kg_per_kwh": run.factor.kg_per_kwh,
         "hardware": hardware,
+        "metrics": metrics,
     }
 
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from runs.dashboards.charts import drawn
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
+from runs.dashboards.metric_columns import VALUES
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.templatetags import units
@@ -20,7 +21,6 @@ MOST_DRAWN = 300
 MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
-VALUES = {"last": "Last value", "best": "Best value"}
 
 
 class Point(NamedTuple):

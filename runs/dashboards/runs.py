@@ -1,14 +1,17 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
 
+from runs.dashboards import metric_columns
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
+from runs.dashboards.metric_columns import MetricColumn
 from runs.dashboards.run_filters import STATES, RunFilters, matching
-from runs.dashboards.run_order import PAGE_SIZE, page_of, page_of_few
+from runs.dashboards.run_order import DEFAULT_SORT, PAGE_SIZE, page_of, page_of_few
 from runs.dashboards.run_totals import Totals, days_know, totals_by_day, totals_of
 from runs.models import Device, Project, Run, TrackedModel
 from runs.models.device import ACCELERATORS
@@ -28,9 +31,9 @@ COLUMNS = {
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
-#: What the lines of a list show of a run, beside its parameters.
+#: What the lines of a list show of a run.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
-SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
+SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
 SHOWN += ["tracked_model__name", "project__name"]
 
 
@@ -40,9 +43,19 @@ class Look(NamedTuple):
     sort: str = ""
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     params: tuple[str, ...] = ()
+    metrics: tuple[MetricColumn, ...] = ()
     group: str = ""
     against: str = ""
     base: Run | None = None
+
+    @property
+    def value(self) -> str:
+        """Which value of its metrics it shows."""
+        return self.metrics[0].value if self.metrics else "last"
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [column.name for column in self.metrics]
 
 
 class Row(NamedTuple):
@@ -51,6 +64,7 @@ class Row(NamedTuple):
     run: Run
     hardware: str
     params: list[tuple]
+    metrics: list[tuple[str, float | None]]
     base: Run | None
 
 
@@ -63,6 +77,9 @@ class RunList(NamedTuple):
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
+    #: What the runs at hand have most often, to be chosen as a column.
+    params: list[str] = []
+    metrics: list[str] = []
 
     @property
     def runs(self) -> list[Run]:
@@ -85,15 +102,20 @@ def run_list(everywhere: dict[int, str], filters: RunFilters, look: Look, page: 
         groups = grouped(found, look.group)
         overlap = look.group in OVERLAPPING
         totals = _totals(found, projects, filters) if overlap else _totals_of_groups(groups)
-        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
+        newest = page_of(found, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
+        logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
+        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
         return _list(everywhere, filters, totals, **shown)
     if days_know(filters):
         totals = totals_by_day(projects, filters.tag)
-        current = page_of(found, projects, look.sort, page, totals)
+        current = page_of(found, projects, look.sort, page, totals, look.metrics)
     else:
         # Merging projects would look up the devices of a hardware filter for each of them.
-        current, totals = page_of_few(found, [] if filters.hardware else projects, look.sort, page)
-    return _list(everywhere, filters, totals, rows=rows(list(current.object_list), look), page=current)
+        current, totals = page_of_few(found, [] if filters.hardware else projects, look.sort, page, look.metrics)
+    pks = list(current.object_list)
+    found_rows, metrics = rows(pks, look), metric_columns.names_logged(pks)
+    params = most_common(row.run.params for row in found_rows)
+    return _list(everywhere, filters, totals, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
 def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
@@ -136,14 +158,22 @@ def narrowed(projects: dict[int, str], filters: RunFilters) -> list[int]:
 def rows(pks: list[int], look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
-    by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
+    by_pk = runs.only(*SHOWN).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
-    return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
+    logged = metric_columns.values_of(pks, list(look.metrics))
+    return [_row(by_pk[pk], hardware.get(pk, ""), logged, look) for pk in pks if pk in by_pk]
 
 
-def _row(run: Run, hardware: str, look: Look) -> Row:
+def _row(run: Run, hardware: str, logged: dict[tuple[int, str], float], look: Look) -> Row:
     base = look.base if look.base and look.base.pk != run.pk else None
-    return Row(run, hardware, [(key, run.params.get(key)) for key in look.params], base)
+    params = [(key, run.params.get(key)) for key in look.params]
+    return Row(run, hardware, params, [(name, logged.get((run.pk, name))) for name in look.metric_names], base)
+
+
+def most_common(names: Iterable[Iterable[str]]) -> list[str]:
+    """The names that most of these runs have, the most frequent first."""
+    counts = Counter(name for of_run in names for name in of_run)
+    return sorted(counts, key=lambda name: (-counts[name], name))[: metric_columns.MOST_OFFERED]
 
 
 def hardware_of(pks) -> dict[object, str]:

@@ -55,6 +55,14 @@ class Metric(models.Model):
     def best(self) -> float:
         return self.lowest if self.lower else self.highest
 
+    @property
+    def figures(self) -> dict:
+        """What other programs get of it; of work the sum is what counts."""
+        if self.is_work:
+            return {"total": self.total, "count": self.count}
+        values = {"last": self.last, "best": self.best, "lowest": self.lowest, "highest": self.highest}
+        return values | {"lower_is_better": self.lower, "count": self.count}
+
     def take(self, at, value: float) -> None:
         """Take in a logged value, in whatever order values arrive."""
         if at >= self.last_at:

@@ -7,18 +7,22 @@ from django.http import Http404, StreamingHttpResponse
 
 from runs.dashboards import exports as dashboard
 from runs.dashboards.run_filters import matching
-from runs.dashboards.run_order import ordering
+from runs.dashboards.run_order import ordering, sortable
 from runs.models import Run
-from runs.pages import query
 from runs.pages.csv_file import csv_answer
-from runs.pages.runs import asked_filters, run_or_404
+from runs.pages.runs import asked_filters, asked_look, run_or_404
 
 
 def run_export(request, form: str):
     """The whole filtered set of the run list, in its order."""
-    found = matching(Run.objects.for_user(request.user), asked_filters(request))
-    pks = list(found.order_by(*ordering(query.asked(request, "sort"))).values_list("pk", flat=True))
-    return file(dashboard.run_rows(pks), dashboard.RUN_COLUMNS, form, "runs")
+    found, look = matching(Run.objects.for_user(request.user), asked_filters(request)), asked_look(request)
+    ordered = sortable(found, look.sort, look.metrics).order_by(*ordering(look.sort, look.metrics))
+    rows = dashboard.run_rows(list(ordered.values_list("pk", flat=True)))
+    if form != "csv":
+        return file(rows, dashboard.RUN_COLUMNS, form, "runs")
+    names = dashboard.metric_names(found)
+    columns = [*dashboard.RUN_COLUMNS, *dashboard.metric_columns(names)]
+    return file(dashboard.in_columns(rows, names), columns, form, "runs")
 
 
 def series_export(request, run_id, form: str):
@@ -36,7 +40,7 @@ def metrics_export(request, run_id, form: str):
 def file(rows: Iterable[dict], columns: list[str], form: str, name: str) -> StreamingHttpResponse:
     """Rows as a file to keep; 404 for a form that there is none of."""
     if form == "csv":
-        return csv_answer(f"{name}.csv", columns, ([row[column] for column in columns] for row in rows))
+        return csv_answer(f"{name}.csv", columns, ([row.get(column) for column in columns] for row in rows))
     if form != "json":
         raise Http404
     answer = StreamingHttpResponse(json_lines(rows), content_type="application/json")

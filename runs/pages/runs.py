@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.http import Http404, HttpResponseRedirect
@@ -8,6 +9,7 @@ from django.utils.formats import date_format
 from runs.dashboards import runs as dashboard
 from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
+from runs.dashboards.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
 from runs.dashboards.run_order import sort_heads
 from runs.dashboards.usage_filters import Members, members_of
@@ -22,7 +24,7 @@ def run_list(request):
     filters, look = asked_filters(request), asked_look(request)
     choices = dashboard.choices(request.user)
     found = dashboard.run_list(choices["everywhere"], filters, look, query.asked(request, "page"))
-    base = base_group(found.groups, look.against)
+    base, heads = base_group(found.groups, look.against), sort_heads(look.sort, look.metrics)
     context = {
         "list": found,
         "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
@@ -30,10 +32,14 @@ def run_list(request):
         "filters": filters,
         "look": look,
         "chips": chips(request, filters, choices),
-        "heads": sort_heads(look.sort),
+        "heads": heads,
+        "metric_heads": [(column.name, heads[column.key]) for column in look.metrics],
+        "metric_values": VALUES,
         "columns": dashboard.COLUMNS,
         "group_choices": GROUPS,
-        "group_params": group_params(look),
+        "params": chosen_first(look.params, found.params),
+        "metrics": chosen_first(look.metric_names, found.metrics),
+        "group_params": group_params(look, found.params),
         "group_word": GROUPS.get(look.group) or look.group.removeprefix("param:"),
         "base_group": base,
         "group_rows": group_rows(request, found.groups, base),
@@ -65,23 +71,32 @@ def asked_filters(request) -> RunFilters:
 
 def asked_look(request) -> dashboard.Look:
     columns = tuple(name for name in dashboard.COLUMNS if name in query.asked_list(request, "column"))
-    params = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
+    typed = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
+    params = [*query.asked_list(request, "param"), *typed]
+    value = query.asked(request, "value")
+    names = query.asked_list(request, "metric")[:MOST_COLUMNS]
     group = query.asked(request, "group")
     base = query.asked_ids(request, "base")[:1]
     return dashboard.Look(
         sort=query.asked(request, "sort"),
         columns=columns or dashboard.DEFAULT_COLUMNS,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
+        metrics=tuple(MetricColumn(name, value if value in VALUES else "last") for name in names),
         against=query.asked(request, "against"),
         group=group if group in GROUPS or re.match("param:.", group) else "",
         base=Run.objects.for_user(request.user).addressed(base).with_names().first() if base else None,
     )
 
 
-def group_params(look: dashboard.Look) -> list[str]:
-    """Parameters that the form offers to group by: those that are columns, and the one in force."""
+def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
+    """Names to choose from, those in force among them."""
+    return list(dict.fromkeys([*chosen, *offered]))
+
+
+def group_params(look: dashboard.Look, offered: list[str]) -> list[str]:
+    """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
     by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
-    return list(dict.fromkeys([*look.params, *by]))
+    return chosen_first([*by, *look.params], offered)
 
 
 class GroupRow(NamedTuple):

@@ -86,6 +86,7 @@ def _cells(row: Row, shown: Shown) -> Iterator[str]:
     yield from (WORDS[name](row, shown) for name in WORDS if name in columns)
     yield from (_param(key, value) for key, value in row.params)
     yield from (FIGURES[name](row, shown) for name in FIGURES if name in columns)
+    yield from (format_html(NUMBER, name, figure("metric", value)) for name, value in row.metrics)
 
 
 def _tags(row: Row, shown: Shown):

@@ -123,3 +123,85 @@ def test_a_viewer_looks_and_charlie_finds_nothing(bob, charlie, people, scored):
     assert "Lower is better" in bob.read(f"/runs/{scored[0]}/").text
     assert choose(charlie, "quirk", "lower").status_code == 404
     assert not MetricDirection.objects.exists()
+
+
+@pytest.fixture
+def ranked(wire, profile) -> None:
+    """Runs that differ in their losses, last and best, and one that logged none."""
+    for name, values in {"a": (3.0, 0.9, 1.0), "b": (3.0, 0.5, 2.0), "c": (0.2, 4.0, 3.0)}.items():
+        log(wire, *((n, "eval/loss, smoothed", value) for n, value in enumerate(values)), name=name)
+    log(wire, name="none")
+
+
+def listed(page) -> list[tuple[str, str]]:
+    """Each run's name and what stands in its last column."""
+    return [(row[0].split()[0], row[-1]) for row in page.table()]
+
+
+def head(page, name: str) -> str:
+    """Where the head of a column leads."""
+    (link,) = [link for link in page.one("thead").all("a") if link.text.rstrip(" ↓↑") == name]
+    return link.attributes["href"]
+
+
+METRIC = "eval/loss, smoothed"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("last", [("c", "3"), ("b", "2"), ("a", "1"), ("none", "–")]),
+        ("best", [("a", "0.9"), ("b", "0.5"), ("c", "0.2"), ("none", "–")]),
+    ],
+)
+def test_a_metric_is_a_column_to_choose_and_to_sort_by(alice, ranked, value, expected):
+    boxes = [box.attributes for box in alice.read("/runs/").by_id("filters").all("input")]
+    assert METRIC in [box["value"] for box in boxes if box["name"] == "metric"]
+    page = alice.read("/runs/", metric=METRIC, value=value)
+    falling = alice.read("/runs/" + head(page, METRIC))
+    assert listed(falling) == expected
+    rising = alice.read("/runs/" + head(falling, METRIC))
+    assert listed(rising) == [*expected[2::-1], expected[3]]
+
+
+def test_the_best_value_of_a_list_follows_what_the_team_chose(alice, ranked):
+    choose(alice, METRIC, "higher")
+    page = alice.read("/runs/", metric=METRIC, value="best")
+    assert dict(listed(page)) == {"a": "3", "b": "3", "c": "4", "none": "–"}
+    assert listed(alice.read("/runs/" + head(page, METRIC)))[0] == ("c", "4")
+
+
+def test_a_list_in_the_order_of_a_metric_has_pages(alice, people, ranked):
+    from runs.models import Metric, ProjectUsage, Run
+
+    first = Run.objects.first()
+    about = {name: getattr(first, name) for name in ("project", "tracked_model", "started_at", "factor")}
+    Run.objects.bulk_create(Run(run_id=f"{n:032x}", name=f"copy{n}", **about) for n in range(1, 98))
+    ProjectUsage.objects.update(runs=101)
+    at = {"last_at": first.started_at, "lowest": 0.0, "highest": 0.0, "project": people.project, "name": METRIC}
+    copies = Run.objects.filter(name__startswith="copy")
+    Metric.objects.bulk_create(Metric(run=run, last=100.0 + int(run.name[4:]), **at) for run in copies)
+    sort = head(alice.read("/runs/", metric=METRIC), METRIC)
+    pages = [listed(alice.read(f"/runs/{sort}&page={number}")) for number in (1, 2, 3)]
+    assert [len(page) for page in pages] == [50, 50, 1]
+    assert [float(value) for _, value in sum(pages, [])[:-1]] == [float(197 - n) for n in range(97)] + [3.0, 2.0, 1.0]
+    assert pages[2] == [("none", "–")]
+
+
+@pytest.mark.parametrize("sort", ["-metric.00000000", "metric.zzz", "-metric."])
+def test_an_order_by_a_metric_that_is_no_column_is_the_newest_first(alice, ranked, sort):
+    assert listed(alice.read("/runs/", metric=METRIC, sort=sort))[0][0] == "none"
+
+
+def test_charlie_sees_no_name_of_theirs_to_choose_from(charlie, ranked):
+    assert METRIC not in charlie.get("/runs/").content.decode()
+
+
+def test_parameters_can_be_chosen_to_group_by_without_typing(alice, run):
+    run(params={"lr": 0.1, "optimizer:name": "adam", "a,b": 1})
+    page = alice.read("/runs/")
+    offered = [option.attributes["value"] for option in page.by_id("group").all("option")]
+    assert {"param:lr", "param:optimizer:name", "param:a,b"} <= set(offered)
+    assert alice.read("/runs/", param="a,b").column(-5) == ["1"]
+    grouped = alice.read("/runs/", group="param:lr")
+    assert "param:a,b" in [option.attributes["value"] for option in grouped.by_id("group").all("option")]
