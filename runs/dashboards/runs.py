@@ -99,7 +99,7 @@ def run_list(everywhere: dict[int, str], filters: RunFilters, look: Look, page: 
     projects = narrowed(everywhere, filters)
     found = matching(Run.objects.filter(project__in=projects), filters)
     if look.group:
-        groups = grouped(found, look.group)
+        groups = grouped(found, look.group, look.against)
         overlap = look.group in OVERLAPPING
         totals = _totals(found, projects, filters) if overlap else _totals_of_groups(groups)
         newest = page_of(found, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)

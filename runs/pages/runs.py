@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.utils.formats import date_format
 
 from runs.dashboards import runs as dashboard
-from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
+from runs.dashboards.group_tests import Difference, against, base_group, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
 from runs.dashboards.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
 from runs.dashboards.run_filters import ARCHIVED, RunFilters
@@ -25,6 +25,7 @@ def run_list(request):
     choices = dashboard.choices(request.user)
     found = dashboard.run_list(choices["everywhere"], filters, look, query.asked(request, "page"))
     base, heads = base_group(found.groups, look.against), sort_heads(look.sort, look.metrics)
+    groups = group_rows(request, found.groups, base)
     context = {
         "list": found,
         "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
@@ -42,7 +43,8 @@ def run_list(request):
         "group_params": group_params(look, found.params),
         "group_word": GROUPS.get(look.group) or look.group.removeprefix("param:"),
         "base_group": base,
-        "group_rows": group_rows(request, found.groups, base),
+        "comparison_count": sum(row.difference is not None and row.difference.test is not None for row in groups),
+        "group_rows": groups,
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
         "asked": request.GET,
@@ -110,7 +112,7 @@ class GroupRow(NamedTuple):
 
 
 def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRow]:
-    found = differences(groups, base)
+    found = against(groups, base)
     return [
         GroupRow(
             group=group,

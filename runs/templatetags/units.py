@@ -50,6 +50,7 @@ STORED = {
 STORED["hours"] = Unit("s", 1.0)
 #: Quantities of which a change is good or bad news; more runs or hours are neither.
 LOWER_IS_BETTER = ("energy", "emissions")
+NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
 def significant(value: float, digits: int = DIGITS) -> str:
@@ -159,20 +160,25 @@ def low_high(quantity: str, low: float | None, high: float | None):
 
 
 @register.simple_tag
-def change(quantity: str, now: float, before: float):
-    """The difference to a former figure, absolute and in percent; nothing where there was none."""
+def change(quantity: str, now: float, before: float, better: str | None = None):
+    """The difference to a former figure, absolute and in percent; nothing where there was none.
+
+    In the colour of good or bad news where `lower` or `higher` is better, which by itself the quantity says; in none
+    where nothing is.
+    """
     if not before:
         return ""
-    difference = now - before
+    difference = float(f"{now - before:.12g}")  # without the noise of 0.6 - 0.4
     direction = "up" if difference > 0 else "down" if difference < 0 else "same"
     sign = {"up": "+", "down": "−", "same": "±"}[direction]
-    look = direction if quantity in LOWER_IS_BETTER else ""
+    better = better if better is not None else "lower" if quantity in LOWER_IS_BETTER else ""
+    look = {"lower": direction, "higher": NEWS_OF_MORE.get(direction, direction)}.get(better, "")
     if quantity == "share":
         points = significant(abs(difference) * 100, 2)
         return format_html(
             '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
         )
-    percent = significant(abs(difference) / before * 100, 2)
+    percent = significant(abs(difference / before) * 100, 2)
     return format_html(
         '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
         look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
