@@ -133,3 +133,13 @@ def test_several_comparisons_are_adjusted_for_each_other(alice, run):
     found = {each.text.split()[3]: each.figures[-1] for each in page.by_id("differences").all("li")}
     assert found == {"far": pytest.approx(2 * p_far), "near": pytest.approx(max(p_near, 2 * p_far))}
     assert "Adjusted for 2 comparisons by Holm's method" in page.by_id("differences").text
+
+
+def test_numbers_of_numpy_are_in_one_group_with_pythons(alice, run):
+    from numpy import float64, int64
+
+    from traceml_agent import metadata
+
+    for size in (8, int64(8), 8.0, float64(8)):
+        run(params=metadata.params({"bs": size}))
+    assert [row[:2] for row in alice.read("/runs/", group="param:bs").table()] == [["8", "4"]]
