@@ -13,7 +13,7 @@ from runs.dashboards.curves import Curve, Span, curves, profile_of, span_between
 from runs.dashboards.events import Event, events
 from runs.dashboards.learning import Learned
 from runs.dashboards.outlook import Outlook, outlook
-from runs.dashboards.run_metrics import WorkRow, figures_of, learned_of, metric_names, metrics_of, work_rows
+from runs.dashboards.run_metrics import WorkRow, curves_offered, figures_of, learned_of, metrics_of, work_rows
 from runs.dashboards.stages import StageRow, parts_of, stage_rows
 from runs.dashboards.writers import processes_of, writer_names
 from runs.models import Call, Device, Metric, Run, RunRevision, Writer
@@ -134,7 +134,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     known = [] if run.series_removed_at else curves(run, devices, batches)
     logged, summed_up = metrics_of(batches), list(run.metrics.directed().order_by("pk"))
     rows = stage_rows(run, stages[:STAGES_READ], known, logged if with_details else {})
-    names, offered = device_names(devices), metric_names(logged) if with_details else []
+    names, offered = device_names(devices), curves_offered(logged) if with_details else []
     figures = figures_of(summed_up, asked.metric or next(iter(offered), ""), asked.better) if with_details else []
     found = learned_of(run, known, logged, writers, offered, figures, asked.metric)
     span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING

@@ -1,6 +1,6 @@
 """What a run logged, on its page: each metric in figures, its values over time, and useful work."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -30,9 +30,10 @@ def metrics_of(batches: list[Batch]) -> dict[int, list]:
     return by_writer
 
 
-def metric_names(metrics: dict[int, list]) -> list[str]:
-    """The metrics that a run logged, in the order of their first values."""
-    return list(dict.fromkeys(name for rows in metrics.values() for _, name, _ in rows if name not in WORK))
+def curves_offered(metrics: dict[int, list]) -> list[str]:
+    """The metrics that a run logged more than once, in the order of their first values."""
+    counts = Counter(name for rows in metrics.values() for _, name, _ in rows if name not in WORK)
+    return [name for name, count in counts.items() if count > 1]
 
 
 def figures_of(metrics: list[Metric], asked: str, better: str) -> list[Metric]:
@@ -53,13 +54,12 @@ def learned_of(
     figures: list[Metric],
     asked: str,
 ) -> Learned | None:
-    """What the run's energy bought of the metric that was asked for, else of the first that was logged repeatedly."""
+    """What the run's energy bought of the metric that was asked for, else of the first."""
     lower = {metric.name: metric.lower for metric in figures}
+    # A run keeps a hundred names; of further ones there are values in its batches but no figures.
     offered = [name for name in names if name in lower]
-    if asked in offered:
-        offered = [asked]
-    found = (learned(known, logged_of(run, logged, writers, name), name, lower[name]) for name in offered)
-    return next(filter(None, found), None)
+    name = asked if asked in offered else next(iter(offered), "")
+    return learned(known, logged_of(run, logged, writers, name), name, lower[name]) if name else None
 
 
 def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[Logged]:

@@ -47,6 +47,15 @@ def test_the_curve_shows_the_one_value_of_a_thousand_that_was_best(alice, wire, 
     assert 50.0 in page.data("learning-data")["series"][0]["values"]
 
 
+def test_only_what_was_logged_repeatedly_is_offered_as_a_curve(alice, wire, profile):
+    run_id = log(wire, (1, "once", 0.5), (2, "loss", 2.0), (3, "f1", 0.1), (900, "loss", 1.0), (1800, "f1", 0.2))
+    for asked in ({}, {"metric": "once"}):
+        page = alice.read(f"/runs/{run_id}/", **asked)
+        links = [link.text for link in page.by_id("learned").all("a")]
+        assert links == ["loss", "f1"]
+        assert page.data("learning-data")["series"][0]["name"] == "loss"
+
+
 def test_a_shared_run_shows_its_metrics_with_details_alone(alice, client, people, wire, profile):
     from runs.models import Run, ShareLink
 
