@@ -4,7 +4,7 @@ from django.db.models import Sum
 from rest_framework import serializers
 
 from hardware.models import HardwareProfile
-from runs.models import Call, Device, EmissionFactor, Pue, Run, Stage, TrackedModel
+from runs.models import Call, Device, EmissionFactor, Metric, Pue, Run, Stage, TrackedModel
 from runs.models.run import SHARES
 
 #: Sums over daily totals, which may be taken over any of their rows.
@@ -138,6 +138,35 @@ class CallFigures(serializers.ModelSerializer):
         fields = ["method", "calls", "items", "busy_s"]
 
 
+class MetricFigures(serializers.ModelSerializer):
+    """`last_at` is by the clock of the process that logged it. `best` is `lowest` where `lower_is_better`: as the name
+    says, or as the team chose. `total` is the sum of useful work (`samples`, `tokens`), else 0. `count` is null for
+    what was logged before it was counted."""
+
+    best = serializers.FloatField()
+    lower_is_better = serializers.BooleanField(source="lower")
+
+    class Meta:
+        model = Metric
+        fields = ["name", "last", "last_at", "best", "lowest", "highest", "lower_is_better", "count", "total"]
+
+
+class LoggedValue(serializers.Serializer):
+    writer = serializers.CharField(help_text="Key of the process that logged it.")
+    at_s = serializers.FloatField(help_text="Seconds since the run's start.")
+    metric = serializers.CharField()
+    value = serializers.FloatField()
+
+
+class LoggedValues(serializers.Serializer):
+    run_id = serializers.UUIDField()
+    next = serializers.URLField(allow_null=True, help_text="The next page, null on the last one.")
+    series_removed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the project's retention took the values; the figures of the run stay."
+    )
+    results = LoggedValue(many=True)
+
+
 class LeftOutFigures(serializers.Serializer):
     what = serializers.CharField()
     reason = serializers.CharField()
@@ -155,6 +184,7 @@ class RunWhole(RunSummary):
     devices = DeviceFigures(many=True)
     stages = StageFigures(many=True)
     calls = CallFigures(many=True)
+    metrics = MetricFigures(many=True)
     left_out = LeftOutFigures(many=True, source="left_out_in_all")
     overlaps = OverlapFigures(many=True, source="overlapping")
     factor = Factor()
@@ -175,6 +205,7 @@ class RunWhole(RunSummary):
             "devices",
             "stages",
             "calls",
+            "metrics",
         ]
 
 

@@ -52,6 +52,8 @@ class Group(NamedTuple):
     energy: Spread
     emissions: Spread
     mean_duration_s: float
+    #: How many of its runs are also in the group that others are compared with.
+    shared: int = 0
 
     @property
     def key(self) -> str:
@@ -69,23 +71,29 @@ class Sums(NamedTuple):
     runs: int
     sums: list[float]
     squares: list[float]
+    shared: int = 0
 
 
-def grouped(runs, by: str, found: Choices) -> list[Group]:
-    """Groups of these runs, the largest energy first; a run with two tags is in two groups. `found` names them."""
+def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
+    """Groups of these runs, the largest energy first; a run with two tags is in two groups.
+
+    `found` names them, `against` is the key of the group that others are compared with.
+    """
     runs = runs.order_by()
     if by == "tag":
-        return _groups(_added((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags")), by)
+        tagged = ((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags"))
+        return _groups(_added(tagged, against), by)
     if by == "hardware":
-        return _groups(_added(_by_hardware(runs)), by)
+        return _groups(_added(_by_hardware(runs), against), by)
     rows = list(_by_column(runs, by))
     keys = _keys(by, [value for value, _ in rows], found)
     return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, rows, strict=True)], by)
 
 
-def group_rows(runs: list[Run], by: str) -> list[Group]:
+def group_rows(runs: list[Run], by: str, against: str = "") -> list[Group]:
     """The same of runs that were read already, by model or tag."""
-    return _groups(_added((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs), by)
+    found = ((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs)
+    return _groups(_added(found, against), by)
 
 
 def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
@@ -102,7 +110,8 @@ def _group(each: Sums, by: str) -> Group:
     *sums, duration_s = each.sums
     wholes, shared = sums[: len(SPREAD)], sums[len(SPREAD) :]
     energy, emissions = (_spread(each.runs, *three) for three in zip(wholes, shared, each.squares, strict=True))
-    return Group(each.key[1], _filters(by, each.key[0]), each.runs, energy, emissions, duration_s / each.runs)
+    value, label = each.key
+    return Group(label, _filters(by, value), each.runs, energy, emissions, duration_s / each.runs, each.shared)
 
 
 def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
@@ -159,10 +168,12 @@ def _sums(amounts: list[float]) -> Sums:
     return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts[: len(SPREAD)]])
 
 
-def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums]:
+def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]], against: str) -> list[Sums]:
     """Runs that have several keys at once are added up here."""
     found: dict[tuple[str, str], Sums] = {}
-    for keys, each in keyed:
+    for keys, sums in keyed:
+        is_base = any(against == (value or label) for value, label in keys)
+        each = sums._replace(shared=sums.runs if is_base else 0)
         for key in keys:
             before = found.get(key)
             found[key] = _together(before, each) if before else each._replace(key=key)
@@ -172,7 +183,7 @@ def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums
 def _together(one: Sums, other: Sums) -> Sums:
     sums = [a + b for a, b in zip(one.sums, other.sums, strict=True)]
     squares = [a + b for a, b in zip(one.squares, other.squares, strict=True)]
-    return Sums(one.key, one.runs + other.runs, sums, squares)
+    return Sums(one.key, one.runs + other.runs, sums, squares, one.shared + other.shared)
 
 
 def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:

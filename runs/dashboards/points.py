@@ -10,6 +10,7 @@ from django.urls import reverse
 from runs.dashboards.charts import drawn
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
+from runs.dashboards.metric_columns import VALUES
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.templatetags import units
@@ -20,9 +21,6 @@ MOST_DRAWN = 300
 MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
-#: Parts of a metric's name that say that less of it is better.
-LOWER_WORDS = ("loss", "error", "perplexity", "ppl", "mse", "mae", "rmse", "wer", "cer", "fid", "nll", "entropy")
-VALUES = {"last": "Last value", "best": "Best value"}
 
 
 class Point(NamedTuple):
@@ -64,7 +62,7 @@ class Points(NamedTuple):
     @property
     def y_unit(self) -> units.Unit:
         ys = [point.y for point in self.points]
-        return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.Unit("", 1.0)
+        return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.STORED["metric"]
 
     def data(self, runs: list[Line]) -> dict:
         """What the script needs to draw it, in the units that the portal stores: places, the number that each point's
@@ -152,6 +150,10 @@ class Tradeoff(NamedTuple):
     chosen: Asked
     chart: Points | None
 
+    @property
+    def lower(self) -> bool:
+        return self.chosen.better == "lower"
+
 
 def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
     """Training runs by emissions and a metric that they logged; None where none logged any."""
@@ -160,24 +162,20 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     names = [name for name, _ in by_count]
     if not names:
         return None
-    chosen = _chosen(asked, names)
+    metric = asked.metric if asked.metric in names else names[0]
+    logged = list(metrics.filter(name=metric).directed())
+    chosen = _chosen(asked, logged[0])
     column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
-    values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
+    values = {each.run_id: getattr(each, column) for each in logged}
     placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
     newest = {run.pk for run in newest_used(runs)}
     return Tradeoff(sorted(names), chosen, _against_emissions(placed, newest, len(values), chosen) if placed else None)
 
 
-def _chosen(asked: Asked, names: list[str]) -> Asked:
-    """What was asked for; where nothing was, the metric that most runs logged and the direction that its name says."""
-    metric = asked.metric if asked.metric in names else names[0]
-    better = asked.better if asked.better in ("higher", "lower") else suggested(metric)
-    return Asked(metric, better, asked.value if asked.value in VALUES else "last")
-
-
-def suggested(metric: str) -> str:
-    """Which way a metric of this name is better: `lower` for losses and errors, else `higher`."""
-    return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
+def _chosen(asked: Asked, metric: Metric) -> Asked:
+    """What was asked for; where nothing was, the metric that most runs logged and the project's direction of it."""
+    better = asked.better if asked.better in ("higher", "lower") else "lower" if metric.lower else "higher"
+    return Asked(metric.name, better, asked.value if asked.value in VALUES else "last")
 
 
 def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_count: int, chosen: Asked) -> Points:

@@ -1,17 +1,20 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
 from django.db.models import Exists, OuterRef, Q
 
+from runs.dashboards import metric_columns
 from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
+from runs.dashboards.metric_columns import MetricColumn
 from runs.dashboards.run_days import Used, on_days, with_used
 from runs.dashboards.run_filters import RunFilters, matching, undated
-from runs.dashboards.run_order import OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
+from runs.dashboards.run_order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.dashboards.run_totals import (
     Totals,
     days_know,
@@ -43,9 +46,9 @@ DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions"
 MOST_PARAMS = 6
 #: Of so many runs of some days a page is looked up in all of them at once.
 MOST_AT_ONCE = 10_000
-#: What the lines of a list show of a run, beside its parameters.
+#: What the lines of a list show of a run.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
-SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
+SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
 SHOWN += ["tracked_model__name", "project__name"]
 
 
@@ -55,9 +58,19 @@ class Look(NamedTuple):
     sort: str = ""
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     params: tuple[str, ...] = ()
+    metrics: tuple[MetricColumn, ...] = ()
     group: str = ""
     against: str = ""
     base: Run | None = None
+
+    @property
+    def value(self) -> str:
+        """Which value of its metrics it shows."""
+        return self.metrics[0].value if self.metrics else "last"
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [column.name for column in self.metrics]
 
 
 class Row(NamedTuple):
@@ -71,6 +84,7 @@ class Row(NamedTuple):
     member: str
     project: str
     params: list[tuple]
+    metrics: list[tuple[str, float | None]]
     base: Run | None
     used: Used | None
 
@@ -90,6 +104,9 @@ class RunList(NamedTuple):
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
+    #: What the runs at hand have most often, to be chosen as a column.
+    params: list[str] = []
+    metrics: list[str] = []
 
     @property
     def runs(self) -> list[Run]:
@@ -112,21 +129,25 @@ def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -
     """A page of the runs of these projects, and count, energy and emissions of all that match."""
     projects, runs = _matching(found, filters)
     if look.group:
-        groups = grouped(runs, look.group, found)
+        groups = grouped(runs, look.group, found, look.against)
         is_sum = not filters.days.are_set and look.group not in OVERLAPPING
         totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters)
-        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
+        newest = page_of(runs, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
+        logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
+        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
         return _list(found, filters, totals, **shown)
     if filters.days.are_set:
         current, totals = _page_of_days(projects, found, filters, look, page)
     elif days_know(filters):
         totals = totals_by_day(projects, filters.tag)
-        current = page_of(runs, projects, look.sort, page, totals)
+        current = page_of(runs, projects, look.sort, page, totals, look.metrics)
     else:
         # Merging projects would look up the devices of a hardware filter for each of them.
-        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page)
-    shown = {"rows": rows(list(current.object_list), found, filters, look), "page": current}
-    return _list(found, filters, totals, **shown)
+        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page, look.metrics)
+    pks = list(current.object_list)
+    found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
+    params = most_common(row.run.params for row in found_rows)
+    return _list(found, filters, totals, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
 def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
@@ -138,9 +159,9 @@ def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look
     if totals.runs > MOST_AT_ONCE:
         # So many that they are soon met on the way through all, from the first in order on.
         runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
-        return page_of(runs, projects, look.sort, number, totals), totals
+        return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
     runs = Run.objects.filter(pk__in=days.order_by().values("run"))
-    return page_of(runs, [], look.sort, number, totals), totals
+    return page_of(runs, [], look.sort, number, totals, look.metrics), totals
 
 
 def _run_days(projects: list[int], found: Choices, filters: RunFilters):
@@ -208,9 +229,9 @@ def _archived(found: Choices, filters: RunFilters) -> Totals | None:
 def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
-    runs = runs.only(*SHOWN, *(["params"] if look.params else []))
-    by_pk = (with_used(runs, filters.days) if filters.days.are_set else runs).in_bulk(pks)
+    by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
+    logged = metric_columns.values_of(pks, list(look.metrics))
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
         Row(
@@ -219,12 +240,19 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             member=found.members.name_of(run.member_id),
             project=projects[run.project_id],
             params=[(key, run.params.get(key)) for key in look.params],
+            metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
             base=look.base if look.base and look.base.pk != pk else None,
             used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,
         )
         for pk in pks
         if (run := by_pk.get(pk))
     ]
+
+
+def most_common(names: Iterable[Iterable[str]]) -> list[str]:
+    """The names that most of these runs have, the most frequent first."""
+    counts = Counter(name for of_run in names for name in of_run)
+    return sorted(counts, key=lambda name: (-counts[name], name))[: metric_columns.MOST_OFFERED]
 
 
 def hardware_of(pks) -> dict[object, str]:

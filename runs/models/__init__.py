@@ -4,6 +4,7 @@ from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
 from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
+from runs.models.direction import MetricDirection
 from runs.models.factor import EmissionFactor
 from runs.models.invitation import Invitation
 from runs.models.metric import Metric
@@ -36,6 +37,7 @@ __all__ = [
     "Invitation",
     "Membership",
     "Metric",
+    "MetricDirection",
     "OwnershipOffer",
     "Project",
     "ProjectUsage",

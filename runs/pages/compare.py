@@ -12,6 +12,7 @@ def compare(request):
     axis, shown = asked_curves(request)
     context: dict = {"axis": axis, "shown": shown, "axes": dashboard.AXES, "shown_choices": dashboard.SHOWN}
     context |= {"asked": len(request.GET.getlist("run")), "most": dashboard.MOST_RUNS}
+    context["most_metrics"] = dashboard.MOST_METRICS
     if runs:
         comparison = dashboard.comparison(runs, asked_base(request, runs), axis, shown)
         context |= {

@@ -6,8 +6,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from runs.dashboards import models
+from runs.dashboards.metric_columns import VALUES
 from runs.dashboards.model import model_page
-from runs.dashboards.points import VALUES, Asked
+from runs.dashboards.points import Asked
 from runs.models import TrackedModel
 from runs.pages import query
 from runs.pages.notes import edit_notes

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.http import Http404, HttpResponseRedirect
@@ -7,8 +8,9 @@ from django.utils.formats import date_format
 
 from runs.dashboards import runs as dashboard
 from runs.dashboards.choices import Choices, with_sender
-from runs.dashboards.group_tests import Difference, base_group, differences, may_be_compared
+from runs.dashboards.group_tests import Difference, against, base_group, may_be_compared
 from runs.dashboards.groups import GROUPS, Group
+from runs.dashboards.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
 from runs.dashboards.run_filters import ARCHIVED, STATES, RunFilters, asked_items
 from runs.dashboards.run_order import OF_DAYS, sort_heads
 from runs.models import Right, Run, SavedView
@@ -27,7 +29,8 @@ def run_list(request):
     filters, look = asked_filters(request), asked_look(request)
     choices = choices_of(request)
     found = dashboard.run_list(choices, filters, look, query.asked(request, "page"))
-    base = base_group(found.groups, look.against)
+    base, heads = base_group(found.groups, look.against), sort_heads(look.sort, look.metrics)
+    groups = group_rows(request, found.groups, base)
     context = {
         "list": found,
         "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
@@ -35,15 +38,20 @@ def run_list(request):
         "filters": filters,
         "look": look,
         "chips": chips(request, filters, choices),
-        "heads": sort_heads(look.sort),
+        "heads": heads,
+        "metric_heads": [(column.name, heads[column.key]) for column in look.metrics],
+        "metric_values": VALUES,
         "kinds": Run.Kind.choices,
         "states": STATES,
         "columns": dashboard.COLUMNS,
         "group_choices": GROUPS,
-        "group_params": group_params(look),
+        "params": chosen_first(look.params, found.params),
+        "metrics": chosen_first(look.metric_names, found.metrics),
+        "group_params": group_params(look, found.params),
         "group_word": GROUPS.get(look.group) or look.group.removeprefix("param:"),
         "base_group": base,
-        "group_rows": group_rows(request, found.groups, base),
+        "comparison_count": sum(row.difference is not None and row.difference.test is not None for row in groups),
+        "group_rows": groups,
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
         "asked": request.GET,
@@ -76,13 +84,17 @@ def asked_filters(request) -> RunFilters:
 
 def asked_look(request) -> dashboard.Look:
     columns = tuple(name for name in dashboard.COLUMNS if name in query.asked_list(request, "column"))
-    params = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
+    typed = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
+    params = [*query.asked_list(request, "shown_param"), *typed]
+    value = query.asked(request, "value")
+    names = query.asked_list(request, "metric")[:MOST_COLUMNS]
     group = query.asked(request, "group", LONGEST_PARAM)
     base = query.asked_ids(request, "base")[:1]
     return dashboard.Look(
         sort=asked_sort(request),
         columns=columns or dashboard.DEFAULT_COLUMNS,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
+        metrics=tuple(MetricColumn(name, value if value in VALUES else "last") for name in names),
         against=query.asked(request, "against", LONGEST_PARAM),
         group=group if group in GROUPS or re.match("param:.", group) else "",
         base=Run.objects.for_user(request.user).addressed(base).with_names().first() if base else None,
@@ -98,10 +110,15 @@ def asked_sort(request) -> str:
     return ",".join(key for key in keys if key.removeprefix("-") != OF_DAYS)
 
 
-def group_params(look: dashboard.Look) -> list[str]:
-    """Parameters that the form offers to group by: those that are columns, and the one in force."""
+def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
+    """Names to choose from, those in force among them."""
+    return list(dict.fromkeys([*chosen, *offered]))
+
+
+def group_params(look: dashboard.Look, offered: list[str]) -> list[str]:
+    """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
     by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
-    return list(dict.fromkeys([*look.params, *by]))
+    return chosen_first([*by, *look.params], offered)
 
 
 class GroupRow(NamedTuple):
@@ -115,7 +132,7 @@ class GroupRow(NamedTuple):
 
 
 def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRow]:
-    found = differences(groups, base)
+    found = against(groups, base)
     return [
         GroupRow(
             group=group,

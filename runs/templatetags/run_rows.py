@@ -92,6 +92,7 @@ def _cells(row: Row, shown: Shown) -> Iterator[str]:
         yield _amount("Energy on these days", "energy", row.used.energy_kwh, shown.used_kwh, None)
         yield _amount("CO₂e on these days", "emissions", row.used.emissions_kg, shown.used_kg, None)
     yield from (FIGURES[name](row, shown) for name in FIGURES if name in columns)
+    yield from (format_html(NUMBER, name, figure("metric", value)) for name, value in row.metrics)
 
 
 def _tags(row: Row, shown: Shown):
@@ -122,20 +123,22 @@ def _amount(word: str, quantity: str, value: float, unit: Unit, before: float | 
 def group_cells(group: Group, difference: Difference | None, kwh: Unit, kwh_each: Unit, kg: Unit, kg_each: Unit):
     """How many runs a group has, and what they used together and each."""
     before = difference and difference.base.energy.mean
+    # Colour is for news: what may well be chance is none.
+    better = None if difference and difference.is_significant else ""
     cells = [
         format_html(NUMBER, "Runs", figure("count", group.runs)),
         format_html(NUMBER, f"Energy ({kwh.symbol})", figure("energy", group.energy.sum, kwh)),
-        _of_a_run("Energy", "energy", group.energy, kwh_each, before),
+        _of_a_run("Energy", "energy", group.energy, kwh_each, before, better),
         format_html(NUMBER, f"CO₂e ({kg.symbol})", figure("emissions", group.emissions.sum, kg)),
-        _of_a_run("CO₂e", "emissions", group.emissions, kg_each, None),
+        _of_a_run("CO₂e", "emissions", group.emissions, kg_each, None, None),
         format_html(NUMBER, "Mean duration", span(group.mean_duration_s)),
     ]
     return mark_safe("".join(cells))  # noqa: S308 (each is made by format_html)
 
 
-def _of_a_run(word: str, quantity: str, spread: Spread, unit: Unit, before: float | None):
+def _of_a_run(word: str, quantity: str, spread: Spread, unit: Unit, before: float | None, better: str | None):
     shown = format_html("{} ± {}", figure(quantity, spread.mean, unit), figure(quantity, spread.sd, unit))
-    changed = "" if before is None else format_html(CHANGE, change(quantity, spread.mean, before))
+    changed = "" if before is None else format_html(CHANGE, change(quantity, spread.mean, before, better))
     return format_html(AMOUNT, f"{word} of a run", unit.symbol, shown, changed)
 
 

@@ -20,10 +20,15 @@ NOT_KNOWN = f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
 
 
 class Unit(NamedTuple):
-    """A unit for people: its symbol, and its size in the unit that the portal stores."""
+    """A unit for people: its symbol, its size in the unit that the portal stores, and how many digits say enough."""
 
     symbol: str
     size: float
+    digits: int = DIGITS
+
+    def number(self, value: float) -> str:
+        """The digits of a stored value in this unit."""
+        return significant(value / self.size, self.digits)
 
 
 #: Per quantity the units from small to large; the one of size 1 is what the portal stores.
@@ -36,6 +41,8 @@ SCALES = {
     "elapsed": [Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0), Unit("d", 86400.0)],
     "share": [Unit("%", 0.01)],
     "count": [Unit("", 1.0)],
+    # Models are chosen by what differs in the fourth digit.
+    "metric": [Unit("", 1.0, digits=5)],
 }
 STORED = {
     quantity: next((unit for unit in scale if unit.size == 1.0), Unit("", 1.0)) for quantity, scale in SCALES.items()
@@ -43,6 +50,7 @@ STORED = {
 STORED["hours"] = Unit("s", 1.0)
 #: Quantities of which a change is good or bad news; more runs or hours are neither.
 LOWER_IS_BETTER = ("energy", "emissions")
+NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
 def significant(value: float, digits: int = DIGITS) -> str:
@@ -81,7 +89,7 @@ def text(quantity: str, value: float | None) -> str:
     if not _is_known(value):
         return "not known"
     unit = unit_for(quantity, [value])
-    return f"{significant(value / unit.size)} {unit.symbol}".strip()
+    return f"{unit.number(value)} {unit.symbol}".strip()
 
 
 def exact(quantity: str, value: float) -> str:
@@ -112,7 +120,7 @@ def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = ""
         return NOT_KNOWN
     return (
         f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
-        f"{significant(value / unit.size)}{symbol}</data>"
+        f"{unit.number(value)}{symbol}</data>"
     )
 
 
@@ -120,7 +128,7 @@ def cell_html(value: float | None, unit: Unit) -> str:
     """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
     if not _is_known(value):
         return NOT_KNOWN
-    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size)}</data>'
+    return f'<data class="figure" value="{float(value)!r}">{unit.number(value)}</data>'
 
 
 @register.simple_tag
@@ -152,20 +160,25 @@ def low_high(quantity: str, low: float | None, high: float | None):
 
 
 @register.simple_tag
-def change(quantity: str, now: float, before: float):
-    """The difference to a former figure, absolute and in percent; nothing where there was none."""
+def change(quantity: str, now: float, before: float, better: str | None = None):
+    """The difference to a former figure, absolute and in percent; nothing where there was none.
+
+    In the colour of good or bad news where `lower` or `higher` is better, which by itself the quantity says; in none
+    where nothing is.
+    """
     if not before:
         return ""
-    difference = now - before
+    difference = float(f"{now - before:.12g}")  # without the noise of 0.6 - 0.4
     direction = "up" if difference > 0 else "down" if difference < 0 else "same"
     sign = {"up": "+", "down": "−", "same": "±"}[direction]
-    look = direction if quantity in LOWER_IS_BETTER else ""
+    better = better if better is not None else "lower" if quantity in LOWER_IS_BETTER else ""
+    look = {"lower": direction, "higher": NEWS_OF_MORE.get(direction, direction)}.get(better, "")
     if quantity == "share":
         points = significant(abs(difference) * 100, 2)
         return format_html(
             '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
         )
-    percent = significant(abs(difference) / before * 100, 2)
+    percent = significant(abs(difference / before) * 100, 2)
     return format_html(
         '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
         look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,

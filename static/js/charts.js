@@ -40,9 +40,9 @@ const TraceCharts = (function () {
     return "rgba(" + parts.join(", ") + ", " + alpha + ")";
   }
 
-  /* As units.py: three significant digits, thousands separated. */
-  function number(value) {
-    return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  /* As units.py: three significant digits (or as many as the unit has), thousands separated. */
+  function number(value, unit) {
+    return value.toLocaleString("en", { maximumSignificantDigits: (unit && unit.digits) || 3 });
   }
 
   /* As units.py: the unit in which the largest of the values reads best. */
@@ -74,7 +74,7 @@ const TraceCharts = (function () {
   }
 
   function valueAxis(unit, extra) {
-    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: number, maxTicksLimit: 6 } });
+    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: (value) => number(value), maxTicksLimit: 6 } });
   }
 
   function options(data, scales, title) {
@@ -99,7 +99,7 @@ const TraceCharts = (function () {
           filter: (item) => item.raw !== null && (item.raw.y === undefined ? item.raw : item.raw.y) > 0,
           callbacks: {
             title: (items) => (items.length ? title(items[0]) : ""),
-            label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y) + " " + data.unit.symbol,
+            label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y, data.unit) + " " + data.unit.symbol,
             footer: (items) => (items.length > 1 ? "Together: " + number(items.reduce((sum, item) => sum + item.parsed.y, 0)) + " " + data.unit.symbol : ""),
           },
         },

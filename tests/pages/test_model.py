@@ -169,7 +169,7 @@ def test_a_metric_against_emissions_marks_the_front(alice, trained):
 
 def test_the_choice_of_a_metric_keeps_what_else_was_asked(alice, trained):
     trained(1.0, 0.5)
-    hidden = section(alice.read(PATH, show="kwh"), "tradeoff-title").all("input")
+    hidden = section(alice.read(PATH, show="kwh"), "tradeoff-title").all("form")[0].all("input")
     assert [(field.attributes["name"], field.attributes["value"]) for field in hidden] == [("show", "kwh")]
 
 

@@ -21,6 +21,7 @@ PAGES = [
     "/runs/?state=lost&archived=too&column=hardware&column=tags&params=lr&over=0.1&since=2026-01-01&hardware=a100&q=lr:1",
     *(f"/runs/?group={by}" for by in ("model", "kind", "tag", "hardware", "project", "param:lr")),
     "/runs/?group=kind&against=training",
+    "/runs/?metric=accuracy&metric=loss&value=best&column=hardware&shown_param=lr&q=lr:1&sort=-metric.93450383",
     f"/runs/live?run={RUNS[1]}&run={RUNS[2]}&known=1",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}",
     f"/compare/?run={RUNS[1]}&run={RUNS[2]}&by=stage",
