@@ -35,11 +35,15 @@ class Sharing:
         self._family: set[int] = set()
         self._met: set[int] = set()
         self._can_tell = False
+        self._idle_part = 0.0
         self._part, self._busy_at = 1.0, time.monotonic()
         self.note = ""
 
     def part(self) -> float:
-        """The job's part of what the GPU used since the last call, 0 to 1; while nobody is busy it is nobody's."""
+        """The job's part of what the GPU used since the last call, 0 to 1.
+
+        While nobody is busy its processes' part of those that hold it, so that its jobs count its idle power once.
+        """
         now = time.monotonic()
         is_due = now >= self._look_at
         if is_due:
@@ -53,7 +57,7 @@ class Sharing:
         self._met.update(pid for pid, _ in rows)
         total = sum(use for _, use in rows)
         if total <= 0 and now - self._busy_at > STILL_BUSY_S:
-            self._part = 0.0
+            self._part = self._idle_part
         elif total > 0:
             self._busy_at = now
             self._part = sum(use for pid, use in rows if pid in self._family) / total
@@ -73,6 +77,7 @@ class Sharing:
         self._family = family(self._target)
         self._can_tell = _is_first_namespace() or 0 in pids or not self._family.isdisjoint(pids)
         strangers = [pid for pid in pids if pid not in self._family]
+        self._idle_part = 1.0 - len(strangers) / len(pids)
         is_shared = bool(strangers) if self._can_tell else len(set(pids)) > len(self._family)
         self.note = "" if not is_shared else SPLIT if self._can_tell else NOT_KNOWN
 
