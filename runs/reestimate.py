@@ -273,6 +273,8 @@ def _update(rows: list, names: tuple[str, ...]) -> None:
 
     By the driver's executemany: bulk_update's one long CASE took two thirds of a pass over 100,000 runs.
     """
+    if not rows:  # all of the runs were deleted meanwhile
+        return
     meta = type(rows[0])._meta
     fields = [meta.get_field(name.removesuffix("_id")) for name in names]
     quote = connection.ops.quote_name
