@@ -288,12 +288,11 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
         low, high = RANGE_BY_BASIS[basis]
         return Energy(energy_j, low * energy_j, high * energy_j, basis)
     idle_w, full_load_w = idle_power_w(profile), full_load_power_w(profile)
-    idle, full_load = ranges_of(profile)
+    (idle_low, idle_high), (full_low, full_high) = ranges_of(profile)
     counters = facts.elapsed_s, facts.busy_s, units_held(facts, profile)
-    energy_j, low_j, high_j = (
-        estimated_energy_j(idle_by * idle_w, full_load_by * full_load_w, *counters)
-        for idle_by, full_load_by in ((1.0, 1.0), (idle[0], full_load[0]), (idle[1], full_load[1]))
-    )
+    energy_j = estimated_energy_j(idle_w, full_load_w, *counters)
+    low_j = estimated_energy_j(idle_low * idle_w, full_low * full_load_w, *counters)
+    high_j = estimated_energy_j(idle_high * idle_w, full_high * full_load_w, *counters)
     return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
 
 
