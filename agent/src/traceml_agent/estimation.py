@@ -27,7 +27,7 @@ COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
 BASES = (COUNTER, SENSOR, TDP, FALLBACK)
 MEASURED = (COUNTER, SENSOR)
 
-#: Grows with every change of a formula, a constant or a power class: the portal re-estimates what an older one has made.
+#: Grows with every change of a formula, constant or power class: the portal re-estimates what an older one has made.
 REVISION = 2
 
 #: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
