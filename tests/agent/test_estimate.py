@@ -57,9 +57,9 @@ def test_for_people_it_says_how_it_matched_and_what_it_assumed(estimate):
 @pytest.mark.parametrize(
     ("cpu", "cores", "wh"),
     [
-        ("Intel Core i9-14900HX", 6, 0.9 * 55 * 6 / 24),
+        ("Intel Core i9-14900HX", 6, 0.7 * 55 * 6 / 24),
         ("AMD EPYC 7742", 16, 0.7 * 225 * 16 / 64),
-        ("Intel Core Ultra 5 125HL", 7, 0.9 * 45 * 7 / 14),
+        ("Intel Core Ultra 5 125HL", 7, 0.7 * 45 * 7 / 14),
         ("2x AMD EPYC 7742", 96, 0.7 * 225 * 96 / 64),
     ],
 )
