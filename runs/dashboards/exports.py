@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.curves import profile_of
-from runs.dashboards.run_days import Days, with_used
+from runs.dashboards.run_days import Days, used_of, with_used
 from runs.dashboards.runs import hardware_of
 from runs.models import Run
 from traceml_agent import estimation
@@ -36,7 +36,7 @@ def _of_days(run, days: Days) -> dict:
     if not days.are_set:
         return {}
     first, last = (day and day.isoformat() for day in days)
-    return dict(zip(DAYS_COLUMNS, (first, last, run.used_kwh, run.used_kg), strict=True))
+    return dict(zip(DAYS_COLUMNS, (first, last, *used_of(run)), strict=True))
 
 
 def _run_row(run: Run, hardware: str) -> dict:

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
-from runs.dashboards.run_days import Used, on_days, with_used
+from runs.dashboards.run_days import Used, on_days, used_of, with_used
 from runs.dashboards.run_filters import RunFilters, matching, undated
 from runs.dashboards.run_order import OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.dashboards.run_totals import (
@@ -220,7 +220,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             project=projects[run.project_id],
             params=[(key, run.params.get(key)) for key in look.params],
             base=look.base if look.base and look.base.pk != pk else None,
-            used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,
+            used=used_of(run) if filters.days.are_set else None,
         )
         for pk in pks
         if (run := by_pk.get(pk))
