@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
 from runs.dashboards.choices import Choices
@@ -90,7 +90,7 @@ def _sum(amounts) -> dict[str, float]:
 
 
 def _factors(run_days: QuerySet) -> list[Factor]:
-    counts = run_days.order_by().values_list(factor=F("run__factor")).annotate(Count("run", distinct=True))
+    counts = run_days.order_by().values_list("run__factor").annotate(Count("run", distinct=True))
     runs = dict(counts)
     return [Factor(factor, runs[factor.pk]) for factor in EmissionFactor.objects.filter(pk__in=runs).order_by("pk")]
 
