@@ -9,10 +9,9 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 
-#: Amounts are whole multiples of a power of two: sums of such floats are exact, in whatever order they come about, so
-#: that what is taken back leaves 0 and no residue. Of kWh and kg 3 µJ's worth, exact up to 8 MWh a row; of
-#: seconds a microsecond.
-STEPS_A_UNIT, STEPS_A_SECOND = 2**40, 2**20
+#: What is left by less than this share of what was taken away, or by less than 0.4 mJ's kWh, is the last digit of
+#: floating-point sums and no amount: it is set to 0, lest a day of no runs has −0 kWh.
+RESIDUE, LEAST = 1e-9, 1e-10
 
 AMOUNTS = (
     "runs",
@@ -34,14 +33,6 @@ PROJECT_KEY = ("project_id", "day")
 FOOTPRINT = ["project", "tracked_model", "kind", "member_id", "hardware", "day"]
 FOOTPRINT += ["runs", "emissions_kg", "energy_kwh", "measured_kwh"]
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
-
-
-def in_steps(name: str, amount: float) -> float:
-    """An amount as the daily totals keep it: the nearest whole number of steps."""
-    if name == "runs":
-        return amount
-    steps = STEPS_A_SECOND if name.endswith("_s") else STEPS_A_UNIT
-    return round(amount * steps) / steps
 
 
 class UsageQuerySet(models.QuerySet["Amounts"]):
@@ -78,11 +69,17 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
     def _upsert(self) -> str:
         quote = connections[self.db].ops.quote_name
         table, names = quote(self.model._meta.db_table), [*self.model.KEY, *AMOUNTS]
-        added = ", ".join(f"{quote(name)} = {table}.{quote(name)} + excluded.{quote(name)}" for name in AMOUNTS)
+        added = ", ".join(f"{quote(name)} = {_sum_of(table, quote(name))}" for name in AMOUNTS)
         return (
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({', '.join(['%s'] * len(names))}) "  # noqa: S608 (names of ours)
             f"ON CONFLICT ({', '.join(map(quote, self.model.KEY))}) DO UPDATE SET {added}"
         )
+
+
+def _sum_of(table: str, name: str) -> str:
+    whole = f"{table}.{name} + excluded.{name}"
+    is_residue = f"excluded.{name} < 0 AND ABS({whole}) < {LEAST} - {RESIDUE} * excluded.{name}"
+    return f"CASE WHEN {is_residue} THEN 0 ELSE {whole} END"
 
 
 class Amounts(models.Model):
