@@ -9,7 +9,7 @@ from datetime import datetime
 from hardware.models import HardwareProfile
 from runs.models import DailyUsage, Device, ProjectUsage, Run, RunUsage, TaggedUsage, TrackedModel, Writer
 from runs.models.device import ACCELERATORS
-from runs.models.usage import Amounts, in_steps
+from runs.models.usage import Amounts
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
@@ -178,7 +178,6 @@ class UsageChanges:
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
         before = _usage_before(run)
-        usage = {key: {name: in_steps(name, amount) for name, amount in row.items()} for key, row in usage.items()}
         for key in usage.keys() | before.keys():
             new, old = usage.get(key, {}), before.get(key, {})
             names = new.keys() | old.keys()
