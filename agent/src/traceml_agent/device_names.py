@@ -42,6 +42,7 @@ _XEON = re.compile(
 _BRANDED = re.compile(r"\b(?:epyc|ryzen|threadripper|xeon|core|pentium|celeron|atom|athlon|opteron)\b")
 _CPU_BRAND_LEFT_OUT = re.compile(r"^(?=i[3579] \d)|^(?=(?:e[357]|platinum|gold|silver|bronze) \d)")
 _XEON_VERSION = re.compile(r"(?<=\d)v(?=\d\b)")
+_XEON_SIX = re.compile(r"^xeon 6 (?=6\d{3}[pe])")
 XEON_TIERS = ("", "platinum ", "gold ", "silver ", "bronze ")
 XEON_TIER = re.compile(r"\b(?:platinum|gold|silver|bronze) ")
 
@@ -91,7 +92,7 @@ def cpu_key(name: str) -> str:
     words = _NOT_WORD.sub(" ", _CPU_NOISE.sub(" ", text).replace("+", " plus ")).split()
     if words[-1:] == ["0"]:  # "E5-2680 0": Intel's mark of a first version
         words.pop()
-    key = _CPU_BRAND_LEFT_OUT.sub(_brand, _XEON_VERSION.sub(" v", " ".join(words)))
+    key = _XEON_SIX.sub("xeon ", _CPU_BRAND_LEFT_OUT.sub(_brand, _XEON_VERSION.sub(" v", " ".join(words))))
     return key if _DIGIT.search(key) else ""
 
 
