@@ -140,6 +140,7 @@ def test_a_gpu_name_that_leaves_different_powers_open_matches_nothing(name):
         ("cpu", {"AMD EPYC 7763 64-Co...": "amd-epyc-7763", "Intel(R) Xeon(R) Platinum 8480+ CPU...":
                      "intel-xeon-platinum-8480-plus"}),
         ("cpu", {"Intel Xeon Platinum 8568Y": "intel-xeon-platinum-8568y-plus",
+                 "Intel Xeon 6 Processor 6980P": "intel-xeon-6980p", "AWS Graviton 3": "aws-graviton3",
                  "Intel Xeon E E-2488": "intel-xeon-e-2488",
                  "Intel(R) Xeon(R) Gold 8280 CPU @ 2.60GHz": "intel-xeon-platinum-8280"}),
     ],

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from traceml_agent import profiles
-from traceml_agent.device_names import accelerator_key, cpu_key, readings, without_architecture
+from traceml_agent.device_names import accelerator_keys, cpu_keys
 from traceml_agent.matching import MEMORY_SLUG, Catalogue, is_cut
 from traceml_agent.profiles import (
     DATA,
@@ -84,8 +84,7 @@ _parts: dict[tuple[str, bool], Catalogue] = {}
 
 
 def _part(name: str, is_cpu: bool) -> Catalogue:
-    keys = [cpu_key(reading) if is_cpu else accelerator_key(reading)[0] for reading in readings(name)]
-    keys += [without_architecture(key) for key in keys] if is_cpu else []
+    keys = cpu_keys(name) if is_cpu else (key for key, _ in accelerator_keys(name))
     needles = {longest_number(name), *map(longest_number, keys)} - {""}
     if is_cut(name) or not (needles or is_cpu):
         return seed(is_cpu)

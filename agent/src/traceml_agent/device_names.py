@@ -6,7 +6,7 @@ Pure: standard library only. Two names of one model get one key, names of differ
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import groupby
 
@@ -42,6 +42,7 @@ _XEON = re.compile(
 _BRANDED = re.compile(r"\b(?:epyc|ryzen|threadripper|xeon|core|pentium|celeron|atom|athlon|opteron)\b")
 _CPU_BRAND_LEFT_OUT = re.compile(r"^(?=i[3579] \d)|^(?=(?:e[357]|platinum|gold|silver|bronze) \d)")
 _XEON_VERSION = re.compile(r"(?<=\d)v(?=\d\b)")
+_XEON_SIX = re.compile(r"^xeon 6 (?=6\d{3}[pe])")
 XEON_TIERS = ("", "platinum ", "gold ", "silver ", "bronze ")
 XEON_TIER = re.compile(r"\b(?:platinum|gold|silver|bronze) ")
 
@@ -68,13 +69,12 @@ FORM = re.compile(r"\b(?:sxm\d?|pcie|oam|hbm\d?e?|gddr\d\w?|vgpu)\b")
 FORMS = ("", "pcie", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6")
 
 
-@lru_cache(maxsize=256)
-def readings(name: str) -> tuple[str, ...]:
-    """How a name may be read: as it stands, without what a list put around it, without brackets, and their content."""
+def _readings(name: str) -> list[str]:
+    """How a name may be read: without what a list put around it, without brackets, and as what stands in them."""
     text = _MARKS.sub(" ", name).lower()
     inside = [found[1] or found[2] or "" for found in _BRACKETS.finditer(text)]
-    found = [name, *map(_bare, (text, _BRACKETS.sub(" ", text), *inside))]
-    return tuple(dict.fromkeys(each for each in found if each is name or _DIGIT.search(each)))
+    found = map(_bare, (text, _BRACKETS.sub(" ", text), *inside))
+    return [each for each in found if _DIGIT.search(each)]
 
 
 def _bare(text: str) -> str:
@@ -91,7 +91,7 @@ def cpu_key(name: str) -> str:
     words = _NOT_WORD.sub(" ", _CPU_NOISE.sub(" ", text).replace("+", " plus ")).split()
     if words[-1:] == ["0"]:  # "E5-2680 0": Intel's mark of a first version
         words.pop()
-    key = _CPU_BRAND_LEFT_OUT.sub(_brand, _XEON_VERSION.sub(" v", " ".join(words)))
+    key = _XEON_SIX.sub("xeon ", _CPU_BRAND_LEFT_OUT.sub(_brand, _XEON_VERSION.sub(" v", " ".join(words))))
     return key if _DIGIT.search(key) else ""
 
 
@@ -99,7 +99,20 @@ def _brand(left_out: re.Match) -> str:
     return "core " if left_out.string.startswith("i") else "xeon "
 
 
-def without_architecture(key: str) -> str:
+def cpu_keys(name: str) -> Iterator[str]:
+    """The keys that a name may be read by, the likeliest first; last come those without an architecture."""
+    yield cpu_key(name)
+    yield from _other_cpu_keys(name)
+
+
+@lru_cache(maxsize=1024)
+def _other_cpu_keys(name: str) -> tuple[str, ...]:
+    key = cpu_key(name)
+    keys = [key, *map(cpu_key, _readings(name))]
+    return tuple(dict.fromkeys(each for each in (*keys, *map(_without_architecture, keys)) if each not in ("", key)))
+
+
+def _without_architecture(key: str) -> str:
     """A CPU's key without its architecture and words said twice; where that stands for the brand, with the brand."""
     has_brand = _BRANDED.search(key)
     key = _XEON.sub(" " if has_brand else "xeon", _EPYC.sub(" " if has_brand else "epyc", key))
@@ -118,6 +131,18 @@ def accelerator_key(name: str) -> tuple[str, float | None]:
     return key, float(memory[1] or memory[2]) / boards if memory else None
 
 
+def accelerator_keys(name: str) -> Iterator[tuple[str, float | None]]:
+    """The keys and GB that a name may be read by, the likeliest first."""
+    yield accelerator_key(name)
+    yield from _other_accelerator_keys(name)
+
+
+@lru_cache(maxsize=1024)
+def _other_accelerator_keys(name: str) -> tuple[tuple[str, float | None], ...]:
+    key = accelerator_key(name)
+    return tuple(each for each in dict.fromkeys(map(accelerator_key, _readings(name))) if each != key)
+
+
 #: Words beside a model's number that makers give to a model of another power, whoever has none of them yet.
 # fmt: off
 _TELLING = frozenset((
@@ -132,46 +157,50 @@ _TELLING = frozenset((
 _SHORT_ADDITIONS = frozenset(("oc", "fe"))
 
 
-def without_additions(key: str, keys: Iterable[str]) -> str:
+def models(keys: Iterable[str]) -> list[list[str]]:
+    """The words of keys that tell models apart, without form factors."""
+    found = ([word for word in key.split() if not FORM.fullmatch(word)] for key in keys)
+    return [words for words in found if any(map(_DIGIT.search, words))]
+
+
+def without_additions(key: str, known: list[list[str]]) -> str:
     """A key without the words that no model of its number is told by: makers' editions, `virtualized`, suffixes.
 
     Empty where a word may tell another model: one with a digit, one of `_TELLING`, a short one behind the number, or
-    one that sets another of `keys` apart from the model that is left.
+    one that sets another of the `known` models apart from the one that is left.
     """
     words = key.split()
-    known = [each.split() for each in keys]
-    parts = [part for part in ([w for w in each if not FORM.fullmatch(w)] for each in known) if part]
-    part = max((part for part in parts if _stands_in(part, words)), key=len, default=None)
-    if part is None:
+    model = max((model for model in known if _stands_in(model, words)), key=len, default=None)
+    if model is None:
         return ""
-    behind = max(at for at, word in enumerate(words) if word in part) + 1
-    added = {at: word for at, word in enumerate(words) if word not in part and not FORM.fullmatch(word)}
-    if not added or any(_tells(word, at == behind, part, known) for at, word in added.items()):
+    behind = max(at for at, word in enumerate(words) if word in model) + 1
+    added = {at: word for at, word in enumerate(words) if word not in model and not FORM.fullmatch(word)}
+    if not added or any(_tells(word, at == behind, model, known) for at, word in added.items()):
         return ""
     return " ".join(word for at, word in enumerate(words) if at not in added)
 
 
-def _stands_in(part: list[str], words: list[str]) -> bool:
+def _stands_in(model: list[str], words: list[str]) -> bool:
     rest = iter(words)
-    return any(map(_DIGIT.search, part)) and all(word in rest for word in part)
+    return all(word in rest for word in model)
 
 
-def _tells(word: str, is_next: bool, part: list[str], known: list[list[str]]) -> bool:
+def _tells(word: str, is_next: bool, model: list[str], known: list[list[str]]) -> bool:
     if _DIGIT.search(word) or word in _TELLING:
         return True
     if is_next and len(word) < 3 and word not in _SHORT_ADDITIONS:
         return True
-    return any(word in other and set(part) <= set(other) for other in known)
+    return any(word in other and set(model) <= set(other) for other in known)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def vgpu_gb(name: str) -> float | None:
     """GB of the card that a vGPU's name states, 10 of `GRID A100-10C`; None for what is no vGPU."""
     found = _VGPU.match(name.lower().strip())
     return (float(found[2]) or HALF_GB) if found else None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def part_of_card(name: str, card_gb: float | None) -> float:
     """The part of a card, 0 to 1, that a name states: a vGPU's by memory, a MIG slice's by compute slices; else 1.
 

@@ -18,11 +18,11 @@ from traceml_agent.device_names import (
     XEON_TIER,
     XEON_TIERS,
     accelerator_key,
+    accelerator_keys,
     cpu_key,
-    readings,
+    cpu_keys,
     vgpu_gb,
     without_additions,
-    without_architecture,
 )
 from traceml_agent.shelves import NUMBER, Match, Shelf, has, longest_number, plain
 
@@ -101,13 +101,11 @@ class Catalogue:
     def _cpu(self, name: str) -> Match | None:
         if is_cut(name):
             return self._cut_cpu(name)
-        keys = [cpu_key(reading) for reading in readings(name)]
-        keys = list(dict.fromkeys([*keys, *map(without_architecture, keys)]))
-        for key in keys:
+        for key in cpu_keys(name):
             found = self._of_cpu_key(key)
             if found:
                 return Match(found, "normalised name")
-        for key in keys:
+        for key in cpu_keys(name):
             found = self._of_cpu_key(self._without_additions(key))
             if found:
                 return Match(found, "normalised name")
@@ -116,8 +114,8 @@ class Catalogue:
     def _without_additions(self, key: str) -> str:
         if len(longest_number(key)) < _TELLING_DIGITS:
             return ""
-        cpus = self._shelf(True, key).cpus
-        return "" if key in cpus else without_additions(key, {*cpus, *(XEON_TIER.sub("", each) for each in cpus)})
+        shelf = self._shelf(True, key)
+        return "" if key in shelf.cpus else without_additions(key, shelf.cpu_models)
 
     def _of_cpu_key(self, key: str):
         cpus = self._shelf(True, key).cpus if key else {}
@@ -145,27 +143,24 @@ class Catalogue:
     def _accelerator(self, name: str, memory_gb, power_limit_w) -> Match | None:
         if is_cut(name):
             return _of_family(narrowed(self._starting_with(name), memory_gb, power_limit_w))
-        for reading in readings(name):
-            key, stated_gb = accelerator_key(reading)
-            options = self._of_key(key, stated_gb, memory_gb)
-            found = self._of_accelerator_key(key, stated_gb, memory_gb, power_limit_w)
-            if found or options:
+        for key, stated_gb in accelerator_keys(name):
+            found, is_known = self._of_accelerator_key(key, stated_gb, memory_gb, power_limit_w)
+            if found or is_known:
                 return found
-        for reading in readings(name):
-            key, stated_gb = accelerator_key(reading)
-            bare = without_additions(key, self._shelf(False, key).accelerators) if NUMBER.search(key) else ""
+        for key, stated_gb in accelerator_keys(name):
+            bare = without_additions(key, self._shelf(False, key).accelerator_models) if NUMBER.search(key) else ""
             if bare:
-                return self._of_accelerator_key(bare, stated_gb, memory_gb, power_limit_w)
+                return self._of_accelerator_key(bare, stated_gb, memory_gb, power_limit_w)[0]
         return None
 
-    def _of_accelerator_key(self, key: str, stated_gb, memory_gb, power_limit_w) -> Match | None:
+    def _of_accelerator_key(self, key: str, stated_gb, memory_gb, power_limit_w) -> tuple[Match | None, bool]:
+        """The match of a key, and whether the catalogue has the key: then it means nothing else."""
         options = self._of_key(key, stated_gb, memory_gb)
-        found = one_power_class(narrowed(options, memory_gb, power_limit_w))
-        if found:
-            return Match(found, "normalised name")
-        if options or not NUMBER.search(key):
-            return None
-        return _of_family(narrowed(self._any_form(key, stated_gb, memory_gb), memory_gb, power_limit_w))
+        if options:
+            found = one_power_class(narrowed(options, memory_gb, power_limit_w))
+            return (Match(found, "normalised name") if found else None), True
+        forms = self._any_form(key, stated_gb, memory_gb) if NUMBER.search(key) else []
+        return _of_family(narrowed(forms, memory_gb, power_limit_w)), False
 
     def _vgpu(self, name: str, power_limit_w) -> Match | None:
         """The card that a vGPU is a part of, if its GB are known: the driver's are the part's."""
