@@ -217,8 +217,8 @@ def _subject(facts: Cited, hand: Hand) -> str:
     name, count = hand.escape(facts.model.name), facts.amounts.runs
     first, last = _day(facts.first), _day(facts.last)
     when = first if first == last else f"{first} {hand.dash} {last}"
-    runs = f"{units.significant(count)} run{'s' * (count != 1)}, {when}"
-    bad = f", {units.significant(facts.bad_ends)} of them failed, cancelled or lost" if facts.bad_ends else ""
+    runs = f"{units.counted(count, 'run')}, {when}"
+    bad = f", {facts.bad_ends:,} of them failed, cancelled or lost" if facts.bad_ends else ""
     return {
         "training": f"Training {name} ({runs}{bad})",
         "final": f"The final {' and '.join(facts.kinds)} run of {name} ({when})",

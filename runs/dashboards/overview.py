@@ -41,6 +41,11 @@ class Overview(NamedTuple):
     heat_map: HeatMap | None
 
     @property
+    def was_used_before(self) -> bool:
+        """Whether there is anything that changes are told against."""
+        return any(figure.before for figure in self.figures)
+
+    @property
     def is_empty(self) -> bool:
         """Nothing was used in the period, and nothing runs."""
         return not (self.totals["runs"] or self.totals["energy_kwh"] or self.active)

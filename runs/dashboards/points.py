@@ -115,7 +115,7 @@ def energy_points(runs: list[Line], run_count: int) -> Points | None:
         id="energies",
         title="Energy per run over time",
         sentence=(
-            f"Energy of {_count(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
+            f"Energy of {units.counted(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
             f"{units.text('energy', most)} at most. Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="time",
@@ -124,10 +124,6 @@ def energy_points(runs: list[Line], run_count: int) -> Points | None:
         points=[Point(run, _seconds(run.started_at), run.energy_kwh) for run in used],
         left_out=run_count - len(used),
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{units.significant(number)} {noun}{'s' * (number != 1)}"
 
 
 def _seconds(moment: datetime) -> int:
@@ -185,12 +181,12 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
-    of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
+    of_front = f"{units.counted(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
         title="What a better model costs",
         sentence=(
-            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(shown), 'training run')}, "
+            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {units.counted(len(shown), 'training run')}, "
             f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
             "Hollow points are failed, cancelled or lost runs."
         ),

@@ -1,7 +1,7 @@
 """A comparison's table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
 
 from runs.dashboards import escapes
-from runs.dashboards.compare import Comparison, names_of
+from runs.dashboards.compare import Comparison, FigureRow, names_of
 from runs.dashboards.csv_lines import csv_lines
 from runs.templatetags import units
 
@@ -36,7 +36,11 @@ def _latex(comparison: Comparison, heads: list[str]) -> str:
 
 
 def _lines(comparison: Comparison) -> list[list[str]]:
-    return [
-        [f"{row.word} ({row.unit.symbol})", *(units.significant(value / row.unit.size) for value in row.values)]
-        for row in comparison.figures
-    ]
+    return [_line(row) for row in comparison.figures]
+
+
+def _line(row: FigureRow) -> list[str]:
+    if (unit := row.unit) is None:
+        return [row.word, *(units.text(row.quantity, value) for value in row.values)]
+    head = f"{row.word} ({unit.symbol})" if unit.symbol else row.word
+    return [head, *(units.number(row.quantity, value, unit) for value in row.values)]

@@ -42,7 +42,9 @@ def asked_runs(request) -> list[Run]:
     runs = Run.objects.for_user(request.user).addressed(run_ids)
     by_id = {
         run.run_id: run
-        for run in runs.select_related("tracked_model__project", "project").defer("environment", "usage", "notes")
+        for run in runs.select_related("tracked_model__project", "project", "factor").defer(
+            "environment", "usage", "notes"
+        )
     }
     return [by_id[run_id] for run_id in run_ids if run_id in by_id]
 

@@ -24,9 +24,27 @@ const TraceCharts = (function () {
     return "rgba(" + parts.join(", ") + ", " + alpha + ")";
   }
 
-  /* As units.py: three significant digits, thousands separated. */
+  /* As units.py: three significant digits, ties away from zero, thousands separated, zeros that say nothing left out. */
+  const NOISE = 1e-12;
+
   function number(value) {
+    const rounded = Number((value * (1 + NOISE)).toPrecision(3));
+    const exact = Math.abs(rounded - value) <= NOISE * Math.abs(value);
+    return rounded.toLocaleString("en", { maximumSignificantDigits: 3, minimumSignificantDigits: exact ? 1 : 3 });
+  }
+
+  /* Where an axis is ticked: as short as the number is. */
+  function tick(value) {
     return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  }
+
+  /* As units.py: a duration in its two largest units. */
+  function span(seconds) {
+    if (Number(seconds.toPrecision(3)) < 60) return number(seconds) + " s";
+    const whole = Math.round(seconds);
+    const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [Math.floor(whole / 60) % 60, "min"], [whole % 60, "s"]];
+    const first = parts.findIndex((part) => part[0]);
+    return parts.slice(first, first + 2).filter((part) => part[0]).map((part) => part.join(" ")).join(" ");
   }
 
   /* As units.py: the unit in which the largest of the values reads best. */
@@ -37,9 +55,12 @@ const TraceCharts = (function () {
     return fitting.at(-1) || scale[0];
   }
 
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+  /* As the page names days: British English would call the ninth month `Sept`. */
   function dayLabel(iso, axis) {
-    const options = axis === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
-    return new Date(iso + "T00:00:00Z").toLocaleDateString("en-GB", { timeZone: "UTC", ...options });
+    const [year, month, day] = iso.split("-").map(Number);
+    return axis === "month" ? MONTHS[month - 1] + " " + year : day + " " + MONTHS[month - 1];
   }
 
   function scaled(values, unit) {
@@ -58,7 +79,7 @@ const TraceCharts = (function () {
   }
 
   function valueAxis(unit, extra) {
-    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: number, maxTicksLimit: 6 } });
+    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: tick, maxTicksLimit: 6 } });
   }
 
   function options(data, scales, title) {
@@ -148,5 +169,5 @@ const TraceCharts = (function () {
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, unitFor, valueAxis };
+  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, span, tick, unitFor, valueAxis };
 })();

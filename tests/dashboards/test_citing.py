@@ -61,9 +61,9 @@ def test_the_sentence_says_how_much_how_sure_and_by_which_factor(people):
     today = f"{timezone.now():%-d %b %Y}"
     assert told == (
         f"Training resnet-50 (2 runs, {today}, 1 of them failed, cancelled or lost) used 6 kWh of electricity "
-        "(4.80–7.20 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
+        "(4.8–7.2 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
         "the rest estimated from its profiles) "
-        "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.40–3.60 kg) at 0.473 kg CO₂e per kWh, "
+        "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.4–3.6 kg) at 0.473 kg CO₂e per kWh, "
         f"the world average of 2024, and a PUE of 1, as tracked by TraceML until {today}.\n"
     )
 

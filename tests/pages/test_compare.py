@@ -31,7 +31,7 @@ def figures(page) -> dict[str, list[str]]:
 def test_figures_stand_side_by_side_with_differences_to_the_first(alice, three):
     page = alice.read("/compare/", **asked(three))
     assert figures(page)["Energy"] == ["2", "1 −1 kWh (−50 %)", "3 +1 kWh (+50 %)"]
-    assert figures(page)["Duration"][0] == "1"
+    assert figures(page)["Duration"][0] == "1 h"
 
 
 def test_another_base_is_in_the_address(alice, three):

@@ -5,6 +5,7 @@ from django.db import transaction
 
 from runs.ingest import totals
 from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
@@ -20,4 +21,4 @@ class Command(BaseCommand):
             for run in Run.objects.select_related("factor").order_by("pk").iterator(chunk_size=500):
                 totals.recount(run, list(run.devices.select_related("writer")))
                 count += 1
-        self.stdout.write(f"Daily totals rebuilt from {count} runs.")
+        self.stdout.write(f"Daily totals rebuilt from {units.counted(count, 'run')}.")
