@@ -257,9 +257,8 @@ def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
     sums = accumulate(map(itemgetter(1), changes))
     levels = dict(zip(map(itemgetter(0), changes), sums, strict=True))
     lasted_s = map(sub, islice(levels, 1, None), levels)
-    return max(
-        (power for power, seconds in zip(levels.values(), lasted_s, strict=False) if seconds > AT_ONCE_S), default=0.0
-    )
+    lasted = zip(levels.values(), lasted_s, strict=False)
+    return max((power for power, seconds in lasted if seconds > AT_ONCE_S), default=0.0)
 
 
 def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[float | None, float | None]:

@@ -15,7 +15,7 @@ BEHIND_S = 60.0
 def increment(run: Run, since_s: float) -> dict:
     """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone.
 
-    `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and may have been more before.
+    `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and it may have been more.
     """
     devices = _devices(run)
     # Times of a batch are its writer's own; a batch of a writer that began later ends later on the run's clock.
@@ -95,7 +95,7 @@ def figures(run: Run) -> dict[str, dict]:
 
 
 def _figure(quantity: str, value: float) -> dict:
-    number, _, unit = (
-        (units.span(value), "", "") if quantity == "elapsed" else units.text(quantity, value).rpartition(" ")
-    )
+    number, unit = units.text(quantity, value), ""
+    if quantity != "elapsed":
+        number, _, unit = number.rpartition(" ")
     return {"value": value, "number": number, "unit": unit, "exact": units.exact(quantity, value)}

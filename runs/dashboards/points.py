@@ -181,12 +181,13 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
+    trainings = units.counted(len(shown), "training run")
     of_front = f"{units.counted(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
         title="What a better model costs",
         sentence=(
-            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {units.counted(len(shown), 'training run')}, "
+            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {trainings}, "
             f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
             "Hollow points are failed, cancelled or lost runs."
         ),
