@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
-from runs.models import Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
+from runs.models import Correction, Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
 from runs.models.reestimation import FIGURES
 from traceml_agent import estimation
 
@@ -205,6 +205,7 @@ def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
     _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
     _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
     _keep(asked, runs, formers)
+    Correction.objects.add(changes.corrections(asked))
     changes.save()
     return _sums(runs, formers)
 

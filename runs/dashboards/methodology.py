@@ -1,7 +1,7 @@
 """The methodology page's numbers, read from the code that uses them, so that page and physics can't drift apart."""
 
 from runs.dashboards.equivalences import EQUIVALENCES
-from runs.models import Device, EmissionFactor
+from runs.models import Device, EmissionFactor, Run
 from traceml_agent import estimation
 
 MEANINGS = {
@@ -16,6 +16,7 @@ def methodology() -> dict:
     """The factor in force, the ranges by basis, and the shares of TDP where no power was measured."""
     return {
         "factor": EmissionFactor.objects.active(),
+        "former_factors": [factor for factor in EmissionFactor.objects.used_by(Run.objects.all()) if not factor.active],
         "ranges": [
             {"basis": basis, "meaning": MEANINGS[basis], "low": low, "high": high}
             for basis, (low, high) in estimation.RANGE_BY_BASIS.items()

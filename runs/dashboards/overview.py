@@ -7,11 +7,12 @@ from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
+from runs.dashboards.corrections import Corrections, corrections
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
+from runs.dashboards.usage_filters import Choices, UsageFilters, corrections_of, days_of, energy_days_of, runs_of, usage_of
 from runs.dashboards.waste import Waste, most_idle, waste
 from runs.models import Run
 
@@ -39,6 +40,7 @@ class Overview(NamedTuple):
     waste: list[Waste]
     most_idle: list[Run]
     heat_map: HeatMap | None
+    corrections: Corrections
 
     @property
     def was_used_before(self) -> bool:
@@ -71,6 +73,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         waste=waste(totals, runs, period, now),
         most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
+        corrections=corrections(period.days_of(corrections_of(found, filters))),
     )
 
 

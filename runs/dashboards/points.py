@@ -1,13 +1,15 @@
 """Runs as points of a chart: their energy over time, and a metric against their emissions with the Pareto front."""
 
+from collections.abc import Callable
 from datetime import datetime
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count
 from django.urls import reverse
 
 from runs.dashboards.charts import drawn
+from runs.dashboards.cheapest import OFFERED_PERCENT, Cheapest, asked_percent, cheapest
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
 from runs.models import Metric, Run, TrackedModel
@@ -34,6 +36,14 @@ class Point(NamedTuple):
     is_front: bool = False
 
 
+#: What the table of points may be sorted by.
+SORTS: dict[str, Callable[[Point], Any]] = {
+    "value": lambda point: point.y,
+    "emissions": lambda point: point.run.emissions_kg,
+    "started": lambda point: point.run.started_at,
+}
+
+
 class Points(NamedTuple):
     """A chart of points with the sentence that says it in words. `x_quantity` is `time` or a quantity of units.py;
     `y_quantity` is empty for a metric, which has no unit."""
@@ -47,6 +57,8 @@ class Points(NamedTuple):
     points: list[Point]
     left_out: int = 0
     leads_on: bool = True
+    #: The column that the table is sorted by, descending with a minus.
+    sort: str = ""
 
     @property
     def data_id(self) -> str:
@@ -54,7 +66,9 @@ class Points(NamedTuple):
 
     @property
     def rows(self) -> list[Point]:
-        """The table under the chart: runs of the front first, then the others."""
+        """The table under the chart: sorted as asked, else runs of the front first, then the others."""
+        if key := SORTS.get(self.sort.removeprefix("-")):
+            return sorted(self.points, key=key, reverse=self.sort.startswith("-"))[:MOST_ROWS]
         return sorted(self.points, key=lambda point: not point.is_front)[:MOST_ROWS]
 
     @property
@@ -131,11 +145,18 @@ def _seconds(moment: datetime) -> int:
 
 
 class Asked(NamedTuple):
-    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose."""
+    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose.
+
+    `within` are the percent of the best that a run may miss to be the cheapest, `of` the kind of run alone that is
+    shown, `sort` the column that the table is sorted by, descending with a minus.
+    """
 
     metric: str = ""
     better: str = ""
     value: str = "last"
+    within: str = ""
+    of: str = ""
+    sort: str = ""
 
 
 UNASKED = Asked()
@@ -147,6 +168,17 @@ class Tradeoff(NamedTuple):
     names: list[str]
     chosen: Asked
     chart: Points | None
+    cheapest: Cheapest | None = None
+    kinds: tuple[str, ...] = TRAINING
+
+    @property
+    def within_percent(self) -> float:
+        return asked_percent(self.chosen.within)
+
+    @property
+    def within_choices(self) -> list[float]:
+        """What is offered, with what the address asks for."""
+        return sorted({*OFFERED_PERCENT, self.within_percent})
 
 
 def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
@@ -160,15 +192,23 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
     values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
     placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
+    placed = [(run, value) for run, value in placed if chosen.of in ("", run.kind)]
     newest = {run.pk for run in newest_used(runs)}
-    return Tradeoff(sorted(names), chosen, _against_emissions(placed, newest, len(values), chosen) if placed else None)
+    chart = _against_emissions(placed, newest, len(values), chosen) if placed else None
+    return Tradeoff(sorted(names), chosen, chart, cheapest(placed, chosen.better, asked_percent(chosen.within)))
 
 
 def _chosen(asked: Asked, names: list[str]) -> Asked:
     """What was asked for; where nothing was, the metric that most runs logged and the direction that its name says."""
     metric = asked.metric if asked.metric in names else names[0]
     better = asked.better if asked.better in ("higher", "lower") else suggested(metric)
-    return Asked(metric, better, asked.value if asked.value in VALUES else "last")
+    return asked._replace(
+        metric=metric,
+        better=better,
+        value=asked.value if asked.value in VALUES else "last",
+        of=asked.of if asked.of in TRAINING else "",
+        sort=asked.sort if asked.sort.removeprefix("-") in SORTS else "",
+    )
 
 
 def suggested(metric: str) -> str:
@@ -185,7 +225,7 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
     of_front = f"{units.counted(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
-        title="What a better model costs",
+        title="Metric against emissions",
         sentence=(
             f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {trainings}, "
             f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
@@ -196,6 +236,7 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
         y_name=chosen.metric,
         points=[Point(placed[n][0], placed[n][0].emissions_kg, placed[n][1], n in best) for n in shown],
         left_out=run_count - len(shown),
+        sort=chosen.sort,
     )
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from django.db.models import Count, Sum
 
+from runs.dashboards.lifetime import IDLE, WITHOUT_RESULT
 from runs.dashboards.periods import Period
 from runs.dashboards.run_filters import in_state
 from runs.dashboards.usage_filters import begun_in
@@ -26,6 +27,8 @@ class Waste(NamedTuple):
     kwh: float
     share: float
     state: str = ""
+    #: Whether the row above that has no part holds it.
+    is_part: bool = False
 
 
 def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
@@ -33,7 +36,9 @@ def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
     wastable = runs.filter(kind__in=Run.WASTABLE)
     lost = begun_in(in_state(wastable, Run.LOST, now), period.first, period.last).order_by()
     found = lost.aggregate(number=Count("pk"), kwh=Sum("energy_kwh", default=0.0))
+    without_result_kwh = totals["failed_kwh"] + totals["cancelled_kwh"] + found["kwh"]
     rows = [
+        (WITHOUT_RESULT, "trainings and evaluations that did not complete", without_result_kwh, ""),
         ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
         ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),
         (
@@ -42,11 +47,13 @@ def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
             found["kwh"],
             "lost",
         ),
-        ("Idle accelerators", "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
+        (IDLE, "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
     ]
     whole_kwh = totals["energy_kwh"]
     return [
-        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state) for name, words, kwh, state in rows if kwh
+        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state))
+        for name, words, kwh, state in rows
+        if kwh
     ]
 
 

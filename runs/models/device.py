@@ -128,3 +128,9 @@ class Device(models.Model):
             days[day] = self.facts(elapsed_s - before[0], busy_s - before[1], added_j)
             before = [elapsed_s, busy_s, energy_j]
         return days
+
+
+def carriers(devices: list[Device]) -> list[Device]:
+    """What carries a run, whose time is its device-hours: its accelerators, else its processors; never memory."""
+    used = [device for device in devices if device.kind in ACCELERATORS]
+    return used or [device for device in devices if device.kind == Device.Kind.CPU]

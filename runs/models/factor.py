@@ -2,7 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from traceml_agent import catalogue
@@ -16,6 +16,11 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
             self.bulk_create([self.model(**_values(catalogue.factor()), active=True)], ignore_conflicts=True)
             factor = self.get(active=True)
         return factor
+
+    def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
+        """The factors that these runs were estimated with, the newest first; a look-up each, as there are few."""
+        of_runs = runs.filter(factor=OuterRef("pk"))
+        return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
 
     def load(self) -> int:
         """Add the world averages of the catalogue's data that are missing; returns how many, none is changed."""
@@ -49,7 +54,7 @@ class EmissionFactor(models.Model):
         ]
 
     def __str__(self):
-        return f"{self.kg_per_kwh} kg/kWh ({self.year})"
+        return f"{self.kg_per_kwh:.15g} kg/kWh ({self.year})"
 
     @transaction.atomic
     def put_in_force(self) -> None:
