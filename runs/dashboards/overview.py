@@ -1,7 +1,9 @@
 """The overview: what a person's projects used and emitted in a period, narrowed by filters."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
+
+from django.db.models import Q
 
 from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
@@ -12,8 +14,16 @@ from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, corrections_of, days_of, energy_days_of, runs_of, usage_of
-from runs.dashboards.waste import Waste, most_idle, waste
+from runs.dashboards.usage_filters import (
+    Choices,
+    UsageFilters,
+    corrections_of,
+    days_of,
+    energy_days_of,
+    runs_of,
+    usage_of,
+)
+from runs.dashboards.waste import MOST_IDLE_RUNS, Waste, most_idle, waste
 from runs.models import Run
 
 MODELS_SHOWN = 10
@@ -59,7 +69,8 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
-    active = active_runs(runs)
+    listed = _listed_runs(runs, period)
+    active = [run for run in listed if run.state == Run.Status.RUNNING]
     return Overview(
         totals=totals,
         figures=key_figures(days, period, totals),
@@ -71,7 +82,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         active=active[:ACTIVE_SHOWN],
         more_active=len(active) > ACTIVE_SHOWN,
         waste=waste(totals, runs, period, now),
-        most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
+        most_idle=_most_idle(listed, period),
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
         corrections=corrections(period.days_of(corrections_of(found, filters))),
     )
@@ -94,10 +105,21 @@ def _splits(sums: list[dict], found: Choices) -> list[tuple[str, list[Share]]]:
     ]
 
 
-def active_runs(runs) -> list[Run]:
-    """What runs now, the last heard first; a run that fell silent is lost and not among them."""
+def _listed_runs(runs, period: Period) -> list[Run]:
+    """The runs that may be shown as active or idle, read at once, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Which these are an index tells alone; asked for whole rows, SQLite takes another one and reads all runs.
-    pks = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    open_runs = Run.objects.filter(pk__in=pks).with_names().order_by(*by_silence)
-    return [run for run in open_runs if run.state == Run.Status.RUNNING]
+    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs.
+    unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
+    found = Run.objects.filter(Q(pk__in=unfinished) | Q(pk__in=most_idle(runs, period)))
+    return list(found.with_names().order_by(*by_silence))
+
+
+def _most_idle(listed: list[Run], period: Period) -> list[Run]:
+    """Those of them whose accelerators idled most, of the runs that began in the period."""
+    begun = [run for run in listed if run.idle_kwh > 0 and _began_in(run, period)]
+    return sorted(begun, key=lambda run: (-run.idle_kwh, -run.pk))[:MOST_IDLE_RUNS]
+
+
+def _began_in(run: Run, period: Period) -> bool:
+    day = run.started_at.astimezone(UTC).date()
+    return day <= period.last and (period.first is None or day >= period.first)

@@ -36,9 +36,10 @@ def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
     wastable = runs.filter(kind__in=Run.WASTABLE)
     lost = begun_in(in_state(wastable, Run.LOST, now), period.first, period.last).order_by()
     found = lost.aggregate(number=Count("pk"), kwh=Sum("energy_kwh", default=0.0))
-    without_result_kwh = totals["failed_kwh"] + totals["cancelled_kwh"] + found["kwh"]
+    parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], found["kwh"]) if kwh]
+    together_kwh = sum(parts_kwh) if len(parts_kwh) > 1 else 0.0
     rows = [
-        (WITHOUT_RESULT, "trainings and evaluations that did not complete", without_result_kwh, ""),
+        (WITHOUT_RESULT, "trainings and evaluations that did not complete", together_kwh, ""),
         ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
         ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),
         (
@@ -51,14 +52,13 @@ def waste(totals: dict[str, float], runs, period: Period, now) -> list[Waste]:
     ]
     whole_kwh = totals["energy_kwh"]
     return [
-        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state))
+        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
         for name, words, kwh, state in rows
         if kwh
     ]
 
 
-def most_idle(runs, period: Period) -> list[Run]:
-    """The runs whose accelerators idled most; which these are is told by an index alone."""
+def most_idle(runs, period: Period):
+    """Which runs' accelerators idled most: ids, told by an index alone."""
     found = begun_in(runs, period.first, period.last).filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk")
-    shown = Run.objects.filter(pk__in=found.values("pk")[:MOST_IDLE_RUNS])
-    return list(shown.with_names().order_by("-idle_kwh", "-pk"))
+    return found.values("pk")[:MOST_IDLE_RUNS]
