@@ -2,6 +2,7 @@
 
 from runs.dashboards.equivalences import EQUIVALENCES
 from runs.models import EmissionFactor
+from tests.pages.html import Page
 from traceml_agent import estimation
 
 
@@ -37,3 +38,15 @@ def test_it_gives_the_shares_of_tdp_of_every_kind(alice, db):
     rows = alice.read("/methodology/").table(1)
     assert [float(idle) / 100 for _, idle, _ in rows] == list(estimation.IDLE_SHARE_OF_TDP.values())
     assert [float(full) / 100 for _, _, full in rows] == list(estimation.FULL_LOAD_SHARE_OF_TDP.values())
+
+
+def test_a_stranger_reads_it_without_signing_in(client, db):
+    assert "world average" in Page(client.get("/methodology/")).text
+
+
+def test_a_factor_that_runs_still_have_is_named_beside_the_one_in_force(alice, run):
+    run()
+    EmissionFactor.objects.create(kg_per_kwh=0.51, year=2025, source="Another average").put_in_force()
+    page = alice.read("/methodology/")
+    assert "0.51 kg CO₂e per kWh" in page.text
+    assert "0.47294 kg CO₂e per kWh" in page.by_id("former-factors").text
