@@ -134,7 +134,7 @@ def _cards(runs: list[Line]) -> list[str]:
         for device in carriers(devices):
             key = (device.profile.name if device.profile else device.name, device.kind)
             places.setdefault(key, {}).setdefault(run, set()).add((device.writer.host, device.key))
-            elapsed_s[key] = elapsed_s.get(key, 0.0) + device.elapsed_s
+            elapsed_s[key] = elapsed_s.get(key, 0.0) + device.last_facts().elapsed_s
     found = []
     for (name, kind), at in places.items():
         most = max(map(len, at.values()))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
 from runs.dashboards.choices import Choices
@@ -90,8 +90,7 @@ def _sum(amounts) -> dict[str, float]:
 
 
 def _factors(run_days: QuerySet) -> list[Factor]:
-    counts = run_days.order_by().values_list(factor=F("run__factor")).annotate(Count("run", distinct=True))
-    runs = dict(counts)
+    runs = dict(run_days.order_by().values_list("run__factor").annotate(Count("run", distinct=True)))
     return [Factor(factor, runs[factor.pk]) for factor in EmissionFactor.objects.filter(pk__in=runs).order_by("pk")]
 
 
@@ -99,7 +98,9 @@ def csv_rows(found: Report) -> Iterator[list]:
     """The report as rows of COLUMNS, numbers with all their digits."""
     for row in found.rows:
         first = [f"{row.month:%Y-%m}", row.team, row.project, row.kind, int(row.amounts["runs"])]
-        yield [*first, *(row.amounts[name] for name in COLUMNS[5:-1]), row.kg_per_kwh]
+        # Device-seconds as pages tell device-hours: of accelerators, else of processors.
+        seconds = row.amounts["carrying_s"]
+        yield [*first, seconds, *(row.amounts[name] for name in COLUMNS[6:-1]), row.kg_per_kwh]
 
 
 def years_of(run_days: QuerySet) -> list[int]:

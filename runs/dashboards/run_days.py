@@ -29,7 +29,7 @@ class Days(NamedTuple):
     @property
     def are_few(self) -> bool:
         """At most a quarter."""
-        return bool(self.first and self.last) and (self.last - self.first).days <= MOST_FEW
+        return self.first is not None and self.last is not None and (self.last - self.first).days <= MOST_FEW
 
 
 class Used(NamedTuple):
@@ -45,7 +45,7 @@ def on_days(rows: QuerySet, days: Days) -> QuerySet:
     return rows.filter(day__lte=days.last) if days.last else rows
 
 
-def with_used(runs: QuerySet, days: Days) -> QuerySet:
+def with_used(runs, days: Days):
     """The runs with `used_kwh` and `used_kg`, what each used on the days."""
     own = on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days).order_by()
     kwh, kg = (Subquery(own.values("run").annotate(sum=Sum(name)).values("sum")) for name in Used._fields)

@@ -242,7 +242,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             params=[(key, run.params.get(key)) for key in look.params],
             metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
             base=look.base if look.base and look.base.pk != pk else None,
-            used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,
+            used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,  # type: ignore[union-attr]
         )
         for pk in pks
         if (run := by_pk.get(pk))

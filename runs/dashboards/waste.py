@@ -99,7 +99,7 @@ def _most(sums: QuerySet) -> QuerySet:
     return sums.filter(wasted__gt=0).order_by("-wasted", "-run").values("run")[:MOST_WASTED_RUNS]
 
 
-def with_waste(runs: QuerySet, period: Period) -> QuerySet:
+def with_waste(runs, period: Period):
     """The runs with what they wasted in the period: `ended_kwh` by how they ended, `idled_kwh` by idling."""
     own = (
         on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days_of(period))

@@ -148,7 +148,7 @@ class ApiToken(models.Model):
     @property
     def member_id(self) -> int:
         """Whose its runs are, as `Run.member_id` has it."""
-        of_nobody = {self.Owner.TEAM: Run.OF_TEAM, self.Owner.CI: Run.OF_CI}
+        of_nobody: dict[str, int] = {self.Owner.TEAM: Run.OF_TEAM, self.Owner.CI: Run.OF_CI}
         return of_nobody.get(self.runs_are_of, self.created_by_id or Run.OF_NOBODY)
 
     def allows(self, scope: str) -> bool:
