@@ -19,6 +19,7 @@ from runs.dashboards.periods import Period
 from runs.dashboards.run_days import Days, on_days
 from runs.dashboards.run_filters import in_state
 from runs.models import Run, RunUsage
+from runs.templatetags import units
 
 MOST_WASTED_RUNS = 5
 #: Runs of a long period that began earlier than this before it are not looked for among the most idle ones.
@@ -59,7 +60,8 @@ def lost_kwh(runs: QuerySet, period: Period, now) -> dict[int, float]:
 
 def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
     """`totals` are the period's, `lost` what lost runs used in it."""
-    silent = f"{len(lost)} trainings and evaluations that fell silent: look whether their machines live"
+    count = units.counted(len(lost), "run")
+    silent = f"trainings and evaluations that fell silent, {count}: look whether their machines live"
     parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], sum(lost.values())) if kwh]
     together_kwh = sum(parts_kwh) if len(parts_kwh) > 1 else 0.0
     rows = [
