@@ -12,7 +12,7 @@ def final_runs(model: TrackedModel, runs: list[Line], most: int) -> list[Line]:
 
     `runs` are the newest, at most `most`; what they lack is asked of the database where there may be older ones.
     """
-    last = {kind: _last(run for run in runs if _is_done(run, kind)) for kind in TRAINING}
+    last: dict[str, Line | None] = {kind: _last(run for run in runs if _is_done(run, kind)) for kind in TRAINING}
     lacking = [kind for kind, run in last.items() if run is None]
     if lacking and len(runs) == most:
         last |= {run.kind: run for run in _older(model, lacking)}

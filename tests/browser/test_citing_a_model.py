@@ -32,7 +32,7 @@ def test_a_researcher_gets_one_honest_sentence_for_a_paper(tab, context, trainin
     assert re.fullmatch(
         r"Training resnet-50 \(3 runs, .+, 1 of them failed, cancelled or lost\) used .+~kWh of electricity "
         r"\(.+--.+~kWh; .+\) on NVIDIA A100 SXM4 40GB .+, which corresponds to .+CO\\textsubscript\{2\}e "
-        r"\(.+\) at 0\.473~kg~CO\\textsubscript\{2\}e per kWh, the world average of 2024, and a PUE of 1, "
+        r"\(.+\) at 0\.47294~kg~CO\\textsubscript\{2\}e per kWh, the world average of 2024, and a PUE of 1, "
         r"as tracked by TraceML until .+~\\cite\{traceml,factor2024-\d+\}\.\n",
         sentence,
     )
