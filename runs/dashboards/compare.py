@@ -37,6 +37,11 @@ class FigureRow(NamedTuple):
     better: str | None = None
 
     @property
+    def differs(self) -> bool:
+        """Whether changes are worth telling: that all runs have one factor is no change of nothing."""
+        return self.quantity != "factor" or len(set(self.values)) > 1
+
+    @property
     def unit(self) -> units.Unit | None:
         """None for durations, which name their own."""
         return None if self.quantity == "elapsed" else units.unit_for(self.quantity, self.values)

@@ -52,7 +52,8 @@ def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
 
 def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
     """What re-estimations did to the daily totals that the filters leave. They know no tags: with one, to all."""
-    return _narrowed(Correction.objects.order_by(), found, filters)
+    rows: QuerySet = Correction.objects.all()
+    return _narrowed(rows, found, filters)
 
 
 def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:

@@ -155,7 +155,7 @@
       if (one.highs) one.highs.push(...(series[n].highs || series[n].values));
     });
     if (data.totals) data.totals.values = news.totals;
-    data.says = withMost(news.says[id], data.says);
+    data.says = withMost(news.says[data.id], data.says);
     delete data.sentence;
     data.axisUnit = T.unitFor([data.edges.at(-1)], data.axisScale);
     data.unit = T.unitFor(data.series.flatMap((one) => one.values), data.scale);
