@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from hardware.admin import HardwareProfileAdmin
+from hardware.changes import last_change
 from hardware.exchange import ProfileResource
 from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
 from runs import reestimate
@@ -25,6 +26,8 @@ from runs.models.audit import Action
 
 CONFIRMED = "_confirmed"
 PROGRESS_EVERY_S = "3"
+#: So many profiles a note of an import tells of.
+MOST_NAMED = 5
 
 
 def _is_form(response) -> bool:
@@ -85,7 +88,7 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
             response = save()
             if _is_form(response):
                 return response
-            ask(request, f"Profile {request.POST.get('name', '')} edited: {request.POST.get('reason', '')}")
+            ask(request, _edited(request.POST))
         return response
 
     def delete_model(self, request, obj):
@@ -93,12 +96,29 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
         ask(request, f"Profile {obj} deleted")
 
     def delete_queryset(self, request, queryset):
+        names = list(queryset.values_list("name", flat=True)[: MOST_NAMED + 1])
         super().delete_queryset(request, queryset)
-        ask(request, "Profiles deleted")
+        ask(request, f"Profiles deleted: {_few(names, len(names))}")
 
     def process_result(self, result, request):
-        ask(request, "Profiles imported")
+        pks = [row.object_id for row in result.valid_rows() if row.object_id]
+        profiles = HardwareProfile.objects.in_bulk(pks[:MOST_NAMED])
+        changes = [f"{profile} ({last_change(profile)})" for profile in profiles.values()]
+        ask(request, f"Profiles imported: {_few(changes, len(pks))}")
         return super().process_result(result, request)
+
+
+def _edited(given) -> str:
+    """The profile that was just saved, why, and with what old and new values."""
+    profile = HardwareProfile.objects.filter(slug=given.get("slug", "")).first()
+    words = f" ({last_change(profile)})" if profile else ""
+    return f"Profile {given.get('name', '')} edited: {given.get('reason', '')}{words}"
+
+
+def _few(words: list[str], count: int) -> str:
+    """The first ones of so many."""
+    more = count - len(words[:MOST_NAMED])
+    return "; ".join(words[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 class FactorForm(forms.ModelForm):

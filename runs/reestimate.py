@@ -19,7 +19,7 @@ from django.utils import timezone
 from hardware.models import HardwareProfile
 from runs.ingest import totals
 from runs.ingest.removal import hold
-from runs.models import Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
+from runs.models import Correction, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
 from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
 from runs.pace import Pace
@@ -226,6 +226,7 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
     _update(runs, ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES))
     if asked:
         _keep(asked, runs, formers)
+        Correction.objects.add(changes.corrections(asked))
     changes.save()
     return _sums(runs, formers)
 

@@ -15,7 +15,7 @@ SUMS = {
         "total_energy_kwh": "energy_kwh",
         "total_emissions_kg": "emissions_kg",
         "total_measured_kwh": "measured_kwh",
-        "total_device_s": "device_s",
+        "total_device_s": "carrying_s",
     }.items()
 }
 

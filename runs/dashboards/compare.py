@@ -37,8 +37,14 @@ class FigureRow(NamedTuple):
     better: str | None = None
 
     @property
-    def unit(self) -> units.Unit:
-        return units.unit_for(self.quantity, self.values)
+    def differs(self) -> bool:
+        """Whether changes are worth telling: that all runs have one factor is no change of nothing."""
+        return self.quantity != "factor" or len(set(self.values)) > 1
+
+    @property
+    def unit(self) -> units.Unit | None:
+        """None for durations, which name their own."""
+        return None if self.quantity == "elapsed" else units.unit_for(self.quantity, self.values)
 
     @property
     def ranges(self) -> list[tuple[float, float]]:
@@ -119,8 +125,8 @@ def names_of(runs: list[Run]) -> list[str]:
 
 
 def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]:
-    """Energy, emissions, duration, mean power, measured share, then the energy by kind of device."""
-    powers = [estimation.J_PER_KWH * run.energy_kwh / run.duration_s if run.duration_s else 0.0 for run in runs]
+    """Energy, emissions, duration, mean power, measured share, the factor and PUE between energy and emissions, then
+    the energy by kind of device."""
     rows = [
         FigureRow(
             "Energy",
@@ -137,9 +143,12 @@ def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]
             [run.emissions_high_kg for run in runs],
         ),
         FigureRow("Duration", "elapsed", [run.duration_s for run in runs]),
-        FigureRow("Mean power", "power", powers),
+        FigureRow("Mean power", "power", [run.mean_power_w for run in runs]),
         FigureRow("Measured share", "share", [run.measured_share for run in runs]),
+        FigureRow("Emission factor", "factor", [run.factor.kg_per_kwh for run in runs]),
     ]
+    if any(run.pue != 1.0 for run in runs):
+        rows.append(FigureRow("PUE", "count", [run.pue for run in runs]))
     by_kind = energy_by(devices, Device.get_kind_display)
     return rows + [FigureRow(f"Energy of {kind}", "energy", values) for kind, values in by_kind.items()]
 
@@ -237,7 +246,7 @@ def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) 
 
 
 def runs_in_words(names: list[str]) -> str:
-    return f"{len(names)} run{'s' * (len(names) > 1)}"
+    return units.counted(len(names), "run")
 
 
 def lasted(ends: list[float]) -> str:
@@ -270,12 +279,12 @@ def stage_overlay(runs: list[Run], names: list[str], curves: list[list[Curve]], 
         Series(name, _padded([_of_stage(of_run, *span, shown) for span in of_stages] if of_run else [], most))
         for name, of_run, of_stages in zip(names, curves, spans, strict=True)
     ]
-    counts = ", ".join(str(len(of_run)) for of_run in spans)
+    counts = ", ".join(units.counted(len(of_run), "stage") for of_run in spans)
     has = "they had" if len(names) > 1 else "it had"
     return Chart(
         id="curves",
         title=f"{SHOWN[shown]} by stage",
-        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by the number of the stage; {has} {counts} stages.",
+        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by the number of the stage; {has} {counts}.",
         quantity=shown,
         axis="stage",
         labels=list(range(1, most + 1)),

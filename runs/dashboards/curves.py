@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
-from operator import le, lt, sub, truediv
+from itertools import accumulate, islice, pairwise
+from operator import itemgetter, le, lt, sub, truediv
 from typing import NamedTuple
 
 from runs.dashboards.charts import MOST_SERIES
@@ -26,6 +26,8 @@ MANY_LINES = range(5, MOST_SERIES + 1)
 LEAST_OBSERVED = 0.5
 #: Batches keep whole milliseconds, the device's own last counters more.
 STORED_TO_S = 0.001
+#: Devices are read one after the other: what lies so close together is one reading of them all.
+AT_ONCE_S = 0.1
 
 
 class Counters(NamedTuple):
@@ -37,11 +39,15 @@ class Counters(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A part of a run's time in seconds since its start, with the energy that all devices used in it."""
+    """A part of a run's time in seconds since its start, with the energy that all devices used in it.
+
+    `at_work_s` of it a process of the run was there: as in the run's own duration, a pause between attempts is none.
+    """
 
     start_s: float
     end_s: float
     energy_kwh: float
+    at_work_s: float
 
     @property
     def seconds(self) -> float:
@@ -49,7 +55,7 @@ class Span(NamedTuple):
 
     @property
     def mean_power_w(self) -> float:
-        return estimation.J_PER_KWH * self.energy_kwh / self.seconds
+        return estimation.J_PER_KWH * self.energy_kwh / self.at_work_s if self.at_work_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Curve:
     elapsed_s: list[float]
     busy_s: list[float]
     energy_j: list[float]
+    #: When its writer began.
+    offset_s: float = 0.0
 
     def at(self, at_s: float) -> Counters:
         """The counters at `at_s`, linear between samples."""
@@ -87,6 +95,11 @@ class Curve:
     @property
     def energy_kwh(self) -> float:
         return estimation.energy_kwh(self.energy_j[-1])
+
+    @property
+    def most_power_w(self) -> float:
+        """The highest mean between two samples, W; the device's own mean where intervals were too short to tell."""
+        return max(self.device.mean_power_w, *(power for power in self.powers_w if power is not None), 0.0)
 
     def samples_between(self, start_s: float, end_s: float) -> int:
         return bisect_right(self.at_s, end_s) - bisect_right(self.at_s, start_s)
@@ -167,7 +180,7 @@ def curve(run: Run, device: Device, columns: list[list]) -> Curve:
     offset_s = (device.writer.started_at - run.started_at).total_seconds()
     began_s = offset_s + t_s[0] - elapsed_s[0]
     at_s = [began_s, *[offset_s + each for each in t_s]]
-    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j])
+    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j], offset_s)
 
 
 def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) -> list[float]:
@@ -225,7 +238,49 @@ def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | No
     if end_s - start_s <= STORED_TO_S:
         return None
     energy_j = energy_until_j(curves, end_s) - energy_until_j(curves, start_s)
-    return Span(start_s, end_s, estimation.energy_kwh(energy_j))
+    return Span(start_s, end_s, estimation.energy_kwh(energy_j), _at_work_s(curves, start_s, end_s))
+
+
+def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
+    """Seconds of a part in which at least one writer was there."""
+    writers = sorted({(curve.offset_s, curve.offset_s + curve.device.writer.last_t_s) for curve in curves})
+    covered_s, until_s = 0.0, start_s
+    for began_s, ended_s in writers:
+        covered_s += max(min(ended_s, end_s) - max(began_s, until_s), 0.0)
+        until_s = max(until_s, min(ended_s, end_s))
+    return covered_s
+
+
+def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
+    """The highest power in W of all devices together: each has its mean between two of its samples.
+
+    Where powers change is where samples are: of all devices these instants are put in one order, and the changes are
+    added up along it.
+    """
+    changes: list[tuple[float, float]] = []
+    for curve in curves:
+        first = max(bisect_right(curve.at_s, start_s) - 1, 0)
+        last = min(bisect_left(curve.at_s, end_s), len(curve.at_s) - 1)
+        powers = [0.0, *(power or 0.0 for power in curve.powers_w[first:last]), 0.0]
+        changes += zip(curve.at_s[first : last + 1], _differences(powers), strict=True)
+    changes.sort()
+    # At one instant some devices rise and others fall: only when all have changed their sum is one of an interval.
+    sums = accumulate(map(itemgetter(1), changes))
+    levels = dict(zip(map(itemgetter(0), changes), sums, strict=True))
+    lasted_s = map(sub, islice(levels, 1, None), levels)
+    lasted = zip(levels.values(), lasted_s, strict=False)
+    return max((power for power, seconds in lasted if seconds > AT_ONCE_S), default=0.0)
+
+
+def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[float | None, float | None]:
+    """Mean utilisation of the devices in a part of the run, and the highest of one of them between two samples."""
+    ends = [(curve.at(start_s), curve.at(end_s)) for curve in curves]
+    observed_s = sum(after.elapsed_s - before.elapsed_s for before, after in ends)
+    busy_s = sum(after.busy_s - before.busy_s for before, after in ends)
+    highest = (extremes(curve, curve.utilisations, [start_s, end_s])[0] for curve in curves)
+    most = max((each[1] for each in highest if each), default=None)
+    mean = min(busy_s / observed_s, 1.0) if observed_s > 0 else None
+    return mean, None if most is None or mean is None else max(min(most, 1.0), mean)
 
 
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:

@@ -1,12 +1,15 @@
 """The hardware catalogue for readers: search, and what a profile meant in one's own runs."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, Count, F, Max, Min, Q, Sum, Value, When
 
+from hardware.changes import Change, history_of
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.dashboards import usage
+from runs.dashboards.lifetime import LEAST_KWH
 from runs.models import DailyUsage, Device, Run
 from traceml_agent import estimation
 
@@ -44,6 +47,12 @@ class ProfilePage(NamedTuple):
     mean_w: float | None
     mean_share: float | None  # of TDP
     runs: list[Run]
+    changes: list[Change]
+
+    @property
+    def edited_at(self) -> datetime | None:
+        """When an admin last changed what estimates rest on."""
+        return self.changes[0].at if self.changes else None
 
 
 def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue:
@@ -51,7 +60,8 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue
 
     Those that the reader's own runs used, of one team or of all, come first, unless another order is asked for.
     """
-    seen = set(DailyUsage.objects.for_user(user, team).order_by().values_list("hardware", flat=True).distinct())
+    used = DailyUsage.objects.for_user(user, team).filter(energy_kwh__gt=LEAST_KWH)
+    seen = set(used.order_by().values_list("hardware", flat=True).distinct())
     found = HardwareProfile.objects.order_by(*_order(filters.sort, seen))
     if filters.search:
         found = found.filter(_search(filters.search))
@@ -103,6 +113,7 @@ def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
         mean_w=mean_w,
         mean_share=mean_w and mean_w / profile.tdp_w,
         runs=list(Run.objects.filter(pk__in=latest).with_names().order_by("-received_at", "-id")),
+        changes=history_of(profile),
     )
 
 

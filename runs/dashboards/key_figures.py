@@ -65,7 +65,7 @@ def _totals(rows: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 def key_figures(days: Days, period: Period, now: dict[str, float], today: date) -> list[KeyFigure]:
-    """CO2e, energy, accelerator and CPU hours, runs and the measured share; `now` are the totals of the period."""
+    """CO2e, energy, device-hours, runs and the measured share; `now` are the totals of the period."""
     pair = period.compared(today)
     over, before = (totals_of(days, each) for each in pair) if pair else (now, None)
     lines = _buckets(days, period)
@@ -80,7 +80,7 @@ def key_figures(days: Days, period: Period, now: dict[str, float], today: date) 
         figure("Emissions, CO₂e", "emissions", "emissions_kg", low=now["emissions_low_kg"],
                high=now["emissions_high_kg"]),
         figure("Energy", "energy", "energy_kwh", low=now["energy_low_kwh"], high=now["energy_high_kwh"]),
-        figure("Accelerator and CPU hours", "hours", "device_s"),
+        figure("Device-hours", "hours", "carrying_s"),
         figure("Runs", "count", "runs"),
         figure("Measured share of energy", "share", "measured_share"),
     ]  # fmt: skip

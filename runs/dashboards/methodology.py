@@ -1,7 +1,7 @@
 """The methodology page's numbers, read from the code that uses them, so that page and physics can't drift apart."""
 
 from runs.dashboards.equivalences import EQUIVALENCES
-from runs.models import EmissionFactor, Pue
+from runs.models import EmissionFactor, Pue, Run
 from traceml_agent import estimation
 
 MEANINGS = {
@@ -17,6 +17,7 @@ def methodology() -> dict:
     """The factor and the PUE in force, the ranges of measured energy, and the classes that estimates go by."""
     return {
         "factor": EmissionFactor.objects.active(),
+        "former_factors": [factor for factor in EmissionFactor.objects.used_by(Run.objects.all()) if not factor.active],
         "pue": Pue.objects.active(),
         "bases": [(basis, meaning, estimation.RANGE_BY_BASIS.get(basis)) for basis, meaning in MEANINGS.items()],
         "classes": estimation.POWER_CLASSES,

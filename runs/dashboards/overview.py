@@ -10,11 +10,20 @@ from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
 from runs.dashboards.choices import Choices
+from runs.dashboards.corrections import Corrections, corrections
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import UsageFilters, days_of, energy_days_of, run_days_of, runs_of, usage_of
+from runs.dashboards.usage_filters import (
+    UsageFilters,
+    corrections_of,
+    days_of,
+    energy_days_of,
+    run_days_of,
+    runs_of,
+    usage_of,
+)
 from runs.dashboards.waste import (
     MOST_WASTED_RUNS,
     Waste,
@@ -55,6 +64,12 @@ class Overview(NamedTuple):
     waste: list[Waste]
     most_wasted: list[WastedRun]
     heat_map: HeatMap | None
+    corrections: Corrections
+
+    @property
+    def was_used_before(self) -> bool:
+        """Whether there is anything that changes are told against."""
+        return any(figure.before for figure in self.figures)
 
     @property
     def is_empty(self) -> bool:
@@ -85,6 +100,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
         waste=waste(totals, lost),
         most_wasted=wasted_runs(listed, lost),
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
+        corrections=corrections(period.days_of(corrections_of(found, filters))),
     )
 
 

@@ -99,7 +99,9 @@ def csv_rows(found: Report) -> Iterator[list]:
     """The report as rows of COLUMNS, numbers with all their digits."""
     for row in found.rows:
         first = [f"{row.month:%Y-%m}", row.team, row.project, row.kind, int(row.amounts["runs"])]
-        yield [*first, *(row.amounts[name] for name in COLUMNS[5:-1]), row.kg_per_kwh]
+        # Device-seconds as pages tell device-hours: of accelerators, else of processors.
+        seconds = row.amounts["carrying_s"]
+        yield [*first, seconds, *(row.amounts[name] for name in COLUMNS[6:-1]), row.kg_per_kwh]
 
 
 def years_of(run_days: QuerySet) -> list[int]:

@@ -199,7 +199,7 @@ def device_names(devices: list[Device]) -> dict[int, str]:
 
 
 def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve]) -> list[DeviceRow]:
-    most = {curve.device.pk: max(filter(None, curve.powers_w), default=None) for curve in known}
+    most = {curve.device.pk: curve.most_power_w for curve in known}
     return [
         DeviceRow(
             device,
@@ -227,12 +227,21 @@ def terms(device: Device) -> dict:
         "profile": profile,
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),
+        "idle_words": power_words(estimation.idle_power_w(profile), profile.idle_w, profile.tdp_w),
+        "full_load_words": power_words(estimation.full_load_power_w(profile), profile.full_load_w, profile.tdp_w),
         "units_held": estimation.units_held(device.last_facts(), profile),
         "elapsed_s": device.last_facts().elapsed_s,
         "is_busy_known": device.busy_s is not None,
         "busy_s": device.last_facts().elapsed_s if device.busy_s is None else min(device.busy_s, device.elapsed_s),
         "energy_j": device.energy_kwh * estimation.J_PER_KWH,
     }
+
+
+def power_words(power_w: float, known_w: float | None, tdp_w: float | None) -> str:
+    """Where a profile's power is from: `33.75 W, 15 % of its TDP of 225 W`."""
+    if known_w is not None or not tdp_w:
+        return f"{units.plain(power_w)} W, as the catalogue has it"
+    return f"{units.plain(power_w)} W, {units.text('share', power_w / tdp_w)} of its TDP of {units.plain(tdp_w)} W"
 
 
 def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:

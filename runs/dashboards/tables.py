@@ -47,10 +47,11 @@ def _rows(comparison: Comparison) -> list[FigureRow]:
 
 def _lines(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str]]:
     """Rows in words and digits; `escape` is for names of metrics, which people gave."""
-    return [
-        [
-            f"{escape(row.word)} ({row.unit.symbol})" if row.unit.symbol else escape(row.word),
-            *(units.UNKNOWN if value is None else row.unit.number(value) for value in row.values),
-        ]
-        for row in _rows(comparison)
-    ]
+    return [_line(row, escape(row.word)) for row in _rows(comparison)]
+
+
+def _line(row: FigureRow, word: str) -> list[str]:
+    if (unit := row.unit) is None:
+        return [word, *(units.text(row.quantity, value) for value in row.values)]
+    head = f"{word} ({unit.symbol})" if unit.symbol else word
+    return [head, *(units.number(row.quantity, value, unit) for value in row.values)]

@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from runs.dashboards import periods
 from runs.dashboards.charts import MOST_SERIES, Chart, Series, Totals, heights
+from runs.dashboards.lifetime import LEAST_KWH
 from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
 from runs.templatetags import units
@@ -17,8 +18,6 @@ from runs.templatetags import units
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 #: Less of a sum than this is the error of adding up floating-point numbers.
 NOTHING = 1e-9
-#: What is left of energies that were added and taken away again.
-LEAST_KWH = 1e-12
 #: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
 PARTS = {
     "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 from django.db.models import Q, QuerySet
 
 from runs.dashboards.choices import Choices, address_of, member_ids
-from runs.models import DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.models import Correction, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 from runs.models.usage import UsageQuerySet
 
 Rows = TypeVar("Rows", bound=QuerySet)
@@ -48,6 +48,12 @@ def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
     days = days_of(found, filters)
     return days if days.model is ProjectUsage else days.with_energy()
+
+
+def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
+    """What re-estimations did to the daily totals that the filters leave. They know no tags: with one, to all."""
+    rows: QuerySet = Correction.objects.all()
+    return _narrowed(rows, found, filters)
 
 
 def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:

@@ -14,10 +14,12 @@ from typing import NamedTuple
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 
+from runs.dashboards.lifetime import IDLE, WITHOUT_RESULT
 from runs.dashboards.periods import Period
 from runs.dashboards.run_days import Days, on_days
 from runs.dashboards.run_filters import in_state
 from runs.models import Run, RunUsage
+from runs.templatetags import units
 
 MOST_WASTED_RUNS = 5
 #: Runs of a long period that began earlier than this before it are not looked for among the most idle ones.
@@ -32,6 +34,8 @@ class Waste(NamedTuple):
     kwh: float
     share: float
     state: str = ""
+    #: Whether the row above that has no part holds it.
+    is_part: bool = False
 
 
 class WastedRun(NamedTuple):
@@ -56,16 +60,22 @@ def lost_kwh(runs: QuerySet, period: Period, now) -> dict[int, float]:
 
 def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
     """`totals` are the period's, `lost` what lost runs used in it."""
-    silent = f"{len(lost)} trainings and evaluations that fell silent: look whether their machines live"
+    count = units.counted(len(lost), "run")
+    silent = f"trainings and evaluations that fell silent, {count}: look whether their machines live"
+    parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], sum(lost.values())) if kwh]
+    together_kwh = sum(parts_kwh) if len(parts_kwh) > 1 else 0.0
     rows = [
+        (WITHOUT_RESULT, "trainings and evaluations that did not complete", together_kwh, ""),
         ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
         ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),
         ("Lost runs", silent, sum(lost.values()), "lost"),
-        ("Idle accelerators", "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
+        (IDLE, "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
     ]
     whole_kwh = totals["energy_kwh"]
     return [
-        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state) for name, words, kwh, state in rows if kwh
+        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
+        for name, words, kwh, state in rows
+        if kwh
     ]
 
 

@@ -7,8 +7,20 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, ProjectUsage, Run, RunUsage, TaggedUsage, TrackedModel, Writer
-from runs.models.device import ACCELERATORS
+from runs.models import (
+    Correction,
+    DailyUsage,
+    Device,
+    ProjectUsage,
+    Reestimation,
+    Run,
+    RunUsage,
+    TaggedUsage,
+    TrackedModel,
+    Writer,
+)
+from runs.models.device import ACCELERATORS, carriers
+from runs.models.reestimation import LEAST_KG
 from runs.models.usage import Amounts
 from traceml_agent import catalogue, estimation
 
@@ -114,10 +126,8 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
 
 def _hardware(devices: list[Device], profiles: dict) -> list[str]:
     """What a run is grouped under: each kind of accelerator that it used, else its processors."""
-    used = [device for device in devices if device.kind in ACCELERATORS]
-    used = used or [device for device in devices if device.kind == Device.Kind.CPU]
     # The agent's seed knows slugs that the portal has no profile of: there the name says more.
-    return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in used})
+    return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in carriers(devices)})
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
@@ -135,6 +145,7 @@ def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
 def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
     """What a run adds to the daily totals."""
     usage: Usage = {("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}}
+    carrying = {id(device) for device in carriers(devices)}
     for device in devices:
         profile = profiles[id(device)]
         for day, facts in device.facts_by_day().items():
@@ -142,6 +153,8 @@ def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
             amounts = usage.setdefault(key, {})
             for name, amount in _amounts(run, facts, profile).items():
                 amounts[name] = amounts.get(name, 0.0) + amount
+            if id(device) in carrying:
+                amounts["carrying_s"] = amounts.get("carrying_s", 0.0) + facts.elapsed_s
     return usage
 
 
@@ -236,6 +249,13 @@ class UsageChanges:
             _add(self._days, row, amounts)
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
+
+    def corrections(self, asked: Reestimation) -> dict[tuple, dict[str, float]]:
+        """By how much a re-estimation moves each day, by Correction's key."""
+        moved: dict[tuple, dict[str, float]] = {}
+        for (*owner, _device_kind, _hardware, day), amounts in self._days.items():
+            _add(moved, (asked.pk, *owner, day), {name: amounts.get(name, 0.0) for name in Correction.ADDED})
+        return {key: sums for key, sums in moved.items() if any(abs(each) > LEAST_KG for each in sums.values())}
 
     def save(self) -> None:
         if self._runs_with_fewer_days:

@@ -11,7 +11,7 @@ from runs.models.metric import Metric
 from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
 from runs.models.pue import Pue
-from runs.models.reestimation import Reestimation, RunRevision
+from runs.models.reestimation import Correction, Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
@@ -30,6 +30,7 @@ __all__ = [
     "Badge",
     "Batch",
     "Call",
+    "Correction",
     "DailyUsage",
     "DeletedRun",
     "Device",

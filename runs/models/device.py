@@ -173,6 +173,12 @@ class Device(models.Model):
         return days
 
 
+def carriers(devices: list[Device]) -> list[Device]:
+    """What carries a run, whose time is its device-hours: its accelerators, else its processors; never memory."""
+    used = [device for device in devices if device.kind in ACCELERATORS]
+    return used or [device for device in devices if device.kind == Device.Kind.CPU]
+
+
 def _counted(
     elapsed_s: float,
     busy_s: float | None,

@@ -2,7 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from runs.models.in_force import InForce, one_active
 from traceml_agent import catalogue
@@ -17,10 +17,15 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
             factor = self.get(active=True)
         return factor
 
+    def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
+        """The factors that these runs were estimated with, the newest first; a look-up each, as there are few."""
+        of_runs = runs.filter(factor=OuterRef("pk"))
+        return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
+
     def load(self) -> int:
         """Add the world averages of the catalogue's data that are missing; returns how many, none is changed."""
         self.active()
-        known = {(round(kg, 9), *about) for kg, *about in self.values_list("kg_per_kwh", "year", "source")}
+        known = set(self.values_list("kg_per_kwh", "year", "source"))
         seeds = [seed for seed in catalogue.factors() if (seed.kg_per_kwh, seed.year, seed.source) not in known]
         return len(self.bulk_create([self.model(**_values(seed)) for seed in seeds]))
 

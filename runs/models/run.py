@@ -15,6 +15,7 @@ from runs.models.lookups import HasItem, HasItems
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
+from traceml_agent import estimation
 from traceml_agent.limits import MAX_OVERLAPS
 
 #: How long after a process ended its end may be noticed.
@@ -210,6 +211,11 @@ class Run(models.Model):
         return self.measured_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
 
     @property
+    def mean_power_w(self) -> float:
+        """Of all devices together, over the time that the run was at work."""
+        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s if self.duration_s > 0 else 0.0
+
+    @property
     def emissions_low_kg(self) -> float:
         return self._share_of_emissions(self.energy_low_kwh)
 
@@ -266,12 +272,20 @@ class Writer(models.Model):
 
 
 def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
-    """Writers in the order of time: those that overlap, as ranks do, make one attempt at the run."""
+    """Writers in the order of time: those that overlap make one attempt at the run.
+
+    So do ranks of one job, whether or not they overlap (a rank may be done before another has begun): only a rank that
+    was there before begins another attempt.
+    """
     attempts: list[list[Writer]] = []
     until: datetime | None = None
     for writer in sorted(writers, key=lambda each: (each.started_at, each.pk or 0)):
-        if until is None or writer.started_at > until:
+        if until is None or (writer.started_at > until and not _is_another_rank(writer, attempts[-1])):
             attempts.append([])
         attempts[-1].append(writer)
         until = max(until or writer.lasted_until, writer.lasted_until)
     return attempts
+
+
+def _is_another_rank(writer: Writer, attempt: list[Writer]) -> bool:
+    return writer.rank is not None and writer.rank not in {each.rank for each in attempt}

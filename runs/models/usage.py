@@ -25,6 +25,7 @@ AMOUNTS = (
     "failed_kwh",
     "cancelled_kwh",
     "idle_kwh",
+    "carrying_s",
 )
 KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
 TAGGED_KEY = (*KEY, "tag")
@@ -66,7 +67,8 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
 
     def _without_empty(self) -> str:
         quote = connections[self.db].ops.quote_name
-        conditions = [f"{quote(name)} = %s" for name in self.model.KEY] + [f"{quote(name)} = 0" for name in AMOUNTS]
+        conditions = [f"{quote(name)} = %s" for name in self.model.KEY]
+        conditions += [f"{quote(name)} = 0" for name in self.model.ADDED]
         return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
 
     def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
@@ -74,14 +76,16 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
         self._write(amounts_by_key, _put)
 
     def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], value: Callable[[str, str], str]) -> None:
-        rows = [(*key, *(amounts.get(name, 0) for name in AMOUNTS)) for key, amounts in sorted(amounts_by_key.items())]
+        names = self.model.ADDED
+        rows = [(*key, *(amounts.get(name, 0) for name in names)) for key, amounts in sorted(amounts_by_key.items())]
         with connections[self.db].cursor() as cursor:
             cursor.executemany(self._upsert(value), rows)
 
     def _upsert(self, value: Callable[[str, str], str]) -> str:
         quote = connections[self.db].ops.quote_name
-        table, names = quote(self.model._meta.db_table), [*self.model.KEY, *AMOUNTS]
-        added = ", ".join(f"{quote(name)} = {value(table, quote(name))}" for name in AMOUNTS)
+        table, amounts = quote(self.model._meta.db_table), self.model.ADDED
+        names = [*self.model.KEY, *amounts]
+        added = ", ".join(f"{quote(name)} = {value(table, quote(name))}" for name in amounts)
         return (
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({', '.join(['%s'] * len(names))}) "  # noqa: S608 (names of ours)
             f"ON CONFLICT ({', '.join(map(quote, self.model.KEY))}) DO UPDATE SET {added}"
@@ -101,8 +105,9 @@ def _put(table: str, name: str) -> str:
 class Amounts(models.Model):
     """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
 
-    #: What tells the rows of a table apart.
+    #: What tells the rows of a table apart, and what is added up in them.
     KEY: tuple[str, ...]
+    ADDED = AMOUNTS
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     day = models.DateField()
@@ -119,6 +124,9 @@ class Amounts(models.Model):
         default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
     )
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy.")
+    carrying_s = models.FloatField(
+        default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."
+    )
 
     objects = UsageQuerySet.as_manager()
 

@@ -105,7 +105,8 @@ def range_bar(row, most_kwh: float):
     """Energy as a bar, with its range as a whisker, in percent of the largest high end."""
     scale = 100 / most_kwh if most_kwh > 0 else 0.0
     low, high = row.energy_low_kwh * scale, row.energy_high_kwh * scale
-    return {"row": row, "width": row.energy_kwh * scale, "low": low, "range": high - low}
+    ends = units.range_text("energy", row.energy_low_kwh, row.energy_high_kwh, row.energy_kwh)
+    return {"row": row, "ends": ends, "width": row.energy_kwh * scale, "low": low, "range": high - low}
 
 
 @register.inclusion_tag("hardware/_power_scale.html")

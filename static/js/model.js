@@ -116,7 +116,7 @@
   function amountAxis(name, unit, isLogarithmic, fromZero) {
     const facts = [unit.symbol, isLogarithmic ? "logarithmic" : ""].filter(Boolean);
     const axis = T.axis(name + (facts.length ? " (" + facts.join(", ") + ")" : ""), { type: isLogarithmic ? "logarithmic" : "linear", beginAtZero: fromZero });
-    axis.ticks.callback = T.number;
+    axis.ticks.callback = T.tick;
     axis.ticks.maxTicksLimit = 8;
     if (isLogarithmic) axis.afterBuildTicks = (scale) => (scale.ticks = scale.ticks.filter((tick) => isRound(tick.value)));
     return axis;

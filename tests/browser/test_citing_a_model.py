@@ -33,7 +33,7 @@ def test_a_researcher_gets_one_honest_sentence_for_a_paper(tab, context, trainin
         r"Training resnet-50 \(3 runs, .+, 1 of them failed, cancelled or lost\) used .+~kWh of electricity "
         r"\(.+--.+~kWh; .+\) on NVIDIA A100 SXM4 40GB .+, which corresponds to .+CO\\textsubscript\{2\}e "
         r"\(.+\) at 0\.458~kg~CO\\textsubscript\{2\}e per kWh, the world average of 2025, and a PUE of 1, "
-        r"as tracked by TraceML until .+~\\cite\{traceml,factor2024-\d+\}\.\n",
+        r"as tracked by TraceML until .+~\\cite\{traceml,factor2025-\d+\}\.\n",
         sentence,
     )
     page.get_by_role("link", name="The final run alone").click()

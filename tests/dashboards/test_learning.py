@@ -20,7 +20,7 @@ def test_the_energy_after_the_first_value_within_a_percent_of_the_best_is_told()
     assert result.after_kwh == pytest.approx(0.38)
     assert result.sentence == (
         "The last 38 % of the energy (380 Wh) bought less than 1 % of accuracy: "
-        "it was 0.796 after 1.03 min, 0.8 at best."
+        "it was 0.796 after 1 min 2 s, 0.8 at best."
     )
 
 

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import pytest
 
+from runs.models import EmissionFactor
 from tests.pages.conftest import METERED
 from tests.wire import batch, sample
 
@@ -31,7 +32,15 @@ def figures(page) -> dict[str, list[str]]:
 def test_figures_stand_side_by_side_with_differences_to_the_first(alice, three):
     page = alice.read("/compare/", **asked(three))
     assert figures(page)["Energy"] == ["2", "1 −1 kWh (−50 %)", "3 +1 kWh (+50 %)"]
-    assert figures(page)["Duration"][0] == "1"
+    assert figures(page)["Duration"][0] == "1 h"
+
+
+def test_runs_of_two_factors_tell_them_apart(alice, run):
+    first = run(kwh=1.0)
+    EmissionFactor.objects.create(kg_per_kwh=0.51, year=2025, source="Another average").put_in_force()
+    rows = figures(alice.read("/compare/", run=[first, run(kwh=1.0)]))
+    assert rows["Emission factor"][0] == "0.47294"
+    assert rows["Emission factor"][1].startswith("0.51 +0.03706")
 
 
 def test_another_base_is_in_the_address(alice, three):

@@ -4,6 +4,7 @@ import pytest
 
 from runs.dashboards.equivalences import EQUIVALENCES
 from runs.models import EmissionFactor, Pue
+from tests.pages.html import Page
 from traceml_agent import estimation
 
 
@@ -55,3 +56,15 @@ def test_it_gives_shares_ranges_and_source_of_every_class(alice, db):
         assert (float(idle), float(full_load)) == pytest.approx((100 * each.idle_share, 100 * each.full_load_share))
         assert tuple(map(float, idle_range.split("–"))) == each.idle_range
         assert tuple(map(float, full_load_range.split("–"))) == each.full_load_range
+
+
+def test_a_stranger_reads_it_without_signing_in(client, db):
+    assert "world average" in Page(client.get("/methodology/")).text
+
+
+def test_a_factor_that_runs_still_have_is_named_beside_the_one_in_force(alice, run):
+    run()
+    EmissionFactor.objects.create(kg_per_kwh=0.51, year=2026, source="Another average").put_in_force()
+    page = alice.read("/methodology/")
+    assert "0.51 kg CO₂e per kWh" in page.text
+    assert "0.458 kg CO₂e per kWh" in page.by_id("former-factors").text

@@ -162,7 +162,7 @@ def factors() -> list[Factor]:
 
 
 def _factor(row: dict[str, str]) -> Factor:
-    """A row's factor; g are turned into kg here, rounded, as 472.94 / 1000 is 0.47293999999999997."""
+    """A row's factor; g are turned into kg here, in decimals: 472.94 / 1000 is 0.47293999999999997 to a computer."""
     source = row["source"] if row["unit"] == "gCO2e/kWh" else f"{row['source']} (CO2 alone)"
     url = row["url"] if row["url"].startswith("http") else ""
-    return Factor(round(float(row["value"]) / 1000, 9), int(row["year"]), source, url)
+    return Factor(float(f"{row['value']}e-3"), int(row["year"]), source, url)

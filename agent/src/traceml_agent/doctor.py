@@ -8,8 +8,9 @@ import time
 
 from traceml_agent import config, selftest, sensors, spool, terminal
 from traceml_agent.backlog import Backlog, dropped_records
+from traceml_agent.figures import duration
 from traceml_agent.finding import Finding
-from traceml_agent.summary import duration, profile_of
+from traceml_agent.summary import profile_of
 from traceml_agent.terminal import Bar, counted
 
 TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from traceml_agent import estimation, terminal
+from traceml_agent import estimation, figures, terminal
 from traceml_agent import summary as numbers
 from traceml_agent.candidates import one_power_class
 from traceml_agent.catalogue import Match
@@ -141,7 +141,7 @@ def _held(profile, facts, count: float, options) -> str:
     if whole and options.cores and options.cores != count * whole:
         return f"{options.cores:g} of {count * whole:g} cores"
     part = part_of_card(facts.name, profile.memory_gb) if profile.kind != "cpu" else 1.0
-    return f"{part:.3g} of the card" if part < 1.0 else ""
+    return f"{figures.significant(part)} of the card" if part < 1.0 else ""
 
 
 def _also(name: str, profile, others: list) -> list[str]:
@@ -188,16 +188,12 @@ def text(found: numbers.Record) -> str:
     """The estimate for people: a line a device, and the sum."""
     lines = []
     for row in found.devices:
-        energy, unit = numbers.scaled_energy(row.energy_kwh)
         per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"
         how = row.matched_by if row.matched_by.startswith("the ") else f"by {row.matched_by}"
         held = f", {row.held}" if row.get("held") else ""
-        lines.append(f"{row.count:g} × {row.profile} ({how}{per}{held}): {energy:.3g} {unit}")
+        lines.append(f"{row.count:g} × {row.profile} ({how}{per}{held}): {figures.energy(row.energy_kwh)}")
         lines += [f"    {note}" for note in row.get("notes", [])]
-    energy, unit = numbers.scaled_energy(found.energy_kwh)
-    size = energy / found.energy_kwh if found.energy_kwh else 0.0
-    low, high = size * found.energy_low_kwh, size * found.energy_high_kwh
-    emissions, mass = numbers.scaled_emissions(found.emissions_kg)
-    lines.append(f"{energy:.3g} {unit} ({low:.3g}–{high:.3g}), {emissions:.3g} {mass} CO2e")
+    energy = figures.energy_with_range(found.energy_kwh, found.energy_low_kwh, found.energy_high_kwh)
+    lines.append(f"{energy}, {figures.emissions(found.emissions_kg)} CO2e")
     lines.append(f"Over {found.hours:g} h at utilisation {found.utilisation:g}, estimated between idle and full load.")
     return "\n".join(lines)

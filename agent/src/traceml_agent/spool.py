@@ -302,5 +302,5 @@ class Spool:
             self._descriptor.close()
             self._descriptor = None
         if self._waiting and self.path:
-            warn(f"{len(self._waiting)} records are lost, for the spool could not be written to the end")
+            warn(f"records lost: {len(self._waiting)}, as the spool could not be written to the end")
         return not self._waiting

@@ -3,6 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 
 from runs import rebuild
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
@@ -19,4 +20,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Another rebuild is running. If it was killed, try again in {minutes} minutes."
             ) from None
-        self.stdout.write(f"Daily totals rebuilt from {count} runs.")
+        self.stdout.write(f"Daily totals rebuilt from {units.counted(count, 'run')}.")

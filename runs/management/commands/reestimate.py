@@ -5,6 +5,7 @@ import gc
 from django.core.management.base import BaseCommand
 
 from runs import reestimate
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
@@ -24,7 +25,8 @@ class Command(BaseCommand):
         if options["dry_run"]:
             reached = reestimate.touched(reestimate.behind(**takes))
             self.stdout.write(
-                f"{reached.runs} runs of {reached.teams} teams with {reached.energy_kwh:.6g} kWh are behind."
+                f"Behind: {units.counted(reached.runs, 'run')} of {units.counted(reached.teams, 'team')}, "
+                f"{units.text('energy', reached.energy_kwh)}."
             )
             return
         if options["all"]:
@@ -33,7 +35,7 @@ class Command(BaseCommand):
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         count = reestimate.work_off(self._report)
-        self.stdout.write(f"{count} runs re-estimated.")
+        self.stdout.write(f"{units.counted(count, 'run')} re-estimated.")
 
     def _report(self, asked):
         self.stderr.write(f"{asked}: {asked.done} of {asked.total}", ending="\r" if self.stderr.isatty() else "\n")
