@@ -63,7 +63,8 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
 
     def _without_empty(self) -> str:
         quote = connections[self.db].ops.quote_name
-        conditions = [f"{quote(name)} = %s" for name in self.model.KEY] + [f"{quote(name)} = 0" for name in AMOUNTS]
+        conditions = [f"{quote(name)} = %s" for name in self.model.KEY]
+        conditions += [f"ABS({quote(name)}) < {LEAST}" for name in AMOUNTS]
         return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
 
     def _upsert(self) -> str:
