@@ -4,16 +4,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection
-
 #: How long a step should take.
 STEP_S = 0.15
 #: Of one that took no time at all the next is at most so many times larger.
 GROWTH = 2.0
-FIRST, MOST = 50, 500
-#: Between two steps others get their turn. Who waits for SQLite's lock looks again every 0.1 s, others are woken.
-PAUSE_S = {"sqlite": 0.1}
-SHORT_PAUSE_S = 0.01
+FIRST, MOST = 10, 500
+#: Between two steps others get their turn: who waits for SQLite's looks again in less.
+PAUSE_S = 0.02
 
 
 class Pace:
@@ -29,4 +26,4 @@ class Pace:
         yield
         took_s = max(time.monotonic() - began, 1e-6)
         self.size = max(1, min(MOST, round(self.size * min(STEP_S / took_s, GROWTH))))
-        time.sleep(PAUSE_S.get(connection.vendor, SHORT_PAUSE_S))
+        time.sleep(PAUSE_S)

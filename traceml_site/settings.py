@@ -108,7 +108,7 @@ SQLITE_OPTIONS = {
 def _database(url: str) -> dict:
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
-        config["OPTIONS"] = dict(SQLITE_OPTIONS)
+        config |= {"ENGINE": "traceml_site.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
     elif config["ENGINE"].endswith("postgresql"):
         config["OPTIONS"] = {**config.get("OPTIONS", {}), "options": "-c statement_timeout=5000"}
     else:

@@ -68,7 +68,7 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
     def _without_empty(self) -> str:
         quote = connections[self.db].ops.quote_name
         conditions = [f"{quote(name)} = %s" for name in self.model.KEY]
-        conditions += [f"{quote(name)} = 0" for name in self.model.ADDED]
+        conditions += [f"ABS({quote(name)}) < {LEAST}" for name in self.model.ADDED]
         return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
 
     def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:

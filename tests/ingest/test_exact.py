@@ -140,7 +140,7 @@ def test_steps_of_long_work_are_as_large_as_a_fraction_of_a_second_allows(monkey
         with work.step():
             pass
         sizes.append(work.size)
-    assert sizes == [100, 200, 10]
+    assert sizes == [20, 40, 2]
     assert len(slept) == 3 and min(slept) > 0
 
 
