@@ -27,6 +27,11 @@ def _power(**options) -> models.FloatField:
     return models.FloatField(null=True, blank=True, validators=bounds, **options)
 
 
+def _peak(name: str, help_text: str = "") -> models.FloatField:
+    bounds = [MinValueValidator(0.001), MaxValueValidator(1e6)]
+    return models.FloatField(name, null=True, blank=True, validators=bounds, help_text=help_text)
+
+
 class CatalogueState(models.Model):
     """One row whose version is another after every change, so that each process knows when its index is old."""
 
@@ -107,13 +112,13 @@ class HardwareProfile(models.Model):
     tdp_w = models.FloatField("TDP (W)", validators=[MinValueValidator(0.001), MaxValueValidator(MAX_POWER_W)])
     idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
     full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
-    peak_tflops = models.FloatField(
-        "peak throughput (TFLOPS)",
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0.0), MaxValueValidator(1e6)],
-        help_text="Single precision; what the page Plan compares speeds by.",
+    peak_tflops = _peak("peak, single precision (TFLOPS)", "On vector units, without tensor cores.")
+    bf16_tflops = _peak(
+        "peak, dense BF16 (TFLOPS)", "With FP32 accumulation; FP16 where it has no BF16. Not with sparsity."
     )
+    fp8_tflops = _peak("peak, dense FP8 (TFLOPS)", "Not with sparsity.")
+    memory_gb_per_s = _peak("memory bandwidth (GB/s)")
+    peaks_source = models.CharField("source of the peaks", max_length=400, blank=True)
     unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
     fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
     year = models.PositiveSmallIntegerField(null=True, blank=True)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from django.db.models import OuterRef, QuerySet, Subquery, TextField, Value
+from django.db.models import OuterRef, Subquery, TextField, Value
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 
 from runs.models import Membership, Run, Team, TrackedModel, User
@@ -102,7 +102,7 @@ def members_of(user, team: Team | None = None) -> Members:
     return Members({pk: name for pk, name, _ in found}, {pk: email for pk, _, email in found})
 
 
-def with_sender(runs: QuerySet) -> QuerySet:
+def with_sender(runs):
     """The runs with the name of the person of their team who ran them, for `sender_of`."""
     name = NullIf(Trim(Concat("user__first_name", Value(" "), "user__last_name")), Value(""))
     own = Membership.objects.filter(team=OuterRef("project__team"), user=OuterRef("member_id"))

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from runs.dashboards.choices import Choices
 from runs.dashboards.curves import profile_of
-from runs.dashboards.run_days import Days, with_used
+from runs.dashboards.run_days import Days, used_of, with_used
 from runs.dashboards.runs import hardware_of
 from runs.models import Metric, Run
 from runs.models.batch import Logged
@@ -46,7 +46,7 @@ def _of_days(run, days: Days) -> dict:
     if not days.are_set:
         return {}
     first, last = (day and day.isoformat() for day in days)
-    return dict(zip(DAYS_COLUMNS, (first, last, run.used_kwh, run.used_kg), strict=True))
+    return dict(zip(DAYS_COLUMNS, (first, last, *used_of(run)), strict=True))
 
 
 def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:

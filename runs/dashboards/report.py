@@ -90,7 +90,8 @@ def _sum(amounts) -> dict[str, float]:
 
 
 def _factors(run_days: QuerySet) -> list[Factor]:
-    runs = dict(run_days.order_by().values_list("run__factor").annotate(Count("run", distinct=True)))
+    counts = run_days.order_by().values_list("run__factor").annotate(Count("run", distinct=True))
+    runs = dict(counts)
     return [Factor(factor, runs[factor.pk]) for factor in EmissionFactor.objects.filter(pk__in=runs).order_by("pk")]
 
 

@@ -50,3 +50,8 @@ def with_used(runs, days: Days):
     own = on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days).order_by()
     kwh, kg = (Subquery(own.values("run").annotate(sum=Sum(name)).values("sum")) for name in Used._fields)
     return runs.annotate(used_kwh=Coalesce(kwh, 0.0), used_kg=Coalesce(kg, 0.0))
+
+
+def used_of(run) -> Used:
+    """What a run of `with_used` used on the days."""
+    return Used(run.used_kwh, run.used_kg)

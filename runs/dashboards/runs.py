@@ -12,7 +12,7 @@ from runs.dashboards import metric_columns
 from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
 from runs.dashboards.metric_columns import MetricColumn
-from runs.dashboards.run_days import Used, on_days, with_used
+from runs.dashboards.run_days import Used, on_days, used_of, with_used
 from runs.dashboards.run_filters import RunFilters, matching, undated
 from runs.dashboards.run_order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.dashboards.run_totals import (
@@ -242,7 +242,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             params=[(key, run.params.get(key)) for key in look.params],
             metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
             base=look.base if look.base and look.base.pk != pk else None,
-            used=Used(run.used_kwh, run.used_kg) if filters.days.are_set else None,  # type: ignore[union-attr]
+            used=used_of(run) if filters.days.are_set else None,
         )
         for pk in pks
         if (run := by_pk.get(pk))

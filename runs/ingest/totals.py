@@ -21,7 +21,7 @@ from runs.models import (
 )
 from runs.models.device import ACCELERATORS, carriers
 from runs.models.reestimation import LEAST_KG
-from runs.models.usage import Amounts, in_steps
+from runs.models.usage import Amounts
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
@@ -191,7 +191,6 @@ class UsageChanges:
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
         before = _usage_before(run)
-        usage = {key: {name: in_steps(name, amount) for name, amount in row.items()} for key, row in usage.items()}
         for key in usage.keys() | before.keys():
             new, old = usage.get(key, {}), before.get(key, {})
             names = new.keys() | old.keys()

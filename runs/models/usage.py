@@ -1,6 +1,6 @@
 """Daily totals: what dashboards read, so that a page costs the same with a thousand or ten million runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
@@ -9,10 +9,9 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 
-#: Amounts are whole multiples of a power of two: sums of such floats are exact, in whatever order they come about, so
-#: that what is taken back leaves 0 and no residue. Of kWh and kg 3 µJ's worth, exact up to 8 MWh a row; of
-#: seconds a microsecond.
-STEPS_A_UNIT, STEPS_A_SECOND = 2**40, 2**20
+#: What is left by less than this share of what was taken away, or by less than 0.4 mJ's kWh, is the last digit of
+#: floating-point sums and no amount: it is set to 0, lest a day of no runs has −0 kWh.
+RESIDUE, LEAST = 1e-9, 1e-10
 
 AMOUNTS = (
     "runs",
@@ -40,14 +39,6 @@ RAN = ["project", "day", "run", "energy_kwh", "emissions_kg", "failed_kwh", "can
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
-def in_steps(name: str, amount: float) -> float:
-    """An amount as the daily totals keep it: the nearest whole number of steps."""
-    if name == "runs":
-        return amount
-    steps = STEPS_A_SECOND if name.endswith("_s") else STEPS_A_UNIT
-    return round(amount * steps) / steps
-
-
 class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user, team=None):
         """The usage of the projects that this person may see; with a team of its projects alone."""
@@ -68,7 +59,7 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
         In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle. By
         the driver, as bulk_create can replace what a row has but not add to it, and a query a row cost ten times more.
         """
-        self._write(amounts_by_key, "{table}.{name} + excluded.{name}")
+        self._write(amounts_by_key, _sum_of)
         # Where something was taken away, or nothing added, nothing may be left; a row that counts nothing is no row.
         lessened = [key for key, amounts in sorted(amounts_by_key.items()) if min(amounts.values(), default=0) <= 0]
         with connections[self.db].cursor() as cursor:
@@ -82,23 +73,33 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
 
     def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
         """Let rows have these amounts, whatever they had; in the same order and way as `add`."""
-        self._write(amounts_by_key, "excluded.{name}")
+        self._write(amounts_by_key, _put)
 
-    def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], value: str) -> None:
+    def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], value: Callable[[str, str], str]) -> None:
         names = self.model.ADDED
         rows = [(*key, *(amounts.get(name, 0) for name in names)) for key, amounts in sorted(amounts_by_key.items())]
         with connections[self.db].cursor() as cursor:
             cursor.executemany(self._upsert(value), rows)
 
-    def _upsert(self, value: str) -> str:
+    def _upsert(self, value: Callable[[str, str], str]) -> str:
         quote = connections[self.db].ops.quote_name
         table, amounts = quote(self.model._meta.db_table), self.model.ADDED
         names = [*self.model.KEY, *amounts]
-        added = ", ".join(f"{quote(name)} = {value.format(table=table, name=quote(name))}" for name in amounts)
+        added = ", ".join(f"{quote(name)} = {value(table, quote(name))}" for name in amounts)
         return (
             f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({', '.join(['%s'] * len(names))}) "  # noqa: S608 (names of ours)
             f"ON CONFLICT ({', '.join(map(quote, self.model.KEY))}) DO UPDATE SET {added}"
         )
+
+
+def _sum_of(table: str, name: str) -> str:
+    whole = f"{table}.{name} + excluded.{name}"
+    is_residue = f"excluded.{name} < 0 AND ABS({whole}) < {LEAST} - {RESIDUE} * excluded.{name}"
+    return f"CASE WHEN {is_residue} THEN 0 ELSE {whole} END"
+
+
+def _put(table: str, name: str) -> str:
+    return f"excluded.{name}"
 
 
 class Amounts(models.Model):

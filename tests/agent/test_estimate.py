@@ -57,9 +57,9 @@ def test_for_people_it_says_how_it_matched_and_what_it_assumed(estimate):
 @pytest.mark.parametrize(
     ("cpu", "cores", "wh"),
     [
-        ("Intel Core i9-14900HX", 6, 0.9 * 55 * 6 / 24),
+        ("Intel Core i9-14900HX", 6, 0.7 * 55 * 6 / 24),
         ("AMD EPYC 7742", 16, 0.7 * 225 * 16 / 64),
-        ("Intel Core Ultra 5 125HL", 7, 0.9 * 45 * 7 / 14),
+        ("Intel Core Ultra 5 125HL", 7, 0.7 * 45 * 7 / 14),
         ("2x AMD EPYC 7742", 96, 0.7 * 225 * 96 / 64),
     ],
 )
@@ -68,10 +68,16 @@ def test_cores_are_a_part_of_the_processor(estimate, cpu, cores, wh):
     assert (code, json.loads(out)["energy_kwh"] * 1000) == (0, pytest.approx(wh))
 
 
-def test_cores_that_can_not_be_applied_are_said_to_be_so(estimate):
-    code, out, _ = estimate("--cpu", "Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
+def test_cores_of_a_processor_whose_number_nobody_knows_are_asked_for(estimate):
+    asked = ("--cpu", "2x Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
+    code, _, err = estimate(*asked)
+    assert code == 2
+    assert "how many cores the Intel Xeon Gold 6267C has: say so with --of-cores" in err
+    code, out, _ = estimate(*asked, "--of-cores", "24")
     assert code == 0
-    assert "--cores 6 is not applied, and the figure is for the whole processor" in out
+    assert "6 of 48 cores" in out
+    found = json.loads(estimate(*asked, "--of-cores", "24", "--json")[1])
+    assert found["energy_kwh"] == pytest.approx(6 / 24 * 0.7 * 165 / 1000)
 
 
 def test_two_processors_of_unknown_cores_are_two(estimate):

@@ -78,7 +78,7 @@ CORE_I9 = {"kind": "cpu", "name": "Intel Core i9-14900HX", "tdp_w": 55}  # a pro
     ],
 )
 def test_cores_of_a_processor_that_tells_none_are_shared_by_the_hosts(held):
-    assert energy_j(Facts("cpu", 3600, 3600, **held), profile(**CORE_I9)) == pytest.approx(0.9 * 55 * 3600 / 4)
+    assert energy_j(Facts("cpu", 3600, 3600, **held), profile(**CORE_I9)) == pytest.approx(0.7 * 55 * 3600 / 4)
 
 
 def test_the_profiles_cores_count_before_the_hosts():
@@ -175,13 +175,13 @@ def test_the_idle_share_of_measured_energy_is_by_the_cards_own_idle_power_else_b
         ("Intel Xeon Gold 6346", 70),
         ("AMD EPYC 9654", 70),
         ("AWS Graviton3", 70),
-        ("Intel Core i9-13900K", 90),
-        ("AMD Ryzen 7 7840HS", 90),
-        ("AMD Ryzen Threadripper 1950X", 90),
-        ("Apple M2 Max", 90),
+        ("Intel Core i9-13900K", 70),
+        ("AMD Ryzen 7 7840HS", 70),
+        ("AMD Ryzen Threadripper 1950X", 70),
+        ("Apple M2 Max", 70),
     ],
 )
-def test_desktops_and_laptops_draw_more_of_their_tdp_than_servers(name, full_load_w):
+def test_a_processor_at_full_load_draws_seven_tenths_of_its_tdp(name, full_load_w):
     assert estimation.full_load_power_w(profile("cpu", 100, name=name)) == pytest.approx(full_load_w)
 
 

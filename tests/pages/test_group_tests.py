@@ -76,7 +76,7 @@ def test_groups_by_parameter_can_be_the_base(alice, run):
     for kwh in (1.0, 1.1, 1.2):
         run(kwh=kwh, params={"lr": 0.1})
         run(kwh=kwh, params={})
-    assert len(differences(alice, group="param:lr", against="lr:0.1")) == 1
+    assert len(differences(alice, group="param:lr", against='{"lr": 0.1}')) == 1
     assert len(differences(alice, group="param:lr", against="not set")) == 1
 
 

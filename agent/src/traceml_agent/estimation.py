@@ -14,13 +14,13 @@ Sources of the constants: ``docs/methodology.md``.
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
 from math import isfinite
 from typing import NamedTuple, Protocol
 
 from traceml_agent.device_names import part_of_card
 from traceml_agent.forecasting import forecast as forecast
+from traceml_agent.power_classes import POWER_CLASSES as POWER_CLASSES  # for the portal, which imports no more
+from traceml_agent.power_classes import PowerClass, class_of
 
 J_PER_KWH = 3.6e6
 
@@ -30,84 +30,16 @@ SPLIT = "split"
 BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
 MEASURED = (COUNTER, SENSOR, SPLIT)
 
-#: Grows with every change of a formula or constant below: the portal re-estimates what an older one has made.
+#: Grows with every change of a formula, constant or power class: the portal re-estimates what an older one has made.
 REVISION = 2
 
 #: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
 #: second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
 RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), SPLIT: (0.6, 1.6)}
-
-
-class PowerClass(NamedTuple):
-    """Devices whose power is estimated alike: shares of TDP where a profile states no power, and what those may be.
-
-    The ranges are factors (lowest, highest) of the idle and of the full-load power. They were chosen so that they hold
-    9 of 10 measurements of one half of ``tests/benchmarks/data/measured_power.csv``, and are checked on the other half
-    by ``python -m tests.benchmarks ranges``. `source` says what was seen there, and what else a share rests on.
-    """
-
-    label: str
-    idle_share: float
-    full_load_share: float
-    idle_range: tuple[float, float]
-    full_load_range: tuple[float, float]
-    source: str
-
-
-SERVER = PowerClass(
-    "Server processors",
-    *(0.15, 0.7, (0.0, 4.0), (0.4, 1.9)),
-    "Measured: idle 0.3–62 % of TDP (deep sleep states or none), full load 21–136 %; 146 points of 19 models.",
-)
-CLIENT = PowerClass(
-    "Desktop and laptop processors",
-    *(0.15, 0.9, (0.0, 4.0), (0.4, 2.4)),
-    "Measured: full load 40–266 % of base TDP, median 97 %, as turbo limits bound it; 82 points of 33 models.",
-)
-DATACENTRE = PowerClass(
-    "Data-centre accelerators",
-    *(0.13, 1.0, (0.3, 2.5), (0.3, 1.1)),
-    "Idle: median of 35 cards in public nvidia-smi output, 4–21 % of TDP. Full load: the board's power limit, as "
-    "Lannelongue et al. 2021 and Lacoste et al. 2019 assume; cards always busy drew 31–98 % (ML.ENERGY leaderboard).",
-)
-GRAPHICS = PowerClass(
-    "Graphics cards",
-    *(0.036, 1.0, (0.3, 2.5), (0.3, 1.1)),
-    "GeForce, RTX, Radeon and their like. Idle: median of 11 cards in public nvidia-smi output, 2.3–7.2 % of TDP. "
-    "Full load: the board's power limit.",
-)
-TPU = PowerClass(
-    "TPUs",
-    *(0.47, 1.0, (0.3, 1.5), (0.3, 1.1)),
-    "Idle: the least power that Google measured, TPU v3 and v4, and Jouppi et al. 2021 for v4i, 31–47 % of TDP.",
-)
-MEMORY = PowerClass(
-    "Memory",
-    *(0.0, 1.0, (1.0, 1.0), (0.3, 5.0)),
-    "Measured: 0.04–0.13 W a GB in servers of 512 GB and more, up to 0.6 for small modules under load; 115 points of "
-    "21 machines. Modules of 64 GB by boaviztapi's 3 W each and 0.055 W a GB: 0.10.",
-)
-UNKNOWN_PROCESSOR = PowerClass(
-    "Unknown processors",
-    *(0.15, 1.0, (0.0, 4.0), (0.3, 3.0)),
-    "4 W a thread, CodeCarbon's default. The measured processors drew 0.9–21 W a thread at full load, median 4.7.",
-)
-UNKNOWN_DEVICE = PowerClass(
-    "Unknown devices",
-    *(0.13, 1.0, (0.0, 5.0), (0.2, 5.0)),
-    "200 W, Green Algorithms' TDP for any GPU; there are cards of 40 W and of 1,000 W.",
-)
-POWER_CLASSES = (SERVER, CLIENT, DATACENTRE, GRAPHICS, TPU, MEMORY, UNKNOWN_PROCESSOR, UNKNOWN_DEVICE)
 #: An idle or full-load power that the profile states itself: readings of one model differ by so much.
 OWN_POWER_RANGE = (0.65, 1.5)
 #: A profile whose TDP is an estimate itself: its range is wider by this factor at both ends.
 WIDER_BY_ESTIMATE = 1.5
-
-_SERVER_NAME = re.compile(
-    r"xeon|epyc|opteron|itanium|graviton|ampere|altra|axion|cobalt|kunpeng|thunderx|yitian|neoverse|grace|\bpower\d",
-    re.IGNORECASE,
-)
-_GRAPHICS_NAME = re.compile(r"geforce|quadro|\brtx|titan|radeon|\barc\b|\biris\b|\bu?hd graphics", re.IGNORECASE)
 
 
 class PowerProfile(Protocol):
@@ -187,20 +119,7 @@ class Total(NamedTuple):
 
 def power_class(profile: PowerProfile) -> PowerClass:
     """The class that a profile's shares of TDP and its range are taken from, by its kind and name."""
-    return _class_of(profile.kind, profile.name, profile.fallback)
-
-
-@lru_cache(maxsize=10_000)  # asked for every device at every upload
-def _class_of(kind: str, name: str, fallback: bool) -> PowerClass:
-    if kind == "ram":
-        return MEMORY
-    if kind == "cpu":
-        return UNKNOWN_PROCESSOR if fallback else SERVER if _SERVER_NAME.search(name) else CLIENT
-    if fallback or kind not in ("gpu", "tpu", "npu"):
-        return UNKNOWN_DEVICE
-    if kind == "tpu":
-        return TPU
-    return GRAPHICS if _GRAPHICS_NAME.search(name) else DATACENTRE
+    return class_of(profile.kind, profile.name, profile.fallback)
 
 
 def idle_power_w(profile: PowerProfile) -> float:
@@ -288,16 +207,12 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
         low, high = RANGE_BY_BASIS[basis]
         return Energy(energy_j, low * energy_j, high * energy_j, basis)
     idle_w, full_load_w, held = idle_power_w(profile), full_load_power_w(profile), units_held(facts, profile)
-    idle, full_load = ranges_of(profile)
-    busy_s, least_busy_s = (facts.elapsed_s, 0.0) if facts.busy_s is None else (facts.busy_s, facts.busy_s)
-    energy_j, low_j, high_j = (
-        estimated_energy_j(idle_by * idle_w, full_load_by * full_load_w, facts.elapsed_s, busy, held)
-        for idle_by, full_load_by, busy in (
-            (1.0, 1.0, busy_s),
-            (idle[0], full_load[0], least_busy_s),
-            (idle[1], full_load[1], busy_s),
-        )
-    )
+    (idle_low, idle_high), (full_low, full_high) = ranges_of(profile)
+    elapsed_s = facts.elapsed_s
+    busy_s, least_busy_s = (elapsed_s, 0.0) if facts.busy_s is None else (facts.busy_s, facts.busy_s)
+    energy_j = estimated_energy_j(idle_w, full_load_w, elapsed_s, busy_s, held)
+    low_j = estimated_energy_j(idle_low * idle_w, full_low * full_load_w, elapsed_s, least_busy_s, held)
+    high_j = estimated_energy_j(idle_high * idle_w, full_high * full_load_w, elapsed_s, busy_s, held)
     return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
 
 
