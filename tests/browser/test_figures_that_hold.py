@@ -80,10 +80,10 @@ def test_a_reader_of_a_comparison_sees_that_the_factor_differs(tab, wire, run_id
     second = wire.whole_run([sample("gpu-0", 3600, 1800, 3.6e6)], [GPU], name="after")
     page = tab.sign_in().open(f"/compare/?run={first}&run={second}")
     row = page.locator("#figures tr", has_text="Emission factor").inner_text()
-    assert "0.47294" in row
+    assert "0.458" in row
     assert "0.51" in row
     page.get_by_role("link", name="Methodology").click()
-    assert "0.47294" in page.locator("#former-factors").inner_text()
+    assert "0.458" in page.locator("#former-factors").inner_text()
     assert tab.complaints == []
 
 
@@ -94,7 +94,7 @@ def test_whoever_gets_a_link_reads_the_factor_and_the_method_without_an_account(
     with chromium.new_context() as context:
         stranger = Tab(live_server.url, context.new_page())
         shared = stranger.open(re.sub(r"^https?://[^/]+", "", link))
-        assert "0.47294 kg CO₂e per kWh" in shared.locator("#basis").inner_text()
+        assert "0.458 kg CO₂e per kWh" in shared.locator("#basis").inner_text()
         shared.get_by_role("link", name="the methodology").click()
         assert shared.locator("h1").inner_text() == "Methodology"
         assert stranger.problems("/methodology/") == []
