@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +29,7 @@ def another(like: neighbours.Hold, run: str, **changes) -> Told:
     parent = os.getppid()
     writer = f"w-{parent:x}-{int(endings.began_at(parent)):x}-{run}"
     told = like.told._replace(writer=writer, run=run, root=f"{parent:x}-9", **changes)
-    with open(os.path.join(neighbours._neighbourhood().place, told.name), "w"):
-        pass
+    Path(neighbours._neighbourhood().place, told.name).touch()
     neighbours._neighbourhood()._changed_ns = -1
     return told
 
@@ -50,8 +50,7 @@ def test_a_hold_is_all_in_its_name():
 def test_what_is_no_hold_of_ours_breaks_nothing(name):
     hold = place().host(4, 16)
     hold.begin(0.0)
-    with open(os.path.join(neighbours._neighbourhood().place, name or "empty"), "w"):
-        pass
+    Path(neighbours._neighbourhood().place, name or "empty").touch()
     assert told_by(name) is None
     assert held(hold) == ALL
 

@@ -1,8 +1,8 @@
 """SQLite's writers take turns, so that none waits for seconds while others come and go."""
 
-import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -63,10 +63,10 @@ def test_many_writers_all_get_their_turn():
 
 def test_no_descriptor_stays_open():
     write("warm")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for n in range(20):
         write(f"team-{n}")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_without_a_place_for_turns_sqlite_waits_as_ever(monkeypatch):
