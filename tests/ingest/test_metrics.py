@@ -43,7 +43,7 @@ def test_the_migration_counts_what_was_logged_before_and_leaves_open_what_retent
     remove_series(Run.objects.get(run_id=thinned))
     wire.send(thinned, "b-3", logged((4, "loss", 1.0)))
     Metric.objects.update(count=None)
-    import_module("runs.migrations.0017_metrics_counted_and_directed").count(apps, None)
+    import_module("runs.migrations.0021_metrics_counted_and_directed").count(apps, None)
     counts = {(str(row.run.run_id), row.name): row.count for row in Metric.objects.select_related("run")}
     assert counts == {
         (kept, "loss"): 3,

@@ -68,7 +68,7 @@ def test_lists_and_grouped_runs_count_a_joule_once(wire, catalogue):
     send(wire, [sample("cpu-0", 1800, 900, HOUR_J)], [METERED])
     runs = Run.objects.all()
     assert totals_of(runs).energy_kwh == pytest.approx(2.0)
-    (group,) = grouped(runs, "kind")
+    (group,) = grouped(runs, "kind", found=None)
     assert (group.energy.sum, group.energy.mean) == (pytest.approx(2.0), pytest.approx(1.5))
 
 
