@@ -7,6 +7,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from runs.dashboards.choices import NOBODY, Choices, address_of, asks_for_member
+from runs.dashboards.lifetime import HARDWARE_NAME
 from runs.dashboards.periods import Period
 from runs.dashboards.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
 from runs.models import Run
@@ -46,7 +47,8 @@ def sums_of(usage, period: Period) -> list[dict]:
         "kwh": Sum("energy_kwh"),
         "measured": Sum("measured_kwh"),
     }
-    return list(period.days_of(usage).order_by().values(*groups).annotate(**sums))
+    rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
+    return list(rows.annotate(hardware_name=HARDWARE_NAME))
 
 
 def by_model(sums: list[dict], found: Choices) -> list[dict]:
@@ -86,9 +88,10 @@ def _parts(amounts: dict) -> list[tuple[str, float]]:
     return [(part, amounts[f"{part}_kg"]) for part in PARTS]
 
 
-def by_hardware(sums: list[dict], names: dict[str, str], is_whole: bool = False) -> list[Share]:
-    """`names` are the profiles' names by slug."""
-    return _shares(sums, "hardware", lambda slug: (names.get(slug, slug), slug, ""), is_whole)
+def by_hardware(sums: list[dict], is_whole: bool = False) -> list[Share]:
+    """By the profile's name, or its slug where there is none any more."""
+    names = {row["hardware"]: row["hardware_name"] or row["hardware"] for row in sums}
+    return _shares(sums, "hardware", lambda slug: (names[slug], slug, ""), is_whole)
 
 
 def by_kind(sums: list[dict]) -> list[Share]:

@@ -26,6 +26,9 @@ WITHOUT_RESULT = "Failed, cancelled and lost runs"
 IDLE = "Idle accelerators"
 #: What is left of energies that were added and taken away again.
 LEAST_KWH = 1e-12
+#: The name of the profile that a row of the daily totals is of; none where it is gone. After the sums, so that it is
+#: looked up once a group.
+HARDWARE_NAME = Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware")).order_by().values("name"))
 #: No agent waits longer between uploads (the wire's `flush_s`).
 LONGEST_INTERVAL_S = 86_400.0
 
@@ -122,13 +125,11 @@ def amounts_of(run: Line) -> Amounts:
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
     """What all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
-    named = rows.annotate(name=Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware")).values("name")))
-    sums = named.values_list("kind", "device_kind", "hardware", "name").annotate(
-        **{f"{name}_sum": Sum(name) for name in Amounts._fields}
-    )
+    amounts_of_group = {f"{name}_sum": Sum(name) for name in Amounts._fields}
+    sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
     by_kind: dict[str, list[Amounts]] = defaultdict(list)
     by_hardware: dict[tuple[str, str, str], list[Amounts]] = defaultdict(list)
-    for kind, device_kind, slug, name, *amounts in sums:
+    for kind, device_kind, slug, *amounts, name in sums.annotate(name=HARDWARE_NAME):
         by_kind[kind].append(Amounts(*amounts))
         by_hardware[device_kind, slug, name or ""].append(Amounts(*amounts))
     return Lifetime({kind: added(parts) for kind, parts in by_kind.items()}, _shares(by_hardware))

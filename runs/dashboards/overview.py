@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from django.db.models import Q
 
-from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
@@ -118,10 +117,8 @@ def _trend(rows, days: Days, period: Period, look: Look, models: list[dict], dra
 
 
 def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, list[Share]]]:
-    slugs = {row["hardware"] for row in sums}
-    names = dict(HardwareProfile.objects.filter(slug__in=slugs).values_list("slug", "name"))
     return [
-        ("hardware", breakdown.by_hardware(sums, names, whole == "hardware")),
+        ("hardware", breakdown.by_hardware(sums, whole == "hardware")),
         ("kind", breakdown.by_kind(sums)),
         ("member", breakdown.by_member(sums, found, whole == "member")),
     ]

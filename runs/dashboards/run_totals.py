@@ -27,19 +27,23 @@ def days_know(filters: RunFilters) -> bool:
     return not filters._replace(project="", tag="").is_set
 
 
-def totals_by_day(projects: list[int], tag: str = "") -> Totals:
+def totals_by_day(projects: list[int], tag: str = "", archived: Totals | None = None) -> Totals:
     """As totals_of, of all runs of these projects or of those with a tag, from their days.
 
-    Days count archived runs too, so those, which are few, are taken off.
+    Days count archived runs too, so what those add up to is taken off: they are few, and read here unless it is known.
     """
     days, tagged = (TaggedUsage, Q(tag=tag)) if tag else (ProjectUsage, Q())
     used = days.objects.filter(tagged, project__in=projects).aggregate(**_sums(*Totals._fields))
-    archived = Run.objects.filter(project__in=projects, archived_at__isnull=False)
-    gone = totals_of(archived.filter(tags__has_item=tag) if tag else archived)
+    gone = archived or totals_of(_archived(projects, tag))
     runs = int(used["runs"]) - gone.runs
     # No runs use nothing: not the last digits by which two sums differ.
     left = (used[name] - getattr(gone, name) if runs else 0.0 for name in ("energy_kwh", "emissions_kg"))
     return Totals(runs, *left)
+
+
+def _archived(projects: list[int], tag: str):
+    archived = Run.objects.filter(project__in=projects, archived_at__isnull=False)
+    return archived.filter(tags__has_item=tag) if tag else archived
 
 
 def totals_on_days(rows) -> Totals:

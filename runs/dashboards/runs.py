@@ -128,18 +128,19 @@ class RunList(NamedTuple):
 def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
     """A page of the runs of these projects, and count, energy and emissions of all that match."""
     projects, runs = _matching(found, filters)
+    archived = _archived(found, filters)
     if look.group:
         groups = grouped(runs, look.group, found, look.against)
         is_sum = not filters.days.are_set and look.group not in OVERLAPPING
-        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters)
+        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters, archived)
         newest = page_of(runs, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
         logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
         shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
-        return _list(found, filters, totals, **shown)
+        return _list(found, filters, totals, archived, **shown)
     if filters.days.are_set:
         current, totals = _page_of_days(projects, found, filters, look, page)
     elif days_know(filters):
-        totals = totals_by_day(projects, filters.tag)
+        totals = totals_by_day(projects, filters.tag, archived)
         current = page_of(runs, projects, look.sort, page, totals, look.metrics)
     else:
         # Merging projects would look up the devices of a hardware filter for each of them.
@@ -147,7 +148,7 @@ def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -
     pks = list(current.object_list)
     found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
     params = most_common(row.run.params for row in found_rows)
-    return _list(found, filters, totals, rows=found_rows, page=current, params=params, metrics=metrics)
+    return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
 def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
@@ -188,7 +189,8 @@ def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) ->
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
     shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
-    return _list(found, filters, _totals(runs, projects, found, filters), rows=shown)
+    archived = _archived(found, filters)
+    return _list(found, filters, _totals(runs, projects, found, filters, archived), archived, rows=shown)
 
 
 def _matching(found: Choices, filters: RunFilters):
@@ -198,10 +200,10 @@ def _matching(found: Choices, filters: RunFilters):
     return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
 
 
-def _totals(runs, projects: list[int], found: Choices, filters: RunFilters) -> Totals:
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: Totals | None) -> Totals:
     if filters.days.are_set:
         return totals_on_days(_run_days(projects, found, filters))
-    return totals_by_day(projects, filters.tag) if days_know(filters) else totals_of(runs)
+    return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
 
 
 def _totals_of_groups(groups: list[Group]) -> Totals:
@@ -212,9 +214,9 @@ def _totals_of_groups(groups: list[Group]) -> Totals:
     )
 
 
-def _list(found: Choices, filters: RunFilters, totals: Totals, **shown) -> RunList:
+def _list(found: Choices, filters: RunFilters, totals: Totals, archived: Totals | None, **shown) -> RunList:
     of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
-    return RunList(totals, of_all, filters.days.are_set, _archived(found, filters), **shown)
+    return RunList(totals, of_all, filters.days.are_set, archived, **shown)
 
 
 def _archived(found: Choices, filters: RunFilters) -> Totals | None:

@@ -361,7 +361,7 @@ def test_a_running_run_is_forecast_from_its_epochs(alice, wire, profile):
     run_id = learning(wire, params={"epochs": 6})
     text = alice.read(path(run_id)).by_id("outlook").text
     assert "3 of 6 are done. The whole run is expected to use 2 kWh" in text
-    assert "with 95 % confidence, if the epochs to come are like those done" in text
+    assert "of CO₂e, if the epochs to come are like those done" in text
     assert "about 1 h left" in text
     assert "3 of 12 are done" in alice.read(path(run_id), epochs="12").by_id("outlook").text
 
