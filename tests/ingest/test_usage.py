@@ -179,13 +179,13 @@ def test_the_migration_counts_what_was_there_before_it(mixed):
     expected = everything()
     TaggedUsage.objects.all().delete()
     ProjectUsage.objects.all().delete()
-    DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0)
+    DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0, carrying_s=0.0)
+    gone = ("failed_kwh", "cancelled_kwh", "carrying_s")
     for run in Run.objects.all():
-        run.usage = [
-            [key, {k: v for k, v in amounts.items() if k[:6] not in ("failed", "cancel")}] for key, amounts in run.usage
-        ]
+        run.usage = [[key, {k: v for k, v in amounts.items() if k not in gone}] for key, amounts in run.usage]
         run.save()
     import_module("runs.migrations.0010_member_tags_and_waste").count_what_is_there(apps, None)
+    import_module("runs.migrations.0017_figures_that_hold").count_what_carries(apps, None)
     assert everything() == like(expected)
     for run in Run.objects.all():
         remove_run(run)
