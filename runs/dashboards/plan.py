@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hardware.models import HardwareProfile
 from runs.models import DailyUsage, Device, EmissionFactor, Pue, Run
 from runs.models.device import ACCELERATORS
+from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_CHOICES = 4
@@ -156,7 +157,8 @@ def _assumed(choice: Choice) -> str:
 
 def _as_it_was(work: Work) -> Row:
     name = work.profile.name if work.profile else "unknown hardware"
-    said = f"as it was, {100 * work.utilisation:.0f} % busy; {work.rest_kwh:.3g} kWh of it by the rest of the machine"
+    rest = units.text("energy", work.rest_kwh)
+    said = f"as it was, {100 * work.utilisation:.0f} % busy; {rest} of it by the rest of the machine"
     return _figures(name, work.profile, work.number, said, work.hours, _whole(work.run))
 
 
@@ -191,7 +193,7 @@ def _driven(work: Work, choice: Choice) -> str:
     """How busy and at what power the devices are taken to run."""
     said = f"{100 * work.utilisation:.0f} % busy as before"
     if choice.profile != work.profile and abs(work.ratio - 1) > 0.005:
-        said += f", at {work.ratio:.3g} times what its profile gives, as this run was on its own"
+        said += f", at {units.significant(work.ratio)} times what its profile gives, as this run was on its own"
     return f"{said}; scales evenly with their number"
 
 
@@ -210,18 +212,16 @@ def _speed(work: Work, choice: Choice, by: str) -> Speed:
             f"no energy is claimed, as the {limit.words} of {' and '.join(unknown)} is not known: "
             "choose what else its speed goes by, or say how much faster it is",
         )
-    said = f"each {speed_up:.3g} times as fast, by {_peaks(limit, work, choice)}"
+    said = f"each {units.significant(speed_up)} times as fast, by {_peaks(limit, work, choice)}"
     said += "" if by else ", which is assumed"
     other = _ratio(memory, work, choice) if limit is not memory else None
     if other is None:
         return Speed(speed_up, None, said)
+    slower = f"{units.significant(other)} times"
     if other < speed_up:
-        said += (
-            f". Where memory holds it back, {other:.3g} times, by {_peaks(memory, work, choice)}: the slower of the "
-            "two, to which the range reaches"
-        )
-        return Speed(speed_up, other, said)
-    return Speed(speed_up, None, f"{said}, the slower of the two limits (memory bandwidth: {other:.3g} times)")
+        said += f". Where memory holds it back, {slower}, by {_peaks(memory, work, choice)}: the slower of the two, "
+        return Speed(speed_up, other, f"{said}to which the range reaches")
+    return Speed(speed_up, None, f"{said}, the slower of the two limits (memory bandwidth: {slower})")
 
 
 def _ratio(limit: Limit, work: Work, choice: Choice) -> float | None:
@@ -231,7 +231,7 @@ def _ratio(limit: Limit, work: Work, choice: Choice) -> float | None:
 
 
 def _peaks(limit: Limit, work: Work, choice: Choice) -> str:
-    held = "" if work.part == 1.0 else f"{work.part:.3g} × "
+    held = "" if work.part == 1.0 else f"{units.significant(work.part)} × "
     return f"{limit.words} ({limit.of(choice.profile):g} over {held}{limit.of(work.profile):g} {limit.unit})"
 
 
