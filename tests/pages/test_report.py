@@ -44,7 +44,7 @@ def test_a_lead_reads_the_year_by_month_project_and_kind(alice, year):
         ["January", "All", "All", "2", "3"],
         ["February", "Digits", "Training", "1", "4"],
     ]
-    assert "3.8–4.2 kWh" in rows[-1][5]
+    assert "3.8–4.2" in rows[-1][5]
     assert "0.458 kg CO₂e per kWh" in page.text
     assert "Vision lab" in page.text
 

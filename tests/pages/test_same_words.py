@@ -29,7 +29,7 @@ def wasteful(wire, run, profile) -> None:
 
 def test_waste_is_called_and_summed_alike_on_the_overview_and_on_a_models_page(alice, wasteful):
     overview = alice.read("/", range="all")
-    (table,) = (each for each in overview.root.all("table") if "Idle accelerators" in each.text)
+    table = next(each for each in overview.root.all("table") if "Idle accelerators" in each.text)
     rows = {row.all("th")[0].text: row.figures for row in table.all("tbody")[0].all("tr")}
     told = next(figures for words, figures in rows.items() if words.startswith("Failed, cancelled and lost runs"))
     idle = next(figures for words, figures in rows.items() if words.startswith("Idle accelerators"))
