@@ -165,9 +165,9 @@ def test_the_slower_of_arithmetic_and_memory_is_named_and_the_range_reaches_to_i
     _, l40s, a100 = rows(read(instead(run_id, "nvidia-l40s", A100_SLUG)))
     assert "memory bandwidth (864 over 3350 GB/s): the slower of the two" in l40s.assumption
     profile = HardwareProfile.objects.get(slug="nvidia-l40s")
-    as_fast = estimation.device_energy(estimation.Facts("gpu", 3600, 1800), profile)
+    by_profile = estimation.device_energy(estimation.Facts("gpu", elapsed_s=3600, busy_s=1800), profile)
     assert l40s.energy_high_kwh / l40s.energy_kwh == pytest.approx(
-        as_fast.high_j / as_fast.energy_j * (362 / 989.4) / (864 / 3350)
+        by_profile.high_j / by_profile.energy_j * (362 / 989.4) / (864 / 3350)
     )
     assert "the slower of the two limits" in a100.assumption
 

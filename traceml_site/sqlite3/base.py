@@ -8,8 +8,9 @@ data is SQLite's own lock, which is taken after it as ever.
 import contextlib
 import os
 import time
+from pathlib import Path
 
-from django.db.backends.sqlite3 import base
+from django.db.backends.sqlite3 import base, creation
 
 try:
     import fcntl
@@ -21,7 +22,14 @@ SUFFIX = ".turn"
 LOOK_AGAIN_S, SHORTER_BY, LEAST_S = 0.01, 0.01, 0.0005
 
 
+class DatabaseCreation(creation.DatabaseCreation):
+    def _destroy_test_db(self, test_database_name, verbosity):
+        super()._destroy_test_db(test_database_name, verbosity)  # type: ignore[misc]  # the stubs have the public part
+        Path(f"{test_database_name}{SUFFIX}").unlink(missing_ok=True)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
+    creation_class = DatabaseCreation
     _turn = -1
 
     def _start_transaction_under_autocommit(self):
