@@ -64,10 +64,10 @@ def test_a_point_leads_to_its_run(tab, trainings):
 
 
 def test_the_choice_of_a_metric_is_in_the_address(tab, trainings):
-    page = tab.sign_in().open("/models/digits/resnet-50/")
-    page.get_by_label("Better is").select_option("higher")
+    page = tab.sign_in().open("/models/digits/resnet-50/?better=higher")
+    page.get_by_label("Of each run").select_option("best")
     page.get_by_role("button", name="Show", exact=True).click()
-    page.wait_for_url("**metric=loss&better=higher&value=last**")
+    page.wait_for_url("**metric=loss&value=best**better=higher**")
     assert "higher is better" in page.locator('figure[data-chart="tradeoff"] figcaption').inner_text()
     assert tab.complaints == []
 
