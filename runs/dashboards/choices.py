@@ -1,12 +1,11 @@
 """What filters offer a reader: projects, models and members of the team that is looked at, or of all of theirs."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.db.models import OuterRef, Subquery, TextField, Value
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 
-from runs.models import Membership, Run, Team, TrackedModel
+from runs.models import Membership, Run, Team, TrackedModel, User
 
 #: Runs that are no one person's: what asks for them in an address, and what they are called.
 NOBODY = {
@@ -89,20 +88,18 @@ class Choices(NamedTuple):
 MODEL = ("pk", "name", "slug", "project_id", "project__slug", "project__name", "project__team", "project__team__name")
 
 
-def choices(user, team: Team | None = None, places: Iterable[Membership] | None = None) -> Choices:
-    """Of one team, or of all of this person's. `places` are the memberships of their teams where they are known."""
+def choices(user, team: Team | None = None) -> Choices:
+    """Of one team, or of all of this person's."""
     models = list(TrackedModel.objects.for_user(user, team).order_by("name", "pk").values(*MODEL))
     several = len({row["project__team"] for row in models}) > 1
-    return Choices(models, members_of(user, team, places), several)
+    return Choices(models, members_of(user, team), several)
 
 
-def members_of(user, team: Team | None = None, places: Iterable[Membership] | None = None) -> Members:
-    if places is None:
-        places = Membership.objects.filter(team__membership__user=user).select_related("user")
-    people = {place.user_id: place.user for place in places if team is None or place.team_id == team.pk}
-    found = sorted(people.values(), key=lambda each: (each.first_name, each.email))
-    names = {each.pk: f"{each.first_name} {each.last_name}".strip() or each.email for each in found}
-    return Members(names, {each.pk: each.email for each in found})
+def members_of(user, team: Team | None = None) -> Members:
+    people = User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {}))
+    rows = people.distinct().order_by("first_name", "email").values_list("pk", "first_name", "last_name", "email")
+    found = [(pk, f"{first} {last}".strip() or email, email) for pk, first, last, email in rows]
+    return Members({pk: name for pk, name, _ in found}, {pk: email for pk, _, email in found})
 
 
 def with_sender(runs):

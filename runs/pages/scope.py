@@ -14,7 +14,6 @@ from runs.pages import query
 
 #: What asks for all teams, and where a browser's session keeps what was asked for last.
 ALL, KEPT = "all", "team"
-OF_A_MEMBER = ("role", "team__name", "team__slug", "user__first_name", "user__last_name", "user__email")
 
 
 class Scope(NamedTuple):
@@ -51,21 +50,14 @@ class Scope(NamedTuple):
         return next((place for place in self.places if place.team_id == team_id), None)
 
 
-def scope_of(request, with_members: bool = False) -> Scope:
+def scope_of(request) -> Scope:
     """What this request looks at: what it asks for, else what was looked at last, else the team that sent runs last.
 
-    `with_members` reads everybody in the reader's teams at once, for `choices_of`. Raises Http404 for a team that is
-    not one of the reader's.
+    Raises Http404 for a team that is not one of the reader's.
     """
     if not hasattr(request, "scope_of_reader"):
-        found = Membership.objects.select_related("team").order_by("team__name", "pk")
-        if with_members:
-            found = found.filter(team__membership__user=request.user).select_related("user").only(*OF_A_MEMBER)
-            request.places_of_all = list(found)
-            places = [place for place in request.places_of_all if place.user_id == request.user.pk]
-        else:
-            places = list(found.filter(user=request.user))
-        request.scope_of_reader = _scope(request, places)
+        places = Membership.objects.filter(user=request.user).select_related("team").order_by("team__name", "pk")
+        request.scope_of_reader = _scope(request, list(places))
         if not _knows(request.scope_of_reader, request.GET.get("team", "")):
             raise Http404
     return request.scope_of_reader
@@ -99,7 +91,7 @@ def of_a_team(view: Callable) -> Callable:
 
     @wraps(view)
     def addressed(request, *args, **parts):
-        scope = scope_of(request, with_members=True)
+        scope = scope_of(request)
         if scope.is_a_choice and not request.GET.get("team"):
             asked = request.GET.copy()
             asked["team"] = scope.asks
@@ -111,7 +103,7 @@ def of_a_team(view: Callable) -> Callable:
 
 def choices_of(request) -> Choices:
     """What filters offer of what is looked at."""
-    return choices(request.user, scope_of(request).team, getattr(request, "places_of_all", None))
+    return choices(request.user, scope_of(request).team)
 
 
 def in_templates(request) -> dict:
