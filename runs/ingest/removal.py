@@ -111,7 +111,8 @@ def locked_run(project: Project, run_id) -> Run:
 def remove_series(run: Run) -> None:
     """Take a run's samples and metrics; ids and digests of its batches stay, so that a late repeat is still one."""
     with transaction.atomic():
-        # The run first, as whoever deletes it does.
+        # Project and run first, as whoever deletes them does.
+        hold([run.project_id])
         if Run.objects.select_for_update().filter(pk=run.pk).exists():
             run.batches.update(series=b"", metrics=[])
             Run.objects.filter(pk=run.pk).update(series_removed_at=timezone.now())
