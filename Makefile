@@ -1,11 +1,11 @@
-# make run: the whole thing on this machine · make test: the whole suite · make bench: the benchmarks
+# make run: the whole thing on this machine · make test: the whole suite · make bench: the benchmarks · make gpu-check
 PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 BIN := .venv/bin
 export PORT HOST
 
-.PHONY: run setup test lint bench lock audit sbom clean
+.PHONY: run setup test lint bench gpu-check lock audit sbom clean
 
 run: setup
 	@exec $(BIN)/python -m traceml_site.demo
@@ -65,6 +65,10 @@ sbom: .venv/ready-dev
 	mkdir -p build
 	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.lock --output-reproducible \
 		--output-format JSON --output-file build/sbom.json
+
+# Four minutes on a machine with an NVIDIA GPU, by whichever Python has torch; installs and downloads nothing.
+gpu-check:
+	@PYTHONPATH=agent/src:. $(PYTHON) -m tests.benchmarks.gpu_check $(WRITE)
 
 clean:
 	rm -rf .venv data build

@@ -13,6 +13,8 @@ from simple_history.utils import update_change_reason
 from hardware.exchange import FORMATS, ProfileImportForm, ProfileResource
 from hardware.models import CatalogueState, HardwareAlias, alias_key
 
+PEAKS = ["bf16_tflops", "fp8_tflops", "peak_tflops", "memory_gb_per_s"]
+
 
 class AliasFormSet(BaseInlineFormSet):
     """The forms of one profile's aliases; each form alone can't see that another gives the same name."""
@@ -60,7 +62,8 @@ class HardwareProfileAdmin(ImportExportModelAdmin, SimpleHistoryAdmin):
     fieldsets = [
         (None, {"fields": ["name", "slug", "vendor", "kind", "family", "form_factor", "year"]}),
         ("Power", {"fields": ["tdp_w", "idle_w", "full_load_w", "unit", "fallback"]}),
-        ("Size", {"fields": ["cores", "threads", "memory_gb", "peak_tflops"]}),
+        ("Size", {"fields": ["cores", "threads", "memory_gb"]}),
+        ("Speed, for the page Plan", {"fields": [*PEAKS, "peaks_source"]}),
         ("Where it comes from", {"fields": ["source", "confidence", "note"]}),
         ("Record", {"fields": ["reason", "edited", "revision", "created_at", "updated_at"]}),
     ]

@@ -1,5 +1,6 @@
 """Seed data into profiles: repeatable, all or nothing, and never over what an admin edited."""
 
+import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,24 @@ from traceml_agent import catalogue
 
 #: Fields that the seed data holds; aliases are rows of their own.
 FIELDS = tuple(field for field in catalogue.Profile._fields if field not in ("slug", "aliases"))
+#: What data sheets say of speed stands in a file of its own, as no agent asks for it.
+PEAKS_FILE = "peaks.csv"
+PEAK_FIELDS = ("bf16_tflops", "fp8_tflops", "memory_gb_per_s", "peaks_source")
 
 REASON = "The seed data has it so."
 
 
 class BrokenFile(Exception):
     """A seed file that can't be taken, with its name and line."""
+
+
+class Seed(NamedTuple):
+    """A profile as the files have it: its own fields, and what names it."""
+
+    slug: str
+    kind: str
+    aliases: tuple[str, ...]
+    values: dict
 
 
 class Report(NamedTuple):
@@ -45,9 +58,9 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
         fresh = [seed for seed in seeds if seed.slug not in known]
         loaded = [seed for seed in seeds if seed.slug not in left]
         stale = [seed.slug for seed in loaded if seed.slug in known and _take(known[seed.slug], seed)]
-        HardwareProfile.objects.bulk_create([HardwareProfile(slug=seed.slug, **_values(seed)) for seed in fresh])
+        HardwareProfile.objects.bulk_create([HardwareProfile(slug=seed.slug, **seed.values) for seed in fresh])
         changes = [known[slug] for slug in stale]
-        fields = [*FIELDS, "revision"]
+        fields = [*FIELDS, *PEAK_FIELDS, "revision"]
         bulk_update_with_history(changes, HardwareProfile, fields, batch_size=200, default_change_reason=REASON)
         changed = {*stale, *_load_aliases(loaded)} - {seed.slug for seed in fresh}
         if fresh or changed:
@@ -93,21 +106,17 @@ def _refresh_statistics() -> None:
             cursor.execute("ANALYZE hardware_hardwareprofile, hardware_hardwarealias")
 
 
-def _values(seed: catalogue.Profile) -> dict:
-    return {field: getattr(seed, field) for field in FIELDS}
-
-
-def _take(profile: HardwareProfile, seed: catalogue.Profile) -> bool:
+def _take(profile: HardwareProfile, seed: Seed) -> bool:
     """Set the seed's values; whether any differs. Changed power is a new revision."""
     power, changed = profile.power(), False
-    for field, value in _values(seed).items():
+    for field, value in seed.values.items():
         changed |= getattr(profile, field) != value
         setattr(profile, field, value)
     profile.revision += profile.power() != power
     return changed
 
 
-def _load_aliases(seeds: list[catalogue.Profile]) -> set[str]:
+def _load_aliases(seeds: list[Seed]) -> set[str]:
     """Bring the seed's own aliases in step and return the slugs of profiles that lost or got one.
 
     An alias that an admin gave to some profile stays there, and so do all of a profile that an admin edited.
@@ -136,8 +145,9 @@ def _create_aliases(missing: dict[tuple[str, str], tuple[str, str]]) -> None:
     HardwareAlias.objects.bulk_create(rows, batch_size=2000)
 
 
-def _checked(directory: Path) -> Iterator[catalogue.Profile]:
+def _checked(directory: Path) -> Iterator[Seed]:
     """Profiles of all files, each checked like an admin's form; stops at the first that can't be right."""
+    peaks = _read_peaks(directory / PEAKS_FILE)
     places: dict[str, str] = {}
     owners: dict[tuple[str, str], str] = {}
     for file, line, seed in _read(directory):
@@ -149,8 +159,30 @@ def _checked(directory: Path) -> Iterator[catalogue.Profile]:
             owner = owners.setdefault((seed.kind, alias_key(name)), seed.slug)
             if owner != seed.slug:
                 raise BrokenFile(f"{place}: the alias {name} belongs to {owner} at {places[owner]}")
-        _check(place, seed)
-        yield seed
+        values = {field: getattr(seed, field) for field in FIELDS} | peaks.pop(seed.slug, NO_PEAKS)
+        found = Seed(seed.slug, seed.kind, seed.aliases, values)
+        _check(place, found)
+        yield found
+    if peaks:
+        raise BrokenFile(f"{PEAKS_FILE}: there is no profile {min(peaks)}")
+
+
+NO_PEAKS = dict.fromkeys(PEAK_FIELDS[:-1]) | {PEAK_FIELDS[-1]: ""}
+
+
+def _read_peaks(path: Path) -> dict[str, dict]:
+    """The peaks of each slug: TFLOPS, GB/s, and the document that has them. A CSV set may go without."""
+    found: dict[str, dict] = {}
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                try:
+                    numbers = {field: float(row[field]) if row[field] else None for field in PEAK_FIELDS[:-1]}
+                    found[row["slug"]] = numbers | {"peaks_source": row["source"]}
+                except (KeyError, TypeError, ValueError) as error:
+                    raise BrokenFile(f"{path.name}, line {reader.line_num}: {error!r}") from None
+    return found
 
 
 def _read(directory: Path) -> Iterable[tuple[str, int, catalogue.Profile]]:
@@ -162,8 +194,8 @@ def _read(directory: Path) -> Iterable[tuple[str, int, catalogue.Profile]]:
             raise BrokenFile(f"{name}, {error}") from None
 
 
-def _check(place: str, seed: catalogue.Profile) -> None:
-    profile = HardwareProfile(slug=seed.slug, **_values(seed))
+def _check(place: str, seed: Seed) -> None:
+    profile = HardwareProfile(slug=seed.slug, **seed.values)
     try:
         profile.full_clean(validate_unique=False, validate_constraints=False)
         for name in seed.aliases:

@@ -1,6 +1,9 @@
 """Hardware profiles: the power of device models, edited by admins, matched to the names that runs report."""
 
 import secrets
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -13,12 +16,20 @@ from traceml_agent.catalogue import Catalogue
 
 MAX_POWER_W = 100_000.0
 #: Fields that an estimate follows from; a change of any of them is a new revision.
-POWER_FIELDS = ("kind", "unit", "fallback", "cores", "memory_gb", "tdp_w", "idle_w", "full_load_w")
+POWER_FIELDS = (
+    *("kind", "name", "confidence", "unit", "fallback", "cores", "memory_gb"),
+    *("tdp_w", "idle_w", "full_load_w"),
+)
 
 
 def _power(**options) -> models.FloatField:
     bounds = [MinValueValidator(0.0), MaxValueValidator(MAX_POWER_W)]
     return models.FloatField(null=True, blank=True, validators=bounds, **options)
+
+
+def _peak(name: str, help_text: str = "") -> models.FloatField:
+    bounds = [MinValueValidator(0.001), MaxValueValidator(1e6)]
+    return models.FloatField(name, null=True, blank=True, validators=bounds, help_text=help_text)
 
 
 class CatalogueState(models.Model):
@@ -42,15 +53,29 @@ class CatalogueState(models.Model):
 
 class HardwareProfileManager(models.Manager["HardwareProfile"]):
     _cached: tuple[tuple[str, int], Catalogue] | None = None
+    _making = threading.Lock()
 
     def catalogue(self) -> Catalogue:
-        """The index over all profiles for matching names; made again in each process when the catalogue has changed."""
+        """The index over all profiles for matching names; made again in each process when the catalogue has changed.
+
+        By one thread, while the others wait for it: uploads hold locks meanwhile.
+        """
         stamp = (self.db, CatalogueState.current())
         cached = type(self)._cached
         if cached is None or cached[0] != stamp:
-            cached = (stamp, Catalogue(Indexed(profile) for profile in self.prefetch_related("aliases")))
-            type(self)._cached = cached
+            with self._making:
+                cached = type(self)._cached
+                if cached is None or cached[0] != stamp:
+                    type(self)._cached = cached = stamp, Catalogue(self._indexed())
         return cached[1]
+
+    def _indexed(self) -> Iterator["Indexed"]:
+        """All profiles, by their values alone: a model object for each row took ten times as long, and its memory."""
+        aliases: dict[int, list[str]] = defaultdict(list)
+        for profile_id, name in HardwareAlias.objects.values_list("profile_id", "name"):
+            aliases[profile_id].append(name)
+        for pk, *values in self.values_list("pk", *Indexed.FIELDS):
+            yield Indexed(pk, values, aliases[pk])
 
 
 class HardwareProfile(models.Model):
@@ -87,13 +112,13 @@ class HardwareProfile(models.Model):
     tdp_w = models.FloatField("TDP (W)", validators=[MinValueValidator(0.001), MaxValueValidator(MAX_POWER_W)])
     idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
     full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
-    peak_tflops = models.FloatField(
-        "peak throughput (TFLOPS)",
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0.0), MaxValueValidator(1e6)],
-        help_text="Single precision; what the page Plan compares speeds by.",
+    peak_tflops = _peak("peak, single precision (TFLOPS)", "On vector units, without tensor cores.")
+    bf16_tflops = _peak(
+        "peak, dense BF16 (TFLOPS)", "With FP32 accumulation; FP16 where it has no BF16. Not with sparsity."
     )
+    fp8_tflops = _peak("peak, dense FP8 (TFLOPS)", "Not with sparsity.")
+    memory_gb_per_s = _peak("memory bandwidth (GB/s)")
+    peaks_source = models.CharField("source of the peaks", max_length=400, blank=True)
     unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
     fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
     year = models.PositiveSmallIntegerField(null=True, blank=True)
@@ -238,10 +263,12 @@ class CloudInstance(models.Model):
 class Indexed:
     """A row of the catalogue as matching and estimation see it: power, names, and the row's own key and revision."""
 
-    __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "name", "pk", "revision", "slug")
+    __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "pk", "revision", "slug")
 
-    def __init__(self, row: HardwareProfile):
-        for field in self.__slots__:
-            if field != "aliases":
-                setattr(self, field, getattr(row, field))
-        self.aliases = [alias.name for alias in row.aliases.all()]
+    #: Those of them that are the row's columns.
+    FIELDS = tuple(field for field in __slots__ if field not in ("aliases", "pk"))
+
+    def __init__(self, pk: int, values: list, aliases: list[str]):
+        self.pk, self.aliases = pk, aliases
+        for field, value in zip(self.FIELDS, values, strict=True):
+            setattr(self, field, value)

@@ -8,7 +8,7 @@ from django.db import transaction
 from django_tasks_db.models import DBTaskResult
 
 from runs import care  # noqa: F401 (the catalogue's admin)
-from runs.ingest.removal import remove_run
+from runs.ingest.removal import remove_project, remove_run, remove_team
 from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
 from runs.models.audit import Action
 
@@ -59,6 +59,13 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def delete_model(self, request, obj):
+        remove_team(obj)
+
+    def delete_queryset(self, request, queryset):
+        for team in queryset:
+            remove_team(team)
+
     def save_formset(self, request, form, formset, change):
         """Staff's changes of members are the team's to know as well."""
         super().save_formset(request, form, formset, change)
@@ -77,6 +84,13 @@ class ProjectAdmin(admin.ModelAdmin):
     list_display = ["name", "team", "created_at"]
     list_select_related = ["team"]
     search_fields = ["name", "team__name"]
+
+    def delete_model(self, request, obj):
+        remove_project(obj)
+
+    def delete_queryset(self, request, queryset):
+        for project in queryset:
+            remove_project(project)
 
 
 @admin.register(ApiToken)

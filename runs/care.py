@@ -1,4 +1,4 @@
-"""The care of what estimates rest on, in the Django admin: profiles, unknown devices, the emission factor.
+"""The care of what estimates rest on, in the Django admin: profiles, unknown devices, the emission factor, the PUE.
 
 Whoever corrects one sees which runs it reaches before it is saved; those are then re-estimated in the background.
 """
@@ -16,15 +16,18 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from hardware.admin import HardwareProfileAdmin
+from hardware.changes import last_change
 from hardware.exchange import ProfileResource
 from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
 from runs import reestimate
 from runs.dashboards.hardware import unknown_devices
-from runs.models import AuditEntry, Device, EmissionFactor, Reestimation
+from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation
 from runs.models.audit import Action
 
 CONFIRMED = "_confirmed"
 PROGRESS_EVERY_S = "3"
+#: So many profiles a note of an import tells of.
+MOST_NAMED = 5
 
 
 def _is_form(response) -> bool:
@@ -32,14 +35,14 @@ def _is_form(response) -> bool:
     return bool(getattr(response, "context_data", {}).get("errors"))
 
 
-def ask(request, reason: str, takes_factor: bool = False) -> None:
+def ask(request, reason: str, action: Action = Action.PROFILE_CHANGED, **takes: bool) -> None:
     """Write down what was changed, have what is behind re-estimated, and say so."""
-    AuditEntry.note(request, None, Action.FACTOR_CHANGED if takes_factor else Action.PROFILE_CHANGED, reason)
-    if reestimate.request(reason, request.user, takes_factor):
+    AuditEntry.note(request, None, action, reason)
+    if reestimate.request(reason, request.user, **takes):
         messages.info(request, "Runs that this reaches are being re-estimated; see Reestimations for the progress.")
 
 
-def confirm(model_admin, request, reached: reestimate.Touched, of_factor: bool = False) -> TemplateResponse:
+def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool = False) -> TemplateResponse:
     """The page between a change and its being saved."""
     given = [(name, value) for name, values in request.POST.lists() for value in values if name[:5] != "csrfm"]
     context = {
@@ -47,7 +50,7 @@ def confirm(model_admin, request, reached: reestimate.Touched, of_factor: bool =
         "title": "What this change reaches",
         "opts": model_admin.opts,
         "reached": reached,
-        "of_factor": of_factor,
+        "may_leave": may_leave,
         "given": [*given, (CONFIRMED, "1")],
     }
     return TemplateResponse(request, "admin/reaches.html", context)
@@ -85,7 +88,7 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
             response = save()
             if _is_form(response):
                 return response
-            ask(request, f"Profile {request.POST.get('name', '')} edited: {request.POST.get('reason', '')}")
+            ask(request, _edited(request.POST))
         return response
 
     def delete_model(self, request, obj):
@@ -93,12 +96,29 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
         ask(request, f"Profile {obj} deleted")
 
     def delete_queryset(self, request, queryset):
+        names = list(queryset.values_list("name", flat=True)[: MOST_NAMED + 1])
         super().delete_queryset(request, queryset)
-        ask(request, "Profiles deleted")
+        ask(request, f"Profiles deleted: {_few(names, len(names))}")
 
     def process_result(self, result, request):
-        ask(request, "Profiles imported")
+        pks = [row.object_id for row in result.valid_rows() if row.object_id]
+        profiles = HardwareProfile.objects.in_bulk(pks[:MOST_NAMED])
+        changes = [f"{profile} ({last_change(profile)})" for profile in profiles.values()]
+        ask(request, f"Profiles imported: {_few(changes, len(pks))}")
         return super().process_result(result, request)
+
+
+def _edited(given) -> str:
+    """The profile that was just saved, why, and with what old and new values."""
+    profile = HardwareProfile.objects.filter(slug=given.get("slug", "")).first()
+    words = f" ({last_change(profile)})" if profile else ""
+    return f"Profile {given.get('name', '')} edited: {given.get('reason', '')}{words}"
+
+
+def _few(words: list[str], count: int) -> str:
+    """The first ones of so many."""
+    more = count - len(words[:MOST_NAMED])
+    return "; ".join(words[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 class FactorForm(forms.ModelForm):
@@ -121,14 +141,14 @@ class CloudInstanceAdmin(admin.ModelAdmin):
         super().save_model(request, obj, form, change)
 
 
-@admin.register(EmissionFactor)
-class EmissionFactorAdmin(admin.ModelAdmin):
-    """Factors are added and put in force, never changed: runs keep the one that they were estimated with."""
+class InForceAdmin(admin.ModelAdmin):
+    """Values are added and put in force, never changed: runs keep the one that they were estimated with."""
 
-    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
-    form = FactorForm
-    fields = ["kg_per_kwh", "year", "source", "url"]
     actions = ["put_in_force"]
+    #: What they are called, the audit's word for it, and what a re-estimation is to take.
+    noun: str
+    audited: Action
+    takes: str
 
     def has_change_permission(self, request, obj=None):
         return obj is None and super().has_change_permission(request)
@@ -136,23 +156,38 @@ class EmissionFactorAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return False
 
-    @admin.action(description="Put the selected factor in force", permissions=["change"])
+    @admin.action(description="Put the selected one in force", permissions=["change"])
     def put_in_force(self, request, queryset):
         if queryset.count() != 1:
-            self.message_user(request, "Select one factor: one is in force at a time.", messages.ERROR)
+            self.message_user(request, f"Select one {self.noun}: one is in force at a time.", messages.ERROR)
             return None
-        factor = queryset.get()
+        chosen = queryset.get()
         if CONFIRMED not in request.POST:
-            _, reached = reestimate.rehearse(factor.put_in_force, takes_factor=True)
-            return confirm(self, request, reached, of_factor=True)
+            _, reached = reestimate.rehearse(chosen.put_in_force, **{self.takes: True})
+            return confirm(self, request, reached, may_leave=True)
         with transaction.atomic():
-            factor.put_in_force()
+            chosen.put_in_force()
             if "_leave_runs" in request.POST:
-                AuditEntry.note(request, None, Action.FACTOR_CHANGED, f"Emission factor {factor}, for runs to come")
+                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for runs to come")
             else:
-                ask(request, f"Emission factor {factor} put in force", takes_factor=True)
-        self.message_user(request, f"{factor} is in force.")
+                ask(request, f"{self.noun} {chosen} put in force", self.audited, **{self.takes: True})
+        self.message_user(request, f"{self.noun} {chosen} is in force.")
         return None
+
+
+@admin.register(EmissionFactor)
+class EmissionFactorAdmin(InForceAdmin):
+    list_display = ["kg_per_kwh", "year", "source", "active", "valid_from"]
+    form = FactorForm
+    fields = ["kg_per_kwh", "year", "source", "url"]
+    noun, audited, takes = "Emission factor", Action.FACTOR_CHANGED, "takes_factor"
+
+
+@admin.register(Pue)
+class PueAdmin(InForceAdmin):
+    list_display = ["value", "source", "active", "valid_from"]
+    fields = ["value", "source"]
+    noun, audited, takes = "PUE", Action.PUE_CHANGED, "takes_pue"
 
 
 class UnknownDevice(Device):

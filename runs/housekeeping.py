@@ -5,10 +5,11 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from runs.ingest.removal import remove_series
+from runs.ingest.removal import hold, remove_series
 from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Run, ShareLink
 
 #: How long after their end links and tokens stay listed, so that people see why something works no more.
@@ -82,6 +83,9 @@ def clean(part: str) -> int:
             for run in rows:
                 remove_series(run)
         else:
-            type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
+            with transaction.atomic():
+                # Against a project's deletion, which takes the same rows in another order.
+                hold({row.project_id for row in rows} if hasattr(rows[0], "project_id") else ())
+                type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
         count += len(rows)
     return count

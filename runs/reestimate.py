@@ -1,13 +1,12 @@
-"""Re-estimation: past runs follow a correction of the catalogue or of the emission factor.
+"""Re-estimation: past runs follow a correction of the catalogue, of the emission factor, of the PUE or of estimation.
 
 Which runs are behind is read off their devices, so that a pass can be stopped and taken up again at any time: a device
-that was estimated with an older revision of its profile, or whose name means another profile by now. Measured energy
-has nothing to follow; of a measured device the profile alone is named anew.
+that was estimated with an older revision of its profile or of the formulas, or whose name means another profile by now.
+Measured energy has nothing to follow; what of it was idle follows the profile of an accelerator.
 """
 
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -19,14 +18,13 @@ from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
-from runs.models import Device, EmissionFactor, Reestimation, Run, RunRevision, Writer
+from runs.ingest.removal import hold
+from runs.models import Correction, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
+from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
+from runs.pace import Pace
 from traceml_agent import estimation
 
-#: Runs of one transaction: uploads wait no longer than it takes.
-CHUNK = 500
-#: Between two transactions others get their turn: SQLite's waiting writers look again only now and then.
-PAUSE_S = 0.01
 #: What may tell cards of one name apart.
 IDENTITY = ("name", "kind", "memory_gb", "power_limit_w")
 #: So many names that mean another profile are looked up at once; SQLite takes no deeper expression.
@@ -34,12 +32,14 @@ NAMES_AT_ONCE = 300
 DEVICE_FIELDS = (
     "profile_id",
     "profile_revision",
+    "estimation_revision",
     "matched_by",
     "basis",
     "counted",
     "energy_kwh",
     "energy_low_kwh",
     "energy_high_kwh",
+    "shared_kwh",
 )
 
 T = TypeVar("T")
@@ -55,28 +55,33 @@ class Touched(NamedTuple):
 
 
 class Former(NamedTuple):
-    """What a run had before: its factor, and FIGURES in their order."""
+    """What a run had before: its factor and PUE, and FIGURES in their order."""
 
     factor_id: int
+    pue: float
     energy_kwh: float
     energy_low_kwh: float
     energy_high_kwh: float
     measured_kwh: float
     emissions_kg: float
+    idle_kwh: float
 
 
-def behind(takes_factor: bool = False):
+def behind(takes_factor: bool = False, takes_pue: bool = False):
     """The runs whose figures would be other ones if they arrived today."""
     found = Q(pk__in=_of_changed_power().values("run")) | Q(pk__in=_of_changed_name().values("run"))
     if takes_factor:
         found |= ~Q(factor=EmissionFactor.objects.active())
+    if takes_pue:
+        found |= ~Q(pue=Pue.objects.active().value)
     return Run.objects.filter(found)
 
 
 def _of_changed_power():
-    """Devices that were estimated with an older revision of their profile."""
-    changed = Device.objects.exclude(profile=None).exclude(profile_revision=F("profile__revision"))
-    return changed.exclude(basis__in=estimation.MEASURED)
+    """Devices that were estimated with older formulas, or with an older revision of their profile."""
+    changed = ~Q(profile=None) & ~Q(profile_revision=F("profile__revision"))
+    estimated = ~Q(basis__in=estimation.MEASURED) | Q(kind__in=ACCELERATORS)
+    return Device.objects.filter(Q(estimation_revision__lt=estimation.REVISION) | changed, estimated)
 
 
 def _of_changed_name():
@@ -111,20 +116,23 @@ def touched(runs) -> Touched:
     return Touched(**sums)
 
 
-def rehearse(change: Callable[[], T], takes_factor: bool = False) -> tuple[T, Touched]:
+def rehearse(change: Callable[[], T], **takes: bool) -> tuple[T, Touched]:
     """Make a change, see which runs it reaches, and take it back."""
     with transaction.atomic():
         result = change()
-        reached = touched(behind(takes_factor))
+        reached = touched(behind(**takes))
         transaction.set_rollback(True)
     return result, reached
 
 
-def request(reason: str, user=None, takes_factor: bool = False) -> Reestimation | None:
-    """Have the runs that are behind re-estimated in the background; None where none is."""
-    if not behind(takes_factor).exists():
+def request(reason: str, user=None, **takes: bool) -> Reestimation | None:
+    """Have the runs that are behind re-estimated in the background; None where none is.
+
+    With `takes_factor` and `takes_pue` they take the one in force, too.
+    """
+    if not behind(**takes).exists():
         return None
-    asked = Reestimation.objects.create(reason=reason[:400], requested_by=user, takes_factor=takes_factor)
+    asked = Reestimation.objects.create(reason=reason[:400], requested_by=user, **takes)
     if settings.TRACEML_REESTIMATE == "auto":
         transaction.on_commit(start)
     return asked
@@ -154,15 +162,17 @@ def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lamb
     """Re-estimate all runs that are behind, some in each transaction; returns how many."""
     count, before = 0, None
     # What a pass could not bring up to date, such as runs of a row that was changed past the model, ends it.
-    while (pks := _in_order(behind(asked.takes_factor))) and pks != before:
+    while (pks := _in_order(behind(asked.takes_factor, asked.takes_pue))) and pks != before:
         before = pks
         asked.begin(len(pks))
-        for first in range(0, len(pks), CHUNK):
-            sums = redo(asked, pks[first : first + CHUNK])
-            asked.advance(len(pks[first : first + CHUNK]), **sums)
+        pace, left = Pace(), pks
+        while left:
+            some, left = left[: pace.size], left[pace.size :]
+            with pace.step():
+                sums = redo(asked, some)
+            asked.advance(len(some), **sums)
             asked.refresh_from_db()
             report(asked)
-            time.sleep(PAUSE_S)
         count += len(pks)
     asked.finish()
     return count
@@ -175,11 +185,17 @@ def _in_order(runs) -> list[int]:
 
 @transaction.atomic
 def redo_one(run: Run, user) -> bool:
-    """Re-estimate one run on its reader's wish, with the factor in force; returns whether its figures changed."""
+    """Re-estimate one run on its reader's wish, with factor and PUE in force; returns whether its figures changed."""
     now = timezone.now()
     # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
     asked = Reestimation.objects.create(
-        reason="On the wish of a member", requested_by=user, takes_factor=True, finished_at=now, total=1, done=1
+        reason="On the wish of a member",
+        requested_by=user,
+        takes_factor=True,
+        takes_pue=True,
+        finished_at=now,
+        total=1,
+        done=1,
     )
     sums = redo(asked, [run.pk])
     changed = asked.runrevision_set.exists()
@@ -191,26 +207,33 @@ def redo_one(run: Run, user) -> bool:
 
 
 @transaction.atomic
-def redo(asked: Reestimation, pks: list[int]) -> dict[str, float]:
-    """Re-estimate some runs, their devices and days, and keep their figures; returns the sums before and after."""
+def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
+    """Re-estimate some runs, their devices and days; returns the sums before and after.
+
+    Their former figures are kept for the re-estimation that asked; nothing asks where totals are only made again.
+    """
     changes = totals.UsageChanges()
-    factor, known = EmissionFactor.objects.active(), HardwareProfile.objects.catalogue()
-    runs = _locked(pks)
-    formers = [Former(run.factor_id, *_figures(run)) for run in runs]
+    factor, pue = EmissionFactor.objects.active(), Pue.objects.active().value
+    known, runs = HardwareProfile.objects.catalogue(), _locked(pks)
+    formers = [Former(run.factor_id, run.pue, *_figures(run)) for run in runs]
     writers, devices = _by_run(Writer, pks), _by_run(Device, pks)
     for run in runs:
-        run.factor = factor if asked.takes_factor else run.factor
+        run.factor = factor if asked and asked.takes_factor else run.factor
+        run.pue = pue if asked and asked.takes_pue else run.pue
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
-    _update([device for mine in devices.values() for device in mine], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "duration_s", "hardware", "idle_kwh", "usage", *FIGURES))
-    _keep(asked, runs, formers)
+    _update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
+    _update(runs, ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES))
+    if asked:
+        _keep(asked, runs, formers)
+        Correction.objects.add(changes.corrections(asked))
     changes.save()
     return _sums(runs, formers)
 
 
 def _locked(pks: list[int]) -> list[Run]:
     """The runs, in one order, so that two passes can't wait for each other."""
+    hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
     runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
     return list(runs.select_related("factor").defer("params", "environment"))
 
@@ -238,10 +261,10 @@ def _figures(run: Run) -> tuple[float, ...]:
 def _keep(asked: Reestimation, runs: list[Run], formers: list[Former]) -> None:
     """Keep the former figures of the runs that have other ones now; by the driver, as in `_update`."""
     quote, now = connection.ops.quote_name, connection.ops.adapt_datetimefield_value(timezone.now())
-    names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", *FIGURES)
+    names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", "pue", *FIGURES)
     columns, places = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
     sql = f"INSERT INTO {quote(RunRevision._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 (names of ours)
-    pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[1:]]
+    pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[2:]]
     with connection.cursor() as cursor:
         cursor.executemany(sql, [(asked.pk, now, run.project_id, run.pk, *former) for run, former in pairs])
 
@@ -251,6 +274,8 @@ def _update(rows: list, names: tuple[str, ...]) -> None:
 
     By the driver's executemany: bulk_update's one long CASE took two thirds of a pass over 100,000 runs.
     """
+    if not rows:  # all of the runs were deleted meanwhile
+        return
     meta = type(rows[0])._meta
     fields = [meta.get_field(name.removesuffix("_id")) for name in names]
     quote = connection.ops.quote_name

@@ -12,6 +12,7 @@ DETAILS = {
     404: "There is nothing at this address, or you may not see it.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
+    503: "The database is busy and nothing was changed. Try again in a few seconds.",
 }
 
 
@@ -50,6 +51,12 @@ def not_found(request, exception=None):
 @login_not_required
 def server_error(request):
     return _answer(request, 500)
+
+
+def busy(request):
+    answer = _answer(request, 503)
+    answer["Retry-After"] = "5"
+    return answer
 
 
 @login_not_required

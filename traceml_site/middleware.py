@@ -5,11 +5,11 @@ import uuid
 import zoneinfo
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.http import HttpResponse
 from django.utils import timezone
 
-from traceml_site import logs
+from traceml_site import errors, logs
 
 logger = logging.getLogger(__name__)
 PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
@@ -67,6 +67,19 @@ def healthz(request):
 
 def _plain(text: bytes, status: int) -> HttpResponse:
     return HttpResponse(text, "text/plain", status, headers={"Content-Length": str(len(text))})
+
+
+class BusyDatabase:
+    """A page that waited too long for others, or met them in a circle, may be asked for again: that is no fault."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_exception(self, request, exception):
+        return errors.busy(request) if isinstance(exception, OperationalError) else None
 
 
 def time_zone(get_response):

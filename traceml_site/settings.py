@@ -18,7 +18,6 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DATA_DIR / "secret-key", DEBUG)
 TRACEML_BASE_URL = env.text("TRACEML_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 TRACEML_SIGNUP = env.choice("TRACEML_SIGNUP", ("closed", "invite", "open"))
-TRACEML_PUE = 1.0
 # What Prometheus has to send for /metrics; without it nobody gets them.
 TRACEML_METRICS_TOKEN = env.text("TRACEML_METRICS_TOKEN")
 # How long `manage.py housekeeping` leaves the audit log (0: for ever) and the notes that keep deleted runs deleted.
@@ -87,6 +86,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
+    "traceml_site.middleware.BusyDatabase",
 ]
 
 ROOT_URLCONF = "traceml_site.urls"
@@ -102,6 +102,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "runs.pages.scope.in_templates",
             ],
         },
     },
@@ -119,7 +120,7 @@ SQLITE_OPTIONS = {
 def _database(url: str) -> dict:
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
-        config["OPTIONS"] = dict(SQLITE_OPTIONS)
+        config |= {"ENGINE": "traceml_site.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
     elif config["ENGINE"].endswith("postgresql"):
         # No page may take longer; a migration of a large table may.
         limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from runs.ingest.clock import EARLIEST, MAX_AHEAD
+from runs.models.device import PARTS
 from runs.text import clean_text
 from traceml_agent import limits
 
@@ -133,8 +134,9 @@ SAMPLE_SCHEMA = {
             "device": {"type": "string"},
             "t_s": {"type": "number", "minimum": 0},
             "elapsed_s": {"type": "number", "minimum": 0},
-            "busy_s": {"type": "number", "minimum": 0},
+            "busy_s": {"type": "number", "minimum": 0, "nullable": True},
             "energy_j": {"type": "number", "minimum": 0, "nullable": True},
+            **{name: {"type": "number", "minimum": 0} for name in PARTS},
         },
     },
 }
@@ -174,15 +176,28 @@ def _fault(sample) -> tuple[str, str] | None:
     if not isinstance(sample.get("device"), str):
         return "device", "must be the key of a device"
     for field in ("t_s", "elapsed_s", "busy_s"):
+        if field == "busy_s" and sample.get(field, 0) is None:
+            continue  # the device tells no utilisation
         if not _is_number(sample.get(field)) or not 0 <= sample[field] <= limits.MAX_SECONDS:
             return field, "must be a number of seconds, 0 or more"
-    if sample["busy_s"] > sample["elapsed_s"] * 1.001 + 0.001:
+    if (sample["busy_s"] or 0.0) > sample["elapsed_s"] * 1.001 + 0.001:
         return "busy_s", "must not exceed elapsed_s: it is utilisation (0 to 1) integrated over time"
     energy_j = sample.get("energy_j")
     if energy_j is not None and not (_is_number(energy_j) and energy_j >= 0):
         return "energy_j", "must be a number of joules, 0 or more, or null"
     if energy_j is not None and energy_j > limits.MAX_POWER_W * max(sample["elapsed_s"], 1.0):
         return "energy_j", "is more than 1 MW would use in elapsed_s"
+    return _fault_of_parts(sample) if any(name in sample for name in PARTS) else None
+
+
+def _fault_of_parts(sample: dict) -> tuple[str, str] | None:
+    """The first counter of what is shared that can't be right: they come together, and none exceeds its whole."""
+    wholes = (sample["elapsed_s"], sample.get("held_s"), sample["busy_s"], sample.get("energy_j"))
+    for field, whole in zip(PARTS, wholes, strict=True):
+        if not _is_number(sample.get(field)) or sample[field] < 0:
+            return field, f"must be a number, 0 or more; {', '.join(PARTS)} come together"
+        if sample[field] > (whole or 0.0) * 1.001 + 0.001:
+            return field, "must not exceed the counter that it is a part of"
     return None
 
 
@@ -192,7 +207,7 @@ def _is_number(value) -> bool:
 
 def _decrease(before: dict, sample: dict) -> tuple[str, str] | None:
     """The counter that ran backwards between two samples of one device, if any."""
-    for field in ("t_s", "elapsed_s", "busy_s", "energy_j"):
+    for field in ("t_s", "elapsed_s", "busy_s", "energy_j", *PARTS):
         old, new = before.get(field), sample.get(field)
         if old is not None and new is not None and new < old:
             return field, "must not decrease within a batch: counters are cumulative"

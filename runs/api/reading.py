@@ -2,21 +2,24 @@
 
 import hashlib
 
-from django.db.models import Q, Sum
+from django.db.models import Prefetch, Q, Sum
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import condition
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from hardware.models import CatalogueState, HardwareProfile
 from runs.api import representations as shapes
 from runs.api.fields import Instant, Text
-from runs.models import DailyUsage, EmissionFactor, Run, TrackedModel
+from runs.models import DailyUsage, EmissionFactor, Metric, Run, TrackedModel
 
 MAX_POINTS = 2_000
+#: A page of logged values ends with the batch that makes it this long, or after as many batches.
+PAGE_OF_VALUES, PAGE_OF_BATCHES = 10_000, 1_000
 
 
 class ByArrival(CursorPagination):
@@ -73,7 +76,8 @@ class RunDetail(ProjectRuns, generics.RetrieveAPIView):
     serializer_class = shapes.RunWhole
 
     def get_queryset(self):
-        return super().get_queryset().defer(None).prefetch_related("devices__profile", "stages", "calls")
+        metrics = Prefetch("metrics", Metric.objects.directed().order_by("pk"))
+        return super().get_queryset().defer(None).prefetch_related("devices__profile", "stages", "calls", metrics)
 
 
 class RunSeries(ProjectRuns):
@@ -86,6 +90,36 @@ class RunSeries(ProjectRuns):
             for key, samples in batch.samples().items():
                 series.setdefault(f"{batch.writer.key}/{key}", []).extend(samples)
         return Response({"run_id": str(run.run_id), "devices": [_columns(*item) for item in series.items()]})
+
+
+class MetricsQuery(serializers.Serializer):
+    name = Text(required=False, help_text="Only this metric.")
+    after = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=2**63 - 1, help_text="Where to go on: from `next`."
+    )
+
+
+class RunMetrics(ProjectRuns):
+    @extend_schema(operation_id="run_metrics", parameters=[MetricsQuery], responses={200: shapes.LoggedValues})
+    def get(self, request, run_id):
+        """Every value that the run logged, in the order of arrival, by pages of whole uploads.
+
+        `next` leads on until it is null. A page has some 10,000 values; with `name` it may have none before the end.
+        """
+        run, query = self.get_object(), checked_query(request, MetricsQuery)
+        batches = run.batches.exclude(metrics=[]).filter(pk__gt=query["after"]).select_related("writer", "run")
+        results: list[dict] = []
+        name, last = query.get("name"), None
+        for number, batch in enumerate(batches.defer("series").order_by("pk").iterator(chunk_size=100)):
+            if len(results) >= PAGE_OF_VALUES or number == PAGE_OF_BATCHES:
+                break
+            last = batch.pk
+            results += [value._asdict() for value in batch.logged() if name in (None, value.metric)]
+        else:
+            last = None
+        following = last and replace_query_param(request.build_absolute_uri(), "after", last)
+        about = {"run_id": str(run.run_id), "next": following, "series_removed_at": run.series_removed_at}
+        return Response(about | {"results": results})
 
 
 def _columns(key: str, samples: list) -> dict:
@@ -168,7 +202,7 @@ class HardwareList(generics.ListAPIView):
 class FactorView(APIView):
     scopes = {"GET": None}
 
-    @extend_schema(operation_id="factor", responses={200: shapes.Factor})
+    @extend_schema(operation_id="factor", responses={200: shapes.FactorInForce})
     def get(self, request):
-        """The emission factor in force."""
-        return Response(shapes.Factor(EmissionFactor.objects.active()).data)
+        """The emission factor and the PUE in force."""
+        return Response(shapes.FactorInForce(EmissionFactor.objects.active()).data)

@@ -3,7 +3,7 @@
 import logging
 import re
 
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from runs.api.authentication import bearer
 from runs.models import ApiToken, Refusal
@@ -23,6 +23,8 @@ def remember(request, problem: dict) -> None:
         token = request.auth or ApiToken.objects.looked_up(bearer(request))
         if token:
             Refusal.note(token, status, _reason(token, problem))
+    except IntegrityError:
+        return  # its project was deleted meanwhile: nobody waits for it any more
     except DatabaseError:
         logger.warning("a refusal could not be noted", exc_info=True)
 

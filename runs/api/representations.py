@@ -4,7 +4,8 @@ from django.db.models import Sum
 from rest_framework import serializers
 
 from hardware.models import HardwareProfile
-from runs.models import Call, Device, EmissionFactor, Run, Stage, TrackedModel
+from runs.models import Call, Device, EmissionFactor, Metric, Pue, Run, Stage, TrackedModel
+from runs.models.run import SHARES
 
 #: Sums over daily totals, which may be taken over any of their rows.
 SUMS = {
@@ -14,7 +15,7 @@ SUMS = {
         "total_energy_kwh": "energy_kwh",
         "total_emissions_kg": "emissions_kg",
         "total_measured_kwh": "measured_kwh",
-        "total_device_s": "device_s",
+        "total_device_s": "carrying_s",
     }.items()
 }
 
@@ -52,6 +53,16 @@ class Factor(serializers.ModelSerializer):
         fields = ["kg_per_kwh", "year", "source", "url", "valid_from"]
 
 
+class FactorInForce(Factor):
+    pue = serializers.SerializerMethodField(help_text="The PUE in force, by which energy is multiplied before.")
+
+    class Meta(Factor.Meta):
+        fields = [*Factor.Meta.fields, "pue"]
+
+    def get_pue(self, factor) -> float:
+        return Pue.objects.active().value
+
+
 class RunSummary(serializers.ModelSerializer):
     model = serializers.CharField(source="tracked_model.name")
     model_slug = serializers.CharField(source="tracked_model.slug")
@@ -77,6 +88,7 @@ class RunSummary(serializers.ModelSerializer):
             "energy_high_kwh",
             "emissions_kg",
             "measured_share",
+            "shared_kwh",
         ]
 
 
@@ -109,6 +121,8 @@ class DeviceFigures(serializers.ModelSerializer):
             "energy_kwh",
             "energy_low_kwh",
             "energy_high_kwh",
+            "held_s",
+            "shared_kwh",
         ]
 
 
@@ -124,17 +138,55 @@ class CallFigures(serializers.ModelSerializer):
         fields = ["method", "calls", "items", "busy_s"]
 
 
+class MetricFigures(serializers.ModelSerializer):
+    """`last_at` is by the clock of the process that logged it. `best` is `lowest` where `lower_is_better`: as the name
+    says, or as the team chose. `total` is the sum of useful work (`samples`, `tokens`), else 0. `count` is null for
+    what was logged before it was counted."""
+
+    best = serializers.FloatField()
+    lower_is_better = serializers.BooleanField(source="lower")
+
+    class Meta:
+        model = Metric
+        fields = ["name", "last", "last_at", "best", "lowest", "highest", "lower_is_better", "count", "total"]
+
+
+class LoggedValue(serializers.Serializer):
+    writer = serializers.CharField(help_text="Key of the process that logged it.")
+    at_s = serializers.FloatField(help_text="Seconds since the run's start.")
+    metric = serializers.CharField()
+    value = serializers.FloatField()
+
+
+class LoggedValues(serializers.Serializer):
+    run_id = serializers.UUIDField()
+    next = serializers.URLField(allow_null=True, help_text="The next page, null on the last one.")
+    series_removed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When the project's retention took the values; the figures of the run stay."
+    )
+    results = LoggedValue(many=True)
+
+
 class LeftOutFigures(serializers.Serializer):
     what = serializers.CharField()
     reason = serializers.CharField()
     count = serializers.IntegerField()
 
 
+class OverlapFigures(serializers.Serializer):
+    """Another run that measured the same at the same time."""
+
+    run_id = serializers.UUIDField()
+    shares = serializers.ChoiceField(SHARES)
+
+
 class RunWhole(RunSummary):
     devices = DeviceFigures(many=True)
     stages = StageFigures(many=True)
     calls = CallFigures(many=True)
+    metrics = MetricFigures(many=True)
     left_out = LeftOutFigures(many=True, source="left_out_in_all")
+    overlaps = OverlapFigures(many=True, source="overlapping")
     factor = Factor()
 
     class Meta(RunSummary.Meta):
@@ -147,11 +199,13 @@ class RunWhole(RunSummary):
             "clock_skew_s",
             "dropped_records",
             "left_out",
+            "overlaps",
             "pue",
             "factor",
             "devices",
             "stages",
             "calls",
+            "metrics",
         ]
 
 
@@ -194,6 +248,10 @@ class Hardware(serializers.ModelSerializer):
             "idle_w",
             "full_load_w",
             "peak_tflops",
+            "bf16_tflops",
+            "fp8_tflops",
+            "memory_gb_per_s",
+            "peaks_source",
             "unit",
             "fallback",
             "year",

@@ -4,6 +4,8 @@ from rest_framework import serializers
 
 from runs.api.fields import Metadata, Number, Samples, Seconds, Tags, Text
 from runs.models import Device, Run
+from runs.models.run import SHARES
+from traceml_agent import estimation
 from traceml_agent.limits import (
     DEVICE_RANGES,
     KEY_PATTERN,
@@ -11,6 +13,7 @@ from traceml_agent.limits import (
     MAX_DEVICES,
     MAX_LEFT_OUT,
     MAX_NOTE,
+    MAX_OVERLAPS,
     MAX_ROWS,
     MAX_UUID,
 )
@@ -28,7 +31,7 @@ class DeviceFacts(serializers.Serializer):
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
     uuid = Text(required=False, allow_blank=True, max_length=MAX_UUID)
-    basis = serializers.ChoiceField(["counter", "sensor"], required=False, allow_blank=True, source="measured_by")
+    basis = serializers.ChoiceField(estimation.MEASURED, required=False, allow_blank=True, source="measured_by")
     cores = device_number("cores", allow_null=True)
     threads = device_number("threads", allow_null=True)
     host_cores = device_number("host_cores", allow_null=True)
@@ -108,12 +111,20 @@ class About(serializers.Serializer):
     environment = Metadata(required=False)
 
 
+class Overlap(serializers.Serializer):
+    """Another run that measured the same at the same time, and what the two share."""
+
+    run = serializers.UUIDField()
+    shares = serializers.ChoiceField(SHARES)
+
+
 class BatchBody(FromWriter):
     samples = Samples(default=list)
     stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ROWS)
     metrics = Metric(many=True, required=False, default=list, max_length=MAX_ROWS)
     calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ROWS)
     left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
+    overlaps = Overlap(many=True, required=False, max_length=MAX_OVERLAPS)
     about = About(required=False, allow_null=True)
 
 
@@ -124,6 +135,7 @@ class Finish(FromWriter):
     dropped_records = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     samples = Samples(default=list)
     left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
+    overlaps = Overlap(many=True, required=False, max_length=MAX_OVERLAPS)
 
 
 class WriteAnswer(serializers.Serializer):

@@ -37,6 +37,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/batches/<batch_id:batch_id>", writing.BatchView.as_view(), name="api-batch"),
     path("runs/<uuid:run_id>/finish", writing.FinishView.as_view(), name="api-finish"),
     path("runs/<uuid:run_id>/series", reading.RunSeries.as_view(), name="api-series"),
+    path("runs/<uuid:run_id>/metrics", reading.RunMetrics.as_view(), name="api-metrics"),
     path("models", reading.ModelList.as_view(), name="api-models"),
     path("models/<slug:slug>", reading.ModelDetail.as_view(), name="api-model"),
     path("summary", reading.Summary.as_view(), name="api-summary"),

@@ -54,7 +54,7 @@ class RunHeaderView(WriteView):
     )
     def put(self, request, run_id):
         """Announce a run, or a further writer of it."""
-        data, member_id = self.checked(serializers.Header), request.auth.created_by_id or 0
+        data, member_id = self.checked(serializers.Header), request.auth.member_id
         run, created = record_header(request.auth.project, run_id, data, member_id)
         return self.answer(run, "created" if created else "updated", 201 if created else 200)
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
+from runs.dashboards.choices import NOBODY, Choices, address_of, asks_for_member
+from runs.dashboards.lifetime import HARDWARE_NAME
 from runs.dashboards.periods import Period
 from runs.dashboards.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
-from runs.dashboards.usage_filters import Choices, address_of
 from runs.models import Run
 
 #: Rows that a table shows; what follows is added up in one.
@@ -23,6 +24,7 @@ class Share(NamedTuple):
 
     name: str
     value: str
+    words: str
     kg: float
     kwh: float
     share: float
@@ -45,14 +47,16 @@ def sums_of(usage, period: Period) -> list[dict]:
         "kwh": Sum("energy_kwh"),
         "measured": Sum("measured_kwh"),
     }
-    return list(period.days_of(usage).order_by().values(*groups).annotate(**sums))
+    rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
+    return list(rows.annotate(hardware_name=HARDWARE_NAME))
 
 
 def by_model(sums: list[dict], found: Choices) -> list[dict]:
     """The rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
     models = {row["pk"]: row for row in found.models}
     added = _added(sums, "tracked_model_id")
-    rows = [_footprint(models[model], amounts) for model, amounts in added.items() if is_used(amounts)]
+    used = {model: amounts for model, amounts in added.items() if is_used(amounts)}
+    rows = [_footprint(models[pk], amounts, found.project_name(models[pk])) for pk, amounts in used.items()]
     return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
 
 
@@ -67,13 +71,13 @@ def _added(sums: list[dict], dimension: str) -> dict[Hashable, dict[str, float]]
     return added
 
 
-def _footprint(model: dict, amounts: dict[str, float]) -> dict:
+def _footprint(model: dict, amounts: dict[str, float], project_name: str) -> dict:
     return amounts | {
         "tracked_model_id": model["pk"],
         "name": model["name"],
         "slug": model["slug"],
         "address": address_of(model),
-        "project_name": model["project__name"],
+        "project_name": project_name,
         "project_slug": model["project__slug"],
         "measured_share": amounts["measured"] / amounts["kwh"] if amounts["kwh"] > 0 else 0.0,
         "parts": _parts(amounts),
@@ -84,26 +88,33 @@ def _parts(amounts: dict) -> list[tuple[str, float]]:
     return [(part, amounts[f"{part}_kg"]) for part in PARTS]
 
 
-def by_hardware(sums: list[dict], names: dict[str, str]) -> list[Share]:
-    """`names` are the profiles' names by slug."""
-    return _shares(sums, "hardware", lambda slug: names.get(slug, slug))
+def by_hardware(sums: list[dict], is_whole: bool = False) -> list[Share]:
+    """By the profile's name, or its slug where there is none any more."""
+    names = {row["hardware"]: row["hardware_name"] or row["hardware"] for row in sums}
+    return _shares(sums, "hardware", lambda slug: (names[slug], slug, ""), is_whole)
 
 
 def by_kind(sums: list[dict]) -> list[Share]:
     labels = {kind.value: kind.label for kind in Run.Kind}
-    return _shares(sums, "kind", labels.__getitem__)
+    return _shares(sums, "kind", lambda kind: (labels[kind], kind, ""))
 
 
-def by_member(sums: list[dict], found: Choices) -> list[Share]:
-    """A run is the member's whose token announced it."""
-    return _shares(sums, "member_id", found.members.name_of)
+def by_member(sums: list[dict], found: Choices, is_whole: bool = False) -> list[Share]:
+    """A run is the member's, the team's or CI's, as the token says that announced it."""
+
+    def member(pk: int) -> tuple[str, str, str]:
+        return found.members.name_of(pk), asks_for_member(pk), NOBODY[pk][2] if pk in NOBODY else ""
+
+    return _shares(sums, "member_id", member, is_whole)
 
 
-def _shares(sums: list[dict], dimension: str, name_of: Callable) -> list[Share]:
-    """The largest first. Rows without hardware count runs alone, and use nothing."""
+def _shares(sums: list[dict], dimension: str, words_of: Callable, is_whole: bool = False) -> list[Share]:
+    """The largest first, all of them if the table is to be whole. Rows without hardware count runs alone, and use
+    nothing. `words_of` a key are its name, what asks for it, and what explains the name."""
     added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"] > LEAST_KWH}
-    rows = [{"name": name_of(key), "value": str(key)} | amounts for key, amounts in added.items()]
-    rows = _folded(sorted(rows, key=lambda row: (-row["kg"], row["name"])))
+    rows = [dict(zip(("name", "value", "words"), words_of(key), strict=True)) | added[key] for key in added]
+    rows = sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+    rows = rows if is_whole else _folded(rows)
     whole_kg = sum(row["kg"] for row in rows) or 1.0
     for row in rows:
         row |= {"parts": _parts(row), "share": row["kg"] / whole_kg}
@@ -116,4 +127,4 @@ def _folded(rows: list[dict]) -> list[dict]:
         return rows
     rest = rows[MOST_ROWS - 1 :]
     amounts = {name: sum(row[name] for row in rest) for name in ADDED}
-    return [*rows[: MOST_ROWS - 1], {"name": f"{len(rest)} others", "value": ""} | amounts]
+    return [*rows[: MOST_ROWS - 1], {"name": f"{len(rest)} others", "value": "", "words": ""} | amounts]

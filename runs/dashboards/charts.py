@@ -18,6 +18,8 @@ class Series(NamedTuple):
     highs: Sequence[float | None] | None = None
     #: What asks for it alone, where something does.
     key: str = ""
+    #: Which of the MOST_SERIES colours it has; None: that of its place.
+    colour: int | None = None
 
     @property
     def total(self) -> float:
@@ -59,9 +61,16 @@ def heights(series: Sequence[Series]) -> list[float]:
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
-def drawn(values: Sequence[float | None]) -> list[float | None]:
-    """Values for a script alone: without the digits that no pixel shows and no tooltip says."""
-    return [None if value is None else float(f"{value:.6g}") for value in values]
+def drawn(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
+    """Values for a script and its table: without the digits that no pixel shows and no tooltip says."""
+    return [None if value is None else _short(value, digits) for value in values]
+
+
+def _short(value: float, digits: int) -> float:
+    """The value with fewer digits, which still rounds to the three that the exact one does: none is put on a tie."""
+    text = f"{value:.{digits - 1}e}"
+    is_tie = text.partition("e")[0].endswith("5" + "0" * (digits - units.DIGITS - 1))
+    return float(f"{value:.12g}" if is_tie else text)
 
 
 def _scale(quantity: str) -> list[dict]:
@@ -84,8 +93,10 @@ class Chart(NamedTuple):
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []
-    #: The sentence with {time}, {mean}, {most} or {last} to be filled in, where a script goes on with the data.
+    #: The sentence with {time}, {mean}, {most}, {last} or {twin} to be filled in with `says`, where a script goes on
+    #: with the data.
     pattern: str = ""
+    says: dict[str, float | None] = {}
     #: Levels of the value axis, and instants of the other one.
     marks: list[Mark] = []
     moments: list[Mark] = []
@@ -94,6 +105,8 @@ class Chart(NamedTuple):
     spans: list[tuple[str, str]] = []
     #: A line over the bars, on an axis of its own.
     line: Series | None = None
+    #: Which bar is of a day, week or month that goes on, and will grow.
+    running: int | None = None
 
     @property
     def data_id(self) -> str:
@@ -126,7 +139,7 @@ class Chart(NamedTuple):
     @property
     def twin_values(self) -> list[float]:
         """The other quantity of all series together, at each label."""
-        return [float(f"{self.twin.per * height:.5g}") for height in heights(self.series)] if self.twin else []
+        return [self.twin.per * height for height in heights(self.series)] if self.twin else []
 
     @property
     def twin_unit(self) -> units.Unit | None:
@@ -161,11 +174,13 @@ class Chart(NamedTuple):
             "edges": self.edges,
             "series": [series._asdict() for series in self.series],
             "spans": self.spans,
+            "running": self.running,
             "line": self.line
             and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
             "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
             "pattern": self.pattern,
+            "says": self.says,
             "marks": [mark._asdict() for mark in self.marks],
             "moments": [mark._asdict() for mark in self.moments],
             "twin": self._twin_data,

@@ -1,7 +1,8 @@
 """Runs side by side: figures with differences to a base, curves over each other, parameters that differ, groups."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from django.db.models import F
@@ -9,13 +10,15 @@ from django.db.models import F
 from runs.dashboards import curves as curves_of
 from runs.dashboards.charts import MOST_SERIES, Chart, Series
 from runs.dashboards.curves import Curve
-from runs.dashboards.groups import Group, group_rows
-from runs.dashboards.welch import LEAST, Welch, welch
-from runs.models import Batch, Device, Run, Stage
+from runs.dashboards.group_tests import Difference, differences, may_be_compared
+from runs.dashboards.groups import group_rows
+from runs.models import Batch, Device, Metric, Run, Stage
 from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_RUNS = 8
+#: As many metrics are compared, those first that most of the runs logged.
+MOST_METRICS = 24
 POINTS = 200
 #: What curves are laid over each other by, and what they show.
 AXES = {"elapsed": "Time since start", "stage": "Stage", "share": "Share done"}
@@ -23,29 +26,41 @@ SHOWN = {"power": "Power", "energy": "Cumulative energy"}
 
 
 class FigureRow(NamedTuple):
-    """One figure of every run, in one unit."""
+    """One figure of every run, in one unit, with its range where it has one; None where a run has no such figure.
+    `better` says whether `lower` or `higher` is good news where the quantity doesn't."""
 
     word: str
     quantity: str
-    values: list[float]
+    values: Sequence[float | None]
+    lows: Sequence[float] | None = None
+    highs: Sequence[float] | None = None
+    better: str | None = None
 
     @property
-    def unit(self) -> units.Unit:
-        return units.unit_for(self.quantity, self.values)
+    def differs(self) -> bool:
+        """Whether changes are worth telling: that all runs have one factor is no change of nothing."""
+        return self.quantity != "factor" or len(set(self.values)) > 1
+
+    @property
+    def unit(self) -> units.Unit | None:
+        """None for durations, which name their own."""
+        return None if self.quantity == "elapsed" else units.unit_for(self.quantity, self.values)
+
+    @property
+    def ranges(self) -> list[tuple[float, float]]:
+        return list(zip(self.lows or (), self.highs or (), strict=True))
+
+    @property
+    def in_lines(self) -> list["FigureRow"]:
+        """The figure and the ends of its range as rows of a file."""
+        ends = [("low", self.lows), ("high", self.highs)]
+        return [self, *(FigureRow(f"{self.word}, {end}", self.quantity, values) for end, values in ends if values)]
 
 
 class ParamRow(NamedTuple):
     key: str
     values: list
     differs: bool
-
-
-class GroupTest(NamedTuple):
-    """Two groups of the compared runs and Welch's test of their energies."""
-
-    one: Group
-    other: Group
-    test: Welch | None
 
 
 class Comparison(NamedTuple):
@@ -56,14 +71,20 @@ class Comparison(NamedTuple):
     curves: Chart | None
     energies: Chart | None
     params: list[ParamRow]
-    tests: list[GroupTest]
+    tests: list[Difference]
+    metric_count: int
 
     @property
-    def changes(self) -> list[tuple[FigureRow, list[tuple[float, float | None]]]]:
-        """Each figure with every run's value and the base's, None at the base itself."""
+    def tested_count(self) -> int:
+        return sum(found.test is not None for found in self.tests)
+
+    @property
+    def changes(self) -> list[tuple[FigureRow, list[tuple[float | None, float | None]]]]:
+        """Each figure with every run's value and the base's, None at the base itself and where there is nothing to set
+        against it."""
         at = self.runs.index(self.base)
         return [
-            (row, [(value, None if n == at else row.values[at]) for n, value in enumerate(row.values)])
+            (row, [(value, None if n == at or value is None else row.values[at]) for n, value in enumerate(row.values)])
             for row in self.figures
         ]
 
@@ -73,16 +94,17 @@ def comparison(runs: list[Run], base: Run, axis: str, shown: str) -> Comparison:
     devices = _by_run(Device.objects.filter(run__in=runs).select_related("profile", "writer").order_by("kind", "key"))
     batches = _by_run(Batch.objects.filter(run__in=runs).defer("metrics"))
     curves = [curves_of.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
-    names = names_of(runs)
+    names, metrics = names_of(runs), metric_rows(runs, base)
     return Comparison(
         runs=runs,
         base=base,
-        figures=figure_rows(runs, [devices[run.pk] for run in runs]),
+        figures=figure_rows(runs, [devices[run.pk] for run in runs]) + list(chain(*metrics[:MOST_METRICS])),
         devices=[devices_in_words(devices[run.pk]) for run in runs],
         curves=stage_overlay(runs, names, curves, shown) if axis == "stage" else overlay(names, curves, axis, shown),
         energies=energies_chart(names, [devices[run.pk] for run in runs]),
         params=param_rows(runs),
         tests=group_tests(runs),
+        metric_count=len(metrics),
     )
 
 
@@ -103,17 +125,56 @@ def names_of(runs: list[Run]) -> list[str]:
 
 
 def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]:
-    """Energy, emissions, duration, mean power, measured share, then the energy by kind of device."""
-    powers = [estimation.J_PER_KWH * run.energy_kwh / run.duration_s if run.duration_s else 0.0 for run in runs]
+    """Energy, emissions, duration, mean power, measured share, the factor and PUE between energy and emissions, then
+    the energy by kind of device."""
     rows = [
-        FigureRow("Energy", "energy", [run.energy_kwh for run in runs]),
-        FigureRow("CO₂e", "emissions", [run.emissions_kg for run in runs]),
+        FigureRow(
+            "Energy",
+            "energy",
+            [run.energy_kwh for run in runs],
+            [run.energy_low_kwh for run in runs],
+            [run.energy_high_kwh for run in runs],
+        ),
+        FigureRow(
+            "CO₂e",
+            "emissions",
+            [run.emissions_kg for run in runs],
+            [run.emissions_low_kg for run in runs],
+            [run.emissions_high_kg for run in runs],
+        ),
         FigureRow("Duration", "elapsed", [run.duration_s for run in runs]),
-        FigureRow("Mean power", "power", powers),
+        FigureRow("Mean power", "power", [run.mean_power_w for run in runs]),
         FigureRow("Measured share", "share", [run.measured_share for run in runs]),
+        FigureRow("Emission factor", "factor", [run.factor.kg_per_kwh for run in runs]),
     ]
+    if any(run.pue != 1.0 for run in runs):
+        rows.append(FigureRow("PUE", "count", [run.pue for run in runs]))
     by_kind = energy_by(devices, Device.get_kind_display)
     return rows + [FigureRow(f"Energy of {kind}", "energy", values) for kind, values in by_kind.items()]
+
+
+def metric_rows(runs: list[Run], base: Run) -> list[list[FigureRow]]:
+    """The last and the best value of each metric that one of the runs logged, and the sum of work; what most logged
+    comes first. Which way a metric is better, the base's project says."""
+    logged: dict[str, dict[int, Metric]] = defaultdict(dict)
+    for metric in Metric.objects.filter(run__in=runs).directed().order_by("pk"):
+        logged[metric.name][metric.run_id] = metric
+    ordered = sorted(logged.items(), key=lambda each: (-len(each[1]), each[0]))
+    return [_rows_of_metric(name, of_runs, runs, base) for name, of_runs in ordered]
+
+
+def _rows_of_metric(name: str, logged: dict[int, Metric], runs: list[Run], base: Run) -> list[FigureRow]:
+    one = logged.get(base.pk) or next(iter(logged.values()))
+
+    def row(word: str, quantity: str, figure: str, better: str = "") -> FigureRow:
+        values = [getattr(logged[run.pk], figure) if run.pk in logged else None for run in runs]
+        return FigureRow(word, quantity, values, better=better)
+
+    if one.is_work:
+        return [row(f"{name}, in all", "count", "total")]
+    better = "lower" if one.lower else "higher"
+    last, best = (row(f"{name}, {figure}", "metric", figure, better) for figure in ("last", "best"))
+    return [last._replace(word=name)] if last.values == best.values else [last, best]
 
 
 def hardware_of(device: Device) -> str:
@@ -185,7 +246,7 @@ def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) 
 
 
 def runs_in_words(names: list[str]) -> str:
-    return f"{len(names)} run{'s' * (len(names) > 1)}"
+    return units.counted(len(names), "run")
 
 
 def lasted(ends: list[float]) -> str:
@@ -218,12 +279,12 @@ def stage_overlay(runs: list[Run], names: list[str], curves: list[list[Curve]], 
         Series(name, _padded([_of_stage(of_run, *span, shown) for span in of_stages] if of_run else [], most))
         for name, of_run, of_stages in zip(names, curves, spans, strict=True)
     ]
-    counts = ", ".join(str(len(of_run)) for of_run in spans)
+    counts = ", ".join(units.counted(len(of_run), "stage") for of_run in spans)
     has = "they had" if len(names) > 1 else "it had"
     return Chart(
         id="curves",
         title=f"{SHOWN[shown]} by stage",
-        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by the number of the stage; {has} {counts} stages.",
+        sentence=f"{SHOWN[shown]} of {runs_in_words(names)} by the number of the stage; {has} {counts}.",
         quantity=shown,
         axis="stage",
         labels=list(range(1, most + 1)),
@@ -252,15 +313,12 @@ def _differ(values: list) -> bool:
     return any(value != values[0] for value in values)
 
 
-def group_tests(runs: list[Run]) -> list[GroupTest]:
+def group_tests(runs: list[Run]) -> list[Difference]:
     """Pairs of groups of at least three runs, by model and by tag, with Welch's test of their energies."""
-    found = []
+    pairs = []
     for by in ("model", "tag"):
-        groups = [group for group in group_rows(runs, by) if group.runs >= LEAST]
-        found += [_test(one, other) for n, one in enumerate(groups) for other in groups[n + 1 :]]
-    return found
-
-
-def _test(one: Group, other: Group) -> GroupTest:
-    energies = (one.runs, one.energy.mean, one.energy.sd, other.runs, other.energy.mean, other.energy.sd)
-    return GroupTest(one, other, welch(*energies))
+        keys = [group.key for group in group_rows(runs, by) if may_be_compared(group)]
+        for n, key in enumerate(keys):
+            groups = {group.key: group for group in group_rows(runs, by, key)}
+            pairs += [(groups[key], groups[other]) for other in keys[n + 1 :]]
+    return differences(pairs)

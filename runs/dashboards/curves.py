@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, pairwise
-from operator import le, lt, sub, truediv
+from itertools import accumulate, islice, pairwise
+from operator import itemgetter, le, lt, sub, truediv
 from typing import NamedTuple
 
 from runs.dashboards.charts import MOST_SERIES
@@ -26,6 +26,8 @@ MANY_LINES = range(5, MOST_SERIES + 1)
 LEAST_OBSERVED = 0.5
 #: Batches keep whole milliseconds, the device's own last counters more.
 STORED_TO_S = 0.001
+#: Devices are read one after the other: what lies so close together is one reading of them all.
+AT_ONCE_S = 0.1
 
 
 class Counters(NamedTuple):
@@ -37,11 +39,15 @@ class Counters(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A part of a run's time in seconds since its start, with the energy that all devices used in it."""
+    """A part of a run's time in seconds since its start, with the energy that all devices used in it.
+
+    `at_work_s` of it a process of the run was there: as in the run's own duration, a pause between attempts is none.
+    """
 
     start_s: float
     end_s: float
     energy_kwh: float
+    at_work_s: float
 
     @property
     def seconds(self) -> float:
@@ -49,18 +55,23 @@ class Span(NamedTuple):
 
     @property
     def mean_power_w(self) -> float:
-        return estimation.J_PER_KWH * self.energy_kwh / self.seconds
+        return estimation.J_PER_KWH * self.energy_kwh / self.at_work_s if self.at_work_s > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A device's counters at the times of its samples, in seconds since the run's start."""
+    """A device's counters at the times of its samples, in seconds since the run's start.
+
+    Of one that tells no utilisation `busy_s` is all of the time, as its estimate takes it, and shown nowhere.
+    """
 
     device: Device
     at_s: list[float]
     elapsed_s: list[float]
     busy_s: list[float]
     energy_j: list[float]
+    #: When its writer began.
+    offset_s: float = 0.0
 
     def at(self, at_s: float) -> Counters:
         """The counters at `at_s`, linear between samples."""
@@ -85,11 +96,20 @@ class Curve:
     def energy_kwh(self) -> float:
         return estimation.energy_kwh(self.energy_j[-1])
 
+    @property
+    def most_power_w(self) -> float:
+        """The highest mean between two samples, W; the device's own mean where intervals were too short to tell."""
+        return max(self.device.mean_power_w, *(power for power in self.powers_w if power is not None), 0.0)
+
     def samples_between(self, start_s: float, end_s: float) -> int:
         return bisect_right(self.at_s, end_s) - bisect_right(self.at_s, start_s)
 
     def energy_between_j(self, start_s: float, end_s: float) -> float:
         return self.at(end_s).energy_j - self.at(start_s).energy_j
+
+    @property
+    def tells_utilisation(self) -> bool:
+        return self.device.busy_s is not None
 
     @cached_property
     def powers_w(self) -> list[float | None]:
@@ -98,8 +118,8 @@ class Curve:
 
     @cached_property
     def utilisations(self) -> list[float | None]:
-        """Mean utilisation between each two samples."""
-        return self._rates(self.busy_s)
+        """Mean utilisation between each two samples; None where the device tells none."""
+        return self._rates(self.busy_s) if self.tells_utilisation else [None] * len(self._observed_s)
 
     @cached_property
     def _observed_s(self) -> list[float]:
@@ -152,20 +172,24 @@ def curve(run: Run, device: Device, columns: list[list]) -> Curve:
     t_s, elapsed_s, busy_s, energy_j = _in_order(columns, last, measured)
     if not t_s:
         return Curve(device, [], [], [], [])
+    if None in busy_s:
+        rate = 1.0 if device.utilisation is None else device.utilisation
+        busy_s = [elapsed * rate if busy is None else busy for elapsed, busy in zip(elapsed_s, busy_s, strict=True)]
     if not measured:
         energy_j = _estimated_j(device, elapsed_s, busy_s)
     offset_s = (device.writer.started_at - run.started_at).total_seconds()
     began_s = offset_s + t_s[0] - elapsed_s[0]
     at_s = [began_s, *[offset_s + each for each in t_s]]
-    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j])
+    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j], offset_s)
 
 
 def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) -> list[float]:
     profile = profile_of(device)
     idle_w, full_load_w = estimation.idle_power_w(profile), estimation.full_load_power_w(profile)
     held = estimation.units_held(device.last_facts(), profile)
+    mine = device.held_share  # of the time when several jobs held it: batches keep no course of it
     return [
-        estimation.estimated_energy_j(idle_w, full_load_w, elapsed, busy, held)
+        estimation.estimated_energy_j(idle_w, full_load_w, mine * elapsed, busy, held)
         for elapsed, busy in zip(elapsed_s, busy_s, strict=True)
     ]
 
@@ -214,7 +238,49 @@ def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | No
     if end_s - start_s <= STORED_TO_S:
         return None
     energy_j = energy_until_j(curves, end_s) - energy_until_j(curves, start_s)
-    return Span(start_s, end_s, estimation.energy_kwh(energy_j))
+    return Span(start_s, end_s, estimation.energy_kwh(energy_j), _at_work_s(curves, start_s, end_s))
+
+
+def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
+    """Seconds of a part in which at least one writer was there."""
+    writers = sorted({(curve.offset_s, curve.offset_s + curve.device.writer.last_t_s) for curve in curves})
+    covered_s, until_s = 0.0, start_s
+    for began_s, ended_s in writers:
+        covered_s += max(min(ended_s, end_s) - max(began_s, until_s), 0.0)
+        until_s = max(until_s, min(ended_s, end_s))
+    return covered_s
+
+
+def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
+    """The highest power in W of all devices together: each has its mean between two of its samples.
+
+    Where powers change is where samples are: of all devices these instants are put in one order, and the changes are
+    added up along it.
+    """
+    changes: list[tuple[float, float]] = []
+    for curve in curves:
+        first = max(bisect_right(curve.at_s, start_s) - 1, 0)
+        last = min(bisect_left(curve.at_s, end_s), len(curve.at_s) - 1)
+        powers = [0.0, *(power or 0.0 for power in curve.powers_w[first:last]), 0.0]
+        changes += zip(curve.at_s[first : last + 1], _differences(powers), strict=True)
+    changes.sort()
+    # At one instant some devices rise and others fall: only when all have changed their sum is one of an interval.
+    sums = accumulate(map(itemgetter(1), changes))
+    levels = dict(zip(map(itemgetter(0), changes), sums, strict=True))
+    lasted_s = map(sub, islice(levels, 1, None), levels)
+    lasted = zip(levels.values(), lasted_s, strict=False)
+    return max((power for power, seconds in lasted if seconds > AT_ONCE_S), default=0.0)
+
+
+def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[float | None, float | None]:
+    """Mean utilisation of the devices in a part of the run, and the highest of one of them between two samples."""
+    ends = [(curve.at(start_s), curve.at(end_s)) for curve in curves]
+    observed_s = sum(after.elapsed_s - before.elapsed_s for before, after in ends)
+    busy_s = sum(after.busy_s - before.busy_s for before, after in ends)
+    highest = (extremes(curve, curve.utilisations, [start_s, end_s])[0] for curve in curves)
+    most = max((each[1] for each in highest if each), default=None)
+    mean = min(busy_s / observed_s, 1.0) if observed_s > 0 else None
+    return mean, None if most is None or mean is None else max(min(most, 1.0), mean)
 
 
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:
@@ -247,7 +313,8 @@ def buckets(curve: Curve, edges: list[float]) -> Buckets:
         observed_s = after.elapsed_s - before.elapsed_s
         is_gap = observed_s <= LEAST_OBSERVED * (end_s - start_s)
         found.power_w.append(None if is_gap else (after.energy_j - before.energy_j) / observed_s)
-        found.utilisation.append(None if is_gap else (after.busy_s - before.busy_s) / observed_s)
+        is_known = curve.tells_utilisation and not is_gap
+        found.utilisation.append((after.busy_s - before.busy_s) / observed_s if is_known else None)
     return found
 
 

@@ -24,7 +24,13 @@ IEA_URL = "https://www.iea.org/commentaries/the-carbon-footprint-of-streaming-vi
 
 EQUIVALENCES = [
     Equivalence(
-        "km in an average petrol car", "emissions_kg", 1.609344 / 0.403, "0.403 kg CO₂e per mile", EPA, 2021, EPA_URL
+        "km in an average US passenger vehicle",
+        "emissions_kg",
+        1.609344 / 0.403,
+        "0.403 kg CO₂e per mile",
+        EPA,
+        2021,
+        EPA_URL,
     ),
     Equivalence("phone charges", "energy_kwh", 1 / 0.0116, "0.0116 kWh per charge", EPA, 2021, EPA_URL),
     Equivalence("hours of streamed video", "emissions_kg", 1 / 0.036, "0.036 kg CO₂ per hour", IEA, 2020, IEA_URL),

@@ -4,15 +4,22 @@ import json
 from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from django.db.models import Count, F, Sum
-from django.db.models.fields.json import KeyTransform
+from django.utils.text import Truncator
 
 from hardware.models import HardwareProfile
-from runs.models import Project, Run, TrackedModel
+from runs.dashboards.choices import Choices, address_of, asks_for_member
+from runs.models import Run
+from runs.models.lookups import Item
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+GROUPS |= {"member": "Member", "exception": "Exception"}
+#: Characters of a parameter's value in a group's name, and of the part of an address that finds its runs: servers take
+#: lines of a few thousand.
+LONGEST_LABEL, LONGEST_ADDRESS = 80, 2_500
 #: Of these a run may be in several groups; in all others it is in one.
 OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
@@ -20,7 +27,12 @@ MOST_GROUPS = 200
 IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
 #: What spreads are shown of; of durations the mean alone.
 SPREAD = ("energy_kwh", "emissions_kg")
-AMOUNTS = (*SPREAD, "duration_s")
+#: Sums count each joule once: without what other runs of the same process count.
+SHARED = ("shared_kwh", "shared_kg")
+AMOUNTS = (*SPREAD, *SHARED, "duration_s")
+#: The column of a grouping, and the filter that finds its groups, where these have other names.
+COLUMNS = {"model": "tracked_model", "member": "member_id"}
+FILTERS = {"hardware": "main_hardware"}
 
 
 class Spread(NamedTuple):
@@ -40,6 +52,8 @@ class Group(NamedTuple):
     energy: Spread
     emissions: Spread
     mean_duration_s: float
+    #: How many of its runs are also in the group that others are compared with.
+    shared: int = 0
 
     @property
     def key(self) -> str:
@@ -57,27 +71,34 @@ class Sums(NamedTuple):
     runs: int
     sums: list[float]
     squares: list[float]
+    shared: int = 0
 
 
-def grouped(runs, by: str) -> list[Group]:
-    """Groups of these runs, the largest energy first; a run with two tags is in two groups."""
+def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
+    """Groups of these runs, the largest energy first; a run with two tags is in two groups.
+
+    `found` names them, `against` is the key of the group that others are compared with.
+    """
     runs = runs.order_by()
     if by == "tag":
-        return _groups(_added((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags")), by)
+        tagged = ((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags"))
+        return _groups(_added(tagged, against), by)
     if by == "hardware":
-        return _groups(_added(_by_hardware(runs)), by)
-    found = list(_by_column(runs, by))
-    keys = _keys(by, [value for value, _ in found])
-    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, found, strict=True)], by)
+        return _groups(_added(_by_hardware(runs), against), by)
+    rows = list(_by_column(runs, by))
+    keys = _keys(by, [value for value, _ in rows], found)
+    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, rows, strict=True)], by)
 
 
-def group_rows(runs: list[Run], by: str) -> list[Group]:
+def group_rows(runs: list[Run], by: str, against: str = "") -> list[Group]:
     """The same of runs that were read already, by model or tag."""
-    return _groups(_added((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs), by)
+    found = ((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs)
+    return _groups(_added(found, against), by)
 
 
 def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
-    return _tag_keys(run.tags) if by == "tag" else [_model_key(run.tracked_model)]
+    model = run.tracked_model
+    return _tag_keys(run.tags) if by == "tag" else [(f"{model.project.slug}/{model.slug}", model.name)]
 
 
 def _groups(found: Iterable[Sums], by: str) -> list[Group]:
@@ -87,13 +108,15 @@ def _groups(found: Iterable[Sums], by: str) -> list[Group]:
 
 def _group(each: Sums, by: str) -> Group:
     *sums, duration_s = each.sums
-    energy, emissions = (_spread(each.runs, *pair) for pair in zip(sums, each.squares, strict=True))
-    return Group(each.key[1], _filters(by, each.key[0]), each.runs, energy, emissions, duration_s / each.runs)
+    wholes, shared = sums[: len(SPREAD)], sums[len(SPREAD) :]
+    energy, emissions = (_spread(each.runs, *three) for three in zip(wholes, shared, each.squares, strict=True))
+    value, label = each.key
+    return Group(label, _filters(by, value), each.runs, energy, emissions, duration_s / each.runs, each.shared)
 
 
-def _spread(runs: int, total: float, squares: float) -> Spread:
+def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
     mean = total / runs
-    return Spread(total, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
+    return Spread(total - shared, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
@@ -107,30 +130,37 @@ def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
 
 def _column(by: str):
     if by.startswith("param:"):
-        return KeyTransform(by.removeprefix("param:"), "params")
-    return F("tracked_model" if by == "model" else by)
+        return Item("params", by.removeprefix("param:"))
+    return F(COLUMNS.get(by, by))
 
 
-def _keys(by: str, values: list) -> list[tuple[str, str]]:
+def _keys(by: str, values: list, found: Choices) -> list[tuple[str, str]]:
     """Each group's value in a filter, and its label."""
     if by == "model":
-        models = TrackedModel.objects.select_related("project").in_bulk(values)
-        return [_model_key(models[pk]) for pk in values]
+        models = {row["pk"]: row for row in found.models}
+        return [(address_of(models[pk]), models[pk]["name"]) for pk in values]
     if by == "project":
-        projects = Project.objects.in_bulk(values)
-        return [(projects[pk].slug, projects[pk].name) for pk in values]
+        projects = {row["project_id"]: row for row in found.models}
+        return [(projects[pk]["project__slug"], found.project_name(projects[pk])) for pk in values]
+    if by == "member":
+        return [(asks_for_member(pk), found.members.name_of(pk)) for pk in values]
+    if by == "exception":
+        return [(value, value or "no exception") for value in values]
     if by.startswith("param:"):
-        return [("", "not set") if value is None else (_spelled(value), _spelled(value)) for value in values]
+        return [_param_key(by.removeprefix("param:"), value) for value in values]
     return [(value, Run.Kind(value).label) for value in values]
 
 
-def _model_key(model: TrackedModel) -> tuple[str, str]:
-    return f"{model.project.slug}/{model.slug}", model.name
-
-
-def _spelled(value) -> str:
-    """A parameter's value as one writes it in a search."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _param_key(key: str, stored) -> tuple[str, str]:
+    """The JSON object that finds the value, whatever its type and signs; nothing where no address would hold it."""
+    try:
+        value = Item.read(stored)
+    except KeyError:
+        return "", "not set"
+    label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    address = json.dumps({key: value}, ensure_ascii=False)
+    is_short = len(quote(address)) <= LONGEST_ADDRESS
+    return address if is_short else "", Truncator(label).chars(LONGEST_LABEL) or '""'
 
 
 def _sums(amounts: list[float]) -> Sums:
@@ -138,10 +168,12 @@ def _sums(amounts: list[float]) -> Sums:
     return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts[: len(SPREAD)]])
 
 
-def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums]:
+def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]], against: str) -> list[Sums]:
     """Runs that have several keys at once are added up here."""
     found: dict[tuple[str, str], Sums] = {}
-    for keys, each in keyed:
+    for keys, sums in keyed:
+        is_base = any(against == (value or label) for value, label in keys)
+        each = sums._replace(shared=sums.runs if is_base else 0)
         for key in keys:
             before = found.get(key)
             found[key] = _together(before, each) if before else each._replace(key=key)
@@ -151,7 +183,7 @@ def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]]) -> list[Sums
 def _together(one: Sums, other: Sums) -> Sums:
     sums = [a + b for a, b in zip(one.sums, other.sums, strict=True)]
     squares = [a + b for a, b in zip(one.squares, other.squares, strict=True)]
-    return Sums(one.key, one.runs + other.runs, sums, squares)
+    return Sums(one.key, one.runs + other.runs, sums, squares, one.shared + other.shared)
 
 
 def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
@@ -164,7 +196,7 @@ def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
     used = {each for hardware, _ in found for each in hardware}
     names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
     for hardware, sums in found:
-        keys = [(each, names[each]) if each in names else ("", each) for each in hardware]
+        keys = [(each, names.get(each, each)) for each in hardware]
         yield keys or [("", "no device")], sums
 
 
@@ -172,4 +204,4 @@ def _filters(by: str, value: str) -> dict[str, str]:
     """The filter that finds a group's runs; nothing for those that lack what was grouped by."""
     if not value:
         return {}
-    return {"q": f"{by.removeprefix('param:')}:{value}"} if by.startswith("param:") else {by: value}
+    return {"param" if by.startswith("param:") else FILTERS.get(by, by): value}

@@ -1,12 +1,15 @@
 """The hardware catalogue for readers: search, and what a profile meant in one's own runs."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
 from django.db.models import Case, Count, F, Max, Min, Q, Sum, Value, When
 
+from hardware.changes import Change, history_of
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.dashboards import usage
+from runs.dashboards.lifetime import LEAST_KWH
 from runs.models import DailyUsage, Device, Run
 from traceml_agent import estimation
 
@@ -44,14 +47,21 @@ class ProfilePage(NamedTuple):
     mean_w: float | None
     mean_share: float | None  # of TDP
     runs: list[Run]
+    changes: list[Change]
+
+    @property
+    def edited_at(self) -> datetime | None:
+        """When an admin last changed what estimates rest on."""
+        return self.changes[0].at if self.changes else None
 
 
-def profiles(user, filters: HardwareFilters, page: int | str) -> Catalogue:
+def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue:
     """A page of the catalogue's profiles that match the search by name, vendor, family or alias.
 
-    Those that the reader's own runs used come first, unless another order is asked for.
+    Those that the reader's own runs used, of one team or of all, come first, unless another order is asked for.
     """
-    seen = set(DailyUsage.objects.for_user(user).order_by().values_list("hardware", flat=True).distinct())
+    used = DailyUsage.objects.for_user(user, team).filter(energy_kwh__gt=LEAST_KWH)
+    seen = set(used.order_by().values_list("hardware", flat=True).distinct())
     found = HardwareProfile.objects.order_by(*_order(filters.sort, seen))
     if filters.search:
         found = found.filter(_search(filters.search))
@@ -80,18 +90,18 @@ def _search(text: str) -> Q:
     return words | Q(pk__in=HardwareAlias.objects.filter(name__icontains=text).values("profile"))
 
 
-def unknown_kwh(user) -> float:
-    """Energy of this person's runs that rests on a fallback, since the catalogue does not know the device."""
+def unknown_kwh(user, team) -> float:
+    """Energy of this person's runs, of one team or of all, that rests on a fallback: the catalogue lacks the device."""
     fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
-    usage = DailyUsage.objects.for_user(user).filter(hardware__in=fallbacks)
+    usage = DailyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
     return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]
 
 
-def profile_page(user, profile: HardwareProfile) -> ProfilePage:
+def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and the share it has in this person's runs."""
-    rows = DailyUsage.objects.for_user(user).filter(hardware=profile.slug)
+    rows = DailyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
     # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
-    devices = Device.objects.for_user(user).filter(profile=profile).order_by("-run")
+    devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
     latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
     seen = usage.totals(rows)
     mean_w = _mean_w(profile, seen)
@@ -103,6 +113,7 @@ def profile_page(user, profile: HardwareProfile) -> ProfilePage:
         mean_w=mean_w,
         mean_share=mean_w and mean_w / profile.tdp_w,
         runs=list(Run.objects.filter(pk__in=latest).with_names().order_by("-received_at", "-id")),
+        changes=history_of(profile),
     )
 
 

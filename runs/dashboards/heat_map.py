@@ -105,4 +105,5 @@ def _sentence(days: list[Day], quantity: str) -> str:
     busiest = max(used, key=lambda day: day.amount)
     total = units.text(quantity, sum(day.amount for day in used))
     noun = {"emissions": "Emissions", "energy": "Energy"}[quantity]
-    return f"{noun} of the last twelve months by day: {total} on {len(used)} days, most on {busiest.words}."
+    on_days = units.counted(len(used), "day")
+    return f"{noun} of the last twelve months by day: {total} on {on_days}, most on {busiest.words}."

@@ -25,9 +25,12 @@ class Sparkline(NamedTuple):
 
 
 class KeyFigure(NamedTuple):
+    """A figure of a period; `over` is that of the part that is over, which `before` is compared with."""
+
     name: str
     quantity: str
     value: float
+    over: float
     before: float | None
     sparkline: Sparkline | None
     low: float | None = None
@@ -37,7 +40,7 @@ class KeyFigure(NamedTuple):
 def amounts_by_day(rows, period: Period) -> Days:
     """Every amount by day, from the beginning of the equal period before; the only source of what follows."""
     first = (period.before() or period).first
-    reached = Period("", first, period.last).days_of(rows)
+    reached = period._replace(first=first).days_of(rows)
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS}
     found = reached.order_by().values("day").annotate(**sums)
     return {row["day"]: {name: row[f"sum_{name}"] for name in AMOUNTS} for row in found}
@@ -50,8 +53,7 @@ def totals_of(days: Days, period: Period) -> dict[str, float]:
 
 def within(days: Days, period: Period) -> Days:
     """The days of the period alone."""
-    first = period.first or date.min
-    return {day: amounts for day, amounts in days.items() if first <= day <= period.last}
+    return {day: amounts for day, amounts in days.items() if period.holds(day)}
 
 
 def _totals(rows: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -62,24 +64,37 @@ def _totals(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     return usage.with_shares(sums)
 
 
-def key_figures(days: Days, period: Period, now: dict[str, float]) -> list[KeyFigure]:
-    """CO2e, energy, accelerator and CPU hours, runs and the measured share; `now` are the totals of the period."""
-    earlier = period.before()
-    before = totals_of(days, earlier) if earlier else None
+def key_figures(days: Days, period: Period, now: dict[str, float], today: date) -> list[KeyFigure]:
+    """CO2e, energy, device-hours, runs and the measured share; `now` are the totals of the period."""
+    pair = period.compared(today)
+    over, before = (totals_of(days, each) for each in pair) if pair else (now, None)
     lines = _buckets(days, period)
+    lines = _until_now(lines, _running(lines, period, today))
 
     def figure(name: str, quantity: str, amount: str, **more) -> KeyFigure:
         line = sparkline([(start, _point(sums, amount)) for start, sums in lines.items()], quantity)
-        return KeyFigure(name, quantity, now[amount], before[amount] if before else None, line, **more)
+        earlier = before[amount] if before else None
+        return KeyFigure(name, quantity, now[amount], over[amount], earlier, line, **more)
 
     return [
         figure("Emissions, CO₂e", "emissions", "emissions_kg", low=now["emissions_low_kg"],
                high=now["emissions_high_kg"]),
         figure("Energy", "energy", "energy_kwh", low=now["energy_low_kwh"], high=now["energy_high_kwh"]),
-        figure("Accelerator and CPU hours", "hours", "device_s"),
+        figure("Device-hours", "hours", "carrying_s"),
         figure("Runs", "count", "runs"),
         figure("Measured share of energy", "share", "measured_share"),
     ]  # fmt: skip
+
+
+def _until_now(lines: dict[date, dict[str, float]], running: date | None) -> dict[date, dict[str, float]]:
+    """Without the bar that goes on, which would look like a drop, unless nothing was used before it."""
+    over = {start: sums for start, sums in lines.items() if running is None or start < running}
+    return over if any(sums["energy_kwh"] for sums in over.values()) else lines
+
+
+def _running(lines: dict[date, dict[str, float]], period: Period, today: date) -> date | None:
+    """The beginning of the bar that has today; None where the period is over."""
+    return max((start for start in lines if start <= today), default=None) if period.last >= today else None
 
 
 def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:

@@ -1,6 +1,6 @@
 """What the energy of a run bought: a logged metric over the energy used so far, and from where on it hardly gained."""
 
-import re
+from collections.abc import Sequence
 from itertools import accumulate
 from math import ceil
 from typing import NamedTuple
@@ -10,28 +10,10 @@ from runs.dashboards.curves import Curve, end_of, energy_until_j
 from runs.templatetags import units
 from traceml_agent import estimation
 
-#: Metrics that the agent sends as amounts of useful work since the last one.
-WORK = ("samples", "tokens")
 #: A gain below this share of the best value is hardly one.
 HARDLY = 0.01
+#: A chart has no more values than this, and two.
 MOST_POINTS = 200
-#: Words of a metric's name that say that less of it is better; for all others more is.
-LOWER_IS_BETTER = {
-    "loss",
-    "error",
-    "err",
-    "perplexity",
-    "ppl",
-    "mse",
-    "mae",
-    "rmse",
-    "mape",
-    "nll",
-    "wer",
-    "cer",
-    "fid",
-}
-LOWER_IS_BETTER |= {"bpb", "bpc", "brier", "entropy", "logloss", "divergence", "regret", "distance"}
 
 
 class Logged(NamedTuple):
@@ -60,17 +42,11 @@ class Learned(NamedTuple):
         if self.share_after <= 0:
             return f"{self.name} gained {percent} or more until its last value."
         share, energy = units.text("share", self.share_after), units.text("energy", self.after_kwh)
-        best, at = units.significant(self.best), units.text("elapsed", self.within.at_s)
+        best, at = units.text("metric", self.best), units.text("elapsed", self.within.at_s)
         return (
             f"The last {share} of the energy ({energy}) bought less than {percent} of {self.name}: "
-            f"it was {units.significant(self.within.value)} after {at}, {best} at best."
+            f"it was {units.text('metric', self.within.value)} after {at}, {best} at best."
         )
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether a metric's name says that less is better: `val_loss`, `top5-error`, `valLoss`."""
-    apart = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
-    return not LOWER_IS_BETTER.isdisjoint(re.split(r"[^a-z]+", apart))
 
 
 def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -> Learned | None:
@@ -93,26 +69,35 @@ def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -
 
 
 def metric_chart(curves: list[Curve], points: list[Logged], name: str, lower: bool, within: Logged) -> Chart:
-    """The metric and its best so far over the energy used; of many values every nth."""
-    bests = list(accumulate((point.value for point in points), min if lower else max))
-    kept = thinned(len(points))
-    values = [points[n].value for n in kept]
+    """The metric and its best so far over the energy used; of many values the extremes of every few."""
+    values = [point.value for point in points]
+    bests = list(accumulate(values, min if lower else max))
+    kept = thinned(values)
     labels = [estimation.energy_kwh(energy_until_j(curves, points[n].at_s)) for n in kept]
-    first, last = units.significant(values[0]), units.significant(values[-1])
+    first, last, best = (units.text("metric", value) for value in (values[0], values[-1], bests[-1]))
     return Chart(
         id="learning",
         title=f"{name} by energy used",
-        sentence=f"{name} went from {first} to {last} with {units.text('energy', labels[-1])} used; "
-        f"{units.significant(bests[-1])} at best.",
-        quantity="count",
+        sentence=f"{name} went from {first} to {last} with {units.text('energy', labels[-1])} used; {best} at best.",
+        quantity="metric",
         axis="energy",
         labels=labels,
-        series=[Series(name, values), Series("Best so far", [bests[n] for n in kept])],
+        series=[Series(name, [values[n] for n in kept]), Series("Best so far", [bests[n] for n in kept])],
         moments=[Mark("within 1 % of the best", estimation.energy_kwh(energy_until_j(curves, within.at_s)))],
     )
 
 
-def thinned(count: int) -> list[int]:
-    """The places of every nth of so many values, the last one always among them."""
-    kept = list(range(0, count, ceil(count / MOST_POINTS)))
-    return kept if kept[-1] == count - 1 else [*kept, count - 1]
+def thinned(values: Sequence[float]) -> list[int]:
+    """The places of the values to draw: of many the lowest and the highest of every few, the first and the last.
+
+    Every nth would leave out the one value that was best.
+    """
+    count = len(values)
+    if count <= MOST_POINTS:
+        return list(range(count))
+    width = ceil(count / (MOST_POINTS // 2))
+    kept = {0, count - 1}
+    for start in range(0, count, width):
+        few = range(start, min(start + width, count))
+        kept |= {min(few, key=values.__getitem__), max(few, key=values.__getitem__)}
+    return sorted(kept)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
 
 from hardware.models import HardwareProfile
 from runs.dashboards.lines import Line
@@ -21,6 +21,14 @@ PARTS = {
     "Inference": (Run.Kind.INFERENCE,),
     "Other": (Run.Kind.OTHER,),
 }
+#: What waste is called wherever its sums stand: the same words for the same sums.
+WITHOUT_RESULT = "Failed, cancelled and lost runs"
+IDLE = "Idle accelerators"
+#: What is left of energies that were added and taken away again.
+LEAST_KWH = 1e-12
+#: The name of the profile that a row of the daily totals is of; none where it is gone. After the sums, so that it is
+#: looked up once a group.
+HARDWARE_NAME = Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware")).order_by().values("name"))
 #: No agent waits longer between uploads (the wire's `flush_s`).
 LONGEST_INTERVAL_S = 86_400.0
 
@@ -36,6 +44,9 @@ class Amounts(NamedTuple):
     energy_high_kwh: float = 0.0
     measured_kwh: float = 0.0
     emissions_kg: float = 0.0
+    idle_kwh: float = 0.0
+    #: Of accelerators, in runs without any of processors: the device-hours that pages tell.
+    carrying_s: float = 0.0
 
     @property
     def measured_share(self) -> float:
@@ -54,12 +65,16 @@ class Amounts(NamedTuple):
 
 
 class HardwareShare(NamedTuple):
-    """The part that one hardware profile had in a model's energy; `name` is empty for a profile that is gone."""
+    """The part that one hardware profile had in a model's energy; `name` is empty for a profile that is gone.
+
+    `device_s` is all time of such devices, `carrying_s` that in which they carried a run.
+    """
 
     device_kind: str
     slug: str
     name: str
     device_s: float
+    carrying_s: float
     energy_kwh: float
     share: float
 
@@ -102,7 +117,7 @@ def added(parts) -> Amounts:
 
 
 def amounts_of(run: Line) -> Amounts:
-    """What one run used; seconds of its devices are not on its row."""
+    """What one run used; seconds and idle energy of its devices are not on its row."""
     energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
     return Amounts(1, run.duration_s, 0.0, *energies, run.emissions_kg)
 
@@ -110,27 +125,30 @@ def amounts_of(run: Line) -> Amounts:
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
     """What all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
-    sums = rows.values_list("kind", "device_kind", "hardware").annotate(
-        **{f"{name}_sum": Sum(name) for name in Amounts._fields}
-    )
+    amounts_of_group = {f"{name}_sum": Sum(name) for name in Amounts._fields}
+    sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
     by_kind: dict[str, list[Amounts]] = defaultdict(list)
-    by_hardware: dict[tuple[str, str], list[Amounts]] = defaultdict(list)
-    for kind, device_kind, slug, *amounts in sums:
+    by_hardware: dict[tuple[str, str, str], list[Amounts]] = defaultdict(list)
+    for kind, device_kind, slug, *amounts, name in sums.annotate(name=HARDWARE_NAME):
         by_kind[kind].append(Amounts(*amounts))
-        by_hardware[device_kind, slug].append(Amounts(*amounts))
-    by_hardware.pop(("", ""), None)
+        by_hardware[device_kind, slug, name or ""].append(Amounts(*amounts))
     return Lifetime({kind: added(parts) for kind, parts in by_kind.items()}, _shares(by_hardware))
 
 
-def _shares(by_hardware: dict[tuple[str, str], list[Amounts]]) -> list[HardwareShare]:
-    used = {hardware: added(parts) for hardware, parts in by_hardware.items()}
-    whole_kwh = sum(amounts.energy_kwh for amounts in used.values()) or 1.0
-    names = dict(HardwareProfile.objects.filter(slug__in={slug for _, slug in used}).values_list("slug", "name"))
+def _shares(by_hardware: dict[tuple[str, str, str], list[Amounts]]) -> list[HardwareShare]:
+    """Of what was used: a name that was resolved to another profile since leaves a row of nothing behind."""
+    sums = {hardware: added(parts) for hardware, parts in by_hardware.items()}
+    used = {hardware: each for hardware, each in sums.items() if each.energy_kwh > LEAST_KWH}
+    whole_kwh = sum(each.energy_kwh for each in used.values())
     shares = [
-        HardwareShare(kind, slug, names.get(slug, ""), each.device_s, each.energy_kwh, each.energy_kwh / whole_kwh)
-        for (kind, slug), each in used.items()
+        HardwareShare(*hardware, each.device_s, each.carrying_s, each.energy_kwh, each.energy_kwh / whole_kwh)
+        for hardware, each in used.items()
     ]
     return sorted(shares, key=lambda share: (-share.energy_kwh, share.slug))
+
+
+#: Each joule once: without what other runs of the same process count.
+COUNTED = {"kwh": Sum(F("energy_kwh") - F("shared_kwh")), "kg": Sum(F("emissions_kg") - F("shared_kg"))}
 
 
 class Waste(NamedTuple):
@@ -145,7 +163,7 @@ class Waste(NamedTuple):
 def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
     """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
     runs = bad_ends(model, now, intervals_s, Run.WASTABLE)
-    rows = runs.values_list("status").annotate(Count("pk"), Sum("energy_kwh"), Sum("emissions_kg"))
+    rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
     states = [(word, found[status][0], found[status][1]) for status, word in names.items() if status in found]

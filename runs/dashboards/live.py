@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from runs.dashboards.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
 from runs.dashboards.run import device_names
-from runs.dashboards.series import charts, lines_of, over, totals_kwh
+from runs.dashboards.series import charts, lines_of, over, says, totals_kwh
 from runs.models import Device, Run
 from runs.templatetags import units
 
@@ -13,15 +13,19 @@ BEHIND_S = 60.0
 
 
 def increment(run: Run, since_s: float) -> dict:
-    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone."""
+    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone.
+
+    `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and it may have been more.
+    """
     devices = _devices(run)
     # Times of a batch are its writer's own; a batch of a writer that began later ends later on the run's clock.
     reach_s = max(0.0, since_s - _latest_start_s(run, devices) - BEHIND_S)
     recent = curves(run, devices, run.batches.filter(last_t_s__gte=reach_s).defer("metrics"))
-    found: dict = {"edges": [], "series": {}, "totals": [], "figures": figures(run)}
+    found: dict = {"edges": [], "series": {}, "totals": [], "says": {}, "figures": figures(run)}
     if end_of(recent) > since_s + STORED_TO_S:
         edges, lines = edges_of(recent, since_s), lines_of(recent, device_names(devices))
         found["edges"], found["totals"] = edges, totals_kwh(lines)
+        found["says"] = says(recent, run, 0.0, end_of(recent))
         found["series"] = {
             name: [one._asdict() for one in series] for name, series in over(lines, edges)._asdict().items()
         }
@@ -74,7 +78,7 @@ def _around(run: Run, start_s: float, end_s: float) -> list[int]:
 def words(span: Span, of_kwh: float) -> str:
     """`From 10 min to 20 min: 52 Wh in 10 min, 312 W on average; 25 % of the run's energy.`"""
     energy, power = units.text("energy", span.energy_kwh), units.text("power", span.mean_power_w)
-    start, end, seconds = (units.text("elapsed", value) for value in (span.start_s, span.end_s, span.seconds))
+    start, end, seconds = (units.span(value) for value in (span.start_s, span.end_s, span.seconds))
     share = f"; {units.text('share', span.energy_kwh / of_kwh)} of the run's energy" if of_kwh > 0 else ""
     return f"From {start} to {end}: {energy} in {seconds}, {power} on average{share}."
 
@@ -91,6 +95,7 @@ def figures(run: Run) -> dict[str, dict]:
 
 
 def _figure(quantity: str, value: float) -> dict:
-    unit = units.unit_for(quantity, [value])
-    exact = units.exact(quantity, value)
-    return {"value": value, "number": units.significant(value / unit.size), "unit": unit.symbol, "exact": exact}
+    number, unit = units.text(quantity, value), ""
+    if quantity != "elapsed":
+        number, _, unit = number.rpartition(" ")
+    return {"value": value, "number": number, "unit": unit, "exact": units.exact(quantity, value)}

@@ -8,27 +8,31 @@ from django.db.models import Case, Sum, Value, When
 from runs.dashboards import usage
 from runs.dashboards.break_even import BreakEven, Predictions, break_even, predictions
 from runs.dashboards.charts import Chart
-from runs.dashboards.lifetime import TRAINING, Amounts, Lifetime, Waste, amounts_of, lifetime, waste
-from runs.dashboards.lines import Line, lines, newest
+from runs.dashboards.corrections import Corrections, corrections
+from runs.dashboards.finals import final_runs
+from runs.dashboards.lifetime import Amounts, Lifetime, Waste, amounts_of, lifetime, waste
+from runs.dashboards.lines import Line, newest
 from runs.dashboards.periods import period
 from runs.dashboards.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, runs_data, tradeoff
-from runs.models import DailyUsage, Run, TrackedModel
+from runs.models import Correction, DailyUsage, TrackedModel
 
 RUNS_SHOWN = 20
 
 
 class PartRow(NamedTuple):
-    """A line of the footprint's table; `final` is the run that this line is of, where it is of one alone."""
+    """A line of the footprint's table; `final` is the run that this line is of, where it is of one alone, and
+    `is_tuning` says that it tuned the one above."""
 
     name: str
     amounts: Amounts
     share: float
     final: Line | None = None
+    is_tuning: bool = False
 
 
 class ModelPage(NamedTuple):
     life: Lifetime
-    final: Line | None
+    finals: list[Line]
     waste: Waste
     predictions: Predictions
     break_even: BreakEven
@@ -39,6 +43,7 @@ class ModelPage(NamedTuple):
     run_count: int
     #: So many of them, the newest, were read one by one.
     read_count: int
+    corrections: Corrections
 
     @property
     def bar(self) -> list[dict]:
@@ -71,10 +76,11 @@ class ModelPage(NamedTuple):
             for name, part in [*self.life.parts, ("Whole life", whole)]
             if part.runs or part.energy_kwh
         ]
-        if self.final:  # there is a first line, of training
-            of_final = PartRow("The final run", amounts_of(self.final), self.final.emissions_kg / whole_kg, self.final)
-            found.insert(1, of_final)
-        return found
+        of_finals = [
+            PartRow("The final run", amounts_of(run), run.emissions_kg / whole_kg, run, number > 0)
+            for number, run in enumerate(self.finals)
+        ]
+        return [*found[:1], *of_finals, *found[1:]] if of_finals else found  # there is a first line, of training
 
     @property
     def part_amounts(self) -> list[Amounts]:
@@ -86,6 +92,12 @@ class ModelPage(NamedTuple):
         whole_kwh = self.life.total.energy_kwh
         return min(self.waste.energy_kwh / whole_kwh, 1.0) if whole_kwh else 0.0
 
+    @property
+    def idle_share(self) -> float:
+        """Share of the model's energy that accelerators drew while they were held and not busy."""
+        whole = self.life.total
+        return whole.idle_kwh / whole.energy_kwh if whole.energy_kwh else 0.0
+
 
 def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED) -> ModelPage:
     """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`."""
@@ -96,7 +108,7 @@ def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked =
     listed = [run for run in runs if not run.is_archived]
     return ModelPage(
         life=life,
-        final=final_run(model, runs),
+        finals=final_runs(model, runs, MOST_POINTS),
         waste=waste(model, now, {run.upload_interval_s for run in runs}),
         predictions=counted,
         break_even=break_even(life, _by_day(days), counted, now.date()),
@@ -106,16 +118,8 @@ def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked =
         runs=listed[:RUNS_SHOWN],
         run_count=life.total.runs,
         read_count=len(runs),
+        corrections=corrections(Correction.objects.filter(tracked_model=model)),
     )
-
-
-def final_run(model: TrackedModel, runs: list[Line]) -> Line | None:
-    """The last training or finetuning that completed; asked of the database where the newest runs have none."""
-    done = [run for run in runs if run.kind in TRAINING and run.status == Run.Status.COMPLETED]
-    if not done and len(runs) == MOST_POINTS:
-        older = Run.objects.filter(tracked_model=model, kind__in=TRAINING, status=Run.Status.COMPLETED)
-        done = lines(model, older.order_by("-started_at", "-pk")[:1])
-    return max(done, key=lambda run: (run.started_at, run.pk), default=None)
 
 
 def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:

@@ -6,6 +6,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import OuterRef, Subquery
 
 from runs.dashboards import usage
+from runs.dashboards.choices import Choices
 from runs.models import DailyUsage, Run, TrackedModel
 
 PAGE_SIZE = 50
@@ -20,18 +21,19 @@ class ModelList(NamedTuple):
     kwh: float
 
 
-def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
-    """A page of the models that this person may see, and what all that were found used; `sort` is one of SORTS,
-    descending with a minus."""
-    last_runs = _last_runs(user)
+def model_list(choices: Choices, search: str, sort: str, page: int | str) -> ModelList:
+    """A page of these models, and what all that were found used; `sort` is one of SORTS, descending with a minus."""
+    last_runs = _last_runs(choices)
     # By the ids of the projects: through the memberships the rows would be sorted before they are added up.
     rows = DailyUsage.objects.filter(project__in={project for _, project, _ in last_runs})
     if search:
         rows = rows.filter(tracked_model__name__icontains=search)
     found = usage.footprints(rows)
     last_run_of = {model: last_run for model, _, last_run in last_runs}
+    projects = choices.projects
     for row in found:
         row["last_run"] = last_run_of.get(row["tracked_model_id"])
+        row["project_name"] = projects[row["project_slug"]]
     shown = Paginator(_sorted(found, sort), PAGE_SIZE).get_page(page)
     longest_kg = max((row["kg"] for row in found), default=0.0) or 1.0
     for row in shown.object_list:
@@ -39,10 +41,10 @@ def model_list(user, search: str, sort: str, page: int | str) -> ModelList:
     return ModelList(shown, sum(row["kg"] for row in found), sum(row["kwh"] for row in found))
 
 
-def _last_runs(user) -> list[tuple]:
-    """(model, project, when its last run arrived) of each model that this person may see: a look-up each."""
+def _last_runs(choices: Choices) -> list[tuple]:
+    """(model, project, when its last run arrived) of each model: a look-up each."""
     newest = Run.objects.filter(tracked_model=OuterRef("pk")).order_by("-received_at").values("received_at")[:1]
-    models = TrackedModel.objects.for_user(user).annotate(last=Subquery(newest))
+    models = TrackedModel.objects.filter(project__in=choices.project_ids).annotate(last=Subquery(newest))
     return list(models.values_list("pk", "project", "last"))
 
 

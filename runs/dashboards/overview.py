@@ -3,16 +3,36 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from hardware.models import HardwareProfile
+from django.db.models import Q
+
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
 from runs.dashboards.charts import Chart
+from runs.dashboards.choices import Choices
+from runs.dashboards.corrections import Corrections, corrections
 from runs.dashboards.equivalences import Equivalence, equivalences
 from runs.dashboards.heat_map import HeatMap, heat_map
 from runs.dashboards.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.dashboards.periods import Period
-from runs.dashboards.usage_filters import Choices, UsageFilters, days_of, energy_days_of, runs_of, usage_of
-from runs.dashboards.waste import Waste, most_idle, waste
+from runs.dashboards.usage_filters import (
+    UsageFilters,
+    corrections_of,
+    days_of,
+    energy_days_of,
+    run_days_of,
+    runs_of,
+    usage_of,
+)
+from runs.dashboards.waste import (
+    MOST_WASTED_RUNS,
+    Waste,
+    WastedRun,
+    lost_kwh,
+    most_wasteful,
+    waste,
+    wasted_runs,
+    with_waste,
+)
 from runs.models import Run
 
 MODELS_SHOWN = 10
@@ -24,6 +44,10 @@ class Look(NamedTuple):
 
     quantity: str = "kg"
     cumulative: bool = False
+    #: The split that is shown with all of its rows.
+    whole: str = ""
+    #: What a bar is of: `day`, `week` or `month`; empty for what reads best.
+    bars: str = ""
 
 
 class Overview(NamedTuple):
@@ -37,8 +61,14 @@ class Overview(NamedTuple):
     active: list[Run]
     more_active: bool
     waste: list[Waste]
-    most_idle: list[Run]
+    most_wasted: list[WastedRun]
     heat_map: HeatMap | None
+    corrections: Corrections
+
+    @property
+    def was_used_before(self) -> bool:
+        """Whether there is anything that changes are told against."""
+        return any(figure.before for figure in self.figures)
 
     @property
     def is_empty(self) -> bool:
@@ -52,44 +82,58 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
-    active = active_runs(runs)
+    lost = lost_kwh(runs, period, now)
+    wasteful = most_wasteful(run_days_of(found, filters), runs, period)
+    listed = _listed_runs(runs, wasteful, lost, period)
+    active = active_runs(listed)
     return Overview(
         totals=totals,
-        figures=key_figures(days, period, totals),
+        figures=key_figures(days, period, totals, now.date()),
         equivalences=equivalences(totals),
-        trend=_trend(period.days_of(used), days, period, look, models),
+        trend=_trend(period.days_of(used), days, period, look, models, _looks(models, found, look, now)),
         models=usage.bars(models[:MODELS_SHOWN]),
         model_count=len(models),
-        splits=_splits(sums, found),
+        splits=_splits(sums, found, look.whole),
         active=active[:ACTIVE_SHOWN],
         more_active=len(active) > ACTIVE_SHOWN,
-        waste=waste(totals, runs, period, now),
-        most_idle=most_idle(runs, period) if totals["idle_kwh"] else [],
+        waste=waste(totals, lost),
+        most_wasted=wasted_runs(listed, lost),
         heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
+        corrections=corrections(period.days_of(corrections_of(found, filters))),
     )
 
 
-def _trend(rows, days: Days, period: Period, look: Look, models: list[dict]) -> Chart | None:
+def _looks(models: list[dict], found: Choices, look: Look, now: datetime) -> dict:
+    """How the trend is drawn: a model's colour is the same whatever period and filter."""
+    shown, everything = [row["tracked_model_id"] for row in models], [row["pk"] for row in found.models]
+    return {"colours": usage.colours_of(shown, everything), "bars": look.bars, "today": now.date()}
+
+
+def _trend(rows, days: Days, period: Period, look: Look, models: list[dict], drawn: dict) -> Chart | None:
     _, amount = usage.QUANTITIES[look.quantity]
     whole = {day: amounts[amount] for day, amounts in within(days, period).items()}
-    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models)
+    chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models, **drawn)
     return usage.with_running_sum(chart) if chart and look.cumulative else chart
 
 
-def _splits(sums: list[dict], found: Choices) -> list[tuple[str, list[Share]]]:
-    slugs = {row["hardware"] for row in sums}
-    names = dict(HardwareProfile.objects.filter(slug__in=slugs).values_list("slug", "name"))
+def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, list[Share]]]:
     return [
-        ("hardware", breakdown.by_hardware(sums, names)),
+        ("hardware", breakdown.by_hardware(sums, whole == "hardware")),
         ("kind", breakdown.by_kind(sums)),
-        ("member", breakdown.by_member(sums, found)),
+        ("member", breakdown.by_member(sums, found, whole == "member")),
     ]
 
 
-def active_runs(runs) -> list[Run]:
-    """What runs now, the last heard first; a run that fell silent is lost and not among them."""
+def _listed_runs(runs, wasteful: Q, lost: dict[int, float], period: Period) -> list[Run]:
+    """The runs that may be shown as active or wasteful, read at once, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Which these are an index tells alone; asked for whole rows, SQLite takes another one and reads all runs.
-    pks = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    open_runs = Run.objects.filter(pk__in=pks).with_names().order_by(*by_silence)
-    return [run for run in open_runs if run.state == Run.Status.RUNNING]
+    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs.
+    unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
+    most_lost = list(lost)[:MOST_WASTED_RUNS]
+    found = Run.objects.filter(Q(pk__in=unfinished) | wasteful | Q(pk__in=most_lost))
+    return list(with_waste(found, period).with_names().order_by(*by_silence))
+
+
+def active_runs(runs: list[Run]) -> list[Run]:
+    """What runs now; a run that fell silent is lost and not among them."""
+    return [run for run in runs if run.state == Run.Status.RUNNING]

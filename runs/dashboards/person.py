@@ -24,6 +24,7 @@ TOKEN = (
     "name",
     "lookup_id",
     "scopes",
+    "runs_are_of",
     "project__name",
     "created_at",
     "expires_at",

@@ -1,15 +1,18 @@
 """Runs as points of a chart: their energy over time, and a metric against their emissions with the Pareto front."""
 
+from collections.abc import Callable
 from datetime import datetime
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count
 from django.urls import reverse
 
 from runs.dashboards.charts import drawn
+from runs.dashboards.cheapest import OFFERED_PERCENT, Cheapest, asked_percent, cheapest
 from runs.dashboards.lifetime import TRAINING
 from runs.dashboards.lines import Line
+from runs.dashboards.metric_columns import VALUES
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.templatetags import units
@@ -20,9 +23,6 @@ MOST_DRAWN = 300
 MOST_ROWS = 20
 #: Where the largest figure is so many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
-#: Parts of a metric's name that say that less of it is better.
-LOWER_WORDS = ("loss", "error", "perplexity", "ppl", "mse", "mae", "rmse", "wer", "cer", "fid", "nll", "entropy")
-VALUES = {"last": "Last value", "best": "Best value"}
 
 
 class Point(NamedTuple):
@@ -32,6 +32,14 @@ class Point(NamedTuple):
     x: float
     y: float
     is_front: bool = False
+
+
+#: What the table of points may be sorted by.
+SORTS: dict[str, Callable[[Point], Any]] = {
+    "value": lambda point: point.y,
+    "emissions": lambda point: point.run.emissions_kg,
+    "started": lambda point: point.run.started_at,
+}
 
 
 class Points(NamedTuple):
@@ -47,6 +55,8 @@ class Points(NamedTuple):
     points: list[Point]
     left_out: int = 0
     leads_on: bool = True
+    #: The column that the table is sorted by, descending with a minus.
+    sort: str = ""
 
     @property
     def data_id(self) -> str:
@@ -54,7 +64,9 @@ class Points(NamedTuple):
 
     @property
     def rows(self) -> list[Point]:
-        """The table under the chart: runs of the front first, then the others."""
+        """The table under the chart: sorted as asked, else runs of the front first, then the others."""
+        if key := SORTS.get(self.sort.removeprefix("-")):
+            return sorted(self.points, key=key, reverse=self.sort.startswith("-"))[:MOST_ROWS]
         return sorted(self.points, key=lambda point: not point.is_front)[:MOST_ROWS]
 
     @property
@@ -64,7 +76,7 @@ class Points(NamedTuple):
     @property
     def y_unit(self) -> units.Unit:
         ys = [point.y for point in self.points]
-        return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.Unit("", 1.0)
+        return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.STORED["metric"]
 
     def data(self, runs: list[Line]) -> dict:
         """What the script needs to draw it, in the units that the portal stores: places, the number that each point's
@@ -115,7 +127,7 @@ def energy_points(runs: list[Line], run_count: int) -> Points | None:
         id="energies",
         title="Energy per run over time",
         sentence=(
-            f"Energy of {_count(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
+            f"Energy of {units.counted(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
             f"{units.text('energy', most)} at most. Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="time",
@@ -126,20 +138,23 @@ def energy_points(runs: list[Line], run_count: int) -> Points | None:
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{units.significant(number)} {noun}{'s' * (number != 1)}"
-
-
 def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
 class Asked(NamedTuple):
-    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose."""
+    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose.
+
+    `within` are the percent of the best that a run may miss to be the cheapest, `of` the kind of run alone that is
+    shown, `sort` the column that the table is sorted by, descending with a minus.
+    """
 
     metric: str = ""
     better: str = ""
     value: str = "last"
+    within: str = ""
+    of: str = ""
+    sort: str = ""
 
 
 UNASKED = Asked()
@@ -151,6 +166,21 @@ class Tradeoff(NamedTuple):
     names: list[str]
     chosen: Asked
     chart: Points | None
+    cheapest: Cheapest | None = None
+    kinds: tuple[str, ...] = TRAINING
+
+    @property
+    def within_percent(self) -> float:
+        return asked_percent(self.chosen.within)
+
+    @property
+    def within_choices(self) -> list[float]:
+        """What is offered, with what the address asks for."""
+        return sorted({*OFFERED_PERCENT, self.within_percent})
+
+    @property
+    def lower(self) -> bool:
+        return self.chosen.better == "lower"
 
 
 def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
@@ -160,24 +190,28 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     names = [name for name, _ in by_count]
     if not names:
         return None
-    chosen = _chosen(asked, names)
-    column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
-    values = dict(metrics.filter(name=chosen.metric).values_list("run", column))
-    placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
-    newest = {run.pk for run in newest_used(runs)}
-    return Tradeoff(sorted(names), chosen, _against_emissions(placed, newest, len(values), chosen) if placed else None)
-
-
-def _chosen(asked: Asked, names: list[str]) -> Asked:
-    """What was asked for; where nothing was, the metric that most runs logged and the direction that its name says."""
     metric = asked.metric if asked.metric in names else names[0]
-    better = asked.better if asked.better in ("higher", "lower") else suggested(metric)
-    return Asked(metric, better, asked.value if asked.value in VALUES else "last")
+    logged = list(metrics.filter(name=metric).directed())
+    chosen = _chosen(asked, logged[0])
+    column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
+    values = {each.run_id: getattr(each, column) for each in logged}
+    placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
+    placed = [(run, value) for run, value in placed if chosen.of in ("", run.kind)]
+    newest = {run.pk for run in newest_used(runs)}
+    chart = _against_emissions(placed, newest, len(values), chosen) if placed else None
+    return Tradeoff(sorted(names), chosen, chart, cheapest(placed, chosen.better, asked_percent(chosen.within)))
 
 
-def suggested(metric: str) -> str:
-    """Which way a metric of this name is better: `lower` for losses and errors, else `higher`."""
-    return "lower" if any(word in metric.lower() for word in LOWER_WORDS) else "higher"
+def _chosen(asked: Asked, metric: Metric) -> Asked:
+    """What was asked for; where nothing was, the metric that most runs logged and the project's direction of it."""
+    better = asked.better if asked.better in ("higher", "lower") else "lower" if metric.lower else "higher"
+    return asked._replace(
+        metric=metric.name,
+        better=better,
+        value=asked.value if asked.value in VALUES else "last",
+        of=asked.of if asked.of in TRAINING else "",
+        sort=asked.sort if asked.sort.removeprefix("-") in SORTS else "",
+    )
 
 
 def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_count: int, chosen: Asked) -> Points:
@@ -185,12 +219,13 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
-    of_front = f"{_count(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
+    trainings = units.counted(len(shown), "training run")
+    of_front = f"{units.counted(len(best), 'run')} on the front {'has' if len(best) == 1 else 'have'}"
     return Points(
         id="tradeoff",
-        title="What a better model costs",
+        title="Metric against emissions",
         sentence=(
-            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {_count(len(shown), 'training run')}, "
+            f"{VALUES[chosen.value]} of {chosen.metric} against emissions of {trainings}, "
             f"{chosen.better} is better. {of_front} a value that no completed run with less CO₂e reaches. "
             "Hollow points are failed, cancelled or lost runs."
         ),
@@ -199,6 +234,7 @@ def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_c
         y_name=chosen.metric,
         points=[Point(placed[n][0], placed[n][0].emissions_kg, placed[n][1], n in best) for n in shown],
         left_out=run_count - len(shown),
+        sort=chosen.sort,
     )
 
 

@@ -2,20 +2,21 @@
 
 from collections import Counter, defaultdict
 from math import inf
-from operator import itemgetter
 from typing import NamedTuple
 
+from django.db.models import prefetch_related_objects
 from django.utils.text import Truncator
 
 from runs.dashboards import series
 from runs.dashboards.charts import Chart, Mark
 from runs.dashboards.curves import Curve, Span, curves, profile_of, span_between
 from runs.dashboards.events import Event, events
-from runs.dashboards.learning import WORK, Learned, Logged, learned, lower_is_better
+from runs.dashboards.learning import Learned
 from runs.dashboards.outlook import Outlook, outlook
+from runs.dashboards.run_metrics import WorkRow, curves_offered, figures_of, learned_of, metrics_of, work_rows
 from runs.dashboards.stages import StageRow, parts_of, stage_rows
 from runs.dashboards.writers import processes_of, writer_names
-from runs.models import Batch, Call, Device, Run, RunRevision, Writer
+from runs.models import Call, Device, Metric, Run, RunRevision, Writer
 from runs.models.left_out import LeftOut, added_up, total
 from runs.models.run import attempts_of
 from runs.templatetags import units
@@ -24,9 +25,10 @@ from traceml_agent import estimation
 STAGES_READ = 1000
 STAGES_SHOWN = 200
 METRICS_OFFERED = 24
+#: As many metrics that were logged once stand among the key figures.
+RESULTS_SHOWN = 6
 #: What is written in a chart has no room for the longest names.
 LONGEST_MARK = 30
-_time = itemgetter(0)
 #: How attempts end that a later one had to take up again; a run that was stopped is continued, not repeated.
 GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
 DROPPED = "the agent's queue was full, so the charts have less detail"
@@ -71,14 +73,6 @@ class CallRow(NamedTuple):
         return None if self.energy_kwh is None or not count else 1000 * self.energy_kwh / count
 
 
-class WorkRow(NamedTuple):
-    """Useful work that the run logged, and the energy of a thousand of it."""
-
-    name: str
-    amount: float
-    kwh_per_1000: float
-
-
 class RunPage(NamedTuple):
     run: Run
     devices: list[DeviceRow]
@@ -87,6 +81,7 @@ class RunPage(NamedTuple):
     stages: list[StageRow]
     stage_count: int
     metric_names: list[str]
+    metrics: list[Metric]
     metrics_offered: list[str]
     learned: Learned | None
     outlook: Outlook | None
@@ -110,6 +105,11 @@ class RunPage(NamedTuple):
         return total(self.left_out)
 
     @property
+    def results(self) -> list[Metric]:
+        """Metrics that were logged once: figures of the run rather than curves."""
+        return [metric for metric in self.metrics if metric.count == 1][:RESULTS_SHOWN]
+
+    @property
     def reported(self) -> list[Device]:
         return [row.device for row in self.devices]
 
@@ -126,14 +126,17 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
-    batches, writers = list(run.batches.all()), run.writers.in_bulk()
+    batches = list(run.batches.all())
+    prefetch_related_objects([run], "writers")
+    writers = {writer.pk: writer for writer in run.writers.all()}
     if not with_details:
         withhold(run, devices)
     known = [] if run.series_removed_at else curves(run, devices, batches)
-    metrics = metrics_of(batches)
-    rows = stage_rows(run, stages[:STAGES_READ], known, metrics if with_details else {})
-    names, offered = device_names(devices), metric_names(metrics) if with_details else []
-    found = learned_of(run, known, metrics, writers, offered, asked)
+    logged, summed_up = metrics_of(batches), list(run.metrics.directed().order_by("pk"))
+    rows = stage_rows(run, stages[:STAGES_READ], known, logged if with_details else {})
+    names, offered = device_names(devices), curves_offered(logged) if with_details else []
+    figures = figures_of(summed_up, asked.metric or next(iter(offered), ""), asked.better) if with_details else []
+    found = learned_of(run, known, logged, writers, offered, figures, asked.metric)
     span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING
     over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
@@ -145,11 +148,12 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         stages=rows[:STAGES_SHOWN],
         stage_count=len(stages),
         metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
+        metrics=figures,
         metrics_offered=offered[:METRICS_OFFERED],
         learned=found,
         outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
         calls=call_rows(run),
-        work=work_rows(run, metrics),
+        work=work_rows(run, summed_up),
         wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
         basis=leading_basis(devices),
         notes=notes(run, list(writers.values()), devices),
@@ -167,29 +171,6 @@ def span_asked(known: list[Curve], asked: Asked) -> Span | None:
     if asked.start_s is None and asked.end_s is None:
         return None
     return span_between(known, asked.start_s or 0.0, inf if asked.end_s is None else asked.end_s)
-
-
-def metric_names(metrics: dict[int, list]) -> list[str]:
-    """The metrics that a run logged, in the order of their first values."""
-    return list(dict.fromkeys(name for rows in metrics.values() for _, name, _ in rows if name not in WORK))
-
-
-def learned_of(
-    run: Run, known: list[Curve], metrics: dict[int, list], writers: dict[int, Writer], names: list[str], asked: Asked
-) -> Learned | None:
-    """What the run's energy bought of the metric that was asked for, else of the first."""
-    name = asked.metric if asked.metric in names else names[0] if names else ""
-    lower = asked.better == "lower" if asked.better else lower_is_better(name)
-    return learned(known, logged_of(run, metrics, writers, name), name, lower) if name else None
-
-
-def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[Logged]:
-    """The values of one metric on the run's own clock, in the order of time."""
-    found = []
-    for writer_id, rows in metrics.items():
-        offset_s = (writers[writer_id].started_at - run.started_at).total_seconds()
-        found += [(offset_s + t_s, value) for t_s, logged, value in rows if logged == name]
-    return [Logged(*each) for each in sorted(found, key=_time)]
 
 
 def moments(found: Learned | None) -> list[Mark]:
@@ -218,7 +199,7 @@ def device_names(devices: list[Device]) -> dict[int, str]:
 
 
 def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve]) -> list[DeviceRow]:
-    most = {curve.device.pk: max(filter(None, curve.powers_w), default=None) for curve in known}
+    most = {curve.device.pk: curve.most_power_w for curve in known}
     return [
         DeviceRow(
             device,
@@ -233,43 +214,34 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
 
 def terms(device: Device) -> dict:
     """The numbers that stand in a device's formula."""
-    low, high = estimation.RANGE_BY_BASIS.get(device.basis, (1.0, 1.0))
     if device.basis in estimation.MEASURED:
         measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
-        return measured | {"low": low, "high": high}
+        return measured | {"range": estimation.RANGE_BY_BASIS[device.basis]}
     profile = profile_of(device)
+    idle_range, full_load_range = estimation.ranges_of(profile)
     return {
         "measured": False,
-        "low": low,
-        "high": high,
+        "idle_range": idle_range,
+        "full_load_range": full_load_range,
+        "class": estimation.power_class(profile).label,
         "profile": profile,
         "idle_w": estimation.idle_power_w(profile),
         "full_load_w": estimation.full_load_power_w(profile),
+        "idle_words": power_words(estimation.idle_power_w(profile), profile.idle_w, profile.tdp_w),
+        "full_load_words": power_words(estimation.full_load_power_w(profile), profile.full_load_w, profile.tdp_w),
         "units_held": estimation.units_held(device.last_facts(), profile),
-        "elapsed_s": device.elapsed_s,
-        "busy_s": min(device.busy_s, device.elapsed_s),
+        "elapsed_s": device.last_facts().elapsed_s,
+        "is_busy_known": device.busy_s is not None,
+        "busy_s": device.last_facts().elapsed_s if device.busy_s is None else min(device.busy_s, device.elapsed_s),
         "energy_j": device.energy_kwh * estimation.J_PER_KWH,
     }
 
 
-def metrics_of(batches: list[Batch]) -> dict[int, list]:
-    """All logged metrics by writer, in the order of time."""
-    by_writer: dict[int, list] = defaultdict(list)
-    for batch in batches:
-        by_writer[batch.writer_id].extend(batch.metrics)
-    for rows in by_writer.values():
-        rows.sort(key=_time)
-    return by_writer
-
-
-def work_rows(run: Run, metrics: dict[int, list]) -> list[WorkRow]:
-    """The samples and tokens that the run logged, added up over all writers."""
-    totals: dict[str, float] = defaultdict(float)
-    for rows in metrics.values():
-        for _, name, value in rows:
-            if name in WORK:
-                totals[name] += value
-    return [WorkRow(name, sum_, 1000 * run.energy_kwh / sum_) for name, sum_ in totals.items() if sum_ > 0]
+def power_words(power_w: float, known_w: float | None, tdp_w: float | None) -> str:
+    """Where a profile's power is from: `33.75 W, 15 % of its TDP of 225 W`."""
+    if known_w is not None or not tdp_w:
+        return f"{units.plain(power_w)} W, as the catalogue has it"
+    return f"{units.plain(power_w)} W, {units.text('share', power_w / tdp_w)} of its TDP of {units.plain(tdp_w)} W"
 
 
 def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:

@@ -2,26 +2,38 @@
 
 import json
 import re
-from datetime import date, datetime, time, timedelta
+from collections.abc import Iterator
+from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import DateTimeField, F, Q, Value
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
 from django.utils import timezone
 
 from hardware.models import HardwareProfile
-from runs.models import Device, Run, TrackedModel
-from runs.models.lookups import SecondsBetween
+from runs.dashboards.choices import Members, member_ids
+from runs.dashboards.run_days import Days, on_days
+from runs.models import Device, Run, RunUsage, TrackedModel
+from runs.models.lookups import ItemText, SecondsBetween
 from runs.models.run import LOST_AFTER_INTERVALS
 
-STATES = [*Run.Status.values, Run.LOST]
+#: Failed, cancelled and lost runs of a kind that is worth nothing unless it completes.
+WASTED = "wasted"
+STATES = [*Run.Status.values, Run.LOST, WASTED]
 #: Archived runs are left out of a list unless it asks for them, too or alone.
 ARCHIVED = {"too": "Archived too", "only": "Archived only"}
+#: More colons than these no key has.
+MOST_COLONS = 4
+NOTHING = object()
+PYTHONS_WORDS = {"True": True, "False": False, "None": None}
 LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 class RunFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing, an unknown value finds nothing."""
+    """What was asked for; an empty field asks for nothing, an unknown value finds nothing.
+
+    `since` and `until` ask for the runs that began or used energy on these days. `hardware` is a profile's slug or a
+    part of its name, of any device; `main_hardware` what a run is grouped under. `param` is a JSON object.
+    """
 
     search: str = ""
     project: str = ""
@@ -30,30 +42,44 @@ class RunFilters(NamedTuple):
     state: str = ""
     tag: str = ""
     hardware: str = ""
+    main_hardware: str = ""
     since: date | None = None
     until: date | None = None
     over: float | None = None
     archived: str = ""
     member: str = ""
+    exception: str = ""
+    param: str = ""
 
     @property
     def is_set(self) -> bool:
         return any(value not in ("", None) for value in self)
 
+    @property
+    def days(self) -> Days:
+        return Days(self.since, self.until)
 
-def matching(runs, filters: RunFilters):
-    """The runs that match all filters."""
+
+def matching(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters; a search finds the runs of these members too."""
+    runs = undated(runs, filters, members)
+    if filters.days.are_set:
+        own = RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk"))
+        runs = runs.filter(Exists(on_days(own, filters.days)))
+    return runs
+
+
+def undated(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters but those of days."""
     for condition in _conditions(filters):
         runs = runs.filter(condition)
-    if key_value := _key_value(filters.search):
-        runs = _with_param(runs, filters.search, *key_value)
-    elif filters.search:
-        runs = runs.filter(_search(filters.search))
+    if filters.search:
+        runs = _searched(runs, filters.search, members or Members({}))
     return in_state(runs, filters.state, timezone.now()) if filters.state else runs
 
 
 def _conditions(filters: RunFilters):
-    """What each filter but search and state asks of a run."""
+    """What each filter but search, days and state asks of a run."""
     if filters.archived != "too":
         yield Q(archived_at__isnull=filters.archived != "only")
     if filters.project:
@@ -67,20 +93,23 @@ def _conditions(filters: RunFilters):
         yield Q(tags__has_item=filters.tag)
     if filters.hardware:
         yield Q(pk__in=Device.objects.filter(profile__in=_profiles(filters.hardware)).order_by().values("run"))
-    if filters.since:
-        yield Q(started_at__gte=_midnight(filters.since))
-    if filters.until:
-        yield Q(started_at__lt=_midnight(filters.until + timedelta(days=1)))
+    if filters.main_hardware:
+        yield Q(hardware__has_item=filters.main_hardware)
     if filters.over is not None:
         yield Q(energy_kwh__gt=filters.over)
     if filters.member:
-        yield of_member(filters.member)
+        yield Q(member_id__in=member_ids(filters.member))
+    if filters.exception:
+        yield Q(exception=filters.exception)
+    if filters.param:
+        asked = asked_items(filters.param)
+        yield Q(params__has_items=asked) if asked else Q(pk=None)
 
 
-def of_member(text: str) -> Q:
-    """What the member with this id sent; `0` asks for what no member did, and no number for nothing."""
-    is_id = text.isascii() and text.isdecimal() and len(text) < 19
-    return Q(member_id=int(text)) if is_id else Q(pk=None)
+def asked_items(text: str) -> dict:
+    """The parameters that a JSON object asks for; none where it is no such thing."""
+    asked = _of_json(text)
+    return asked if isinstance(asked, dict) else {}
 
 
 def _profiles(text: str):
@@ -88,48 +117,56 @@ def _profiles(text: str):
     return HardwareProfile.objects.filter(Q(slug=text) | Q(name__icontains=text)).order_by().values("pk")
 
 
-def _midnight(day: date) -> datetime:
-    """The beginning of a day where the reader is."""
-    return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def _search(text: str) -> Q:
+def _searched(runs, text: str, members: Members):
+    """Runs with the text in a name, as a tag, member or id; or with the parameter that it spells."""
     models = TrackedModel.objects.filter(name__icontains=text).values("pk")
     found = Q(name__icontains=text) | Q(tracked_model__in=models) | Q(tags__has_item=text)
-    return found | Q(run_id__startswith=text.lower()) if LOOKS_LIKE_AN_ID.fullmatch(text) else found
+    if LOOKS_LIKE_AN_ID.fullmatch(text):
+        found |= Q(run_id__startswith=text.lower())
+    if called := members.called(text):
+        found |= Q(member_id__in=called)
+    for number, (key, value) in enumerate(_key_values(text)):
+        runs = runs.alias(**{f"text_{number}": ItemText("params", key)})
+        found = Q(**{f"text_{number}__iexact": value}) | found
+        for parsed in _parsed(value):
+            found = Q(params__has_items={key: parsed}) | found  # first, as it most often matches
+    return runs.filter(found)
 
 
-def _key_value(text: str) -> tuple[str, str] | None:
-    """`lr:0.1` as the parameter's key and value."""
-    key, colon, value = (part.strip() for part in text.partition(":"))
-    return (key, value) if colon and key and value else None
+def _key_values(text: str) -> Iterator[tuple[str, str]]:
+    """`lr:0.1` as a parameter's key and value; a key may have colons itself, so each is tried."""
+    parts = text.split(":")[: MOST_COLONS + 1]
+    for number in range(1, len(parts)):
+        key, value = ":".join(parts[:number]).strip(), text.split(":", number)[number].strip()
+        if key and value:
+            yield key, value
 
 
-def _with_param(runs, text: str, key: str, value: str):
-    """Runs with this parameter, as text or as the JSON that the value spells; or with the whole text in a name."""
-    # By annotation, not by `params__<key>`: a key from a person may be the name of a look-up.
-    runs = runs.alias(asked=KeyTransform(key, "params"), asked_text=KeyTextTransform(key, "params"))
-    found = Q(asked_text__iexact=value) | _search(text)
+def _parsed(text: str) -> list:
+    """What a text spells as JSON, or as Python does; nothing where it spells no more than a text."""
+    if text in PYTHONS_WORDS:
+        return [PYTHONS_WORDS[text]]
+    parsed = _of_json(text)
+    return [] if parsed is NOTHING else [parsed]
+
+
+def _of_json(text: str):
+    """The value that a text spells in JSON and that a run may have; NOTHING where it spells none."""
     try:
-        return runs.filter(Q(asked=_parsed(value)) | found)  # what most often matches first
-    except ValueError:
-        return runs.filter(found)
-
-
-def _parsed(value: str):
-    """The number, boolean or null that a text spells. Raises ValueError for text, and for what JSON does not know."""
-
-    def refuse(name):
-        raise ValueError(name)
-
-    parsed = json.loads(value, parse_constant=refuse)
-    if not isinstance(parsed, (bool, int, float)) or abs(parsed) > 1e300:
-        raise ValueError(value)
-    return parsed
+        value = json.loads(text)
+        spelled = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        spelled.encode()  # lone surrogates no database takes
+    except (ValueError, RecursionError):
+        return NOTHING
+    return NOTHING if r"\u0000" in spelled else value
 
 
 def in_state(runs, state: str, now: datetime):
     """Runs in a state as readers see it: `running` ends and `lost` begins after a silence (Run.state)."""
+    if state == WASTED:
+        lost = in_state(Run.objects.all(), Run.LOST, now).values("pk")
+        ended = Q(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
+        return runs.filter(ended | Q(pk__in=lost), kind__in=Run.WASTABLE)
     if state not in (Run.Status.RUNNING, Run.LOST):
         return runs.filter(status=state)
     running = runs.unfinished()

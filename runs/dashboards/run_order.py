@@ -1,10 +1,13 @@
 """The order of a list, and any page of it without reading the rest: wide rows are none of this module's business."""
 
+from collections.abc import Sequence
 from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
+from django.db.models import Sum
 
+from runs.dashboards.metric_columns import MetricColumn
 from runs.dashboards.run_totals import Totals, totals_of
 
 PAGE_SIZE = 50
@@ -16,7 +19,11 @@ SORTS = {
     "duration": "duration_s",
     "energy": "energy_kwh",
     "emissions": "emissions_kg",
+    "idle": "idle_kwh",
+    "used": "used_kwh",
 }
+#: What a list can be sorted by only where it is one of some days.
+OF_DAYS = "used"
 DEFAULT_SORT = "-started"
 MOST_SORT_KEYS = 3
 #: As many runs are looked up at once; where no more match, this tells their totals and pages too.
@@ -25,21 +32,35 @@ MOST_KNOWN = 1000
 WALKED = ("started_at", "energy_kwh")
 #: Of so many projects the runs are merged in their order; of more they are sorted.
 MOST_MERGED = 20
+Columns = Sequence[MetricColumn]
 
 
-def sort_keys(sort: str) -> list[str]:
-    """The known keys of a sort such as `-energy,started`, each at most once."""
+def sort_keys(sort: str, metrics: Columns = ()) -> list[str]:
+    """The known keys of a sort such as `-energy,started`, each at most once; of metrics those that are columns."""
     keys: dict[str, str] = {}
+    known = {*SORTS, *(column.key for column in metrics)}
     for key in sort.split(","):
-        if key.removeprefix("-") in SORTS:
+        if key.removeprefix("-") in known:
             keys.setdefault(key.removeprefix("-"), key)
     return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
 
 
-def ordering(sort: str) -> list[str]:
-    """Columns for a sort; nothing known is the newest first."""
-    keys = [("-" if key.startswith("-") else "") + SORTS[key.removeprefix("-")] for key in sort_keys(sort)]
+def ordering(sort: str, metrics: Columns = ()) -> list[str]:
+    """Columns for a sort, of runs that `sortable` prepared; nothing known is the newest first."""
+    by_key, keys = {column.key: column for column in metrics}, []
+    for key in sort_keys(sort, metrics):
+        sign, name = key[: key.startswith("-")], key.removeprefix("-")
+        keys += by_key[name].order(sign) if name in by_key else [sign + SORTS[name]]
     return [*keys, "-id"]
+
+
+def sortable(runs, sort: str, metrics: Columns = ()):
+    """The runs with the metrics that they are sorted by."""
+    asked = {key.removeprefix("-") for key in sort_keys(sort, metrics)}
+    for column in metrics:
+        if column.key in asked:
+            runs = column.joined(runs)
+    return runs
 
 
 class SortHead(NamedTuple):
@@ -50,10 +71,10 @@ class SortHead(NamedTuple):
     rank: int
 
 
-def sort_heads(sort: str) -> dict[str, SortHead]:
-    keys = sort_keys(sort)
+def sort_heads(sort: str, metrics: Columns = ()) -> dict[str, SortHead]:
+    keys = sort_keys(sort, metrics)
     heads = {}
-    for name in SORTS:
+    for name in [*SORTS, *(column.key for column in metrics)]:
         rank = next((n for n, key in enumerate(keys, start=1) if key.removeprefix("-") == name), 0)
         down = rank > 0 and keys[rank - 1].startswith("-")
         turned = name if down and rank == 1 else "-" + name
@@ -63,21 +84,42 @@ def sort_heads(sort: str) -> dict[str, SortHead]:
     return heads
 
 
-def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals) -> Page:
+def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals, metrics: Columns = ()) -> Page:
     """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
-    return _page(_Ordered(runs, projects, ordering(sort), [], totals.runs), number)
+    ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
+    return _page(ordered, number)
 
 
-def page_of_few(runs, projects: list[int], sort: str, number: int | str) -> tuple[Page, Totals]:
+def page_by_use(days, sort: str, number: int | str, totals: Totals) -> Page:
+    """The ids of a page of the runs that have these rows of days, by their energy of the days."""
+    order = "-used_kwh" if sort.startswith("-") else "used_kwh"
+    runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
+    return _page(_Counted(runs.values_list("run", flat=True), totals.runs), number)
+
+
+class _Counted:
+    """Rows whose number is known, as a Paginator slices them."""
+
+    def __init__(self, rows, number: int):
+        self.rows, self.number = rows, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, part: slice) -> list[int]:
+        return list(self.rows[part])
+
+
+def page_of_few(runs, projects: list[int], sort: str, number: int | str, metrics: Columns = ()) -> tuple[Page, Totals]:
     """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
-    keys = ordering(sort)
-    known = list(_in_order(runs, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
+    keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
+    known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
     pks = [row[0] for row in known]
     if len(known) <= MOST_KNOWN:
         totals = Totals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
         return _page(pks, number), totals
     totals = totals_of(runs)
-    return _page(_Ordered(runs, projects, keys, pks, totals.runs), number), totals
+    return _page(_Ordered(prepared, projects, keys, pks, totals.runs), number), totals
 
 
 def _page(pks, number: int | str) -> Page:

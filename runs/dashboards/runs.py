@@ -1,16 +1,30 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
+from django.db.models import Exists, OuterRef, Q
 
+from runs.dashboards import metric_columns
+from runs.dashboards.choices import Choices
 from runs.dashboards.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
-from runs.dashboards.run_filters import STATES, RunFilters, matching
-from runs.dashboards.run_order import PAGE_SIZE, page_of, page_of_few
-from runs.dashboards.run_totals import Totals, days_know, totals_by_day, totals_of
-from runs.models import Device, Project, Run, TrackedModel
+from runs.dashboards.metric_columns import MetricColumn
+from runs.dashboards.run_days import Used, on_days, used_of, with_used
+from runs.dashboards.run_filters import RunFilters, matching, undated
+from runs.dashboards.run_order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
+from runs.dashboards.run_totals import (
+    Totals,
+    days_know,
+    runs_in_all,
+    totals_by_day,
+    totals_of,
+    totals_of_used,
+    totals_on_days,
+)
+from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS
 
 #: Columns that a reader may choose, in the order of the table.
@@ -20,17 +34,21 @@ COLUMNS = {
     "project": "Project",
     "hardware": "Hardware",
     "tags": "Tags",
+    "member": "Run by",
     "started": "Started",
     "duration": "Duration",
     "measured": "Measured share",
     "energy": "Energy",
     "emissions": "CO₂e",
+    "idle": "Idle",
 }
 DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
-#: What the lines of a list show of a run, beside its parameters.
+#: Of so many runs of some days a page is looked up in all of them at once.
+MOST_AT_ONCE = 10_000
+#: What the lines of a list show of a run.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
-SHOWN += ["started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg"]
+SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
 SHOWN += ["tracked_model__name", "project__name"]
 
 
@@ -40,29 +58,55 @@ class Look(NamedTuple):
     sort: str = ""
     columns: tuple[str, ...] = DEFAULT_COLUMNS
     params: tuple[str, ...] = ()
+    metrics: tuple[MetricColumn, ...] = ()
     group: str = ""
     against: str = ""
     base: Run | None = None
 
+    @property
+    def value(self) -> str:
+        """Which value of its metrics it shows."""
+        return self.metrics[0].value if self.metrics else "last"
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [column.name for column in self.metrics]
+
 
 class Row(NamedTuple):
-    """A line of the list, with the run that it is compared with, unless it is that one itself."""
+    """A line of the list, with the run that it is compared with, unless it is that one itself.
+
+    `used` is what the run used on the days that the list is of; None where it is of all.
+    """
 
     run: Run
     hardware: str
+    member: str
+    project: str
     params: list[tuple]
+    metrics: list[tuple[str, float | None]]
     base: Run | None
+    used: Used | None
 
 
 class RunList(NamedTuple):
-    """Rows or groups, what all runs that match add up to, and how many there are without any filter."""
+    """Rows or groups, what all runs that match add up to, and how many there are without any filter.
+
+    Where days were asked for, `of_days`, the totals are what was used on these; else what the whole runs used.
+    `archived` are those that match too and are left out.
+    """
 
     totals: Totals
     count_of_all: int
+    of_days: bool = False
+    archived: Totals | None = None
     rows: list[Row] = []
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
+    #: What the runs at hand have most often, to be chosen as a column.
+    params: list[str] = []
+    metrics: list[str] = []
 
     @property
     def runs(self) -> list[Run]:
@@ -76,37 +120,90 @@ class RunList(NamedTuple):
     def group_emissions(self) -> list[Spread]:
         return [group.emissions for group in self.groups]
 
+    @property
+    def shares_used(self) -> list[Used]:
+        return [row.used for row in self.rows if row.used]
 
-def run_list(everywhere: dict[int, str], filters: RunFilters, look: Look, page: int | str) -> RunList:
-    """A page of the runs of these projects (slugs by id), and count, energy and emissions of all that match."""
-    projects = narrowed(everywhere, filters)
-    found = matching(Run.objects.filter(project__in=projects), filters)
+
+def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
+    """A page of the runs of these projects, and count, energy and emissions of all that match."""
+    projects, runs = _matching(found, filters)
+    archived = _archived(found, filters)
     if look.group:
-        groups = grouped(found, look.group)
-        overlap = look.group in OVERLAPPING
-        totals = _totals(found, projects, filters) if overlap else _totals_of_groups(groups)
-        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups)}
-        return _list(everywhere, filters, totals, **shown)
-    if days_know(filters):
-        totals = totals_by_day(projects, filters.tag)
-        current = page_of(found, projects, look.sort, page, totals)
+        groups = grouped(runs, look.group, found, look.against)
+        is_sum = not filters.days.are_set and look.group not in OVERLAPPING
+        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters, archived)
+        newest = page_of(runs, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
+        logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
+        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
+        return _list(found, filters, totals, archived, **shown)
+    if filters.days.are_set:
+        current, totals = _page_of_days(projects, found, filters, look, page)
+    elif days_know(filters):
+        totals = totals_by_day(projects, filters.tag, archived)
+        current = page_of(runs, projects, look.sort, page, totals, look.metrics)
     else:
         # Merging projects would look up the devices of a hardware filter for each of them.
-        current, totals = page_of_few(found, [] if filters.hardware else projects, look.sort, page)
-    return _list(everywhere, filters, totals, rows=rows(list(current.object_list), look), page=current)
+        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page, look.metrics)
+    pks = list(current.object_list)
+    found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
+    params = most_common(row.run.params for row in found_rows)
+    return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
-def live_rows(user, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
+    """A page of the runs of some days, and what all of them used on these."""
+    days = _run_days(projects, found, filters)
+    totals = totals_on_days(days)
+    if OF_DAYS in look.sort:
+        return page_by_use(days, look.sort, number, totals), totals
+    if totals.runs > MOST_AT_ONCE:
+        # So many that they are soon met on the way through all, from the first in order on.
+        runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
+        return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
+    runs = Run.objects.filter(pk__in=days.order_by().values("run"))
+    return page_of(runs, [], look.sort, number, totals, look.metrics), totals
+
+
+def _run_days(projects: list[int], found: Choices, filters: RunFilters):
+    """What the runs that match used on the days of the filters, a row a run and day.
+
+    The archived ones, which are few, are told from the others by themselves: else all others would be looked up.
+    """
+    days = on_days(RunUsage.objects.filter(project__in=projects), filters.days)
+    of_these = Run.objects.filter(project__in=projects)
+    if filters.archived != "too":
+        archived = of_these.filter(archived_at__isnull=False).values("pk")
+        days = days.filter(run__in=archived) if filters.archived == "only" else days.exclude(run__in=archived)
+    others = filters._replace(project="", archived="too", since=None, until=None)
+    if others._replace(archived="").is_set:
+        matched = undated(of_these, others, found.members).order_by()
+        # Of few days each run is looked up, of many the runs are listed first: the other way round takes seconds.
+        few = Exists(matched.filter(pk=OuterRef("run")))
+        days = days.filter(few if filters.days.are_few else Q(run__in=matched.values("pk")))
+    return days
+
+
+def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) -> RunList:
     """These runs as an open list shows them, with what all that match add up to by now."""
-    pks = list(Run.objects.for_user(user).addressed(run_ids[:PAGE_SIZE]).values_list("pk", flat=True))
-    everywhere = slugs_of_projects(user)
-    projects = narrowed(everywhere, filters)
-    found = matching(Run.objects.filter(project__in=projects), filters)
-    return _list(everywhere, filters, _totals(found, projects, filters), rows=rows(pks, look))
+    projects, runs = _matching(found, filters)
+    addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
+    shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
+    archived = _archived(found, filters)
+    return _list(found, filters, _totals(runs, projects, found, filters, archived), archived, rows=shown)
 
 
-def _totals(runs, projects: list[int], filters: RunFilters) -> Totals:
-    return totals_by_day(projects, filters.tag) if days_know(filters) else totals_of(runs)
+def _matching(found: Choices, filters: RunFilters):
+    """The projects that the filters leave, and the runs of these that match."""
+    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
+    projects = [pk for pk, slug in found.slugs.items() if asked <= {slug}]
+    return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
+
+
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: Totals | None) -> Totals:
+    if filters.days.are_set:
+        return totals_on_days(_run_days(projects, found, filters))
+    return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
 
 
 def _totals_of_groups(groups: list[Group]) -> Totals:
@@ -117,33 +214,47 @@ def _totals_of_groups(groups: list[Group]) -> Totals:
     )
 
 
-def _list(everywhere: dict[int, str], filters: RunFilters, totals: Totals, **shown) -> RunList:
-    of_all = totals_by_day(list(everywhere)) if filters.is_set else totals
-    return RunList(totals, of_all.runs, **shown)
+def _list(found: Choices, filters: RunFilters, totals: Totals, archived: Totals | None, **shown) -> RunList:
+    of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
+    return RunList(totals, of_all, filters.days.are_set, archived, **shown)
 
 
-def slugs_of_projects(user) -> dict[int, str]:
-    """The projects that this person may see, by id."""
-    return dict(Project.objects.for_user(user).order_by("pk").values_list("pk", "slug"))
+def _archived(found: Choices, filters: RunFilters) -> Totals | None:
+    """What archived runs that match too add up to, where the list leaves them out."""
+    if filters.archived:
+        return None
+    archived = filters._replace(archived="only")
+    _, runs = _matching(found, archived)
+    return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
-def narrowed(projects: dict[int, str], filters: RunFilters) -> list[int]:
-    """The projects that the filters leave."""
-    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
-    return [pk for pk, slug in projects.items() if asked <= {slug}]
-
-
-def rows(pks: list[int], look: Look) -> list[Row]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
-    by_pk = runs.only(*SHOWN, *(["params"] if look.params else [])).in_bulk(pks)
+    by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
-    return [_row(by_pk[pk], hardware.get(pk, ""), look) for pk in pks if pk in by_pk]
+    logged = metric_columns.values_of(pks, list(look.metrics))
+    projects = {row["project_id"]: found.project_name(row) for row in found.models}
+    return [
+        Row(
+            run=run,
+            hardware=hardware.get(pk, ""),
+            member=found.members.name_of(run.member_id),
+            project=projects[run.project_id],
+            params=[(key, run.params.get(key)) for key in look.params],
+            metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
+            base=look.base if look.base and look.base.pk != pk else None,
+            used=used_of(run) if filters.days.are_set else None,
+        )
+        for pk in pks
+        if (run := by_pk.get(pk))
+    ]
 
 
-def _row(run: Run, hardware: str, look: Look) -> Row:
-    base = look.base if look.base and look.base.pk != run.pk else None
-    return Row(run, hardware, [(key, run.params.get(key)) for key in look.params], base)
+def most_common(names: Iterable[Iterable[str]]) -> list[str]:
+    """The names that most of these runs have, the most frequent first."""
+    counts = Counter(name for of_run in names for name in of_run)
+    return sorted(counts, key=lambda name: (-counts[name], name))[: metric_columns.MOST_OFFERED]
 
 
 def hardware_of(pks) -> dict[object, str]:
@@ -157,16 +268,3 @@ def hardware_of(pks) -> dict[object, str]:
 
 def hardware_words(counts: Counter) -> str:
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
-
-
-def choices(user) -> dict:
-    """What the filters offer: this person's projects and models, all kinds and states; and the projects' ids."""
-    projects = list(Project.objects.for_user(user).order_by("name").values_list("pk", "slug", "name"))
-    models = TrackedModel.objects.for_user(user).order_by("name").values_list("project__slug", "slug", "name")
-    return {
-        "everywhere": {pk: slug for pk, slug, _ in projects},
-        "projects": [(slug, name) for _, slug, name in projects],
-        "models": [(f"{project}/{model}", name) for project, model, name in models],
-        "kinds": Run.Kind.values,
-        "states": STATES,
-    }

@@ -1,13 +1,27 @@
 """A run over time as charts with one axis: power, utilisation, cumulative energy; whole, in part, or what is new."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
-from runs.dashboards.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, heights
-from runs.dashboards.curves import Buckets, Curve, Span, buckets, edges_of, end_of, extremes, profile_of, span_of
+from runs.dashboards.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, drawn
+from runs.dashboards.curves import (
+    Buckets,
+    Curve,
+    Span,
+    buckets,
+    edges_of,
+    end_of,
+    energy_until_j,
+    extremes,
+    most_power_w,
+    profile_of,
+    span_between,
+    span_of,
+    utilisation_of,
+)
 from runs.models import Run, Stage
 from runs.templatetags import units
 from traceml_agent import estimation
@@ -59,16 +73,15 @@ def over(lines: list[Line], edges: list[float]) -> Over:
 
 
 def _drawn(series: Series) -> Series:
-    """The series without digits that no pixel shows, which were half of the page's weight; exports have them all."""
+    """The series without digits that no pixel shows, which were half of the page's weight; exports have them all.
+
+    The last value stays as it is: of an energy that is the run's, which stands elsewhere too.
+    """
     return series._replace(
-        values=_short(series.values),
-        lows=series.lows and _short(series.lows),
-        highs=series.highs and _short(series.highs),
+        values=[*drawn(series.values[:-1], DRAWN_DIGITS), *series.values[-1:]],
+        lows=series.lows and drawn(series.lows, DRAWN_DIGITS),
+        highs=series.highs and drawn(series.highs, DRAWN_DIGITS),
     )
-
-
-def _short(values: Sequence[float | None]) -> list[float | None]:
-    return [value and float(f"{value:.{DRAWN_DIGITS}g}") for value in values]
 
 
 def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
@@ -126,7 +139,8 @@ def charts(
         Chart("energy", "Cumulative energy", "", "energy", "elapsed", edges, found.energy, twin=twin_of(run)),
     ]
     bands = [Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s]
-    return [_in_words(chart._replace(edges=edges, bands=bands), curves, tdp) for chart in made]
+    numbers = says(curves, run, start_s, end_s)
+    return [_in_words(chart._replace(edges=edges, bands=bands, says=numbers[chart.id]), curves, tdp) for chart in made]
 
 
 PATTERNS = {"power": POWER, "utilisation": UTILISATION, "energy": ENERGY}
@@ -137,26 +151,35 @@ def _in_words(chart: Chart, curves: list[Curve], tdp: float | None) -> Chart:
     together = " together" if count > 1 else ""
     rated = f"; their TDP is {units.text('power', tdp)}{together}" if tdp else ""
     if chart.id == "utilisation":
-        count = sum(curve.device.kind != NEVER_BUSY for curve in curves) or count
-    devices = f"{count} device{'s' * (count != 1)}"
+        count = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves) or count
+    devices = units.counted(count, "device")
     chart = chart._replace(pattern=PATTERNS[chart.id].format(devices=devices, tdp=rated))
     return chart._replace(sentence=sentence(chart))
 
 
 def sentence(chart: Chart) -> str:
     """The pattern with the chart's own numbers; static/js/tables.js says the same of data that grew."""
-    seconds = chart.edges[-1] - chart.edges[0]
-    values = heights(chart.series)
-    if chart.id == "utilisation":
-        values = [value for series in chart.series for value in series.values if value is not None]
-    figures = {
-        "time": units.text("elapsed", chart.edges[-1] if chart.id == "energy" else seconds),
-        "mean": units.text(chart.quantity, fmean(values) if values else None),
-        "most": units.text(chart.quantity, max(values, default=None)),
-        "last": units.text(chart.quantity, values[-1] if values else None),
-        "twin": units.text(chart.twin.quantity, chart.twin_values[-1]) if chart.twin else "",
+    quantities = {"time": "elapsed", "twin": chart.twin.quantity if chart.twin else ""}
+    words = {name: units.text(quantities.get(name, chart.quantity), value) for name, value in chart.says.items()}
+    return chart.pattern.format(**words)
+
+
+def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[str, dict[str, float | None]]:
+    """The numbers of the sentences by chart, of a part of the run: read off the counters and not off the buckets that
+    are drawn, so that they are those of the key figures, the devices and the stages (docs/methodology.md)."""
+    span = span_between(curves, start_s, end_s)
+    busy = [curve for curve in curves if curve.device.kind != NEVER_BUSY] or curves
+    mean, most = utilisation_of(busy, start_s, end_s)
+    used_kwh = estimation.energy_kwh(energy_until_j(curves, end_s))
+    return {
+        "power": {
+            "time": end_s - start_s,
+            "mean": span and span.mean_power_w,
+            "most": span and max(most_power_w(curves, start_s, end_s), span.mean_power_w),
+        },
+        "utilisation": {"time": end_s - start_s, "mean": mean, "most": most},
+        "energy": {"time": end_s, "last": used_kwh, "twin": twin_of(run).per * used_kwh},
     }
-    return chart.pattern.format(**figures)
 
 
 def totals_kwh(lines: list[Line], span: Span | None = None) -> list[float]:

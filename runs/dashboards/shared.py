@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from runs.dashboards import model, usage
 from runs.dashboards.charts import Chart
+from runs.dashboards.corrections import Corrections, corrections
 from runs.dashboards.lines import Line
 from runs.dashboards.periods import period
 from runs.dashboards.points import Points
-from runs.models import DailyUsage, Project, ProjectUsage, Run, TrackedModel
+from runs.models import Correction, DailyUsage, EmissionFactor, Project, ProjectUsage, Run, TrackedModel
 
 MODELS_SHOWN = 10
 LATEST_RUNS = 8
@@ -23,6 +24,8 @@ class ProjectPage(NamedTuple):
     models: list[dict]
     model_count: int
     latest: list[Run]
+    factors: list[EmissionFactor]
+    corrections: Corrections
 
 
 def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
@@ -30,8 +33,8 @@ def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity
     page = model.model_page(shared, now, quantity)
     page = page._replace(energies=_for_strangers(page.energies, with_details))
     if not with_details:
-        final = page.final and _nameless_line(page.final)
-        return page._replace(final=final, tradeoff=None, runs=[*map(_nameless_line, page.runs)])
+        finals, latest = ([*map(_nameless_line, lines)] for lines in (page.finals, page.runs))
+        return page._replace(finals=finals, tradeoff=None, runs=latest)
     compared = page.tradeoff and page.tradeoff._replace(chart=_for_strangers(page.tradeoff.chart, with_details))
     return page._replace(tradeoff=compared)
 
@@ -53,10 +56,12 @@ def project_page(shared: Project, with_details: bool, today: date, quantity: str
     found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
     return ProjectPage(
         totals=usage.totals(rows),
-        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found),
+        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found, today=today),
         models=usage.bars(found[:MODELS_SHOWN]),
         model_count=len(found),
         latest=latest if with_details else [nameless(each) for each in latest],
+        factors=EmissionFactor.objects.used_by(Run.objects.filter(project=shared)),
+        corrections=corrections(Correction.objects.filter(project=shared)),
     )
 
 

@@ -5,9 +5,9 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from runs.dashboards.curves import Curve, energy_until_j, span_of
-from runs.dashboards.learning import WORK
 from runs.dashboards.outlook import Part
 from runs.models import Run, Stage
+from runs.models.metric import WORK
 from traceml_agent import estimation
 
 METRICS_SHOWN = 6

@@ -1,7 +1,9 @@
 """A comparison's table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
 
+from collections.abc import Callable
+
 from runs.dashboards import escapes
-from runs.dashboards.compare import Comparison, names_of
+from runs.dashboards.compare import Comparison, FigureRow, names_of
 from runs.dashboards.csv_lines import csv_lines
 from runs.templatetags import units
 
@@ -19,24 +21,37 @@ def table(comparison: Comparison, form: str) -> str:
 
 
 def _csv(comparison: Comparison, heads: list[str]) -> str:
-    rows = ([row.word, units.STORED[row.quantity].symbol, *row.values] for row in comparison.figures)
+    rows = ([row.word, units.STORED[row.quantity].symbol, *row.values] for row in _rows(comparison))
     return "".join(csv_lines(["figure", "unit", *heads], rows))
 
 
 def _markdown(comparison: Comparison, heads: list[str]) -> str:
-    lines = [["", *map(escapes.markdown, heads)], ["---", *["---:"] * len(heads)], *_lines(comparison)]
+    lines = [
+        ["", *map(escapes.markdown, heads)],
+        ["---", *["---:"] * len(heads)],
+        *_lines(comparison, escapes.markdown),
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _latex(comparison: Comparison, heads: list[str]) -> str:
-    lines = [["", *heads], *_lines(comparison)]
+    lines = [["", *heads], *_lines(comparison, str)]
     body = [" & ".join(map(escapes.latex, line)) + r" \\" for line in lines]
     ruled = [r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule"]
     return "\n".join([rf"\begin{{tabular}}{{l{'r' * len(heads)}}}", *ruled, r"\end{tabular}", ""])
 
 
-def _lines(comparison: Comparison) -> list[list[str]]:
-    return [
-        [f"{row.word} ({row.unit.symbol})", *(units.significant(value / row.unit.size) for value in row.values)]
-        for row in comparison.figures
-    ]
+def _rows(comparison: Comparison) -> list[FigureRow]:
+    return [line for row in comparison.figures for line in row.in_lines]
+
+
+def _lines(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str]]:
+    """Rows in words and digits; `escape` is for names of metrics, which people gave."""
+    return [_line(row, escape(row.word)) for row in _rows(comparison)]
+
+
+def _line(row: FigureRow, word: str) -> list[str]:
+    if (unit := row.unit) is None:
+        return [word, *(units.text(row.quantity, value) for value in row.values)]
+    head = f"{word} ({unit.symbol})" if unit.symbol else word
+    return [head, *(units.number(row.quantity, value, unit) for value in row.values)]

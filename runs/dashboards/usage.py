@@ -1,7 +1,7 @@
 """Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from itertools import accumulate
 
@@ -10,6 +10,7 @@ from django.db.models.functions import Coalesce
 
 from runs.dashboards import periods
 from runs.dashboards.charts import MOST_SERIES, Chart, Series, Totals, heights
+from runs.dashboards.lifetime import LEAST_KWH
 from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
 from runs.templatetags import units
@@ -17,14 +18,13 @@ from runs.templatetags import units
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 #: Less of a sum than this is the error of adding up floating-point numbers.
 NOTHING = 1e-9
-#: What is left of energies that were added and taken away again.
-LEAST_KWH = 1e-12
 #: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
 PARTS = {
     "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
     "inference": (Run.Kind.INFERENCE,),
     "other": (Run.Kind.EVALUATION, Run.Kind.OTHER),
 }
+RUNNING = {"day": "Today", "week": "This week", "month": "This month"}
 PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
 
 
@@ -107,11 +107,12 @@ def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
 
 
 def trend_by_model(
-    usage, whole: dict[date, float], period: periods.Period, quantity: str, models: list[dict]
+    usage, whole: dict[date, float], period: periods.Period, quantity: str, models: list[dict], **look
 ) -> Chart | None:
     """Energy or emissions over time, stacked by model: the largest seven and the other ones.
 
     `whole` is what all models used on each day. Only the largest are read, and the others are what is left.
+    `look` is as in `trend`.
     """
     name, field = QUANTITIES[quantity]
     names = _names(models[:MOST_SERIES])
@@ -121,7 +122,7 @@ def trend_by_model(
         names |= {None: "Other models"}
         rows += [(day, None, amount) for day, amount in _left(whole, rows).items()]
     keys = {row["tracked_model_id"]: row.get("address", "") for row in models}
-    return trend(rows, names, period, name, "by model", keys)
+    return trend(rows, names, period, name, "by model", keys, **look)
 
 
 def _left(whole: dict[date, float], rows: list[tuple]) -> dict[date, float]:
@@ -132,6 +133,19 @@ def _left(whole: dict[date, float], rows: list[tuple]) -> dict[date, float]:
     left = {day: amount - taken[day] for day, amount in whole.items()}
     # Where nothing is left the sums still differ in their last binary digits, which must not become a figure.
     return {day: amount if amount > NOTHING * whole[day] else 0.0 for day, amount in left.items()}
+
+
+def colours_of(shown: list[int], everything: Iterable[int]) -> dict[int | None, int]:
+    """A colour for each of these models, the same in each period: that of its age among all of them.
+
+    Of two that would have the same one the second takes a free one.
+    """
+    own = {pk: number % MOST_SERIES for number, pk in enumerate(sorted(everything))}
+    colours: dict[int | None, int] = {}
+    for pk in shown[:MOST_SERIES]:
+        free = [each for each in range(MOST_SERIES) if each not in colours.values()]
+        colours[pk] = own[pk] if own[pk] in free else free[0]
+    return colours
 
 
 def _names(models: list[dict]) -> dict[int | None, str]:
@@ -153,11 +167,19 @@ def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
 
 
 def trend(
-    rows, names: dict, period: periods.Period, quantity: str, split: str, keys: dict | None = None
+    rows,
+    names: dict,
+    period: periods.Period,
+    quantity: str,
+    split: str,
+    keys: dict | None = None,
+    colours: dict | None = None,
+    bars: str = "",
+    today: date | None = None,
 ) -> Chart | None:
     """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero.
 
-    `keys` are what asks for a series alone.
+    `keys` are what asks for a series alone, `bars` what they are of (periods.BARS). The one with `today` goes on.
     """
     rows = list(rows)
     if not any(amount for _, _, amount in rows):
@@ -165,26 +187,30 @@ def trend(
     first = period.first or min(day for day, _, _ in rows)
     last = max(period.last, max(day for day, _, _ in rows))
     days = (last - first).days + 1
-    labels = periods.buckets(first, last)
+    labels = periods.buckets(first, last, bars)
     amounts = {key: dict.fromkeys(labels, 0.0) for key in names}
     for day, key, amount in rows:
-        amounts[key][periods.bucket_of(day, days)] += amount
+        amounts[key][periods.bucket_of(day, days, bars)] += amount
     series = [
-        Series(name, list(amounts[key].values()), key=(keys or {}).get(key, ""))
+        Series(name, list(amounts[key].values()), key=(keys or {}).get(key, ""), colour=(colours or {}).get(key))
         for key, name in names.items()
         if any(amounts[key].values())
     ]
-    bucket = periods.bucket_name(days)
+    bucket = periods.bucket_name(days, bars)
+    spans = list(periods.spans(labels, first, last))
+    running = next((n for n, (start, end) in enumerate(spans) if today and start <= today <= end), None)
+    words = _trend_sentence(quantity, bucket, split, labels, series, period)
     return Chart(
         id="trend",
         title=f"{_noun(quantity)} per {bucket}",
-        sentence=_trend_sentence(quantity, bucket, split, labels, series, period),
+        sentence=words if running is None else f"{words} {RUNNING[bucket]} is not over yet.",
         quantity=quantity,
         axis=bucket,
         labels=[label.isoformat() for label in labels],
         series=series,
         totals=Totals(quantity, [one.total for one in series]),
-        spans=[(start.isoformat(), end.isoformat()) for start, end in periods.spans(labels, first, last)],
+        spans=[(start.isoformat(), end.isoformat()) for start, end in spans],
+        running=running,
     )
 
 

@@ -156,9 +156,9 @@ def _count(random: Random, work: Work, date: datetime, size: float) -> int:
 
 
 def _ending(random: Random, work: Work) -> tuple[str, float]:
-    """How a run ends, and which share of its planned time it lasts. Services are switched off, which wastes nothing."""
+    """How a run ends, and which share of its planned time it lasts. A service that is told to stop has completed."""
     if work.kind == "inference":
-        return "stopped", 1.0
+        return "completed", 1.0
     drawn = random.random()
     for outcome, share in (("failed", FAILED), ("cancelled", CANCELLED), ("lost", LOST), ("stopped", PREEMPTED)):
         if drawn < share:

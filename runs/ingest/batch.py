@@ -34,6 +34,7 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
         _store_calls(run, writer, data["calls"])
         metrics.take_in(run, writer, data["metrics"])
         writers.take_left_out(writer, data)
+        run.overlap(data.get("overlaps", ()))
         run.last_seen_at = timezone.now()
         changes = totals.UsageChanges()
         about.take_in(run, data.get("about"), changes)

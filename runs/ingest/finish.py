@@ -20,6 +20,7 @@ def record_finish(project: Project, run_id, data: dict) -> Run:
         devices = writers.describe_devices(writer, data["devices"])
         writers.count_samples(writer, devices, data["samples"])
         writers.take_left_out(writer, data)
+        run.overlap(data.get("overlaps", ()))
         writer.status, writer.exception = data["status"], data["exception"]
         writer.ended_at = Clock.of(data).read(data["ended_at"], "ended_at").at
         writer.dropped_records = data["dropped_records"]

@@ -2,14 +2,13 @@
 
 import contextlib
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
 from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run
-from runs.models import EmissionFactor, Project, Run, TrackedModel
+from runs.models import EmissionFactor, Project, Pue, Run, TrackedModel
 
 #: What a header says about the run as a whole; a later header of the same run changes none of it.
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
@@ -20,9 +19,9 @@ def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> t
 
     Raises RunDeleted for a run that was deleted here, ValidationError for an impossible start.
     """
-    factor = EmissionFactor.objects.active()
+    factor, pue = EmissionFactor.objects.active(), Pue.objects.active()
     with transaction.atomic():
-        run, created = _run(project, run_id, data, factor, member_id)
+        run, created = _run(project, run_id, data, factor, pue, member_id)
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(writer, data["devices"])
         run.last_seen_at = timezone.now()
@@ -33,7 +32,7 @@ def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> t
     return run, created
 
 
-def _run(project: Project, run_id, data: dict, factor: EmissionFactor, member_id: int) -> tuple[Run, bool]:
+def _run(project: Project, run_id, data: dict, factor: EmissionFactor, pue: Pue, member_id: int) -> tuple[Run, bool]:
     with contextlib.suppress(Run.DoesNotExist):
         return locked_run(project, run_id), False
     run = Run(
@@ -44,7 +43,7 @@ def _run(project: Project, run_id, data: dict, factor: EmissionFactor, member_id
         started_at=Clock.of(data).read(data["started_at"], "started_at").at,
         upload_interval_s=data["flush_s"],
         factor=factor,
-        pue=settings.TRACEML_PUE,
+        pue=pue.value,
         **{field: data[field] for field in RUN_FIELDS if field in data},
     )
     # The unique constraint decides between parallel first headers; the loser finds the winner's row.

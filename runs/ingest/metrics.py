@@ -7,7 +7,7 @@ from runs.models import Metric, Run, Writer
 from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_METRIC_NAMES
 
-VALUES = ("last", "last_at", "lowest", "highest", "total")
+VALUES = ("last", "last_at", "lowest", "highest", "total", "count")
 
 
 def take_in(run: Run, writer: Writer, metrics: list[dict]) -> None:
@@ -39,5 +39,5 @@ def _new(run: Run, known: dict[str, Metric], logged: dict, at) -> Metric | None:
         return None
     value, name = logged["value"], logged["name"]
     about = {"project_id": run.project_id, "run": run, "name": name}
-    known[name] = Metric(last=value, last_at=at, lowest=value, highest=value, **about)
+    known[name] = Metric(last=value, last_at=at, lowest=value, highest=value, count=0, **about)
     return known[name]

@@ -1,10 +1,13 @@
 """The end of a record: a run takes back what it added to the daily totals, a project or team goes with all of it."""
 
-from django.db import transaction
+from collections.abc import Iterable
+
+from django.db import connection, transaction
 from django.utils import timezone
 
 from runs.ingest import totals
 from runs.models import (
+    ApiToken,
     AuditEntry,
     Badge,
     Batch,
@@ -17,6 +20,7 @@ from runs.models import (
     ProjectUsage,
     Run,
     RunRevision,
+    RunUsage,
     ShareLink,
     Stage,
     TaggedUsage,
@@ -31,6 +35,7 @@ FACTS = (
     DailyUsage,
     TaggedUsage,
     ProjectUsage,
+    RunUsage,
     ShareLink,
     Badge,
     DeletedRun,
@@ -46,8 +51,25 @@ FACTS = (
 )
 
 
+#: What keeps a row from being deleted while others may do the same; SQLite has one writer at a time anyway.
+SHARED_LOCK = {"postgresql": "FOR KEY SHARE"}
+
+
 class RunDeleted(Exception):
-    """The run was here and somebody deleted it; a late upload may not bring it back."""
+    """The run was here and somebody deleted it, or its project; a late upload may not bring it back."""
+
+
+def hold(project_ids: Iterable[int]) -> set[int]:
+    """Keep projects from being deleted until the transaction ends; returns those that are there.
+
+    Before anything else is locked: a deletion takes the project first, and then its runs.
+    """
+    table, lock = connection.ops.quote_name(Project._meta.db_table), SHARED_LOCK.get(connection.vendor, "")
+    wanted = sorted(set(project_ids))
+    places = ", ".join(["%s"] * len(wanted)) or "NULL"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT id FROM {table} WHERE id IN ({places}) ORDER BY id {lock}", wanted)  # noqa: S608
+        return {row[0] for row in cursor.fetchall()}
 
 
 def remove_run(run: Run, request=None) -> None:
@@ -56,6 +78,7 @@ def remove_run(run: Run, request=None) -> None:
     Does nothing where somebody else has just done it.
     """
     with transaction.atomic():
+        hold([run.project_id])
         runs = Run.objects.select_for_update(of=["self"]).select_related("project__team")
         locked = runs.filter(pk=run.pk).first()
         if locked is None:
@@ -74,6 +97,8 @@ def _words(run: Run) -> str:
 
 def locked_run(project: Project, run_id) -> Run:
     """The run for an upload to change, locked. Raises RunDeleted or Run.DoesNotExist."""
+    if not hold([project.pk]):
+        raise RunDeleted
     try:
         return Run.objects.select_for_update().get(project=project, run_id=run_id)
     except Run.DoesNotExist:
@@ -86,14 +111,21 @@ def locked_run(project: Project, run_id) -> Run:
 def remove_series(run: Run) -> None:
     """Take a run's samples and metrics; ids and digests of its batches stay, so that a late repeat is still one."""
     with transaction.atomic():
-        run.batches.update(series=b"", metrics=[])
-        run.series_removed_at = timezone.now()
-        run.save(update_fields=["series_removed_at"])
+        # Project and run first, as whoever deletes them does.
+        hold([run.project_id])
+        if Run.objects.select_for_update().filter(pk=run.pk).exists():
+            run.batches.update(series=b"", metrics=[])
+            Run.objects.filter(pk=run.pk).update(series_removed_at=timezone.now())
 
 
 def remove_project(project: Project) -> None:
-    """Delete a project with all that belongs to it, table by table: a cascade would load every run first."""
+    """Delete a project with all that belongs to it, table by table: a cascade would load every run first.
+
+    Its tokens go first, or uploads that follow each other closely would keep the deletion waiting for its turn.
+    """
+    ApiToken.objects.filter(project=project).delete()
     with transaction.atomic():
+        Project.objects.select_for_update().filter(pk=project.pk).first()
         for table in FACTS:
             table.objects.filter(project=project).delete()
         project.delete()
@@ -101,7 +133,7 @@ def remove_project(project: Project) -> None:
 
 def remove_team(team: Team) -> None:
     """Delete a team with all its projects."""
+    for project in team.project_set.all():
+        remove_project(project)
     with transaction.atomic():
-        for project in team.project_set.all():
-            remove_project(project)
         team.delete()

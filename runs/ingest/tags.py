@@ -2,6 +2,7 @@
 
 from django.db import transaction
 
+from runs.ingest.removal import hold
 from runs.ingest.totals import UsageChanges
 from runs.models import Run
 from traceml_agent.limits import MAX_TAGS
@@ -24,6 +25,7 @@ def untag_run(run: Run, tag: str) -> None:
 
 def _locked(run: Run) -> Run | None:
     """The run as it stands now: an upload may have moved its share of the totals meanwhile."""
+    hold([run.project_id])
     return Run.objects.select_for_update().filter(pk=run.pk).first()
 
 

@@ -7,8 +7,21 @@ from collections import defaultdict
 from datetime import datetime
 
 from hardware.models import HardwareProfile
-from runs.models import DailyUsage, Device, ProjectUsage, Run, TaggedUsage, TrackedModel, Writer
-from runs.models.device import ACCELERATORS
+from runs.models import (
+    Correction,
+    DailyUsage,
+    Device,
+    ProjectUsage,
+    Reestimation,
+    Run,
+    RunUsage,
+    TaggedUsage,
+    TrackedModel,
+    Writer,
+)
+from runs.models.device import ACCELERATORS, carriers
+from runs.models.reestimation import LEAST_KG
+from runs.models.usage import Amounts
 from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
@@ -63,16 +76,19 @@ def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
 
 
 def apply_energy(device: Device, match: catalogue.Match) -> None:
-    """Set a device's energy, range, basis and the profile revision that they follow from."""
+    """Set a device's energy, range, basis and the revisions, of profile and formulas, that they follow from."""
     profile = match.profile
     device.matched_by = match.how
     energy = estimation.device_energy(device.last_facts(), profile)
     device.profile_id = getattr(profile, "pk", None)
     device.profile_revision = getattr(profile, "revision", 0)
+    device.estimation_revision = estimation.REVISION
     device.basis = energy.basis
     device.energy_kwh = estimation.energy_kwh(energy.energy_j)
     device.energy_low_kwh = estimation.energy_kwh(energy.low_j)
     device.energy_high_kwh = estimation.energy_kwh(energy.high_j)
+    counted = estimation.device_energy(device.counted_facts(), profile)
+    device.shared_kwh = device.energy_kwh - estimation.energy_kwh(counted.energy_j) if device.shared_held_s else 0.0
 
 
 def mark_counted(devices: list[Device]) -> None:
@@ -103,15 +119,15 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
+    run.shared_kwh = sum(device.shared_kwh for device in devices)
+    run.shared_kg = estimation.emissions_kg(run.shared_kwh, run.factor.kg_per_kwh, run.pue)
     run.duration_s = seconds_covered([(writer.started_at, writer.heard_until) for writer in writers])
 
 
 def _hardware(devices: list[Device], profiles: dict) -> list[str]:
     """What a run is grouped under: each kind of accelerator that it used, else its processors."""
-    used = [device for device in devices if device.kind in ACCELERATORS]
-    used = used or [device for device in devices if device.kind == Device.Kind.CPU]
     # The agent's seed knows slugs that the portal has no profile of: there the name says more.
-    return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in used})
+    return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in carriers(devices)})
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
@@ -129,6 +145,7 @@ def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
 def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
     """What a run adds to the daily totals."""
     usage: Usage = {("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}}
+    carrying = {id(device) for device in carriers(devices)}
     for device in devices:
         profile = profiles[id(device)]
         for day, facts in device.facts_by_day().items():
@@ -136,6 +153,8 @@ def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
             amounts = usage.setdefault(key, {})
             for name, amount in _amounts(run, facts, profile).items():
                 amounts[name] = amounts.get(name, 0.0) + amount
+            if id(device) in carrying:
+                amounts["carrying_s"] = amounts.get("carrying_s", 0.0) + facts.elapsed_s
     return usage
 
 
@@ -165,6 +184,9 @@ class UsageChanges:
         self._days: dict[tuple, dict[str, float]] = {}
         self._tagged: dict[tuple, dict[str, float]] = {}
         self._projects: dict[tuple, dict[str, float]] = {}
+        #: What each run used on each of its days, and whole runs whose former days are to go first.
+        self._run_days: dict[tuple, dict[str, float]] = {}
+        self._runs_with_fewer_days: set[int] = set()
 
     def move(self, run: Run, usage: Usage) -> None:
         """Let the run add `usage` in place of what it added before; the run remembers the new share."""
@@ -183,6 +205,24 @@ class UsageChanges:
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
         run.usage = sorted((list(key), amounts) for key, amounts in usage.items())
+        self._place_days(run, usage, before)
+
+    def _place_days(self, run: Run, usage: Usage, before: Usage) -> None:
+        days: dict[tuple, dict[str, float]] = {}
+        for key, amounts in usage.items():
+            _add(days, (run.project_id, run.pk, key[-1]), amounts)
+        self._run_days |= days
+        if {key[-1] for key in before} - {key[-1] for key in usage}:
+            self._runs_with_fewer_days.add(run.pk)
+
+    def repeat(self, run: Run) -> None:
+        """Add what the run has added to all totals so far: the rows are the sums of that over all runs."""
+        self._place(run, 1)
+        for key, amounts in _usage_before(run).items():
+            _add(self._projects, (run.project_id, key[-1]), amounts)
+
+    def by_table(self) -> dict[type[Amounts], dict[tuple, dict[str, float]]]:
+        return {DailyUsage: self._days, TaggedUsage: self._tagged, ProjectUsage: self._projects}
 
     def retag(self, run: Run, tags: list[str]) -> None:
         """Give the run other tags: what it adds to the totals leaves the rows of the old ones for the new ones."""
@@ -210,11 +250,21 @@ class UsageChanges:
             for tag in set(run.tags):
                 _add(self._tagged, (*row, tag), amounts)
 
+    def corrections(self, asked: Reestimation) -> dict[tuple, dict[str, float]]:
+        """By how much a re-estimation moves each day, by Correction's key."""
+        moved: dict[tuple, dict[str, float]] = {}
+        for (*owner, _device_kind, _hardware, day), amounts in self._days.items():
+            _add(moved, (asked.pk, *owner, day), {name: amounts.get(name, 0.0) for name in Correction.ADDED})
+        return {key: sums for key, sums in moved.items() if any(abs(each) > LEAST_KG for each in sums.values())}
+
     def save(self) -> None:
-        DailyUsage.objects.add(self._days)
-        TaggedUsage.objects.add(self._tagged)
-        # Last, as all uploads of a project wait for each other here until they are committed.
-        ProjectUsage.objects.add(self._projects)
+        if self._runs_with_fewer_days:
+            RunUsage.objects.filter(run__in=self._runs_with_fewer_days).delete()
+        # Not by differences: the run's lock is held, and what it used is known whole.
+        RunUsage.objects.put(self._run_days)
+        # A project's totals last, as all its uploads wait for each other there until they are committed.
+        for table, rows in self.by_table().items():
+            table.objects.add(rows)
 
 
 def _usage_before(run: Run) -> Usage:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from runs.ingest.clock import MAX_AHEAD, Clock, Reading
 from runs.models import Device, Run, Writer
+from runs.models.device import PARTS
 from runs.models.left_out import added_up, total
 
 DEFAULT_WRITER = "main"
@@ -86,5 +87,6 @@ def count_samples(writer: Writer, devices: dict[str, Device], samples: list[dict
             message = "lies in the future; check the clock of the machine"
             raise ValidationError({f"samples[{index}].t_s": message})
         at = min(at, now) if writer.clock_skew_s else at  # its start may be later than it was
-        device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date())
+        parts = tuple(sample[name] for name in PARTS if name in sample)
+        device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date(), parts)
         writer.last_t_s = max(writer.last_t_s, sample["t_s"])

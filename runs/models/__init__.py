@@ -4,12 +4,14 @@ from runs.models.audit import AuditEntry
 from runs.models.batch import Batch
 from runs.models.deleted_run import DeletedRun
 from runs.models.device import Device
+from runs.models.direction import MetricDirection
 from runs.models.factor import EmissionFactor
 from runs.models.invitation import Invitation
 from runs.models.metric import Metric
 from runs.models.ownership import OwnershipOffer
 from runs.models.project import Project
-from runs.models.reestimation import Reestimation, RunRevision
+from runs.models.pue import Pue
+from runs.models.reestimation import Correction, Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
@@ -19,7 +21,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
-from runs.models.usage import DailyUsage, ProjectUsage, TaggedUsage
+from runs.models.usage import DailyUsage, ProjectUsage, RunUsage, TaggedUsage
 from runs.models.user import User
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Badge",
     "Batch",
     "Call",
+    "Correction",
     "DailyUsage",
     "DeletedRun",
     "Device",
@@ -35,15 +38,18 @@ __all__ = [
     "Invitation",
     "Membership",
     "Metric",
+    "MetricDirection",
     "OwnershipOffer",
     "Project",
     "ProjectUsage",
+    "Pue",
     "Reestimation",
     "Refusal",
     "Right",
     "Role",
     "Run",
     "RunRevision",
+    "RunUsage",
     "SavedView",
     "ShareLink",
     "Stage",

@@ -42,10 +42,11 @@ class Action(models.TextChoices):
     RUN_DELETED = "run deleted"
     PROFILE_CHANGED = "hardware profile changed"
     FACTOR_CHANGED = "emission factor changed"
+    PUE_CHANGED = "PUE changed"
 
 
 #: Changes of the whole deployment that move every team's figures, so every team may read them.
-DEPLOYMENT_WIDE = (Action.PROFILE_CHANGED, Action.FACTOR_CHANGED)
+DEPLOYMENT_WIDE = (Action.PROFILE_CHANGED, Action.FACTOR_CHANGED, Action.PUE_CHANGED)
 
 
 class AuditQuerySet(models.QuerySet):

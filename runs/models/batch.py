@@ -1,4 +1,4 @@
-"""Batches of samples: a row a batch, columnar and compressed, read by nothing but the run's own chart."""
+"""Batches of samples and logged values: a row a batch, samples columnar and compressed."""
 
 import json
 import sys
@@ -19,11 +19,11 @@ BINARY = b"\x01"
 
 
 class Sample(NamedTuple):
-    """Cumulative counters of one device at one instant: seconds, seconds, seconds, joules or None."""
+    """Cumulative counters of one device at one instant: seconds, seconds, seconds or None, joules or None."""
 
     t_s: float
     elapsed_s: float
-    busy_s: float
+    busy_s: float | None
     energy_j: float | None
 
 
@@ -112,6 +112,15 @@ def _sums(deltas: Iterable[int | None]) -> Iterator[float | None]:
             yield total / 1000
 
 
+class Logged(NamedTuple):
+    """A value of a metric: the process that logged it, seconds since the run's start, name and value."""
+
+    writer: str
+    at_s: float
+    metric: str
+    value: float
+
+
 class Batch(models.Model):
     """What one upload brought; its digest tells a repeat from a conflict."""
 
@@ -140,3 +149,8 @@ class Batch(models.Model):
     def columns(self) -> dict[str, list[list]]:
         """The same, a list for each field of Sample."""
         return unpack_columns(bytes(self.series)) if self.series else {}
+
+    def logged(self) -> list[Logged]:
+        """The values that came with it, on the run's own clock."""
+        offset_s = (self.writer.started_at - self.run.started_at).total_seconds()
+        return [Logged(self.writer.key, round(offset_s + t_s, 6), name, value) for t_s, name, value in self.metrics]

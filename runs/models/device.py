@@ -11,14 +11,17 @@ from traceml_agent import estimation
 
 #: What a run holds for itself alone, so that time in which it is not busy is nobody's use.
 ACCELERATORS = (HardwareProfile.Kind.GPU, HardwareProfile.Kind.TPU, HardwareProfile.Kind.NPU)
-#: The three cumulative counters, in the order in which `day_ends` keeps them.
+#: The cumulative counters, in the order in which `day_ends` keeps them; the latter four are of devices that several
+#: runs share: the run's part of the elapsed seconds, and what of all three other runs count.
 COUNTERS = ("elapsed_s", "busy_s", "energy_j")
+PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 
 
 class DeviceQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The devices of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
+    def for_user(self, user, team=None):
+        """The devices of the projects that this person may see; with a team of its projects alone."""
+        found = self.filter(project__team__membership__user=user)
+        return found.filter(project__team=team) if team else found
 
 
 class Device(models.Model):
@@ -39,7 +42,9 @@ class Device(models.Model):
     uuid = models.CharField(max_length=100, blank=True)
     method = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=500, blank=True)
-    measured_by = models.CharField(max_length=8, blank=True, help_text="counter or sensor, as the agent reports.")
+    measured_by = models.CharField(
+        max_length=8, blank=True, help_text="counter, sensor or split, as the agent reports."
+    )
     cores = models.FloatField(null=True)
     threads = models.FloatField(null=True)
     host_cores = models.FloatField(null=True)
@@ -49,19 +54,27 @@ class Device(models.Model):
     power_limit_w = models.FloatField(null=True)
 
     elapsed_s = models.FloatField(default=0.0)
-    busy_s = models.FloatField(default=0.0)
+    busy_s = models.FloatField(default=0.0, null=True, help_text="Empty where the device tells no utilisation.")
     energy_j = models.FloatField(null=True, help_text="Measured joules so far; empty where nothing was measured.")
+    held_s = models.FloatField(
+        null=True, help_text="The run's part of elapsed_s where several jobs held it; else empty."
+    )
+    shared_held_s = models.FloatField(default=0.0, help_text="What of held_s other runs of the process count.")
+    shared_busy_s = models.FloatField(default=0.0)
+    shared_energy_j = models.FloatField(default=0.0)
     counted_on = models.DateField(null=True)
     day_ends = models.JSONField(default=dict)
 
     profile = models.ForeignKey(HardwareProfile, null=True, on_delete=models.SET_NULL)
     profile_revision = models.PositiveIntegerField(default=0)
+    estimation_revision = models.PositiveSmallIntegerField(default=1, help_text="Of the formulas and their constants.")
     matched_by = models.CharField(max_length=20, blank=True, help_text="How its name led to the profile.")
     basis = models.CharField(max_length=8, blank=True)
     counted = models.BooleanField(default=True, help_text="False where another writer reports the same device.")
     energy_kwh = models.FloatField(default=0.0)
     energy_low_kwh = models.FloatField(default=0.0)
     energy_high_kwh = models.FloatField(default=0.0)
+    shared_kwh = models.FloatField(default=0.0, help_text="What of energy_kwh other runs count in totals.")
 
     objects = DeviceQuerySet.as_manager()
 
@@ -78,15 +91,17 @@ class Device(models.Model):
         return self.name
 
     @property
-    def utilisation(self) -> float:
-        """Mean utilisation of what the run held, 0 to 1."""
+    def utilisation(self) -> float | None:
+        """Mean utilisation of what the run held, 0 to 1; None where the device tells none."""
+        if self.busy_s is None:
+            return None
         return min(self.busy_s / self.elapsed_s, 1.0) if self.elapsed_s > 0 else 0.0
 
     @property
     def mean_power_w(self) -> float:
         return estimation.J_PER_KWH * self.energy_kwh / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
-    def facts(self, elapsed_s: float, busy_s: float, energy_j: float | None) -> estimation.Facts:
+    def facts(self, elapsed_s: float, busy_s: float | None, energy_j: float | None) -> estimation.Facts:
         """This device's facts with other counters: those of a day, or of an interval of its chart."""
         return estimation.Facts(
             self.kind,
@@ -103,28 +118,78 @@ class Device(models.Model):
             self.host_threads,
         )
 
-    def last_facts(self) -> estimation.Facts:
-        return self.facts(self.elapsed_s, self.busy_s, self.energy_j)
+    @property
+    def held_share(self) -> float:
+        """Share of the observed time that the device was the run's, 0 to 1."""
+        return 1.0 if self.held_s is None or not self.elapsed_s else self.held_s / self.elapsed_s
 
-    def advance(self, elapsed_s: float, busy_s: float, energy_j: float | None, day: date) -> None:
-        """Take a sample's cumulative counters; an older or repeated one changes nothing but its own day's end."""
+    def last_facts(self) -> estimation.Facts:
+        """All that the run used of it: what the run itself is told."""
+        held_s = self.elapsed_s if self.held_s is None else self.held_s
+        return self.facts(held_s, self.busy_s, self.energy_j)
+
+    def counted_facts(self) -> estimation.Facts:
+        """What the run counts of it in totals: without what other runs count."""
+        return self.facts(*_counted(*self._counters()))
+
+    def _counters(self) -> list:
+        """The last counters as `day_ends` keeps them: only the first three where nothing is shared."""
+        found = [getattr(self, name) for name in COUNTERS]
+        return found if self.held_s is None else found + [getattr(self, name) for name in PARTS]
+
+    def advance(
+        self, elapsed_s: float, busy_s: float | None, energy_j: float | None, day: date, parts: tuple = ()
+    ) -> None:
+        """Take a sample's cumulative counters; an older or repeated one changes nothing but its own day's end.
+
+        `parts` are the counters of PARTS, from the moment on that the device is shared; none before.
+        """
         if self.counted_on is None or elapsed_s > self.elapsed_s:
             if self.counted_on and day > self.counted_on:
-                self.day_ends[self.counted_on.isoformat()] = [self.elapsed_s, self.busy_s, self.energy_j]
+                self.day_ends[self.counted_on.isoformat()] = self._counters()
             self.counted_on = max(day, self.counted_on or day)
             self.elapsed_s, self.busy_s, self.energy_j = elapsed_s, busy_s, energy_j
+            for name, value in zip(PARTS, parts, strict=False):
+                setattr(self, name, value)
         elif day < self.counted_on and elapsed_s > self.day_ends.get(day.isoformat(), [0.0])[0]:
-            self.day_ends[day.isoformat()] = [elapsed_s, busy_s, energy_j]
+            self.day_ends[day.isoformat()] = [elapsed_s, busy_s, energy_j, *parts]
 
     def facts_by_day(self) -> dict[date, estimation.Facts]:
-        """What each day added to the counters; the days add up to the last counters."""
+        """What each day added to the counters that are counted; the days add up to `counted_facts`."""
         if self.counted_on is None:
             return {}
         ends = {date.fromisoformat(day): counters for day, counters in sorted(self.day_ends.items())}
-        ends[self.counted_on] = [self.elapsed_s, self.busy_s, self.energy_j]
-        days, before = {}, [0.0, 0.0, 0.0]
-        for day, (elapsed_s, busy_s, energy_j) in ends.items():
-            added_j = None if energy_j is None else energy_j - (before[2] or 0.0)
-            days[day] = self.facts(elapsed_s - before[0], busy_s - before[1], added_j)
-            before = [elapsed_s, busy_s, energy_j]
+        ends[self.counted_on] = self._counters()
+        days: dict[date, estimation.Facts] = {}
+        before: list = [0.0, 0.0, 0.0]
+        for day, (elapsed_s, busy_s, *rest) in ends.items():
+            if busy_s is None:  # told later, if at all: then it was as it was on the whole
+                busy_s = elapsed_s * (self.utilisation or 0.0)
+            now = _counted(elapsed_s, busy_s, *rest)
+            added_busy_s = None if self.busy_s is None else now[1] - before[1]
+            added_j = None if now[2] is None else now[2] - (before[2] or 0.0)
+            days[day] = self.facts(now[0] - before[0], added_busy_s, added_j)
+            before = now
         return days
+
+
+def carriers(devices: list[Device]) -> list[Device]:
+    """What carries a run, whose time is its device-hours: its accelerators, else its processors; never memory."""
+    used = [device for device in devices if device.kind in ACCELERATORS]
+    return used or [device for device in devices if device.kind == Device.Kind.CPU]
+
+
+def _counted(
+    elapsed_s: float,
+    busy_s: float | None,
+    energy_j: float | None,
+    held_s: float | None = None,
+    shared_held_s: float = 0.0,
+    shared_busy_s: float = 0.0,
+    shared_energy_j: float = 0.0,
+) -> list:
+    """Counters of the seconds held, the seconds busy and the joules, each without what other runs count."""
+    held_s = elapsed_s if held_s is None else held_s
+    counted_j = None if energy_j is None else max(energy_j - shared_energy_j, 0.0)
+    counted_busy_s = None if busy_s is None else max(busy_s - shared_busy_s, 0.0)
+    return [max(held_s - shared_held_s, 0.0), counted_busy_s, counted_j]

@@ -1,8 +1,12 @@
 """Questions to JSON columns that Django does not ask on both databases."""
 
 import json
+import re
 
-from django.db.models import FloatField, Func, Lookup
+from django.db.models import FloatField, Func, Lookup, TextField
+
+#: Keys that a path of SQLite finds for sure; it compares others with how the JSON happens to spell them.
+PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:/-]+")
 
 
 class HasItem(Lookup):
@@ -38,3 +42,105 @@ class SecondsBetween(Func):
     def as_postgresql(self, compiler, connection, **context):
         template = "EXTRACT(EPOCH FROM (%(expressions)s))"
         return self.as_sql(compiler, connection, template=template, arg_joiner=" - ", **context)
+
+
+def _sqlite_path(key: str) -> str:
+    return f'$."{key}"'
+
+
+#: A JSON value as something that compares: numbers as numbers, all else as its JSON text; nothing where it is missing.
+_COMPARED = (
+    "CASE {type} WHEN 'integer' THEN {value} WHEN 'real' THEN {value} WHEN 'true' THEN 'true' "
+    "WHEN 'false' THEN 'false' WHEN 'null' THEN 'null' {texts} END"
+)
+_OF_A_PATH = _COMPARED.format(
+    type="json_type({json}, %s)",
+    value="json_extract({json}, %s)",
+    texts="WHEN 'text' THEN json_quote(json_extract({json}, %s)) WHEN 'array' THEN json_extract({json}, %s) "
+    "WHEN 'object' THEN json_extract({json}, %s)",
+)
+_OF_A_KEY = _COMPARED.format(type="type", value="value", texts="WHEN 'text' THEN json_quote(value) ELSE json(value)")
+_OF_A_KEY = f"(SELECT {_OF_A_KEY} FROM json_each({{json}}) WHERE key = %s)"  # noqa: S608 (text of ours)
+
+_AS_TEXT = "CASE {type} WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {value} END"
+
+
+def _sqlite_item(json_sql: str, json_params: list, key: str) -> tuple[str, list]:
+    """SQL and parameters of the value under a key of a JSON object, as SQLite can compare and group it."""
+    if not PLAIN_KEY.fullmatch(key):
+        return _OF_A_KEY.format(json=json_sql), [*json_params, key]
+    return _OF_A_PATH.format(json=json_sql), [*json_params, _sqlite_path(key)] * _OF_A_PATH.count("{json}")
+
+
+class Item(Func):
+    """The value under a key of a JSON object, whatever signs the key has: a column to group by.
+
+    `read` makes it a value again. Django's KeyTransform takes a key of digits for a place in a list, finds no key with
+    quotes on SQLite, and there makes one of true and "true", and of a list and the text that spells it.
+    """
+
+    output_field = TextField()
+    arity = 1
+
+    def __init__(self, json_object, key: str, **extra):
+        super().__init__(json_object, **extra)
+        self.key = key
+
+    def as_sqlite(self, compiler, connection, **context):
+        sql, params = compiler.compile(self.source_expressions[0])
+        return _sqlite_item(sql, list(params), self.key)
+
+    def as_postgresql(self, compiler, connection, **context):
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"({sql} -> %s::text)", [*params, self.key]
+
+    @staticmethod
+    def read(stored):
+        """The value that a row of either database holds; raises KeyError where the object lacks the key."""
+        if stored is None:
+            raise KeyError
+        return json.loads(stored) if isinstance(stored, str) else stored
+
+
+class ItemText(Item):
+    """The same as text without quotes, to be searched in."""
+
+    def as_sqlite(self, compiler, connection, **context):
+        sql, params = compiler.compile(self.source_expressions[0])
+        if PLAIN_KEY.fullmatch(self.key):
+            type_, value = f"json_type({sql}, %s)", f"json_extract({sql}, %s)"
+            return _AS_TEXT.format(type=type_, value=value), [*params, _sqlite_path(self.key)] * 2
+        text = _AS_TEXT.format(type="type", value="value")
+        return f"(SELECT {text} FROM json_each({sql}) WHERE key = %s)", [*params, self.key]  # noqa: S608
+
+    def as_postgresql(self, compiler, connection, **context):
+        sql, params = compiler.compile(self.source_expressions[0])
+        return f"({sql} ->> %s::text)", [*params, self.key]
+
+
+class HasItems(Lookup):
+    """`params__has_items={"lr": 0.1}`: the JSON object has these values under these keys, of the same types.
+
+    Numbers are equal by value, so that 1 is 1.0; a text is not the number or list that it spells.
+    """
+
+    lookup_name = "has_items"
+    prepare_rhs = False
+
+    def as_sqlite(self, compiler, connection):
+        column, params = self.process_lhs(compiler, connection)
+        conditions, found = [], []
+        for key, value in self.rhs.items():
+            stored, stored_params = _sqlite_item(column, list(params), key)
+            asked, asked_params = _sqlite_item("%s", [json.dumps({"v": value})], "v")
+            conditions.append(f"{stored} = {asked}")
+            found += [*stored_params, *asked_params]
+        return f"({' AND '.join(conditions)})", found
+
+    def as_postgresql(self, compiler, connection):
+        column, params = self.process_lhs(compiler, connection)
+        conditions, found = [], []
+        for key, value in self.rhs.items():
+            conditions.append(f"{column} -> %s::text = %s::jsonb")
+            found += [*params, key, json.dumps(value)]
+        return f"({' AND '.join(conditions)})", found

@@ -1,12 +1,21 @@
 """What a run logged under one name: enough to compare runs by it without reading their batches."""
 
 from django.db import models
+from django.db.models import OuterRef, Subquery
 
+from runs.models.direction import MetricDirection, lower_by_name
 from runs.models.project import Project
 from runs.models.run import Run
 
 #: Metrics that the agent sends as amounts of useful work since the last one; the others are values to follow.
 WORK = ("samples", "tokens")
+
+
+class MetricQuerySet(models.QuerySet):
+    def directed(self):
+        """With what the projects chose instead of what the names say, for `lower` and `best`."""
+        chosen = MetricDirection.objects.filter(project=OuterRef("project"), name=OuterRef("name"))
+        return self.annotate(chosen=Subquery(chosen.values("lower")[:1]))
 
 
 class Metric(models.Model):
@@ -20,6 +29,12 @@ class Metric(models.Model):
     lowest = models.FloatField()
     highest = models.FloatField()
     total = models.FloatField(default=0.0, help_text="The sum, of work alone.")
+    count = models.PositiveBigIntegerField(null=True, help_text="How often; null: logged before this was counted.")
+
+    #: What the project chose, where `directed` looked it up.
+    chosen: bool | None
+
+    objects = MetricQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="metric_once_per_run")]
@@ -27,10 +42,33 @@ class Metric(models.Model):
     def __str__(self):
         return self.name
 
+    @property
+    def is_work(self) -> bool:
+        return self.name in WORK
+
+    @property
+    def lower(self) -> bool:
+        """Whether less of it is better; of `directed` rows."""
+        return lower_by_name(self.name) if self.chosen is None else self.chosen
+
+    @property
+    def best(self) -> float:
+        return self.lowest if self.lower else self.highest
+
+    @property
+    def figures(self) -> dict:
+        """What other programs get of it; of work the sum is what counts."""
+        if self.is_work:
+            return {"total": self.total, "count": self.count}
+        values = {"last": self.last, "best": self.best, "lowest": self.lowest, "highest": self.highest}
+        return values | {"lower_is_better": self.lower, "count": self.count}
+
     def take(self, at, value: float) -> None:
         """Take in a logged value, in whatever order values arrive."""
         if at >= self.last_at:
             self.last, self.last_at = value, at
         self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
-        if self.name in WORK:
+        if self.is_work:
             self.total += value
+        if self.count is not None:
+            self.count += 1

@@ -10,6 +10,8 @@ from django.utils import timezone
 from runs.models.factor import EmissionFactor
 from runs.models.project import Project
 from runs.models.run import Run
+from runs.models.tracked_model import TrackedModel
+from runs.models.usage import UsageQuerySet
 
 #: Nobody works any longer on what was not heard of for so long.
 ABANDONED_AFTER = timedelta(seconds=60)
@@ -33,11 +35,12 @@ class ReestimationQuerySet(models.QuerySet):
 
 
 class Reestimation(models.Model):
-    """A pass over the runs that a correction of the catalogue or of the emission factor left behind."""
+    """A pass over the runs that a correction left behind: of catalogue, emission factor, PUE or estimation."""
 
     reason = models.CharField(max_length=400)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     takes_factor = models.BooleanField(default=False, help_text="Runs take the emission factor in force, too.")
+    takes_pue = models.BooleanField(default=False, help_text="Runs take the PUE in force, too.")
     created_at = models.DateTimeField(auto_now_add=True)
     heard_at = models.DateTimeField(null=True, editable=False, help_text="When somebody last worked on it.")
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -79,11 +82,13 @@ class RunRevision(models.Model):
     reestimation = models.ForeignKey(Reestimation, on_delete=models.PROTECT)
     replaced_at = models.DateTimeField(default=timezone.now)
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
+    pue = models.FloatField(default=1.0)
     energy_kwh = models.FloatField()
     energy_low_kwh = models.FloatField()
     energy_high_kwh = models.FloatField()
     measured_kwh = models.FloatField()
     emissions_kg = models.FloatField()
+    idle_kwh = models.FloatField(null=True, help_text="Empty: of before this was kept.")
 
     class Meta:
         ordering = ["pk"]
@@ -92,4 +97,40 @@ class RunRevision(models.Model):
         return f"{self.run_id} until {self.replaced_at:%Y-%m-%d}"
 
 
-FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
+FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "idle_kwh")
+
+#: A sum of floating-point numbers is off by less: what moved no further did not move.
+LEAST_KG = 1e-12
+
+
+class Correction(models.Model):
+    """By how much a re-estimation moved one day of a model's totals, by kind of run and member: what annotations of
+    totals, charts and citations add up, as a page reads no runs."""
+
+    KEY = ("reestimation_id", "project_id", "tracked_model_id", "kind", "member_id", "day")
+    ADDED = ("energy_kwh", "emissions_kg")
+
+    reestimation = models.ForeignKey(Reestimation, on_delete=models.CASCADE)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=12, choices=Run.Kind.choices)
+    member_id = models.BigIntegerField(default=0, help_text="As in Run.")
+    day = models.DateField()
+    energy_kwh = models.FloatField(default=0.0, help_text="What it is more now; less is negative.")
+    emissions_kg = models.FloatField(default=0.0, help_text="What they are more now; less is negative.")
+
+    objects = UsageQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reestimation", "project", "tracked_model", "kind", "member_id", "day"], name="correction_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project", "day"], name="correction_by_day"),
+            models.Index(fields=["tracked_model", "kind"], name="correction_by_model"),
+        ]
+
+    def __str__(self):
+        return f"{self.day} {self.tracked_model_id}: {self.emissions_kg:+g} kg"

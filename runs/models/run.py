@@ -11,33 +11,41 @@ from django.utils import timezone
 from runs.models.factor import EmissionFactor
 from runs.models.indexes import SearchIndex
 from runs.models.left_out import LeftOut, added_up
-from runs.models.lookups import HasItem
+from runs.models.lookups import HasItem, HasItems
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
+from traceml_agent import estimation
+from traceml_agent.limits import MAX_OVERLAPS
 
 #: How long after a process ended its end may be noticed.
 NOTICED_WITHIN = timedelta(seconds=5)
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
 LISTED = ["project", "archived_at", "started_at", "id", "kind", "status", "tracked_model"]
-LISTED += ["energy_kwh", "emissions_kg", "duration_s"]
+LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg"]
 SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
-SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "tags", "params"]
+SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
+ADDED_UP += ["shared_kwh", "shared_kg"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: What finds the runs whose accelerators idled most, without reading their rows.
 IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
 
+#: What runs that overlap may share; the later word says more.
+SHARES = ("host", "device", "process")
+
 models.JSONField.register_lookup(HasItem)
+models.JSONField.register_lookup(HasItems)
 
 
 class RunQuerySet(models.QuerySet):
-    def for_user(self, user, right: Right = Right.SEE):
-        """The runs of the projects in which this person has the right."""
+    def for_user(self, user, right: Right = Right.SEE, team=None):
+        """The runs of the projects in which this person has the right; with a team of its projects alone."""
         # In one filter, so that it is the same member's role: two would take another's.
-        return self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
+        runs = self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
+        return runs.filter(project__team=team) if team else runs
 
     def addressed(self, run_ids):
         """The runs that addresses with these ids mean.
@@ -93,13 +101,17 @@ class Run(models.Model):
         STOPPED = "stopped"
 
     LOST = "lost"
+    #: What `member_id` holds for runs that are no one person's.
+    OF_NOBODY, OF_TEAM, OF_CI = 0, -1, -2
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
     # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
-    member_id = models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did.")
+    member_id = models.BigIntegerField(
+        default=0, help_text="Whose it is by the token that announced it: a person, or OF_NOBODY, OF_TEAM, OF_CI."
+    )
     name = models.CharField(max_length=200, blank=True)
     tags = models.JSONField(default=list, blank=True)
     params = models.JSONField(default=dict, blank=True)
@@ -131,6 +143,11 @@ class Run(models.Model):
     emissions_kg = models.FloatField(default=0.0)
     hardware = models.JSONField(default=list, help_text="Slugs of its accelerators, else processors; names where none.")
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
+    shared_kwh = models.FloatField(
+        default=0.0, help_text="What of energy_kwh other runs of its process count in totals."
+    )
+    shared_kg = models.FloatField(default=0.0, help_text="The same of emissions_kg.")
+    overlaps = models.JSONField(default=list, help_text="Ids of the runs that measured the same, and what they share.")
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -169,10 +186,34 @@ class Run(models.Model):
         """What its writers and the portal left out."""
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
 
+    def overlap(self, others: Iterable[dict]) -> None:
+        """Note runs that measured the same: the most that was told of each stays, in any order of arrival."""
+        found = dict(self.overlaps)
+        for other in others:
+            run_id, shares = str(other["run"]), other["shares"]
+            if run_id != str(self.run_id):
+                found[run_id] = max(shares, found.get(run_id, SHARES[0]), key=SHARES.index)
+        self.overlaps = sorted(map(list, found.items()))[:MAX_OVERLAPS]
+
+    @property
+    def overlapping(self) -> list[dict]:
+        """The runs that measured the same at the same time, and what of SHARES they have in common."""
+        return [{"run_id": run_id, "shares": shares} for run_id, shares in self.overlaps]
+
+    @property
+    def counted_kwh(self) -> float:
+        """What of its energy totals have from it, and from no other run."""
+        return self.energy_kwh - self.shared_kwh
+
     @property
     def measured_share(self) -> float:
         """Share of the energy that a counter or sensor measured, 0 to 1."""
         return self.measured_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
+
+    @property
+    def mean_power_w(self) -> float:
+        """Of all devices together, over the time that the run was at work."""
+        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s if self.duration_s > 0 else 0.0
 
     @property
     def emissions_low_kg(self) -> float:
@@ -231,12 +272,20 @@ class Writer(models.Model):
 
 
 def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
-    """Writers in the order of time: those that overlap, as ranks do, make one attempt at the run."""
+    """Writers in the order of time: those that overlap make one attempt at the run.
+
+    So do ranks of one job, whether or not they overlap (a rank may be done before another has begun): only a rank that
+    was there before begins another attempt.
+    """
     attempts: list[list[Writer]] = []
     until: datetime | None = None
     for writer in sorted(writers, key=lambda each: (each.started_at, each.pk or 0)):
-        if until is None or writer.started_at > until:
+        if until is None or (writer.started_at > until and not _is_another_rank(writer, attempts[-1])):
             attempts.append([])
         attempts[-1].append(writer)
         until = max(until or writer.lasted_until, writer.lasted_until)
     return attempts
+
+
+def _is_another_rank(writer: Writer, attempt: list[Writer]) -> bool:
+    return writer.rank is not None and writer.rank not in {each.rank for each in attempt}

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
+from runs.models.run import Run
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
@@ -67,8 +68,16 @@ class ApiToken(models.Model):
         INGEST = "ingest"
         READ = "read"
 
+    class Owner(models.TextChoices):
+        """Whose runs those are that a token announces."""
+
+        MAKER = "maker", "Me"
+        TEAM = "team", "The whole team"
+        CI = "ci", "CI or another automatic job"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     name = models.CharField(max_length=200)
+    runs_are_of = models.CharField(max_length=5, choices=Owner.choices, default=Owner.MAKER)
     lookup_id = models.CharField(max_length=LOOKUP_LENGTH, unique=True, editable=False)
     secret_hmac = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
@@ -88,7 +97,9 @@ class ApiToken(models.Model):
         return f"{PREFIX}{self.lookup_id}_… ({self.name})"
 
     @classmethod
-    def issue(cls, project: Project, name: str, scopes, created_by=None, expires_at=None) -> tuple["ApiToken", str]:
+    def issue(
+        cls, project: Project, name: str, scopes, created_by=None, expires_at=None, runs_are_of: str = Owner.MAKER
+    ) -> tuple["ApiToken", str]:
         """A new token and its plain text, which can't be had again."""
         lookup_id = secrets.token_hex(LOOKUP_LENGTH // 2)
         secret = secrets.token_urlsafe(32)
@@ -100,6 +111,7 @@ class ApiToken(models.Model):
             scopes=sorted(cls.Scope(scope).value for scope in scopes),
             created_by=created_by,
             expires_at=expires_at,
+            runs_are_of=runs_are_of,
         )
         return token, f"{PREFIX}{lookup_id}_{secret}"
 
@@ -113,7 +125,7 @@ class ApiToken(models.Model):
             raise ValidationError(f"This token is {self.state} and can’t be rotated; make a new one.")
         with transaction.atomic():
             expires_at = now + (self.expires_at - self.created_at) if self.expires_at else None
-            issued = ApiToken.issue(self.project, self.name, self.scopes, by, expires_at)
+            issued = ApiToken.issue(self.project, self.name, self.scopes, by, expires_at, self.runs_are_of)
             self.successor = issued[0]
             self.expires_at = min(filter(None, [self.expires_at, now + overlap]))
             self.save(update_fields=["successor", "expires_at"])
@@ -132,6 +144,12 @@ class ApiToken(models.Model):
         if self.expires_at and self.expires_at <= timezone.now():
             return "expired"
         return "replaced" if self.successor_id else "active"
+
+    @property
+    def member_id(self) -> int:
+        """Whose its runs are, as `Run.member_id` has it."""
+        of_nobody: dict[str, int] = {self.Owner.TEAM: Run.OF_TEAM, self.Owner.CI: Run.OF_CI}
+        return of_nobody.get(self.runs_are_of, self.created_by_id or Run.OF_NOBODY)
 
     def allows(self, scope: str) -> bool:
         return scope in self.scopes

@@ -7,9 +7,10 @@ from runs.models.slug import free_slug
 
 
 class TrackedModelQuerySet(models.QuerySet):
-    def for_user(self, user):
-        """The models of the projects that this person may see."""
-        return self.filter(project__team__membership__user=user)
+    def for_user(self, user, team=None):
+        """The models of the projects that this person may see; with a team of its projects alone."""
+        found = self.filter(project__team__membership__user=user)
+        return found.filter(project__team=team) if team else found
 
 
 class TrackedModel(models.Model):

@@ -14,6 +14,7 @@ from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
 from runs.models import Right, Run
 from runs.pages import query
+from runs.templatetags import units
 from runs.text import clean_text
 
 MOST_RUNS = 200
@@ -88,7 +89,7 @@ def _delete(request, runs) -> None:
 
 
 def _count(runs) -> str:
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}"
+    return units.counted(len(runs), "run")
 
 
 ACTIONS: dict[str, Callable] = {

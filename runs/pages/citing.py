@@ -6,23 +6,25 @@ from django.utils import timezone
 
 from runs.addresses import origin
 from runs.dashboards import citing
+from runs.dashboards.cited import DEFAULT_SCOPE, SCOPES, cited
 from runs.models import Badge
 from runs.pages import query
 from runs.pages.models import model_or_404
+from runs.pages.scope import scope_of
 
 
 def model_cite(request, project, slug):
     model, scope = model_or_404(request, project, slug), _scope(request)
-    facts = citing.cited(model, scope, timezone.now())
+    facts = cited(model, scope, timezone.now())
     context = {
         "model": model,
         "scope": scope,
-        "scopes": citing.SCOPES,
+        "scopes": SCOPES,
         "facts": facts,
         "texts": citing.texts(facts) if facts else [],
         "badges": Badge.objects.filter(tracked_model=model),
         "base_url": origin(),
-        "place": model.project.team.membership_set.filter(user=request.user).first(),
+        "place": scope_of(request).place_in(model.project.team_id),
     }
     return render(request, "models/cite.html", context)
 
@@ -30,7 +32,7 @@ def model_cite(request, project, slug):
 def model_citation(request, project, slug, form):
     """One of the texts as a file; 404 where there is nothing to cite, and for a form that there is not."""
     model = model_or_404(request, project, slug)
-    facts = citing.cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
+    facts = cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
     if facts is None:
         raise Http404
     _, content_type = citing.FORMS[form]
@@ -41,4 +43,4 @@ def model_citation(request, project, slug, form):
 
 def _scope(request) -> str:
     scope = query.asked(request, "of")
-    return scope if scope in citing.SCOPES else citing.DEFAULT_SCOPE
+    return scope if scope in SCOPES else DEFAULT_SCOPE

@@ -12,6 +12,7 @@ def compare(request):
     axis, shown = asked_curves(request)
     context: dict = {"axis": axis, "shown": shown, "axes": dashboard.AXES, "shown_choices": dashboard.SHOWN}
     context |= {"asked": len(request.GET.getlist("run")), "most": dashboard.MOST_RUNS}
+    context["most_metrics"] = dashboard.MOST_METRICS
     if runs:
         comparison = dashboard.comparison(runs, asked_base(request, runs), axis, shown)
         context |= {
@@ -40,10 +41,8 @@ def asked_runs(request) -> list[Run]:
     """The first eight of the runs in the query string that this person may see, in its order."""
     run_ids = query.asked_ids(request, "run")[: dashboard.MOST_RUNS]
     runs = Run.objects.for_user(request.user).addressed(run_ids)
-    by_id = {
-        run.run_id: run
-        for run in runs.select_related("tracked_model__project", "project").defer("environment", "usage", "notes")
-    }
+    runs = runs.select_related("tracked_model__project", "project", "factor").defer("environment", "usage", "notes")
+    by_id = {run.run_id: run for run in runs}
     return [by_id[run_id] for run_id in run_ids if run_id in by_id]
 
 

@@ -4,6 +4,7 @@ from hardware.models import HardwareProfile
 from runs.dashboards import hardware as dashboard
 from runs.models import Device
 from runs.pages import query
+from runs.pages.scope import scope_of
 
 
 def hardware_list(request):
@@ -13,11 +14,12 @@ def hardware_list(request):
         seen=query.asked(request, "seen"),
         sort=query.asked(request, "sort"),
     )
-    catalogue = dashboard.profiles(request.user, filters, query.asked(request, "page"))
+    reader = (request.user, scope_of(request).team)
+    catalogue = dashboard.profiles(*reader, filters, query.asked(request, "page"))
     is_unknown = filters.seen == dashboard.UNKNOWN
     context = {
-        "unknown": dashboard.unknown_devices(Device.objects.for_user(request.user)) if is_unknown else None,
-        "unknown_kwh": dashboard.unknown_kwh(request.user),
+        "unknown": dashboard.unknown_devices(Device.objects.for_user(*reader)) if is_unknown else None,
+        "unknown_kwh": dashboard.unknown_kwh(*reader),
         "page": catalogue.page,
         "seen": catalogue.seen,
         "filters": filters,
@@ -28,5 +30,5 @@ def hardware_list(request):
 
 def hardware_detail(request, slug):
     profile = get_object_or_404(HardwareProfile, slug=slug)
-    page = dashboard.profile_page(request.user, profile)
+    page = dashboard.profile_page(request.user, scope_of(request).team, profile)
     return render(request, "hardware/detail.html", {"profile": profile, "page": page})

@@ -8,6 +8,7 @@ from runs.dashboards import live as dashboard
 from runs.dashboards.runs import live_rows as rows_of
 from runs.pages import query
 from runs.pages.runs import asked_filters, asked_look, run_or_404
+from runs.pages.scope import choices_of
 from runs.templatetags import units
 from runs.templatetags.times import words
 
@@ -23,13 +24,13 @@ def run_series(request, run_id):
 
 
 #: What a list tells beside its query string: which of its runs still run, its units, how many runs it knows.
-OWN = ("run", "kwh", "kg", "known")
+OWN = ("run", "kwh", "kg", "used_kwh", "used_kg", "known")
 
 
 def live_rows(request):
     """The rows of these runs as the list shows them, the totals of all that match, and how many more match by now."""
     look, filters = asked_look(request), asked_filters(request)
-    found = rows_of(request.user, filters, look, query.asked_ids(request, "run"))
+    found = rows_of(choices_of(request), filters, look, query.asked_ids(request, "run"))
     asked = request.GET.copy()
     for name in OWN:
         asked.pop(name, None)
@@ -41,6 +42,8 @@ def live_rows(request):
         "more": found.totals.runs - int(query.asked_number(request, "known") or 0),
         "kwh": units.named("energy", query.asked(request, "kwh")),
         "kg": units.named("emissions", query.asked(request, "kg")),
+        "used_kwh": units.named("energy", query.asked(request, "used_kwh")),
+        "used_kg": units.named("emissions", query.asked(request, "used_kg")),
         "percent": units.named("share", "%"),
     }
     return render(request, "runs/live.html", context)

@@ -6,21 +6,24 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from runs.dashboards import models
+from runs.dashboards.metric_columns import VALUES
 from runs.dashboards.model import model_page
-from runs.dashboards.points import VALUES, Asked
+from runs.dashboards.points import Asked
 from runs.models import TrackedModel
 from runs.pages import query
 from runs.pages.notes import edit_notes
+from runs.pages.scope import choices_of, of_a_team, scope_of
 
 #: The orders that the form offers; a click on a column's head turns any of them round.
 SORTS = {"-emissions": "CO₂e", "-energy": "Energy", "-runs": "Runs", "-used": "Last run", "name": "Name"}
 
 
+@of_a_team
 def model_list(request):
     search, sort = query.asked(request, "q"), query.asked(request, "sort")
     if sort.removeprefix("-") not in models.SORTS:
         sort = models.DEFAULT_SORT
-    found = models.model_list(request.user, search, sort, query.asked(request, "page"))
+    found = models.model_list(choices_of(request), search, sort, query.asked(request, "page"))
     context = {
         "list": found,
         "page": found.page,
@@ -45,7 +48,7 @@ def model_detail(request, project, slug):
         "page": model_page(model, timezone.now(), quantity, asked),
         "quantity": quantity,
         "values": VALUES,
-        "place": model.project.team.membership_set.filter(user=request.user).first(),
+        "place": scope_of(request).place_in(model.project.team_id),
     }
     return render(request, "models/detail.html", context)
 

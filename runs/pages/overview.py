@@ -5,26 +5,31 @@ from django.urls import reverse
 from django.utils import timezone
 
 from runs.dashboards import periods
+from runs.dashboards.choices import Choices
 from runs.dashboards.overview import Look
 from runs.dashboards.overview import overview as dashboard
-from runs.dashboards.usage_filters import Choices, UsageFilters, address_of, choices
-from runs.models import Run, Team
+from runs.dashboards.usage_filters import UsageFilters
+from runs.models import Run
 from runs.pages import query
+from runs.pages.scope import choices_of, of_a_team, scope_of
 
 WORDS = {"project": "Project", "model": "Model", "kind": "Kind", "member": "Member", "tag": "Tag"}
 
 
+@of_a_team
 def overview(request):
-    found = choices(request.user)
+    found = choices_of(request)
     if not found.models:
         return _nothing_yet(request)
     filters, period = asked_filters(request), asked_period(request)
-    look = Look(query.quantity(request), request.GET.get("line") == "sum")
+    look = asked_look(request)
     now = timezone.now()
     context = {
         "overview": dashboard(found, filters, period, look, now),
         "period": period,
         "before": period.before(),
+        "compared": period.compared(now.date()),
+        "bars": periods.BARS,
         "after": period.after(now.date()),
         "presets": periods.PRESETS,
         "filters": filters,
@@ -33,7 +38,7 @@ def overview(request):
         "chips": chips(request, filters, found),
         "look": look,
         "quantity": look.quantity,
-        "runs_url": runs_url(filters),
+        "runs_url": runs_url(filters, scope_of(request).asks),
         "days_url": days_url(request),
     }
     return render(request, "overview.html", context)
@@ -41,13 +46,23 @@ def overview(request):
 
 def _nothing_yet(request):
     """Before the first run: a person without a team is led through the first steps."""
-    if not Team.objects.for_user(request.user).exists():
+    if not scope_of(request).places:
         return redirect("start")
     return render(request, "overview.html")
 
 
 def asked_filters(request) -> UsageFilters:
     return UsageFilters(*(query.asked(request, name) for name in UsageFilters._fields))
+
+
+def asked_look(request) -> Look:
+    whole, bars = request.GET.get("whole", ""), request.GET.get("bars", "")
+    return Look(
+        quantity=query.quantity(request),
+        cumulative=request.GET.get("line") == "sum",
+        whole=whole if whole in ("hardware", "member") else "",
+        bars=bars if bars in periods.BARS else "",
+    )
 
 
 def asked_period(request) -> periods.Period:
@@ -72,7 +87,7 @@ def _shown(name: str, value: str, found: Choices) -> str:
     if name == "project":
         return found.projects.get(value, value)
     if name == "model":
-        return next((row["name"] for row in found.models if address_of(row) == value), value)
+        return dict(found.offered).get(value, value)
     if name == "member":
         return found.members.name_of(value)
     return value.capitalize() if name == "kind" else value
@@ -84,7 +99,11 @@ def days_url(request) -> str:
     return link if link == "?" else f"{link}&"
 
 
-def runs_url(filters: UsageFilters) -> str:
-    """The run list with the same filters, ready for more of them; totals count archived runs, so it shows them too."""
-    asked = {name: value for name, value in filters._asdict().items() if value} | {"archived": "too"}
+def runs_url(filters: UsageFilters, team: str) -> str:
+    """The run list of the same team and filters, ready for more of them, what used the most on their days first.
+
+    Totals count archived runs, so it shows them too.
+    """
+    asked = {name: value for name, value in filters._asdict().items() if value}
+    asked |= {"archived": "too", "sort": "-used", "team": team}
     return f"{reverse('run_list')}?{urlencode(asked)}&"

@@ -60,7 +60,23 @@ class InsteadForm(ChoiceForm):
 
     hours = utilisation = None  # type: ignore[assignment]
     speed_up = forms.FloatField(
-        min_value=0.001, max_value=10_000, required=False, label="Times as fast", help_text="Empty: by peak throughput."
+        min_value=0.001, max_value=10_000, required=False, label="Times as fast", help_text="Empty: by data sheets."
+    )
+
+
+class LimitForm(forms.Form):
+    """What the speed of a past run's work goes by on other hardware."""
+
+    by = forms.ChoiceField(
+        required=False,
+        label="The work computes in",
+        choices=[
+            ("", "not said: dense BF16 is assumed"),
+            ("bf16", "BF16 or FP16"),
+            ("fp8", "FP8"),
+            ("fp32", "single precision"),
+            ("memory", "any type: memory bandwidth limits it"),
+        ],
     )
 
 
@@ -73,12 +89,16 @@ def _named(name: str) -> HardwareProfile | None:
 
 def plan(request):
     work = dashboard.work_of(_run(request)) if query.asked(request, "run") else None
-    forms_ = _forms(request, InsteadForm if work else ChoiceForm)
+    forms_ = _forms(request, work)
+    limit = LimitForm({"by": query.asked(request, "by")})
     choices = [form.choice() for form in forms_ if form.is_bound and form.is_valid() and form.cleaned_data["hardware"]]
-    found = dashboard.rows(choices, work)
-    context = {"forms": forms_, "rows": found, "work": work, "offered": dashboard.offered(request.user)}
+    if work is None:
+        found = dashboard.rows(choices)
+    else:
+        found = dashboard.rows(choices if limit.is_valid() else [], work, limit.cleaned_data.get("by", ""))
+    context = {"forms": forms_, "limit": limit, "rows": found, "work": work, "offered": dashboard.offered(request.user)}
     context |= {
-        "most": max((row.energy_high_kwh for row in found), default=0.0),
+        "most": max((row.energy_high_kwh or 0.0 for row in found), default=0.0),
         "may_add": len(forms_) < dashboard.MOST_CHOICES,
     }
     return render(request, "plan.html", context)
@@ -95,18 +115,21 @@ def _run(request) -> Run:
     return run
 
 
-def _forms(request, form_class) -> list[ChoiceForm]:
+def _forms(request, work: dashboard.Work | None) -> list[ChoiceForm]:
     """A form for each choice in the query string, and an empty one where there is none or one more is asked for."""
+    form_class = InsteadForm if work else ChoiceForm
+    fields = form_class.base_fields.items()
+    starts = {name: field.initial for name, field in fields if field.initial is not None}
+    if work:
+        starts["count"] = work.number
     given = {name: request.GET.getlist(name) for name in FIELDS}
     count = min(len(given["hardware"]), dashboard.MOST_CHOICES)
-    found = [form_class(_data(given, index, form_class), auto_id=f"choice-{index}-%s") for index in range(count)]
+    found = [form_class(starts | _data(given, index), auto_id=f"choice-{index}-%s") for index in range(count)]
     if not found or (request.GET.get("add") and count < dashboard.MOST_CHOICES):
-        found.append(form_class(auto_id=f"choice-{count}-%s"))
+        found.append(form_class(initial=starts, auto_id=f"choice-{count}-%s"))
     return found
 
 
-def _data(given: dict[str, list[str]], index: int, form_class) -> dict[str, str]:
-    """The fields of one choice; what the query string leaves out takes the form's own start."""
-    data = {name: values[index] for name, values in given.items() if index < len(values)}
-    starts = {name: field.initial for name, field in form_class.base_fields.items() if field.initial is not None}
-    return {**starts, **data}
+def _data(given: dict[str, list[str]], index: int) -> dict[str, str]:
+    """What the query string says of one choice."""
+    return {name: values[index] for name, values in given.items() if index < len(values)}

@@ -12,6 +12,7 @@ from runs.models.audit import Action
 from runs.pages import doors
 from runs.pages.fields import Name
 from runs.pages.teams import DeleteForm
+from runs.templatetags import units
 
 TAKEN = "The team has a project of this name."
 
@@ -107,7 +108,7 @@ def project_retention(request, place, project):
     if not form.is_valid():
         return _page(request, place, _of(place, project.slug), retention=form)
     days = form.save().keep_series_days
-    kept = f"keeps samples {days} days" if days else "keeps samples for ever"
+    kept = f"keeps samples {units.counted(days, 'day')}" if days else "keeps samples for ever"
     AuditEntry.note(request, place.team, Action.PROJECT_CHANGED, f"{project.name} {kept}")
     messages.success(request, f"{project.name} {kept} from now on.")
     return redirect("project", place.team.slug, project.slug)

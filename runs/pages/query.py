@@ -8,21 +8,22 @@ from urllib.parse import urlencode
 from django.core.exceptions import BadRequest, ValidationError
 
 from runs.text import clean_text
+from traceml_agent.limits import MAX_TEXT
 
 MOST_VALUES = 50
 
 
-def asked(request, name: str) -> str:
-    """A value of the query string, empty where it is missing.
+def asked(request, name: str, longest: int = MAX_TEXT) -> str:
+    """A value of the query string of at most `longest` characters, empty where it is missing.
 
     Raises BadRequest for text that no name can have: PostgreSQL fails on a NUL even in a search.
     """
-    return _clean(request.GET.get(name, ""), name)
+    return _clean(request.GET.get(name, ""), name, longest)
 
 
-def _clean(text: str, name: str) -> str:
+def _clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
     try:
-        return clean_text(text)
+        return clean_text(text, longest)
     except ValidationError as error:
         raise BadRequest(f"{name} {error.message}") from error
 

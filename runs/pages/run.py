@@ -7,13 +7,16 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from runs import reestimate
+from runs.dashboards.choices import sender_of
 from runs.dashboards.live import words as span_words
 from runs.dashboards.outlook import MOST_PLANNED
+from runs.dashboards.overlaps import overlaps_of
 from runs.dashboards.run import Asked, run_page
 from runs.models import Project, Right
 from runs.pages import query
 from runs.pages.notes import edit_notes
 from runs.pages.runs import run_or_404
+from runs.pages.scope import scope_of
 
 
 def run_detail(request, run_id):
@@ -24,8 +27,10 @@ def run_detail(request, run_id):
         "page": page,
         "run": run,
         "asked": asked,
+        "overlaps": overlaps_of(run, request.user),
         "span_words": span_words(page.span, run.energy_kwh) if page.span else "",
-        "place": run.project.team.membership_set.filter(user=request.user).first(),
+        "place": scope_of(request).place_in(run.project.team_id),
+        "run_by": sender_of(run),
     }
     return render(request, "runs/detail.html", context)
 

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 from runs.dashboards import shared as dashboard
 from runs.dashboards.badge import picture
 from runs.dashboards.run import run_page
-from runs.models import Badge, Run, ShareLink, TrackedModel
+from runs.models import Badge, EmissionFactor, Run, ShareLink, TrackedModel
 from runs.pages import query
 
 #: So long README sites may show a badge without asking again.
@@ -43,7 +43,8 @@ def _model(request, link: ShareLink) -> dict:
     quantity = query.quantity(request)
     model = TrackedModel.objects.get(sharelink=link)
     page = dashboard.model_page(model, link.with_details, timezone.now(), quantity)
-    return {"page": page, "model": model, "quantity": quantity}
+    factors = EmissionFactor.objects.used_by(Run.objects.filter(tracked_model=model))
+    return {"page": page, "model": model, "quantity": quantity, "factors": factors}
 
 
 def _project(request, link: ShareLink) -> dict:

@@ -29,6 +29,13 @@ class TokenForm(forms.Form):
         widget=forms.CheckboxSelectMultiple,
         initial=["ingest"],
     )
+    runs_are_of = forms.ChoiceField(
+        label="Its runs count for",
+        choices=ApiToken.Owner.choices,
+        initial=ApiToken.Owner.MAKER,
+        required=False,
+        help_text="Under whose name lists and the overview show them.",
+    )
     days = forms.ChoiceField(label="Expires after", choices=LIFETIMES, initial="365", required=False)
 
     def __init__(self, place, *args, **options):
@@ -39,7 +46,8 @@ class TokenForm(forms.Form):
         """The token that was asked for, with its plain text."""
         asked = self.cleaned_data
         expires_at = timezone.now() + timedelta(days=int(asked["days"])) if asked["days"] else None
-        issued = ApiToken.issue(asked["project"], asked["name"], asked["scopes"], request.user, expires_at)
+        owner = asked["runs_are_of"] or ApiToken.Owner.MAKER
+        issued = ApiToken.issue(asked["project"], asked["name"], asked["scopes"], request.user, expires_at, owner)
         AuditEntry.note(request, asked["project"].team, Action.TOKEN_ISSUED, subject(issued[0]))
         return issued
 

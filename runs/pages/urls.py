@@ -5,14 +5,16 @@ from runs.pages.bulk import bulk
 from runs.pages.citing import model_citation, model_cite
 from runs.pages.compare import compare, compare_export
 from runs.pages.deletion import delete_run
-from runs.pages.exports import run_export, series_export
+from runs.pages.exports import metrics_export, run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
 from runs.pages.live import live_rows, run_series
 from runs.pages.methodology import methodology
+from runs.pages.metrics import metric_direction
 from runs.pages.models import model_detail, model_list, model_notes
 from runs.pages.overview import overview
 from runs.pages.plan import plan
 from runs.pages.profile import delete_account, export_my_data, profile, save_theme, sessions
+from runs.pages.report import report, report_csv
 from runs.pages.run import run_detail, run_notes, run_recompute
 from runs.pages.runs import run_list
 from runs.pages.saved_views import delete_view, save_view
@@ -51,6 +53,8 @@ of_a_team = [
 
 urlpatterns = [
     path("", overview, name="overview"),
+    path("report/", report, name="report"),
+    path("report.csv", report_csv, name="report_csv"),
     path("runs/", run_list, name="run_list"),
     path("runs/live", live_rows, name="live_rows"),
     path("runs/bulk/", bulk, name="bulk"),
@@ -63,6 +67,8 @@ urlpatterns = [
     path("runs/<uuid:run_id>/delete/", delete_run, name="delete_run"),
     path("runs/<uuid:run_id>/series", run_series, name="run_series"),
     path("runs/<uuid:run_id>/series.<str:form>", series_export, name="series_export"),
+    path("runs/<uuid:run_id>/metrics.<str:form>", metrics_export, name="metrics_export"),
+    path("projects/<slug:project>/better/", metric_direction, name="metric_direction"),
     path("compare/", compare, name="compare"),
     path("compare/export.<str:form>", compare_export, name="compare_export"),
     path("models/", model_list, name="model_list"),

@@ -23,6 +23,11 @@ MOST_OFFERED = 300
 BASES = {
     "counter": ("measured", "Measured: counter", "Read from the hardware's own energy counter"),
     "sensor": ("measured", "Measured: sensor", "Power read from the hardware's sensor and added up over time"),
+    "split": (
+        "measured",
+        "Measured: part",
+        "The run's part of what a counter of the whole processor or memory measured",
+    ),
     "tdp": ("estimated", "Estimated: TDP", "Between idle and full-load power of the matched hardware profile"),
     "fallback": ("fallback", "Estimated: fallback", "The device is not in the catalogue: a typical power of its kind"),
 }
@@ -100,7 +105,8 @@ def range_bar(row, most_kwh: float):
     """Energy as a bar, with its range as a whisker, in percent of the largest high end."""
     scale = 100 / most_kwh if most_kwh > 0 else 0.0
     low, high = row.energy_low_kwh * scale, row.energy_high_kwh * scale
-    return {"row": row, "width": row.energy_kwh * scale, "low": low, "range": high - low}
+    ends = units.range_text("energy", row.energy_low_kwh, row.energy_high_kwh, row.energy_kwh)
+    return {"row": row, "ends": ends, "width": row.energy_kwh * scale, "low": low, "range": high - low}
 
 
 @register.inclusion_tag("hardware/_power_scale.html")

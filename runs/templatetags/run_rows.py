@@ -43,16 +43,18 @@ class Shown(NamedTuple):
     kwh: Unit
     kg: Unit
     percent: Unit
+    used_kwh: Unit
+    used_kg: Unit
     base_link: str
     tag_link: str
     run_url: str
 
 
 @register.simple_tag
-def run_rows(rows: list[Row], look: Look, asked, kwh: Unit, kg: Unit, percent: Unit):
+def run_rows(rows: list[Row], look: Look, asked, kwh: Unit, kg: Unit, percent: Unit, used_kwh: Unit, used_kg: Unit):
     """The rows of runs; `asked` is the query string of their list."""
     run_url = reverse("run_list")
-    shown = Shown(look, kwh, kg, percent, _link(asked, "base"), _link(asked, "tag", "page"), run_url)
+    shown = Shown(look, kwh, kg, percent, used_kwh, used_kg, _link(asked, "base"), _link(asked, "tag", "page"), run_url)
     return format_html_join("", "{}", ((_row(row, shown),) for row in rows))
 
 
@@ -85,7 +87,12 @@ def _cells(row: Row, shown: Shown) -> Iterator[str]:
     columns = shown.look.columns
     yield from (WORDS[name](row, shown) for name in WORDS if name in columns)
     yield from (_param(key, value) for key, value in row.params)
+    yield from (TIMES[name](row, shown) for name in TIMES if name in columns)
+    if row.used:
+        yield _amount("Energy on these days", "energy", row.used.energy_kwh, shown.used_kwh, None)
+        yield _amount("CO₂e on these days", "emissions", row.used.emissions_kg, shown.used_kg, None)
     yield from (FIGURES[name](row, shown) for name in FIGURES if name in columns)
+    yield from (format_html(NUMBER, name, figure("metric", value)) for name, value in row.metrics)
 
 
 def _tags(row: Row, shown: Shown):
@@ -116,36 +123,42 @@ def _amount(word: str, quantity: str, value: float, unit: Unit, before: float | 
 def group_cells(group: Group, difference: Difference | None, kwh: Unit, kwh_each: Unit, kg: Unit, kg_each: Unit):
     """How many runs a group has, and what they used together and each."""
     before = difference and difference.base.energy.mean
+    # Colour is for news: what may well be chance is none.
+    better = None if difference and difference.is_significant else ""
     cells = [
         format_html(NUMBER, "Runs", figure("count", group.runs)),
         format_html(NUMBER, f"Energy ({kwh.symbol})", figure("energy", group.energy.sum, kwh)),
-        _of_a_run("Energy", "energy", group.energy, kwh_each, before),
+        _of_a_run("Energy", "energy", group.energy, kwh_each, before, better),
         format_html(NUMBER, f"CO₂e ({kg.symbol})", figure("emissions", group.emissions.sum, kg)),
-        _of_a_run("CO₂e", "emissions", group.emissions, kg_each, None),
+        _of_a_run("CO₂e", "emissions", group.emissions, kg_each, None, None),
         format_html(NUMBER, "Mean duration", span(group.mean_duration_s)),
     ]
     return mark_safe("".join(cells))  # noqa: S308 (each is made by format_html)
 
 
-def _of_a_run(word: str, quantity: str, spread: Spread, unit: Unit, before: float | None):
+def _of_a_run(word: str, quantity: str, spread: Spread, unit: Unit, before: float | None, better: str | None):
     shown = format_html("{} ± {}", figure(quantity, spread.mean, unit), figure(quantity, spread.sd, unit))
-    changed = "" if before is None else format_html(CHANGE, change(quantity, spread.mean, before))
+    changed = "" if before is None else format_html(CHANGE, change(quantity, spread.mean, before, better))
     return format_html(AMOUNT, f"{word} of a run", unit.symbol, shown, changed)
 
 
 WORDS = {
     "state": lambda row, shown: format_html(STATE, state(row.run)),
     "kind": lambda row, shown: format_html(WORD, "Kind", row.run.get_kind_display()),
-    "project": lambda row, shown: format_html(NAME, "Project", row.run.project.name),
+    "project": lambda row, shown: format_html(NAME, "Project", row.project),
     "hardware": lambda row, shown: format_html(NAME, "Hardware", row.hardware),
     "tags": _tags,
+    "member": lambda row, shown: format_html(NAME, "Run by", row.member),
 }
-FIGURES = {
+TIMES = {
     "started": lambda row, shown: format_html(WORD, "Started", when(row.run.started_at)),
     "duration": lambda row, shown: format_html(NUMBER, "Duration", span(row.run.duration_s)),
+}
+FIGURES = {
     "measured": lambda row, shown: format_html(
         NUMBER, "Measured (%)", figure("share", row.run.measured_share, shown.percent)
     ),
     "energy": _energy,
     "emissions": _emissions,
+    "idle": lambda row, shown: _amount("Idle", "energy", row.run.idle_kwh, shown.kwh, None),
 }

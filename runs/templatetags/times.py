@@ -6,7 +6,10 @@ from django import template
 from django.utils import timezone
 from django.utils.html import format_html
 
+from runs.templatetags.units import span
+
 register = template.Library()
+register.filter(span)
 
 STEPS = [(timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")]
 RELATIVE_FOR = timedelta(days=7)
@@ -26,16 +29,3 @@ def when(moment: datetime | None):
         return "–"
     iso = timezone.localtime(moment).isoformat(timespec="seconds")
     return format_html('<time datetime="{}" title="{}">{}</time>', iso, iso, words(moment, timezone.now()))
-
-
-@register.filter
-def span(seconds: float | None) -> str:
-    """A duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.2 s`."""
-    if seconds is None:
-        return "–"
-    if round(seconds, 1) < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)

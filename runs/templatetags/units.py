@@ -1,7 +1,9 @@
-"""Numbers for people: the only place that formats a figure.
+"""Numbers for people: the portal's only place that formats a figure (the agent's is traceml_agent/figures.py, by the
+same rules: tests/test_figures_agree.py; so are the numbers of static/js/charts.js).
 
-Three significant digits, the unit scaled per figure or per column, the exact value in `title` and in the `value`
-of the `<data>` element, so that a page can be read by a machine too.
+Three significant digits, ties away from zero, the unit scaled per figure or per column, the exact value in `title` and
+in the `value` of the `<data>` element, so that a page can be read by a machine too. A duration is told in its two
+largest units, a share never finer than LEAST_SHARE, and a range in the unit of the figure that it is of.
 """
 
 from collections.abc import Iterable
@@ -15,15 +17,22 @@ from django.utils.safestring import mark_safe
 register = template.Library()
 
 DIGITS = 3
+#: What sums of floating-point numbers are off by, many times over: a figure that came about in two ways, one of which
+#: ends just below a tie (12.45) or a whole (20), reads the same.
+NOISE = 1e-12
+#: Less than this share is said to be less; its digits would claim what no estimate knows.
+LEAST_SHARE = 0.0001
+MOST_COUNTED = 1e9
 UNKNOWN = "–"
 NOT_KNOWN = f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
 
 
 class Unit(NamedTuple):
-    """A unit for people: its symbol, and its size in the unit that the portal stores."""
+    """A unit for people: its symbol, its size in the unit that the portal stores, and how many digits say enough."""
 
     symbol: str
     size: float
+    digits: int = DIGITS
 
 
 #: Per quantity the units from small to large; the one of size 1 is what the portal stores.
@@ -35,7 +44,10 @@ SCALES = {
     "hours": [Unit("h", 3600.0)],
     "elapsed": [Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0), Unit("d", 86400.0)],
     "share": [Unit("%", 0.01)],
+    "factor": [Unit("kg/kWh", 1.0)],
     "count": [Unit("", 1.0)],
+    # Models are chosen by what differs in the fourth digit.
+    "metric": [Unit("", 1.0, digits=5)],
 }
 STORED = {
     quantity: next((unit for unit in scale if unit.size == 1.0), Unit("", 1.0)) for quantity, scale in SCALES.items()
@@ -43,18 +55,25 @@ STORED = {
 STORED["hours"] = Unit("s", 1.0)
 #: Quantities of which a change is good or bad news; more runs or hours are neither.
 LOWER_IS_BETTER = ("energy", "emissions")
+NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
 def significant(value: float, digits: int = DIGITS) -> str:
     """`value` with `digits` significant digits and thousands separated; zeros that say nothing are left out."""
     if value == 0:
         return "0"
-    rounded = float(f"{value:.{digits}g}")
-    decimals = digits - 1 - floor(log10(abs(rounded)))
+    rounded = _rounded(value, digits)
     if abs(rounded) < 1e-4:
-        return _short_exponent(f"{value:.{digits - 1}e}")
+        return _short_exponent(f"{rounded:.{digits - 1}e}")
+    decimals = digits - 1 - floor(log10(abs(rounded)))
     text = f"{rounded:,.{max(0, decimals)}f}"
-    return text.rstrip("0").rstrip(".") if rounded == value and "." in text else text
+    is_exact = abs(rounded - value) <= NOISE * abs(value)
+    return text.rstrip("0").rstrip(".") if is_exact and "." in text else text
+
+
+def _rounded(value: float, digits: int = DIGITS) -> float:
+    """Rounded to the digits shown, so that 999.9 Wh is called 1 kWh and not 1,000 Wh."""
+    return float(f"{value * (1 + NOISE):.{digits}g}")
 
 
 def _short_exponent(number: str) -> str:
@@ -80,47 +99,87 @@ def text(quantity: str, value: float | None) -> str:
     """A figure with its unit in plain text, for sentences and attributes."""
     if not _is_known(value):
         return "not known"
+    if quantity == "elapsed":
+        return span(value)
     unit = unit_for(quantity, [value])
-    return f"{significant(value / unit.size)} {unit.symbol}".strip()
+    return f"{number(quantity, value, unit)} {unit.symbol}".strip()
+
+
+def number(quantity: str, value: float | None, unit: Unit) -> str:
+    """A figure's digits in a unit."""
+    if not _is_known(value):
+        return UNKNOWN
+    if quantity == "factor":
+        return plainly(value)
+    if quantity == "share" and 0 < value < LEAST_SHARE:
+        return f"<{significant(LEAST_SHARE / unit.size)}"
+    if quantity == "count" and float(value).is_integer() and abs(value) < MOST_COUNTED:
+        return f"{int(value):,}"  # what was counted is known to the last one
+    return significant(value / unit.size, unit.digits)
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    """A duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.25 s`."""
+    if seconds is None:
+        return UNKNOWN
+    if _rounded(seconds) < 60:
+        return f"{significant(seconds)} s"
+    whole = round(seconds)
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `1,234 runs`: a count has all of its digits."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def exact(quantity: str, value: float) -> str:
-    """All digits of a figure in the unit that the portal stores."""
-    return f"{value!r} {STORED[quantity].symbol}".strip()
+    """All digits of a figure in the unit that the portal stores, without the noise that follows the fifteenth."""
+    return f"{plainly(value)} {STORED[quantity].symbol}".strip()
+
+
+def plainly(value: float) -> str:
+    """A number as one types it: 0.47294, not 0.47293999999999997."""
+    return _short_exponent(f"{value:.15g}")
 
 
 def _is_known(value: float | None) -> TypeGuard[float]:
     return value is not None and isfinite(value)
 
 
-def _rounded(value: float) -> float:
-    """Rounded to the digits shown, so that 999.9 Wh is called 1 kWh and not 1,000 Wh."""
-    return float(f"{value:.{DIGITS}g}")
-
-
 @register.simple_tag
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
+    if quantity == "elapsed" and unit is None:
+        return mark_safe(_data(value, span(value), exact(quantity, value)) if _is_known(value) else NOT_KNOWN)  # noqa: S308
     shown = unit or unit_for(quantity, [value])
     symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
     return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
 
 
 def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
-    """A figure as text of HTML: digits and symbols of ours alone, so nothing is to be escaped."""
+    """A figure as text of HTML: digits and symbols of ours alone, so nothing but `<` is to be escaped."""
     if not _is_known(value):
         return NOT_KNOWN
-    return (
-        f'<data class="figure" value="{float(value)!r}" title="{exact(quantity, value)}">'
-        f"{significant(value / unit.size)}{symbol}</data>"
-    )
+    return _data(value, f"{_escaped(number(quantity, value, unit))}{symbol}", exact(quantity, value))
+
+
+def _data(value: float, shown: str, title: str) -> str:
+    return f'<data class="figure" value="{float(value)!r}" title="{title}">{shown}</data>'
+
+
+def _escaped(number: str) -> str:
+    return number.replace("<", "&lt;")
 
 
 def cell_html(value: float | None, unit: Unit) -> str:
     """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
     if not _is_known(value):
         return NOT_KNOWN
-    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size)}</data>'
+    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size, unit.digits)}</data>'
 
 
 @register.simple_tag
@@ -134,38 +193,49 @@ def _value(row, name: str) -> float | None:
 
 
 @register.simple_tag
-def low_high(quantity: str, low: float | None, high: float | None):
-    """A range in one unit, `11.8–13.0 kWh`; nothing where there is nothing to range over."""
+def low_high(quantity: str, low: float | None, high: float | None, of: float | None = None, unit: Unit | None = None):
+    """The range of the figure `of` in that figure's unit, `11.8–13.0 kWh`; with `unit` a table's cell whose header
+    names it. Nothing where there is nothing to range over: where both ends read the same."""
     if not (_is_known(low) and _is_known(high)):
         return UNKNOWN
-    if high == 0:
-        return ""
-    unit = unit_for(quantity, [high])
-    return format_html(
-        '<span class="figure" title="{} to {}">{}–{} {}</span>',
-        exact(quantity, low),
-        exact(quantity, high),
-        significant(low / unit.size),
-        significant(high / unit.size),
-        unit.symbol,
-    )
+    ends = between(quantity, low, high, unit) if unit else range_text(quantity, low, high, of or high)
+    title = f"{exact(quantity, low)} to {exact(quantity, high)}"
+    return format_html('<span class="figure" title="{}">{}</span>', title, ends) if ends else ""
+
+
+def range_text(quantity: str, low: float, high: float, of: float) -> str:
+    """The range of the figure `of` in plain text, in that figure's unit: `343–1,990 mWh`."""
+    unit = unit_for(quantity, [of])
+    ends = between(quantity, low, high, unit)
+    return f"{ends} {unit.symbol}" if ends else ""
+
+
+def between(quantity: str, low: float, high: float, unit: Unit, dash: str = "–") -> str:
+    """Both ends of a range in one unit; empty where they read the same."""
+    ends = [number(quantity, value, unit) for value in (low, high)]
+    return "" if ends[0] == ends[1] else dash.join(ends)
 
 
 @register.simple_tag
-def change(quantity: str, now: float, before: float):
-    """The difference to a former figure, absolute and in percent; nothing where there was none."""
+def change(quantity: str, now: float, before: float, better: str | None = None):
+    """The difference to a former figure, absolute and in percent; nothing where there was none.
+
+    In the colour of good or bad news where `lower` or `higher` is better, which by itself the quantity says; in none
+    where nothing is.
+    """
     if not before:
         return ""
-    difference = now - before
+    difference = float(f"{now - before:.12g}")  # without the noise of 0.6 - 0.4
     direction = "up" if difference > 0 else "down" if difference < 0 else "same"
     sign = {"up": "+", "down": "−", "same": "±"}[direction]
-    look = direction if quantity in LOWER_IS_BETTER else ""
+    better = better if better is not None else "lower" if quantity in LOWER_IS_BETTER else ""
+    look = {"lower": direction, "higher": NEWS_OF_MORE.get(direction, direction)}.get(better, "")
     if quantity == "share":
         points = significant(abs(difference) * 100, 2)
         return format_html(
             '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
         )
-    percent = significant(abs(difference) / before * 100, 2)
+    percent = significant(abs(difference / before) * 100, 2)
     return format_html(
         '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
         look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
@@ -174,7 +244,7 @@ def change(quantity: str, now: float, before: float):
 
 @register.filter
 def plain(value: float | None) -> str:
-    """A number from a data sheet, with the digits it has: 62.5, 400."""
+    """A number from a data sheet or a setting, with the digits it has: 62.5, 400, 0.47294."""
     return _short_exponent(f"{value:,.10g}") if _is_known(value) else UNKNOWN
 
 

@@ -19,14 +19,50 @@ const TraceCharts = (function () {
     return colour(name === "Other models" || index >= COLOURS ? "--series-other" : "--series-" + (index + 1));
   }
 
+  /* Stripes of a colour: for what is not over, and will grow. */
+  function hatched(rgb) {
+    const tile = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+    const pen = tile.getContext("2d");
+    pen.fillStyle = faded(rgb, 0.25);
+    pen.fillRect(0, 0, 8, 8);
+    pen.strokeStyle = rgb;
+    pen.lineWidth = 2.5;
+    [-8, 0, 8].forEach((x) => {
+      pen.moveTo(x, 8);
+      pen.lineTo(x + 8, 0);
+    });
+    pen.stroke();
+    return pen.createPattern(tile, "repeat");
+  }
+
   function faded(rgb, alpha) {
     const parts = rgb.match(/[\d.]+/g).slice(0, 3);
     return "rgba(" + parts.join(", ") + ", " + alpha + ")";
   }
 
-  /* As units.py: three significant digits, thousands separated. */
-  function number(value) {
+  /* As units.py: three significant digits (or as many as the unit has), ties away from zero, thousands separated, zeros
+     that say nothing left out. */
+  const NOISE = 1e-12;
+
+  function number(value, unit) {
+    const digits = (unit && unit.digits) || 3;
+    const rounded = Number((value * (1 + NOISE)).toPrecision(digits));
+    const exact = Math.abs(rounded - value) <= NOISE * Math.abs(value);
+    return rounded.toLocaleString("en", { maximumSignificantDigits: digits, minimumSignificantDigits: exact ? 1 : digits });
+  }
+
+  /* Where an axis is ticked: as short as the number is. */
+  function tick(value) {
     return value.toLocaleString("en", { maximumSignificantDigits: 3 });
+  }
+
+  /* As units.py: a duration in its two largest units. */
+  function span(seconds) {
+    if (Number(seconds.toPrecision(3)) < 60) return number(seconds) + " s";
+    const whole = Math.round(seconds);
+    const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [Math.floor(whole / 60) % 60, "min"], [whole % 60, "s"]];
+    const first = parts.findIndex((part) => part[0]);
+    return parts.slice(first, first + 2).filter((part) => part[0]).map((part) => part.join(" ")).join(" ");
   }
 
   /* As units.py: the unit in which the largest of the values reads best. */
@@ -37,9 +73,12 @@ const TraceCharts = (function () {
     return fitting.at(-1) || scale[0];
   }
 
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+  /* As the page names days: British English would call the ninth month `Sept`. */
   function dayLabel(iso, axis) {
-    const options = axis === "month" ? { month: "short", year: "numeric" } : { day: "numeric", month: "short" };
-    return new Date(iso + "T00:00:00Z").toLocaleDateString("en-GB", { timeZone: "UTC", ...options });
+    const [year, month, day] = iso.split("-").map(Number);
+    return axis === "month" ? MONTHS[month - 1] + " " + year : day + " " + MONTHS[month - 1];
   }
 
   function scaled(values, unit) {
@@ -58,7 +97,7 @@ const TraceCharts = (function () {
   }
 
   function valueAxis(unit, extra) {
-    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: number, maxTicksLimit: 6 } });
+    return axis(unit.symbol, { stacked: true, beginAtZero: true, ...extra, ticks: { color: colour("--ink-soft"), callback: tick, maxTicksLimit: 6 } });
   }
 
   function options(data, scales, title) {
@@ -83,7 +122,7 @@ const TraceCharts = (function () {
           filter: (item) => item.raw !== null && (item.raw.y === undefined ? item.raw : item.raw.y) > 0,
           callbacks: {
             title: (items) => (items.length ? title(items[0]) : ""),
-            label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y) + " " + data.unit.symbol,
+            label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y, data.unit) + " " + data.unit.symbol,
             footer: (items) => (items.length > 1 ? "Together: " + number(items.reduce((sum, item) => sum + item.parsed.y, 0)) + " " + data.unit.symbol : ""),
           },
         },
@@ -148,5 +187,5 @@ const TraceCharts = (function () {
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, number, options, replace, scaled, seriesColour, unitFor, valueAxis };
+  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, hatched, number, options, replace, scaled, seriesColour, span, tick, unitFor, valueAxis };
 })();

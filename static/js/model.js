@@ -116,7 +116,7 @@
   function amountAxis(name, unit, isLogarithmic, fromZero) {
     const facts = [unit.symbol, isLogarithmic ? "logarithmic" : ""].filter(Boolean);
     const axis = T.axis(name + (facts.length ? " (" + facts.join(", ") + ")" : ""), { type: isLogarithmic ? "logarithmic" : "linear", beginAtZero: fromZero });
-    axis.ticks.callback = T.number;
+    axis.ticks.callback = T.tick;
     axis.ticks.maxTicksLimit = 8;
     if (isLogarithmic) axis.afterBuildTicks = (scale) => (scale.ticks = scale.ticks.filter((tick) => isRound(tick.value)));
     return axis;
@@ -146,7 +146,7 @@
     options.plugins.tooltip.filter = (item) => item.dataset.label !== "Front";
     options.plugins.tooltip.callbacks = {
       title: (items) => (items.length ? items[0].raw.of.name || items[0].dataset.label : ""),
-      label: (item) => data.yName + " " + T.number(item.parsed.y) + " " + data.yUnit.symbol,
+      label: (item) => data.yName + " " + T.number(item.parsed.y, data.yUnit) + " " + data.yUnit.symbol,
       afterLabel: (item) => [
         data.xUnit ? "CO₂e " + T.number(item.parsed.x) + " " + data.xUnit.symbol : day(item.parsed.x),
         item.dataset.label + ", " + item.raw.of.state,

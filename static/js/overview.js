@@ -4,10 +4,11 @@
   const T = TraceCharts;
 
   function dataset(series, index, data) {
+    const colour = T.seriesColour(series.colour === null ? index : series.colour, series.name);
     return {
       label: series.name,
       data: T.scaled(series.values, data.unit),
-      backgroundColor: T.seriesColour(index, series.name),
+      backgroundColor: data.running === null ? colour : (bar) => (bar.dataIndex === data.running ? T.hatched(colour) : colour),
       borderColor: T.colour("--surface"),
       borderWidth: { top: 1 },
       maxBarThickness: 40,
@@ -48,7 +49,8 @@
   }
 
   function options(data, runs) {
-    const found = T.options(data, scales(data), (item) => (data.axis === "week" ? "Week of " : "") + item.label);
+    const goesOn = (item) => (item.dataIndex === data.running ? ", not over yet" : "");
+    const found = T.options(data, scales(data), (item) => (data.axis === "week" ? "Week of " : "") + item.label + goesOn(item));
     if (data.line) {
       const isLine = (item) => item.dataset.yAxisID === "sum";
       const label = found.plugins.tooltip.callbacks.label;

@@ -27,7 +27,7 @@
     options.layout = { ...options.layout, padding: { left: 16, right: 24, top: 18, bottom: 12 } };
     options.plugins.legend.display = configuration.data.datasets.length > 1;
     options.plugins.title = heading(figure.dataset.title, "--ink", 17, 600);
-    options.plugins.subtitle = heading(wrapped(figure.querySelector("figcaption").textContent), "--ink-soft", 12, 400);
+    options.plugins.subtitle = heading([].concat(figure.dataset.about || [], wrapped(figure.querySelector("figcaption").textContent)), "--ink-soft", 12, 400);
     delete options.plugins.zoom;
     configuration.plugins = [...(configuration.plugins || []), ground];
     return new Chart(canvas, configuration);

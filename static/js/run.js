@@ -155,10 +155,16 @@
       if (one.highs) one.highs.push(...(series[n].highs || series[n].values));
     });
     if (data.totals) data.totals.values = news.totals;
+    data.says = withMost(news.says[data.id], data.says);
     delete data.sentence;
     data.axisUnit = T.unitFor([data.edges.at(-1)], data.axisScale);
     data.unit = T.unitFor(data.series.flatMap((one) => one.values), data.scale);
     if (data.twin) data.twin.unit = T.unitFor([data.twin.per * data.series.reduce((sum, one) => sum + one.values.at(-1), 0)], data.twin.scale);
+  }
+
+  /* News know the most of what is new alone. */
+  function withMost(says, before) {
+    return "most" in says ? { ...says, most: Math.max(says.most, before.most) } : says;
   }
 
   /* In place, so that what the reader hid or points at stays. */

@@ -65,24 +65,18 @@ const TraceTables = (function () {
     place.replaceChildren(place.cells[0], ...cells);
   }
 
+  const LEAST_SHARE = 0.0001;
+
   function text(value, scale) {
     const unit = T.unitFor([value], scale);
+    if (unit.symbol === "%" && value > 0 && value < LEAST_SHARE) return "<" + T.number(LEAST_SHARE / unit.size) + " %";
     return T.number(value / unit.size) + " " + unit.symbol;
   }
 
-  /* The pattern with the data's own numbers, as runs/dashboards/series.py fills it in. */
+  /* The pattern with the portal's numbers, as runs/dashboards/series.py fills it in. */
   function sentence(data) {
-    const cumulative = data.id === "energy";
-    const heights = data.id === "utilisation" ? data.series.flatMap((one) => one.values).filter((value) => value !== null) : data.labels.map((_, n) => sumAt(data, n));
-    const last = heights.at(-1);
-    const words = {
-      time: text(cumulative ? data.edges.at(-1) : data.edges.at(-1) - data.edges[0], data.axisScale),
-      mean: text(heights.reduce((sum, value) => sum + value, 0) / heights.length, data.scale),
-      most: text(Math.max(...heights), data.scale),
-      last: text(last, data.scale),
-      twin: data.twin ? text(data.twin.per * last, data.twin.scale) : "",
-    };
-    return data.pattern.replace(/\{(\w+)\}/g, (_, name) => words[name]);
+    const words = (name, value) => (value === null ? "not known" : name === "time" ? T.span(value) : text(value, name === "twin" ? data.twin.scale : data.scale));
+    return data.pattern.replace(/\{(\w+)\}/g, (_, name) => words(name, data.says[name]));
   }
 
   /* Say in words and as a table what the figure's chart shows by now. */

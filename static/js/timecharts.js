@@ -215,7 +215,7 @@ const TraceTime = (function () {
     const at = kindOf(data).stepped ? Math.floor(item.dataIndex / 2) : item.dataIndex;
     const [low, high] = [series.lows, series.highs].map((column) => column && column[at]);
     const range = low === null || low === undefined ? "" : " (" + T.number(low / data.unit.size) + "–" + T.number(high / data.unit.size) + ")";
-    return " " + series.name + ": " + T.number(item.parsed.y) + range + " " + data.unit.symbol;
+    return " " + series.name + ": " + T.number(item.parsed.y, data.unit) + range + " " + data.unit.symbol;
   }
 
   function footer(items, data) {

@@ -10,6 +10,7 @@ import pytest
 from tests.agent.spooling import pid_of
 from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
+from tests.fakes.powercap import powercap  # noqa: F401 (a fixture)
 from traceml_agent import config, messages, spool_folder, uploader
 
 

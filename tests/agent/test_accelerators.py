@@ -77,6 +77,24 @@ def test_where_nobody_was_busy_the_part_stays(tree):
     assert beside.part() == 0.75
 
 
+def test_before_anybody_was_busy_a_shared_gpu_is_divided_by_the_processes_that_hold_it(tree):
+    assert shared([100, 200], []).part() == 0.5
+    assert shared([100, 200], [(100, 0), (200, 0)]).part() == 0.5
+
+
+def test_jobs_that_share_an_idle_gpu_take_together_what_it_draws(tree, monkeypatch):
+    """Two jobs, 30 s in which nobody is busy, then one of them is."""
+    clock = [0.0]
+    monkeypatch.setattr(sharing.time, "monotonic", lambda: clock[0])
+    tree.process(200, 1)
+    uses: list = []
+    jobs = [Sharing(lambda: [100, 200], lambda: list(uses), host.Target(pid)) for pid in (100, 200)]
+    for clock[0] in range(30):
+        assert [job.part() for job in jobs] == [0.5, 0.5]
+    uses[:] = [(100, 40)]
+    assert [job.part() for job in jobs] == [1.0, 0.0]
+
+
 def test_a_worker_that_began_since_the_last_look_is_no_stranger(tree):
     pids, uses = [100, 200], [(100, 10), (200, 10)]
     beside = shared(pids, uses)

@@ -7,8 +7,9 @@ import pytest
 
 from tests.fakes import amdsmi
 from traceml_agent import host
+from traceml_agent.left_out import LeftOut
 from traceml_agent.sampler import Meter
-from traceml_agent.sensors import amd
+from traceml_agent.sensors import amd, source
 
 
 def card(number=0, name="AMD Instinct MI300X", ticks=1_000_000, power_w=120, **more):
@@ -80,18 +81,83 @@ def test_an_accumulator_that_can_not_be_true_gives_way_to_power(cards, ticks):
     assert found()[0].facts["method"] == "amdsmi power"
 
 
-def test_an_accumulator_that_stands_still_gives_way_to_power(cards, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(amd.time, "monotonic", lambda: clock[0])
-    cards(card())
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the monotonic clock, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr(source.time, "monotonic", lambda: now[0])
+    return now
+
+
+def metered(seconds, clock, show):
+    """A meter of the only card, read every second; `show` lays down the card for each."""
+    show(0)
+    meter = Meter(found()[0])
+    for second in range(seconds + 1):
+        clock[0] = float(second)
+        show(second)
+        meter.read(1.0)
+    return meter
+
+
+@pytest.mark.parametrize("stops_at", [0, 30, 359])
+def test_a_counter_that_stops_gives_way_to_the_power_sensor_without_a_gap(cards, clock, stops_at):
+    """100 W throughout; the accumulator tells it until it stops."""
+    ticks = [1_000_000 + min(second, stops_at) * 100e6 / 15.3 for second in range(361)]
+    meter = metered(360, clock, lambda second: cards(card(ticks=ticks[second], power_w=100)))
+    assert meter.energy_j == pytest.approx(36_000, rel=0.01)
+    is_noticed = stops_at < 350
+    assert (meter.facts["basis"], "stopped" in meter.facts["note"]) == (
+        ("sensor", True) if is_noticed else ("counter", False)
+    )
+
+
+def test_a_counter_that_is_told_no_more_gives_way_as_well(cards, clock):
+    meter = metered(
+        60, clock, lambda second: cards(card(ticks=None if second > 9 else 10**6 + second * 10**7, power_w=153))
+    )
+    assert meter.energy_j == pytest.approx(60 * 153, rel=0.01)
+    assert meter.facts["basis"] == "sensor"
+
+
+def test_a_counter_that_stops_is_counted_and_said_once(cards, clock, caplog):
+    meter = metered(60, clock, lambda second: cards(card(ticks=10**6, power_w=100)))
+    left_out = LeftOut()
+    meter.tell(left_out)
+    meter.tell(left_out)
+    (row,) = left_out.rows()
+    assert (row["what"], row["count"]) == ("AMD Instinct MI300X", 1)
+    assert "energy counter stopped" in row["reason"]
+
+
+def test_without_a_power_sensor_a_counter_that_stops_leaves_the_estimate(cards, clock):
+    meter = metered(60, clock, lambda second: cards(card(ticks=10**6 + min(second, 9) * 10**7, power_w="N/A")))
+    assert (meter.facts["basis"], meter.energy_j, meter.busy_s, meter.elapsed_s) == ("", None, 30, 60)
+
+
+def test_a_power_sensor_that_falls_silent_leaves_the_estimate(cards, clock):
+    meter = metered(60, clock, lambda second: cards(card(ticks=None, power_w=100 if second < 30 else 0)))
+    assert (meter.facts["basis"], meter.energy_j) == ("", None)
+
+
+def test_an_idle_card_whose_counter_rests_is_no_card_whose_counter_stopped(cards, clock):
+    """Its driver switched it off: it draws nothing and is not busy."""
+    meter = metered(60, clock, lambda second: cards(card(power_w="N/A", percent=0)))
+    assert (meter.facts["basis"], meter.energy_j) == ("counter", 0.0)
+
+
+@pytest.mark.parametrize("told", [750, 750_000_000], ids=["before ROCm 6.1.2", "since"])
+def test_a_power_cap_is_told_in_watts_or_in_microwatts(cards, told):
+    cards(card(ticks=None, cap_uw=told, power_w=700))
     (sensor,) = found()
-    readings = [sensor.read() for clock[0] in (0.0, 4.0, 6.0, 7.0)]
-    assert [(reading.energy_j is None, reading.power_w) for reading in readings[1:]] == [
-        (False, None),
-        (False, None),
-        (True, 120.0),
-    ]
-    assert sensor.facts["basis"] == "sensor"
+    assert (sensor.facts["power_limit_w"], sensor.read().power_w) == (750.0, 700.0)
+
+
+@pytest.mark.parametrize("told", ["N/A", 0, None, 0xFFFFFFFF, 2**64 - 1])
+def test_a_power_cap_that_is_not_told_drops_no_reading(cards, told):
+    cards(card(ticks=None, cap_uw=told, power_w=700))
+    (sensor,) = found()
+    assert (sensor.facts["power_limit_w"], sensor.read().power_w) == (None, 700.0)
 
 
 def test_power_that_no_such_card_can_draw_is_no_reading(cards):
@@ -150,6 +216,15 @@ def test_two_dies_of_one_card_are_counted_once(cards):
         pytest.approx(137.4, abs=0.1),
     )
     assert sensor.read().busy_share == pytest.approx(0.6)
+
+
+def test_of_two_dies_the_second_may_have_the_sensors(cards):
+    first, second = two_dies()
+    cards(second, first, card(2, "AMD Instinct MI250X", 0, 0), card(3, "AMD Instinct MI250X"))
+    assert [(sensor.facts["key"], sensor.facts["basis"]) for sensor in found()] == [
+        ("amd-1", "counter"),
+        ("amd-3", "counter"),
+    ]
 
 
 @pytest.mark.parametrize("raw", amd.NOT_TOLD_W)

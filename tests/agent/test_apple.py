@@ -37,8 +37,8 @@ def test_the_chips_counters_take_the_place_of_what_was_estimated(chip):
     parts = found()
     assert [(part.facts["key"], part.facts["basis"], part.replaces) for part in parts] == [
         ("gpu-0", "counter", ()),
-        ("cpu-0", "counter", ("cpu-0",)),
-        ("ram", "counter", ("ram",)),
+        ("cpu-0", "split", ("cpu-0",)),
+        ("ram", "split", ("ram",)),
     ]
     assert {part.facts["key"] for part in sensors.of_host()} == {"cpu-0", "ram"}
 
@@ -94,3 +94,21 @@ def test_linux_has_no_such_chip(chip, tmp_path):
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/stat").touch()
     assert found() == []
+
+
+def test_of_the_chips_gpu_no_utilisation_is_known(chip):
+    meter = Meter(found()[0])
+    for number in range(3):
+        chip(gpu_mj=4_000_000 + 1000 * number)
+        meter.read(1.0)
+    assert (meter.energy_j, meter.busy_s) == (2.0, None)
+    assert meter.sample(0.0)["busy_s"] is None
+
+
+def test_a_gpu_counter_that_the_chip_does_not_fill_is_told_of(chip, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(apple.time, "monotonic", lambda: clock[0])
+    gpu = found()[0]
+    for clock[0] in (0.0, 30.0, 61.0):
+        gpu.read()
+    assert (gpu.trouble, apple.STILL in gpu.facts["note"]) == (apple.STILL, True)

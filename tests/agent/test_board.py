@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,10 +71,10 @@ def test_where_more_is_called_than_there_are_slots_no_call_is_lost(shared):
 
 def test_it_lets_go_of_no_descriptor_that_is_somebody_elses_by_now(tmp_path, spool_path):
     made = Board(board.board_of(spool_path))
-    os.close(made._number)
+    os.close(made._descriptor.number)
     theirs = os.open(tmp_path / "theirs", os.O_RDWR | os.O_CREAT)
-    os.dup2(theirs, made._number)
-    number = made._number
+    os.dup2(theirs, made._descriptor.number)
+    number = made._descriptor.number
     del made
     os.fstat(number)
     os.close(number)
@@ -86,3 +87,16 @@ def test_without_shared_memory_it_counts_all_the_same(monkeypatch, spool_path):
     Counts("predict", made).add(1, 0.0)
     assert calls(made) == {"predict": (1, 1)}
     assert board.left_by(spool_path) is None
+
+
+def test_a_board_that_nobody_can_want_is_removed(spool_path):
+    forgotten = board.board_of(spool_path.replace("w-1-1-1", "w-3fffffff-1-abcdef"))
+    wanted_path = spool_path.replace("w-1-1-1", "w-3ffffffe-1-abcdef")
+    wanted = board.board_of(wanted_path)
+    young = board.board_of(spool_path.replace("w-1-1-1", "w-3ffffffd-1-abcdef"))
+    for path in (forgotten, wanted, young):
+        Board(path)
+    for path in (forgotten, wanted):
+        os.utime(path, (0, 0))
+    board.sweep([wanted_path])
+    assert [Path(path).exists() for path in (forgotten, wanted, young)] == [False, True, True]

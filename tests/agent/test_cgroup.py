@@ -32,3 +32,9 @@ def test_a_cgroup_as_target_is_allocated_the_cpus_that_it_may_run_on(tree):
     assert host.allocated_threads(64, target=host.Target(cgroup="/pods/a")) == 7
     tree.put("sys/fs/cgroup/pods/a/b/cpuset.cpus.effective", "\n")
     assert host.allocated_threads(64, target=host.Target(cgroup="/pods/a/b")) == 7
+
+
+def test_a_cgroup_that_tells_no_memory_holds_an_unknown_amount_and_not_none(tree):
+    tree.put("sys/fs/cgroup/job/cpu.stat", "usage_usec 1000000\n")
+    with pytest.raises(ValueError, match="tells no memory"):
+        Cgroup(host.Target(cgroup="/job")).used_gb()

@@ -1,6 +1,7 @@
 """Settings: which source wins, what is refused, and where a token may not go."""
 
 import os
+import pickle
 import stat
 import sys
 from pathlib import Path
@@ -175,3 +176,10 @@ def test_no_argument_makes_loading_fail(arguments):
     found = config.load(**arguments)
     for name, (default, _) in config.FIELDS.items():
         assert type(getattr(found, name)) is type(default)
+
+
+def test_pickled_settings_hold_no_token():
+    settings = config.load(token="tml_secret", url="https://portal.example")
+    again = pickle.loads(pickle.dumps(settings))
+    assert (again.token, again.url) == ("", "https://portal.example")
+    assert b"tml_secret" not in pickle.dumps(settings)

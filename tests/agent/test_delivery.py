@@ -251,6 +251,24 @@ def test_a_refused_batch_goes_to_quarantine_and_the_rest_arrives(place, client, 
     assert f"mode {status}" in kept["reason"]
 
 
+def test_what_is_refused_and_cannot_be_set_aside_stays_and_holds_nothing_else_up(place, client, portal):
+    made = begun(place)
+    made.append("chunk", chunk(1))
+    made.append("finish", finish(1))
+    made.close()
+    (place / "quarantine").write_text("in the way")
+    portal.mode("422", only="batches")
+    sending = Delivery(made.path)
+    assert sending.deliver(client).outcome == BUSY
+    assert "can't be set aside" in sending.trouble
+    assert len(portal.runs()[run_id_of(made)]["finishes"]) == 1, "the rest arrived"
+    assert Path(made.path).name in left_in(place)
+    (place / "quarantine").unlink()
+    portal.mode("ok")
+    assert sending.deliver(client).outcome == DELIVERED
+    assert (energies(portal.runs()[run_id_of(made)]), left_in(place)) == (expected(1), [])
+
+
 def test_a_run_whose_header_is_refused_is_held_back_while_it_lives_and_then_set_aside_whole(place, client, portal):
     made = begun(place)
     made.append("chunk", chunk(1))

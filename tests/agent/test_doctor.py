@@ -82,7 +82,7 @@ def test_what_a_run_had_to_leave_out_is_counted(doctor, place):
 
 @pytest.mark.parametrize(
     ("portal_is_ahead_s", "text"),
-    [(-302_420.0, r"84 h 0 min ahead of the portal's"), (1520.0, r"25 min \d+ s behind the portal's")],
+    [(-302_420.0, r"3 d 12 h ahead of the portal's"), (1520.0, r"25 min \d+ s behind the portal's")],
 )
 def test_a_clock_that_is_off_is_told_with_the_remedy(doctor, portal, portal_is_ahead_s, text):
     portal.mode("ok", ahead_s=portal_is_ahead_s)

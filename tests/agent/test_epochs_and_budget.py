@@ -130,7 +130,7 @@ def test_a_bound_that_is_none_is_ignored(bound):
 def test_between_readings_the_gauge_goes_on_with_the_last_power():
     class At:
         def __init__(self, at, energy_j):
-            self.at, self.energy_j, self.elapsed_s, self.busy_s, self.profile = at, energy_j, at, 0.0, None
+            self.at, self.energy_j, self.held_s, self.busy_s, self.profile = at, energy_j, at, 0.0, None
             self.facts = {"kind": "gpu", "name": "NVIDIA A100-SXM4-40GB", "basis": "counter"}
 
     gauge = Gauge()

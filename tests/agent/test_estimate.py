@@ -24,7 +24,7 @@ def test_gpus_by_hand(estimate):
     (device,) = found["devices"]
     assert (device["count"], device["basis"]) == (8, "tdp")
     assert found["energy_kwh"] == pytest.approx(8 * (60 + 340 * 0.5) * 10 / 1000)
-    assert found["emissions_kg"] == pytest.approx(found["energy_kwh"] * 0.47294)
+    assert found["emissions_kg"] == pytest.approx(found["energy_kwh"] * 0.458)
     assert found["energy_low_kwh"] < found["energy_kwh"] < found["energy_high_kwh"]
 
 
@@ -42,7 +42,7 @@ def test_two_sockets_and_memory_add_up(estimate):
     found = json.loads(estimate(*words)[1])
     cpu, memory = found["devices"]
     assert cpu["energy_kwh"] == pytest.approx(2 * 0.7 * 225 / 1000)
-    assert memory["energy_kwh"] == pytest.approx(512 * 0.3725 / 1000)
+    assert memory["energy_kwh"] == pytest.approx(512 * 0.12 / 1000)
     assert found["energy_kwh"] == pytest.approx(cpu["energy_kwh"] + memory["energy_kwh"])
 
 
@@ -68,10 +68,16 @@ def test_cores_are_a_part_of_the_processor(estimate, cpu, cores, wh):
     assert (code, json.loads(out)["energy_kwh"] * 1000) == (0, pytest.approx(wh))
 
 
-def test_cores_that_can_not_be_applied_are_said_to_be_so(estimate):
-    code, out, _ = estimate("--cpu", "Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
+def test_cores_of_a_processor_whose_number_nobody_knows_are_asked_for(estimate):
+    asked = ("--cpu", "2x Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
+    code, _, err = estimate(*asked)
+    assert code == 2
+    assert "how many cores the Intel Xeon Gold 6267C has: say so with --of-cores" in err
+    code, out, _ = estimate(*asked, "--of-cores", "24")
     assert code == 0
-    assert "--cores 6 is not applied, and the figure is for the whole processor" in out
+    assert "6 of 48 cores" in out
+    found = json.loads(estimate(*asked, "--of-cores", "24", "--json")[1])
+    assert found["energy_kwh"] == pytest.approx(6 / 24 * 0.7 * 165 / 1000)
 
 
 def test_two_processors_of_unknown_cores_are_two(estimate):

@@ -6,14 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traceml_agent import estimation
+from traceml_agent import catalogue, estimation
 from traceml_agent.device_names import part_of_card
 from traceml_agent.estimation import Facts, device_energy
 
+NAMES = {"gpu": "NVIDIA A100-SXM4-40GB", "cpu": "AMD EPYC 7742", "ram": "Memory, per GB"}
+
 
 def profile(kind="gpu", tdp_w=400.0, **more):
+    """A profile of known TDP alone: of a data-centre card, a server's processor or memory."""
     unknown = {"idle_w": None, "full_load_w": None, "cores": None, "memory_gb": None}
-    return SimpleNamespace(**{"kind": kind, "tdp_w": tdp_w, "unit": "device", "fallback": False} | unknown | more)
+    known = {"kind": kind, "name": NAMES.get(kind, ""), "tdp_w": tdp_w, "unit": "device", "fallback": False}
+    return SimpleNamespace(**known | {"confidence": "datasheet"} | unknown | more)
 
 
 def energy_j(facts: Facts, of=None) -> float:
@@ -26,8 +30,8 @@ def test_a_gpu_of_known_idle_power_by_hand():
 
 
 def test_a_gpu_of_known_tdp_alone_by_hand():
-    # idle 12 % of 400 W is 48 W; full load is the board's 400 W
-    assert energy_j(Facts("gpu", 100, 50)) == pytest.approx(48 * 100 + 352 * 50)
+    # idle 13 % of 400 W is 52 W; full load is the board's 400 W
+    assert energy_j(Facts("gpu", 100, 50)) == pytest.approx(52 * 100 + 348 * 50)
 
 
 def test_a_cpu_by_hand():
@@ -52,9 +56,9 @@ def test_an_unknown_virtual_cpu_by_hand():
 
 
 def test_memory_by_hand():
-    # 64 GB, a quarter of them used for an hour, 0.3725 W a GB
-    memory = profile("ram", 0.3725, idle_w=0, full_load_w=0.3725, unit="gb")
-    assert energy_j(Facts("ram", 3600, 900, memory_gb=64), memory) == pytest.approx(64 * 0.3725 * 900)
+    # 64 GB, a quarter of them used for an hour, 0.12 W a GB
+    memory = profile("ram", 0.12, idle_w=0, full_load_w=0.12, unit="gb")
+    assert energy_j(Facts("ram", 3600, 900, memory_gb=64), memory) == pytest.approx(64 * 0.12 * 900)
 
 
 def test_a_mig_slice_takes_its_share_of_the_board():
@@ -62,7 +66,7 @@ def test_a_mig_slice_takes_its_share_of_the_board():
     assert energy_j(slice_) == pytest.approx(energy_j(whole) * 2 / 7)
 
 
-CORE_I9 = {"kind": "cpu", "tdp_w": 55}  # a profile that does not tell its 24 cores
+CORE_I9 = {"kind": "cpu", "name": "Intel Core i9-14900HX", "tdp_w": 55}  # a profile that does not tell its 24 cores
 
 
 @pytest.mark.parametrize(
@@ -133,7 +137,7 @@ def test_the_total_tells_what_share_was_measured():
     total = estimation.total([measured, estimated])
     assert (total.energy_j, total.measured_share) == (4000.0, 0.75)
     assert total.low_j == pytest.approx(0.95 * 3000 + 0.65 * 1000)
-    assert total.high_j == pytest.approx(1.05 * 3000 + 1.35 * 1000)
+    assert total.high_j == pytest.approx(1.05 * 3000 + 1.5 * 1000)
 
 
 def test_nothing_measured_nor_used_has_no_measured_share():
@@ -149,10 +153,70 @@ def test_the_idle_share_by_hand():
     assert estimation.idle_share(Facts("gpu", 0, 0), card) == 0
 
 
-def test_the_idle_share_of_measured_energy_does_not_depend_on_the_profile():
+@pytest.mark.parametrize(
+    ("card", "idle_w"),
+    [
+        ({"idle_w": 46}, 46),
+        ({}, 0.13 * 400),
+        ({"name": "NVIDIA GeForce RTX 4090"}, 0.036 * 400),
+        ({"name": "AMD Radeon RX 7900 XTX"}, 0.036 * 400),
+        ({"kind": "tpu", "name": "Google TPU v5p"}, 0.47 * 400),
+    ],
+)
+def test_the_idle_share_of_measured_energy_is_by_the_cards_own_idle_power_else_by_its_class(card, idle_w):
     measured = Facts("gpu", 3600, 1800, 5e5, "counter")
-    shares = [estimation.idle_share(measured, profile(idle_w=idle_w)) for idle_w in (None, 10, 300)]
-    assert shares == pytest.approx(3 * [0.12 * 1800 / (0.12 * 3600 + 0.88 * 1800)])
+    share = idle_w * 1800 / (idle_w * 3600 + (400 - idle_w) * 1800)
+    assert estimation.idle_share(measured, profile(**card)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("name", "full_load_w"),
+    [
+        ("Intel Xeon Gold 6346", 70),
+        ("AMD EPYC 9654", 70),
+        ("AWS Graviton3", 70),
+        ("Intel Core i9-13900K", 70),
+        ("AMD Ryzen 7 7840HS", 70),
+        ("AMD Ryzen Threadripper 1950X", 70),
+        ("Apple M2 Max", 70),
+    ],
+)
+def test_a_processor_at_full_load_draws_seven_tenths_of_its_tdp(name, full_load_w):
+    assert estimation.full_load_power_w(profile("cpu", 100, name=name)) == pytest.approx(full_load_w)
+
+
+def range_w(of, utilisation: float = 1.0, **facts) -> tuple[float, float]:
+    energy = device_energy(Facts(of.kind, 1, utilisation, **facts), of)
+    return energy.low_j, energy.high_j
+
+
+def test_the_range_of_an_idle_processor_reaches_nothing_and_four_times_its_share():
+    """Measured: 0.3 % of TDP in deep sleep states, 59 % where they are switched off."""
+    assert range_w(profile("cpu", 100), utilisation=0) == pytest.approx((0, 60))
+
+
+def test_the_range_of_a_terabyte_of_memory_holds_what_servers_draw():
+    memory = catalogue.profile_for("Memory", "ram")
+    low, high = range_w(memory, memory_gb=1000)
+    assert energy_j(Facts("ram", 1, 1, memory_gb=1000), memory) == pytest.approx(120)
+    assert low < 40 < 130 < 372 < high
+
+
+def test_the_range_of_an_unknown_gpu_reaches_the_largest_cards():
+    unknown = catalogue.profile_for("Acme Thinker 9", "gpu")
+    low, high = range_w(unknown)
+    assert (low, high) == pytest.approx((40, 1000))
+
+
+@pytest.mark.parametrize("utilisation", [0.0, 0.5, 1.0])
+def test_a_profile_of_low_confidence_has_a_wider_range(utilisation):
+    sure, unsure = (range_w(profile(confidence=each), utilisation) for each in ("database", "estimate"))
+    assert unsure[0] < sure[0] < sure[1] < unsure[1]
+
+
+def test_the_power_that_a_profile_states_itself_has_a_narrower_range():
+    assert range_w(profile(idle_w=52), 0) == pytest.approx((0.65 * 52, 1.5 * 52))
+    assert range_w(profile(), 0) == pytest.approx((0.3 * 52, 2.5 * 52))
 
 
 def test_emissions_by_hand():
@@ -218,7 +282,23 @@ def test_emissions_are_linear_in_the_factor(energy_kwh, factor, pue):
     assert estimation.emissions_kg(energy_kwh, 2 * factor, pue) == pytest.approx(2 * once)
 
 
-@given(st.floats(0, 1e12), st.sampled_from(estimation.BASES))
-def test_the_range_holds_the_estimate(joules, basis):
-    low, high = estimation.RANGE_BY_BASIS[basis]
-    assert low * joules <= joules <= high * joules
+@given(st.floats(0, 1e12), st.sampled_from(estimation.MEASURED))
+def test_the_range_holds_what_was_measured(joules, basis):
+    energy = device_energy(Facts("gpu", 1, 1, joules, basis), profile())
+    assert energy.low_j <= joules <= energy.high_j
+
+
+@given(seconds, shares, st.sampled_from(["", "estimate"]), st.sampled_from(["gpu", "cpu", "ram", "tpu", "other"]))
+def test_the_range_holds_the_estimate(elapsed_s, share, confidence, kind):
+    energy = device_energy(Facts(kind, elapsed_s, elapsed_s * share), profile(kind, confidence=confidence))
+    assert energy.low_j <= energy.energy_j <= energy.high_j
+
+
+@given(seconds, seconds, shares, shares)
+def test_the_range_adds_up_over_intervals(first_s, second_s, first_share, second_share):
+    one = device_energy(Facts("gpu", first_s, first_s * first_share), profile())
+    two = device_energy(Facts("gpu", second_s, second_s * second_share), profile())
+    busy_s = first_s * first_share + second_s * second_share
+    both = device_energy(Facts("gpu", first_s + second_s, busy_s), profile())
+    assert both.low_j == pytest.approx(one.low_j + two.low_j, rel=1e-9, abs=1e-6)
+    assert both.high_j == pytest.approx(one.high_j + two.high_j, rel=1e-9, abs=1e-6)

@@ -49,14 +49,19 @@ def test_without_topology_every_thread_is_a_core(root):
 
 
 ARM = "processor\t: {n}\nBogoMIPS\t: 243.75\nCPU implementer\t: {by}\nCPU part\t: {part}\n"
-AMAZON, GRACE = "sys/class/dmi/id/sys_vendor", "sys/devices/soc0/soc_id"
+VENDOR, GRACE = "sys/class/dmi/id/sys_vendor", "sys/devices/soc0/soc_id"
 
 
 @pytest.mark.parametrize(
     ("by", "part", "beside", "name", "slug"),
     [
-        ("0x41", "0xd0c", (AMAZON, "Amazon EC2\n"), "AWS Graviton2", "aws-graviton2"),
-        ("0x41", "0xd4f", (AMAZON, "Amazon EC2\n"), "AWS Graviton4", "aws-graviton4"),
+        ("0x41", "0xd0c", (VENDOR, "Amazon EC2\n"), "AWS Graviton2", "aws-graviton2"),
+        ("0x41", "0xd4f", (VENDOR, "Amazon EC2\n"), "AWS Graviton4", "aws-graviton4"),
+        ("0x41", "0xd84", (VENDOR, "Amazon EC2\n"), "AWS Graviton5", "aws-graviton5"),
+        ("0x41", "0xd4f", (VENDOR, "Google\n"), "Google Axion", "google-axion"),
+        ("0x41", "0xd49", (VENDOR, "Microsoft Corporation\n"), "Azure Cobalt 100", "microsoft-cobalt-100"),
+        ("0x41", "0xd84", (VENDOR, "Microsoft Corporation\n"), "Azure Cobalt 200", "microsoft-cobalt-200"),
+        ("0x41", "0xd4f", ("proc/driver/nvidia/version", "NVRM\n"), "NVIDIA Grace", "nvidia-grace-cpu"),
         ("0x41", "0xd4f", (GRACE, "jep106:036b:0241\n"), "NVIDIA Grace", "nvidia-grace-cpu"),
         ("0x48", "0xd01", None, "Kunpeng-920", "huawei-kunpeng-920"),
         ("0x41", "0xd0c", None, "Neoverse-N1", None),  # Graviton's and Altra's alike: no model's watts
@@ -172,6 +177,9 @@ def test_the_scheduler_bounds_the_allocation(root, monkeypatch):
         ({"SLURM_MEM_PER_GPU": "8192M", "SLURM_GPUS_ON_NODE": "2"}, 16384),
         ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS_PER_NODE": "a100:2"}, 16384),
         ({"SLURM_MEM_PER_GPU": "8G", "SLURM_JOB_GPUS": "0,3"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_JOB_GPUS": "0,2-3"}, 24576),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS": "a100:2"}, 16384),
+        ({"SLURM_MEM_PER_GPU": "8G", "SLURM_GPUS": "8", "SLURM_JOB_NUM_NODES": "2"}, None),
         ({"SLURM_MEM_PER_GPU": "8G"}, None),
     ],
 )

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from traceml_agent.board import Board
 from traceml_agent.sampler import MOST_S, Meter, Sampler, sample_spacing_s
 from traceml_agent.sensors import Reading, Sensor, facts
 
@@ -70,7 +71,7 @@ def test_a_counter_that_starts_again_is_no_reading_for_its_interval():
     assert (meter.energy_j, meter.elapsed_s, meter.dropped) == (300, 1, 1)
 
 
-def test_more_than_three_times_the_most_power_is_no_reading():
+def test_more_than_the_most_power_is_no_reading():
     meter = metered((0, Reading(energy_j=0)), (1, Reading(energy_j=1e6)), basis="counter", most_w=300)
     assert (meter.energy_j, meter.dropped) == (0, 1)
 
@@ -81,6 +82,36 @@ def test_busy_time_is_never_more_than_time():
 
 def test_utilisation_is_integrated():
     assert metered((0, Reading(0.2)), (1, Reading(0.4)), (2, Reading(0.4))).busy_s == pytest.approx(0.7)
+
+
+def test_without_any_utilisation_busy_time_is_not_known():
+    meter = metered((0, Reading(power_w=100)), (2, Reading(power_w=100)), basis="sensor")
+    assert (meter.energy_j, meter.elapsed_s, meter.busy_s) == (200, 2, None)
+
+
+def test_a_utilisation_that_fails_now_and_then_costs_no_busy_time():
+    readings = [Reading(share, power_w=100) for share in (0.5, None, 0.5, None, None, 0.5, None)]
+    meter = metered(*enumerate(readings), basis="sensor")
+    assert (meter.busy_s, meter.elapsed_s) == (3, 6)
+
+
+def test_time_before_the_first_utilisation_counts_as_busy_as_then():
+    readings = [Reading(power_w=100), Reading(power_w=100), Reading(1.0, power_w=100), Reading(1.0, power_w=100)]
+    meter = metered(*enumerate(readings), basis="sensor")
+    assert (meter.busy_s, meter.elapsed_s) == (3, 3)
+
+
+def test_of_a_gap_that_a_counter_spans_the_utilisation_is_that_of_the_rest():
+    readings = [(0, Reading(0.8, energy_j=0)), (1, Reading(0.8, energy_j=100)), (101, Reading(0.8, energy_j=10_100))]
+    meter = metered(*readings, basis="counter")
+    assert (meter.energy_j, meter.busy_s) == (10_100, pytest.approx(80.8))
+
+
+def test_busy_time_that_is_not_known_stands_on_the_board_as_such():
+    board, meter = Board(), metered((0, Reading(power_w=100)), (2, Reading(power_w=100)), basis="sensor")
+    meter.stand_on(board, 0.0)
+    ((_, values),) = board.rows()
+    assert (values[1], math.isnan(values[2]), values[3]) == (2, True, 200)
 
 
 @pytest.mark.parametrize("lie", [math.nan, math.inf, -1.0])

@@ -173,13 +173,13 @@ def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_p
     assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
 
 
-def test_what_a_shared_gpu_draws_while_nobody_is_busy_is_nobodys(real_proc, stranger, monkeypatch):
+def test_what_a_shared_gpu_draws_at_rest_is_divided_by_those_that_hold_it(real_proc, stranger, monkeypatch):
     monkeypatch.setattr(sharing, "STILL_BUSY_S", 0.0)
     real_proc(gpu(energy="1000000", on=f"{os.getpid()}:30,{stranger}:10"))
     (sensor,) = found()
     before = sensor.read()
     real_proc(gpu(energy="1400000", on=f"{os.getpid()}:0,{stranger}:0"))
-    assert sensor.read().energy_j == before.energy_j
+    assert sensor.read().energy_j - before.energy_j == pytest.approx(200)
 
 
 def test_the_machines_scope_counts_strangers_as_well(real_proc, stranger):

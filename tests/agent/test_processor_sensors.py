@@ -122,25 +122,6 @@ def test_memory_that_forked_children_share_is_not_counted_for_each(tree):
     del block
 
 
-@pytest.fixture
-def powercap(tmp_path, monkeypatch):
-    """A tree with the real /proc and a built /sys/class/powercap; sets a zone's counter in µJ."""
-    monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path))
-    (tmp_path / "proc").symlink_to("/proc")
-
-    def zone(folder, name=None, energy_uj=None, range_uj=262_143_328_850):
-        place = tmp_path / rapl.POWERCAP / folder
-        place.mkdir(parents=True, exist_ok=True)
-        if name:
-            (place / "name").write_text(f"{name}\n")
-            (place / "max_energy_range_uj").write_text(f"{range_uj}\n")
-        if energy_uj is not None:
-            (place / "energy_uj").write_text(f"{energy_uj}\n")
-        return place / "energy_uj"
-
-    return zone
-
-
 def test_only_packages_and_dram_are_energy_of_their_own(powercap):
     powercap("intel-rapl:0", "package-0", 1_000)
     powercap("intel-rapl:0:0", "core", 900)

@@ -83,6 +83,25 @@ def test_a_file_has_a_living_writer_until_its_process_lets_go(tmp_path):
     assert not spool_folder.has_living_writer(made.path)
 
 
+@pytest.mark.parametrize(
+    ("options", "lives"),
+    [("rw,vers=4.2,local_lock=none", False), ("rw,vers=3,local_lock=all", True), ("rw,nolock", True)],
+)
+def test_a_writer_on_another_host_lives_as_long_as_its_file_grows_where_locks_are_local(
+    tmp_path, monkeypatch, options, lives
+):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"proc /proc proc rw 0 0\nserver:/home {tmp_path} nfs4 {options} 0 0\n")
+    monkeypatch.setattr(spool_folder, "MOUNTS", str(mounts))
+    monkeypatch.setattr(spool_folder, "_host_code", lambda: "aaaa")
+    made = begun(tmp_path, writer=spool_folder.new_writer())
+    made.close()
+    monkeypatch.setattr(spool_folder, "_host_code", lambda: "bbbb")
+    assert spool_folder.has_living_writer(made.path) is lives
+    os.utime(made.path, (0, 0))
+    assert not spool_folder.has_living_writer(made.path)
+
+
 def test_an_empty_file_is_being_made_unless_it_is_old(tmp_path):
     path = tmp_path / f"{new_run_id()}.w-1.spool"
     path.touch()

@@ -66,7 +66,7 @@ def test_a_tracked_block_is_measured_and_printed_in_one_line(script, records):
     assert process.returncode == 0
     summary = json.loads(process.out)
     assert summary["energy_kwh"] > 0
-    assert summary["emissions_kg"] == pytest.approx(summary["energy_kwh"] * 0.47294)
+    assert summary["emissions_kg"] == pytest.approx(summary["energy_kwh"] * 0.458)
     assert {device["kind"] for device in summary["devices"]} >= {"cpu", "ram"}
     lines = process.err.splitlines()
     assert len(lines) == 1

@@ -8,19 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = (
-    "process",
-    "calls",
-    "footprint",
-    "cost",
-    "truth",
-    "matching",
-    "reestimation",
-    "pages",
-    "long_run",
-    "paint",
-    "keeping",
-)
+PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "ranges", "reestimation", "pages")
+PARTS += ("long_run", "paint", "keeping")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 

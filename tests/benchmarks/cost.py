@@ -7,7 +7,7 @@ from tests.benchmarks.timing import Row, figures, median_within
 
 LASTS_S = 60
 # Not os.times(): it counts whole ticks of the clock that wakes the sampler.
-SLEEP = "import time\n{before}\ntime.sleep(2)\nt = time.process_time()\ntime.sleep({lasts_s})\n"
+SLEEP = "import time\n{before}\ntime.sleep({age_s})\nt = time.process_time()\ntime.sleep({lasts_s})\n"
 SLEEP += "print(time.process_time() - t)"
 #: A stored sample sums up five readings: with this interval processor and memory are read once a second.
 EVERY_SECOND = "interval=0.2"
@@ -78,7 +78,7 @@ REPEATS = {"pure Python": 8, "NumPy on both cores": 12, "scikit-learn fit": 6}
 
 
 def rows() -> list[Row]:
-    return [cpu(), cpu_by_default(), stalls(EVERY_SECOND, 3, 1.1), stalls("", 5, 5.1), *slowdown()]
+    return [cpu(), *cpu_by_default(), stalls(EVERY_SECOND, 3, 1.1), stalls("", 5, 5.1), *slowdown()]
 
 
 def cpu() -> Row:
@@ -88,14 +88,17 @@ def cpu() -> Row:
     return Row("CPU a minute, reading every second", f"{ours_s:.3f} s", others, "≤ 0.03 s", ours_s <= 0.03)
 
 
-def cpu_by_default() -> Row:
-    """The same as the agent comes."""
-    ours_s = _cpu_s(OURS.format(settings=""))
-    return Row("CPU a minute, by default", f"{ours_s:.3f} s", "", "≤ 0.005 s", ours_s <= 0.005)
+def cpu_by_default() -> list[Row]:
+    """The same as the agent comes: of a young run, which writes a record a second at first, and later on."""
+    first_s, later_s = (_cpu_s(OURS.format(settings=""), age_s=age_s) for age_s in (2, 62))
+    return [
+        Row("CPU of the first minute, by default", f"{first_s:.3f} s", "", "≤ 0.015 s", first_s <= 0.015),
+        Row("CPU a minute after that, by default", f"{later_s:.3f} s", "", "≤ 0.005 s", later_s <= 0.005),
+    ]
 
 
-def _cpu_s(before: str, python: str = sys.executable) -> float:
-    return figures(SLEEP.format(before=before, lasts_s=LASTS_S), python)[0] * 60 / LASTS_S
+def _cpu_s(before: str, python: str = sys.executable, age_s: float = 2) -> float:
+    return figures(SLEEP.format(before=before, lasts_s=LASTS_S, age_s=age_s), python)[0] * 60 / LASTS_S
 
 
 def stalls(settings: str, lasts_s: int, wait_s: float) -> Row:

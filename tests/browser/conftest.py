@@ -105,7 +105,7 @@ class Tab:
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password", exact=True).fill(cast.PASSWORD)
         self.page.get_by_role("button", name="Sign in").click()
-        self.page.wait_for_url(self.base + "/")
+        self.page.wait_for_url(lambda url: url.partition("?")[0] == self.base + "/")
         return self
 
 

@@ -32,8 +32,8 @@ def test_a_researcher_gets_one_honest_sentence_for_a_paper(tab, context, trainin
     assert re.fullmatch(
         r"Training resnet-50 \(3 runs, .+, 1 of them failed, cancelled or lost\) used .+~kWh of electricity "
         r"\(.+--.+~kWh; .+\) on NVIDIA A100 SXM4 40GB .+, which corresponds to .+CO\\textsubscript\{2\}e "
-        r"\(.+\) at 0\.473~kg~CO\\textsubscript\{2\}e per kWh, the world average of 2024, and a PUE of 1, "
-        r"as tracked by TraceML until .+~\\cite\{traceml,factor2024-\d+\}\.\n",
+        r"\(.+\) at 0\.458~kg~CO\\textsubscript\{2\}e per kWh, the world average of 2025, and a PUE of 1, "
+        r"as tracked by TraceML until .+~\\cite\{traceml,factor2025-\d+\}\.\n",
         sentence,
     )
     page.get_by_role("link", name="The final run alone").click()
@@ -64,10 +64,10 @@ def test_a_point_leads_to_its_run(tab, trainings):
 
 
 def test_the_choice_of_a_metric_is_in_the_address(tab, trainings):
-    page = tab.sign_in().open("/models/digits/resnet-50/")
-    page.get_by_label("Better is").select_option("higher")
+    page = tab.sign_in().open("/models/digits/resnet-50/?better=higher")
+    page.get_by_label("Of each run").select_option("best")
     page.get_by_role("button", name="Show", exact=True).click()
-    page.wait_for_url("**metric=loss&better=higher&value=last**")
+    page.wait_for_url("**metric=loss&value=best**better=higher**")
     assert "higher is better" in page.locator('figure[data-chart="tradeoff"] figcaption').inner_text()
     assert tab.complaints == []
 

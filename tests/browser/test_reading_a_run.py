@@ -7,8 +7,8 @@ from tests.people import PASSWORD
 
 pytestmark = pytest.mark.browser
 
-#: 300 W of the card's counter, 12 W of an eighth of the CPU and 12 W of 64 GB at half use, for an hour.
-ENERGY = ["324", "Wh"]
+#: 300 W of the card's counter, 12 W of an eighth of the CPU and 4 W of 64 GB at half use, for an hour.
+ENERGY = ["316", "Wh"]
 
 
 def figures(locator) -> list[float]:

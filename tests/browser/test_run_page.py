@@ -47,7 +47,7 @@ def test_alice_sees_why_a_run_was_expensive(tab, run_id):
     assert "loss" in page.locator("#finding").inner_text()
     page.get_by_role("link", name="epoch 3", exact=True).click()
     expect(page.locator("#span-words")).not_to_be_empty()
-    assert words(page).startswith("From 30 min to 40 min: 54.0 Wh in 10 min, 324 W on average")
+    assert words(page).startswith("From 30 min to 40 min: 52.6 Wh in 10 min, 316 W on average")
     assert [(each["min"], each["max"]) for each in charts(page)] == [(30, 40)] * 3
     assert page.url.endswith("?start=1800&end=2400")
     assert tab.complaints == []

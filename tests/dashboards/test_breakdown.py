@@ -2,9 +2,10 @@
 
 import pytest
 
+from hardware.models import HardwareProfile
 from runs.dashboards import breakdown, usage
+from runs.dashboards.choices import Choices, Members, choices
 from runs.dashboards.periods import period
-from runs.dashboards.usage_filters import Choices, Members, choices
 from runs.models import DailyUsage
 from tests.dashboards.rows import DAY
 from tests.dashboards.rows import usage as add
@@ -43,7 +44,8 @@ def test_a_kind_has_its_share_of_the_whole(project):
 def test_hardware_has_the_catalogues_name_or_its_own(project):
     add(project, kg=1.0)
     add(project, kg=2.0, hardware="gone")
-    rows = breakdown.by_hardware(sums(), {"nvidia-tesla-t4": "NVIDIA T4"})
+    HardwareProfile.objects.create(slug="nvidia-tesla-t4", name="NVIDIA T4", kind="gpu", vendor="NVIDIA", tdp_w=70)
+    rows = breakdown.by_hardware(sums())
     assert [(row.name, row.value) for row in rows] == [("gone", "gone"), ("NVIDIA T4", "nvidia-tesla-t4")]
 
 
@@ -58,7 +60,7 @@ def test_members_are_named_and_those_who_left_are_one_of_many(project):
 def test_too_many_rows_are_folded_and_nothing_is_lost(project):
     for n in range(breakdown.MOST_ROWS + 3):
         add(project, kg=20.0 - n, hardware=f"card-{n}")
-    rows = breakdown.by_hardware(sums(), {})
+    rows = breakdown.by_hardware(sums())
     assert len(rows) == breakdown.MOST_ROWS
     assert (rows[-1].name, rows[-1].value) == ("4 others", "")
     assert sum(row.kg for row in rows) == sum(row["kg"] for row in sums())

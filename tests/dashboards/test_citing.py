@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from hardware.models import HardwareProfile
 from runs.dashboards import citing, escapes
+from runs.dashboards.cited import SCOPES, cited
 from runs.models import EmissionFactor, TrackedModel
 from tests.dashboards.rows import usage
 from tests.dashboards.test_lifetime import make_run
@@ -20,7 +21,7 @@ LATEX_SPECIALS = re.compile(r"(?<!\\)[&%$#_^]")
 
 
 def facts(model: TrackedModel, scope: str = "training"):
-    return citing.cited(model, scope, timezone.now())
+    return cited(model, scope, timezone.now())
 
 
 def tracked(people, name: str = "resnet-50") -> TrackedModel:
@@ -46,9 +47,9 @@ def test_a_model_card_gives_grams_by_the_keys_of_the_hub_and_claims_no_place(peo
     assert set(about) == {"emissions", "source", "training_type", "hardware_used"}
     assert about["emissions"] == 3000.0
     assert about["training_type"] == "pre-training and fine-tuning"
-    assert about["hardware_used"] == "nvidia-tesla-t4 (2 h)"
+    assert about["hardware_used"] == "nvidia-tesla-t4 (2 GPU-hours)"
     assert "50 % of the energy measured" in about["source"]
-    assert "0.4729 kg CO2e per kWh (world average 2024), PUE 1" in about["source"]
+    assert "0.458 kg CO2e per kWh (world average 2025), PUE 1" in about["source"]
 
 
 def test_the_card_of_the_final_run_has_its_type_alone(people):
@@ -61,10 +62,11 @@ def test_the_sentence_says_how_much_how_sure_and_by_which_factor(people):
     today = f"{timezone.now():%-d %b %Y}"
     assert told == (
         f"Training resnet-50 (2 runs, {today}, 1 of them failed, cancelled or lost) used 6 kWh of electricity "
-        "(4.80–7.20 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
+        "(4.8–7.2 kWh; 50 % of the energy measured by the hardware's counters or sensors, "
         "the rest estimated from its profiles) "
-        "on nvidia-tesla-t4 (2 h), which corresponds to 3 kg CO₂e (2.40–3.60 kg) at 0.473 kg CO₂e per kWh, "
-        f"the world average of 2024, and a PUE of 1, as tracked by TraceML until {today}.\n"
+        "on nvidia-tesla-t4 (2 GPU-hours), processors and memory included, "
+        "which corresponds to 3 kg CO₂e (2.4–3.6 kg) at 0.458 kg CO₂e per kWh, "
+        f"the world average of 2025, and a PUE of 1, as tracked by TraceML until {today}.\n"
     )
 
 
@@ -84,8 +86,8 @@ def test_runs_of_two_factors_name_both(people):
     run.save()
     found = facts(model)
     told = citing.markdown(found).replace("\u00a0", " ")
-    assert "0.5 kg CO₂e per kWh, the world average of 2020 and 0.473 kg CO₂e per kWh, the world average of 2024" in told
-    assert [each["year"] for each in json.loads(citing.program(found))["emission_factors"]] == [2020, 2024]
+    assert "0.5 kg CO₂e per kWh, the world average of 2020 and 0.458 kg CO₂e per kWh, the world average of 2025" in told
+    assert [each["year"] for each in json.loads(citing.program(found))["emission_factors"]] == [2020, 2025]
 
 
 def test_facts_as_json_have_their_units_in_their_names(people):
@@ -98,9 +100,9 @@ def test_facts_as_json_have_their_units_in_their_names(people):
 
 def test_nothing_used_is_nothing_to_cite(people):
     model = TrackedModel.named(people.project, "resnet-50")
-    assert [facts(model, scope) for scope in citing.SCOPES] == [None, None, None]
+    assert [facts(model, scope) for scope in SCOPES] == [None] * len(SCOPES)
     make_run(model, 0.0)
-    assert [facts(model, scope) for scope in citing.SCOPES] == [None, None, None]
+    assert [facts(model, scope) for scope in SCOPES] == [None] * len(SCOPES)
 
 
 @pytest.fixture(params=NAMES.values(), ids=NAMES.keys())
@@ -116,7 +118,7 @@ def hostile(request, people):
 def test_yaml_and_json_hold_a_hostile_name_as_it_is(hostile):
     name, found = hostile
     card = yaml.safe_load(citing.model_card(found).strip("-\n"))
-    assert card["co2_eq_emissions"]["hardware_used"] == f"{name[:100]} (2 h)"
+    assert card["co2_eq_emissions"]["hardware_used"] == f"{name[:100]} (2 GPU-hours)"
     assert set(card) == {"co2_eq_emissions"}
     told = json.loads(citing.program(found))
     assert (told["model"], told["emission_factors"][0]["source"]) == (name, name)
@@ -165,4 +167,4 @@ def test_a_run_that_fell_silent_counts_among_those_that_ended_badly(people):
     model = tracked(people)
     make_run(model, 1.0, status="running", last_seen_at=timezone.now() - timedelta(days=1))
     make_run(model, 1.0, status="running", kind="inference", last_seen_at=timezone.now() - timedelta(days=1))
-    assert [facts(model, scope).bad_ends for scope in citing.SCOPES] == [2, 0, 3]
+    assert [facts(model, scope).bad_ends for scope in SCOPES] == [2, 2, 0, 3]

@@ -28,7 +28,7 @@ def ago(days: int):
 
 
 def figures(days) -> dict:
-    return {one.quantity: one for one in key_figures(days, WEEK, totals_of(days, WEEK))}
+    return {one.quantity: one for one in key_figures(days, WEEK, totals_of(days, WEEK), DAY + timedelta(days=1))}
 
 
 def test_a_period_and_the_one_before_add_up_their_own_days():
@@ -58,3 +58,15 @@ def test_a_day_without_energy_is_a_gap_in_the_share_that_was_measured():
 
 def test_one_day_makes_no_line():
     assert sparkline([(DAY, 1.0)], "energy") is None
+
+
+def test_a_day_that_goes_on_is_in_the_figure_but_in_no_line_and_no_comparison():
+    days = {DAY: amounts(1.0), ago(1): amounts(4.0), ago(6): amounts(2.0), ago(7): amounts(3.0), ago(13): amounts(9.0)}
+    energy = key_figures(days, WEEK, totals_of(days, WEEK), DAY)[1]
+    assert (energy.value, energy.over, energy.before) == (7.0, 6.0, 3.0)
+    assert energy.sparkline.sentence.endswith("last 4 kWh.")
+
+
+def test_where_only_today_used_energy_the_line_shows_it():
+    days = {DAY: amounts(1.0)}
+    assert key_figures(days, WEEK, totals_of(days, WEEK), DAY)[1].sparkline.sentence.endswith("last 1 kWh.")

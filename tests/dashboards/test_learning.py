@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs.dashboards.learning import Logged, learned, lower_is_better, thinned
+from runs.dashboards.learning import MOST_POINTS, Logged, learned, thinned
 from tests.dashboards.test_curves import steady
 
 #: 36 kW for 100 s: a kWh in all, a hundredth of it a second.
@@ -20,7 +20,7 @@ def test_the_energy_after_the_first_value_within_a_percent_of_the_best_is_told()
     assert result.after_kwh == pytest.approx(0.38)
     assert result.sentence == (
         "The last 38 % of the energy (380 Wh) bought less than 1 % of accuracy: "
-        "it was 0.796 after 1.03 min, 0.8 at best."
+        "it was 0.796 after 1 min 2 s, 0.8 at best."
     )
 
 
@@ -58,20 +58,21 @@ def test_the_chart_has_the_energy_used_until_each_value_and_the_best_so_far():
     assert [list(series.values) for series in chart.series] == [[0.5, 0.4, 0.9], [0.5, 0.5, 0.9]]
 
 
-def test_of_many_values_some_are_shown_and_the_last():
-    kept = thinned(1001)
-    assert len(kept) <= 202
-    assert (kept[0], kept[-1]) == (0, 1000)
-    assert thinned(3) == [0, 1, 2]
+def test_of_many_values_the_extremes_of_every_few_are_drawn_and_both_ends():
+    values = [1.0] * 1000
+    values[0], values[502], values[777], values[999] = 1.5, 50.0, -3.0, 2.0
+    kept = thinned(values)
+    assert {0, 502, 777, 999} <= set(kept)
+    assert kept == sorted(kept)
+    assert len(kept) <= MOST_POINTS + 2
+    assert thinned([3.0, 1.0, 2.0]) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    "name", ["loss", "val_loss", "valLoss", "eval/loss", "top5-error", "perplexity", "RMSE", "wer"]
-)
-def test_names_of_losses_and_errors_say_that_less_is_better(name):
-    assert lower_is_better(name)
-
-
-@pytest.mark.parametrize("name", ["accuracy", "f1", "map50", "lossless_ratio", "score", ""])
-def test_all_other_names_say_that_more_is(name):
-    assert not lower_is_better(name)
+@pytest.mark.parametrize("place", [0, 1, 501, 998, 999])
+@pytest.mark.parametrize(("extreme", "lower"), [(50.0, False), (-50.0, True)])
+def test_the_best_value_is_drawn_wherever_it_lies(place, extreme, lower):
+    values = [1.0] * 1000
+    values[place] = extreme
+    result = found(*((n / 10, value) for n, value in enumerate(values)), lower=lower)
+    assert extreme in result.chart.series[0].values
+    assert result.chart.series[1].values[-1] == result.best == extreme

@@ -33,8 +33,53 @@ def test_nothing_lies_before_all_time():
     assert periods.period("all", TODAY).before() is None
 
 
-def test_all_time_takes_in_runs_of_a_clock_that_is_a_day_ahead():
-    assert periods.period("all", TODAY).last == TODAY + timedelta(days=1)
+def test_all_time_ends_today_and_takes_in_runs_of_a_clock_that_is_a_day_ahead():
+    period = periods.period("all", TODAY)
+    assert period.last == TODAY
+    assert period.holds(TODAY + timedelta(days=1))
+
+
+@pytest.mark.parametrize(
+    ("preset", "label", "before"),
+    [("month", "November 2026", "October 2026"), ("quarter", "Q4 2026", "Q3 2026"), ("year", "2026", "2025")],
+)
+def test_a_calendar_preset_is_whole_and_follows_the_one_before(preset, label, before):
+    period = periods.period(preset, TODAY)
+    assert (period.label, period.before().label) == (label, before)
+    assert span(period.before().after(TODAY)) == span(period)
+
+
+@pytest.mark.parametrize(
+    ("preset", "over", "earlier"),
+    [
+        ("7", ("2026-11-19", "2026-11-24"), ("2026-11-13", "2026-11-18")),
+        ("month", ("2026-11-01", "2026-11-24"), ("2026-10-01", "2026-10-24")),
+        ("quarter", ("2026-10-01", "2026-11-24"), ("2026-07-01", "2026-08-24")),
+        ("year", ("2026-01-01", "2026-11-24"), ("2025-01-01", "2025-11-24")),
+    ],
+)
+def test_what_goes_on_is_compared_by_the_days_that_are_over(preset, over, earlier):
+    assert tuple(map(span, periods.period(preset, TODAY).compared(TODAY))) == (over, earlier)
+
+
+def test_what_is_over_is_compared_whole_and_a_day_that_goes_on_not_at_all():
+    march = periods.between(date(2026, 3, 1), date(2026, 3, 31), TODAY)
+    assert march.compared(TODAY) == (march, march.before())
+    assert periods.between(TODAY, TODAY, TODAY).compared(TODAY) is None
+    assert periods.period("all", TODAY).compared(TODAY) is None
+
+
+def test_of_a_month_longer_than_the_one_before_no_day_of_another_month_is_compared():
+    march = periods.period("month", date(2026, 3, 31))
+    assert span(march.compared(date(2026, 3, 31))[1]) == ("2026-02-01", "2026-02-28")
+
+
+@pytest.mark.parametrize(
+    ("days", "asked", "bucket"),
+    [(30, "week", "week"), (365, "day", "day"), (365, "month", "month"), (400, "day", "week"), (30, "decade", "day")],
+)
+def test_bars_are_of_what_was_asked_for_unless_they_would_be_too_many(days, asked, bucket):
+    assert periods.bucket_name(days, asked) == bucket
 
 
 @pytest.mark.parametrize(("days", "bucket"), [(1, "day"), (92, "day"), (93, "week"), (728, "week"), (729, "month")])

@@ -3,7 +3,7 @@
 import pytest
 
 from runs.dashboards.lines import newest
-from runs.dashboards.points import MOST_ROWS, Asked, energy_points, front, suggested, tradeoff
+from runs.dashboards.points import MOST_ROWS, Asked, energy_points, front, tradeoff
 from runs.models import TrackedModel
 from tests.dashboards.test_break_even import logged
 from tests.dashboards.test_lifetime import make_run
@@ -39,16 +39,6 @@ def test_of_equal_emissions_the_better_value_and_of_equals_one():
 
 def test_no_place_no_front():
     assert front({}, "higher") == set()
-
-
-@pytest.mark.parametrize("name", ["loss", "val/Loss", "RMSE", "word_error_rate", "perplexity"])
-def test_less_of_a_loss_or_an_error_is_better(name):
-    assert suggested(name) == "lower"
-
-
-@pytest.mark.parametrize("name", ["accuracy", "f1", "map50", "recall_at_20"])
-def test_more_of_anything_else_is_better(name):
-    assert suggested(name) == "higher"
 
 
 def test_the_metric_that_most_runs_logged_is_shown_and_another_on_demand(model):

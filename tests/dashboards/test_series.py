@@ -38,18 +38,18 @@ def test_energy_ends_at_the_whole_and_has_its_emissions_beside_it():
     energy = charts(steady(3600), steady(7200, key="gpu-1"))["energy"]
     assert [one.values[-1] for one in energy.series] == pytest.approx([0.1, 0.2])
     assert energy.twin_values[-1] == pytest.approx(0.15)
-    assert energy.sentence == "Cumulative energy of 2 devices: 300 Wh after 1.67 min, 150 g of CO₂e."
+    assert energy.sentence == "Cumulative energy of 2 devices: 300 Wh after 1 min 40 s, 150 g of CO₂e."
 
 
 def test_a_part_goes_on_from_what_was_used_before():
-    energy = charts(steady(3600), span=Span(50, 100, 0.05))["energy"]
+    energy = charts(steady(3600), span=Span(50, 100, 0.05, 50))["energy"]
     assert (energy.series[0].values[0], energy.series[0].values[-1]) == pytest.approx((0.05, 0.1))
 
 
 def test_the_sentences_say_what_is_shown():
     found = charts(steady(10), steady(20))
-    assert found["power"].sentence.startswith("Mean power of 2 devices over 1.67 min: 30 W on average, 30 W at most")
-    assert found["utilisation"].sentence == "Utilisation of 2 devices over 1.67 min: 0 % on average, 0 % at most."
+    assert found["power"].sentence.startswith("Mean power of 2 devices over 1 min 40 s: 30 W on average, 30 W at most")
+    assert found["utilisation"].sentence == "Utilisation of 2 devices over 1 min 40 s: 0 % on average, 0 % at most."
 
 
 def test_memory_is_never_busy_and_keeps_the_others_colours():

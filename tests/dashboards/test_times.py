@@ -42,8 +42,8 @@ def test_no_moment_is_a_dash():
     ("seconds", "words"),
     [
         (None, "–"),
-        (0, "0.0 s"),
-        (8.25, "8.2 s"),
+        (0, "0 s"),
+        (8.25, "8.25 s"),
         (59.96, "1 min"),
         (60, "1 min"),
         (125, "2 min 5 s"),

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from runs.dashboards.welch import incomplete_beta, welch
+from runs.dashboards.welch import welch
 
 
 def described(values):
@@ -38,8 +38,3 @@ def test_small_groups_are_not_tested(group):
 
 def test_groups_without_spread_are_not_tested():
     assert welch(3, 1.0, 0.0, 3, 2.0, 0.0) is None
-
-
-def test_the_beta_function_ends_at_zero_and_one():
-    assert (incomplete_beta(2, 3, 0.0), incomplete_beta(2, 3, 1.0)) == (0.0, 1.0)
-    assert incomplete_beta(2, 2, 0.5) == pytest.approx(0.5)

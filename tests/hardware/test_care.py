@@ -6,12 +6,13 @@ from django.urls import reverse
 
 from hardware.models import HardwareAlias, HardwareProfile
 from runs import reestimate
-from runs.models import AuditEntry, Device, EmissionFactor, Reestimation, Run
+from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation, Run
 from tests.hardware.test_admin import save
-from tests.wire import A100, sample
+from tests.wire import CPU, sample
 
 UNKNOWN = "/admin/runs/unknowndevice/"
 FACTORS = "/admin/runs/emissionfactor/"
+PUES = "/admin/runs/pue/"
 ACME = {"key": "gpu-0", "kind": "gpu", "name": "Acme Thinker 9", "uuid": "GPU-9"}
 
 
@@ -47,7 +48,7 @@ def test_confirmed_it_is_saved_and_its_runs_follow(staff, wire, admin_user):
 
 
 def test_a_change_that_reaches_no_run_is_saved_at_once(staff, wire):
-    wire.whole_run([sample("gpu-0", 3600, 1800, 5e5)], [A100 | {"basis": "counter"}])
+    wire.whole_run([sample("cpu-0", 3600, 1800, 5e5)], [CPU | {"basis": "counter"}])
     assert save(staff, a100(), tdp_w="500").status_code == 302
     assert (a100().tdp_w, Reestimation.objects.count()) == (500, 0)
 
@@ -152,6 +153,45 @@ def test_a_factor_is_never_changed(staff):
 def test_a_factor_that_can_not_be_is_refused(staff, value):
     staff.post(f"{FACTORS}add/", {"kg_per_kwh": value, "year": "2025", "source": "x"})
     assert not EmissionFactor.objects.filter(source="x").exists()
+
+
+def test_a_pue_in_force_is_for_new_runs_and_offered_to_the_others(staff, wire):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    old = Run.objects.get()
+    staff.post(f"{PUES}add/", {"value": "1.25", "source": "our own meters, 2025"})
+    new = Pue.objects.get(value=1.25)
+    assert Pue.objects.active().value == 1
+    page = staff.post(PUES, {"action": "put_in_force", "_selected_action": [new.pk]})
+    assert "1 run" in page.content.decode()
+    assert Pue.objects.active().value == 1
+    again(staff, page, _leave_runs="1")
+    assert (Pue.objects.active(), Reestimation.objects.count(), Run.objects.get().pue) == (new, 0, 1)
+    assert AuditEntry.objects.get(action="PUE changed").subject == "PUE 1.25, for runs to come"
+    again(staff, staff.post(PUES, {"action": "put_in_force", "_selected_action": [new.pk]}))
+    reestimate.work_off()
+    run = Run.objects.get()
+    assert (run.pue, run.factor) == (1.25, old.factor)
+    assert run.emissions_kg == pytest.approx(1.25 * old.emissions_kg, rel=1e-12)
+
+
+def test_a_pue_is_never_changed_and_its_history_stays(staff):
+    pue = Pue.objects.active()
+    assert staff.post(f"{PUES}{pue.pk}/change/", {"value": "2", "source": "x"}).status_code == 403
+    Pue.objects.create(value=1.1, source="2026").put_in_force()
+    assert list(Pue.objects.values_list("value", "active")) == [(1.1, True), (1.0, False)]
+
+
+@pytest.mark.parametrize("value", ["0.99", "-1", "nan", "inf", "9", "", "many"])
+def test_a_pue_that_can_not_be_is_refused(staff, value):
+    staff.post(f"{PUES}add/", {"value": value, "source": "x"})
+    assert not Pue.objects.filter(source="x").exists()
+
+
+def test_the_newest_worlds_average_is_in_force_as_it_was_published(db):
+    factor = EmissionFactor.objects.active()
+    assert (factor.kg_per_kwh, factor.year) == (0.458, 2025)
+    EmissionFactor.objects.load()
+    assert EmissionFactor.objects.get(year=2024, source__startswith="CO2.js").kg_per_kwh == 0.47294
 
 
 def test_the_worlds_averages_of_several_years_come_with_the_data(db):

@@ -37,6 +37,51 @@ def test_a_corrected_power_is_taken_over_as_a_new_revision(tmp_path):
     assert (profile.tdp_w, profile.revision) == (250, 2)
 
 
+def test_peaks_come_from_a_file_of_their_own_with_their_source(tmp_path):
+    write(tmp_path, card(), peaks=["acme-one,312,,1555,Acme data sheet"])
+    loading.load(tmp_path)
+    profile = HardwareProfile.objects.get()
+    assert (profile.bf16_tflops, profile.fp8_tflops, profile.memory_gb_per_s) == (312, None, 1555)
+    assert profile.peaks_source == "Acme data sheet"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("acme-two,312,,,x", "there is no profile acme-two"),
+        ("acme-one,many,,,x", "line 2"),
+        ("acme-one,-1,,,x", "0.001"),
+    ],
+)
+def test_peaks_that_can_not_be_are_refused_with_their_place(tmp_path, line, said):
+    write(tmp_path, card(), peaks=[line])
+    with pytest.raises(loading.BrokenFile, match=said):
+        loading.load(tmp_path)
+
+
+def test_every_peak_of_the_seed_data_names_its_source(catalogue):
+    known = HardwareProfile.objects.exclude(bf16_tflops=None, fp8_tflops=None, memory_gb_per_s=None)
+    assert known.count() > 300
+    assert not known.filter(peaks_source="").exists()
+
+
+@pytest.mark.parametrize(
+    ("slug", "bf16_tflops", "fp32_tflops"),
+    [
+        ("amd-instinct-mi300x", 1307.4, 163.4),
+        ("amd-instinct-mi350x", 2306.9, 144.2),
+        ("amd-instinct-mi355x", 2516.6, 157.3),
+        ("nvidia-h100-sxm5-80gb", 989.4, 66.91),
+        ("nvidia-b200", 2250, 75),
+    ],
+)
+def test_peaks_are_those_that_models_compute_at_and_single_precision_is_not_double(
+    catalogue, slug, bf16_tflops, fp32_tflops
+):
+    profile = HardwareProfile.objects.get(slug=slug)
+    assert (profile.bf16_tflops, profile.peak_tflops) == (bf16_tflops, fp32_tflops)
+
+
 def test_a_corrected_note_is_taken_over_without_a_new_revision(tmp_path):
     loading.load(write(tmp_path, card()))
     loading.load(write(tmp_path, card(note="Sold in two lengths.")))

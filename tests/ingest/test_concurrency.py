@@ -1,15 +1,19 @@
 """Uploads at the same time: promises PS2 and PS25."""
 
 import json
+import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
-from runs.ingest.removal import remove_run
-from runs.models import AuditEntry, Batch, DailyUsage, DeletedRun, Run
+from runs import reestimate
+from runs.ingest.removal import remove_project, remove_run, remove_series
+from runs.ingest.tags import tag_run
+from runs.models import AuditEntry, Batch, DailyUsage, DeletedRun, Project, Run
 from tests import people as cast
 from tests.wire import A100, Wire, batch, header, sample
 
@@ -85,3 +89,37 @@ def test_sixteen_uploaders_at_once_lose_nothing(token):
     assert Run.objects.filter(status="completed", energy_kwh=0.2).count() == 32
     assert sum(DailyUsage.objects.values_list("energy_kwh", flat=True)) == pytest.approx(32 * 0.2, rel=1e-9)
     assert sum(DailyUsage.objects.values_list("runs", flat=True)) == 32
+
+
+CHANGES = {
+    "its samples go": remove_series,
+    "it is deleted": remove_run,
+    "it is tagged": lambda run: tag_run(run, "late"),
+    "it is recomputed": lambda run: reestimate.redo_one(run, None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_a_run_and_the_deletion_of_its_project_wait_for_each_other(token, change):
+    """PostgreSQL ends one of two that hold what the other wants: the project comes first for both."""
+    wire = Wire(Client(), token)
+    for number in (1, 2):
+        wire.send(wire.start(), "b-1", batch([sample("gpu-0", 60, 60, 3.6e5 * number)]))
+    runs, deleting = list(Run.objects.order_by("pk")), threading.Event()
+
+    def delete():
+        with transaction.atomic():
+            project = Project.objects.select_for_update().get(pk=runs[0].project_id)
+            Batch.objects.filter(run=runs[0]).delete()
+            deleting.set()
+            time.sleep(0.3)
+            remove_project(project)
+
+    def act(number):
+        if number == 0:
+            return delete()
+        deleting.wait()
+        return change(Run.objects.get(pk=runs[0].pk))
+
+    in_parallel(act, 2, 2)
+    assert (Run.objects.count(), Project.objects.filter(pk=runs[0].project_id).count()) == (0, 0)

@@ -25,6 +25,34 @@ def test_last_lowest_and_highest_are_kept(wire):
     assert row("loss") == (2.0, 1.0, 3.0, 0.0)
 
 
+def test_values_are_counted_once_however_often_their_batch_comes(wire):
+    run_id = wire.start()
+    for batch_id in ("b-1", "b-1", "b-2"):
+        wire.send(run_id, batch_id, logged((1, "loss", 3.0), (2, "loss", 2.0)))
+    assert Metric.objects.get().count == 4
+
+
+def test_the_migration_counts_what_was_logged_before_and_leaves_open_what_retention_took(wire):
+    from runs.ingest.removal import remove_series
+    from runs.models import Run
+
+    kept, thinned = wire.start(), wire.start()
+    for run_id in (kept, thinned):
+        wire.send(run_id, "b-1", logged((1, "loss", 3.0), (2, "loss", 2.0), (2, "accuracy", 0.2)))
+        wire.send(run_id, "b-2", logged((3, "loss", 1.0)))
+    remove_series(Run.objects.get(run_id=thinned))
+    wire.send(thinned, "b-3", logged((4, "loss", 1.0)))
+    Metric.objects.update(count=None)
+    import_module("runs.migrations.0021_metrics_counted_and_directed").count(apps, None)
+    counts = {(str(row.run.run_id), row.name): row.count for row in Metric.objects.select_related("run")}
+    assert counts == {
+        (kept, "loss"): 3,
+        (kept, "accuracy"): 1,
+        (thinned, "loss"): None,
+        (thinned, "accuracy"): None,
+    }
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_the_order_of_batches_changes_nothing(wire, order):
     run_id = wire.start()

@@ -1,4 +1,5 @@
-"""Past runs follow a correction of the catalogue or of the factor, exactly, and what they said before is kept."""
+"""Past runs follow a correction of the catalogue, the factor, the PUE or the estimates, exactly, and what they said
+before is kept."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,16 +7,17 @@ import pytest
 from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
+from runs import pace, reestimate
 from runs.ingest import totals
-from runs.models import DailyUsage, Device, EmissionFactor, Reestimation, Run, RunRevision
+from runs.models import DailyUsage, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision
+from runs.models.reestimation import FIGURES
 from runs.models.usage import AMOUNTS, KEY
 from tests.wire import A100, CPU, MEMORY, batch, sample
+from traceml_agent import estimation
 
 pytestmark = pytest.mark.django_db
 
 ACME = {"key": "gpu-0", "kind": "gpu", "name": "Acme Thinker 9", "uuid": "GPU-9"}
-FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg")
 
 
 def a100() -> HardwareProfile:
@@ -68,11 +70,80 @@ def test_a_corrected_tdp_changes_every_estimated_run_by_the_formulas_ratio(wire,
     assert (asked.energy_before_kwh, asked.energy_after_kwh) == (pytest.approx(estimated), pytest.approx(2 * estimated))
 
 
-def test_a_run_with_a_counter_is_left_alone(wire, catalogue):
-    wire.whole_run([sample("gpu-0", 3600, 1800, 7.2e5)], [A100 | {"basis": "counter"}])
-    set_power(tdp_w=1000)
+def test_a_run_whose_processor_has_a_counter_is_left_alone(wire, catalogue):
+    wire.whole_run([sample("cpu-0", 3600, 1800, 7.2e5)], [CPU | {"basis": "counter"}])
+    profile = Device.objects.get().profile
+    profile.tdp_w = 1000
+    profile.save()
     assert follow() is None
     assert not RunRevision.objects.exists()
+
+
+def test_of_a_card_with_a_counter_the_idle_part_alone_follows_its_profile(wire, catalogue):
+    wire.whole_run([sample("gpu-0", 3600, 1800, 7.2e5)], [A100 | {"basis": "counter"}])
+    before = Run.objects.get()
+    assert before.idle_kwh == pytest.approx(0.2 * 46 * 1800 / (46 * 3600 + 354 * 1800), rel=1e-12)
+    set_power(idle_w=80)
+    follow()
+    run = Run.objects.get()
+    assert [getattr(run, name) for name in FIGURES[:-1]] == [getattr(before, name) for name in FIGURES[:-1]]
+    assert run.idle_kwh == pytest.approx(0.2 * 80 * 1800 / (80 * 3600 + 320 * 1800), rel=1e-12)
+    assert sum(DailyUsage.objects.values_list("idle_kwh", flat=True)) == pytest.approx(run.idle_kwh, rel=1e-12)
+    assert RunRevision.objects.get().idle_kwh == before.idle_kwh
+
+
+def test_new_estimates_reach_the_past_and_its_former_figures_are_kept(wire, catalogue, monkeypatch):
+    set_power(idle_w=None)
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    before = Run.objects.get()
+    assert follow() is None
+    idler = estimation.power_class(a100())._replace(idle_share=0.5)
+    monkeypatch.setattr(estimation, "power_class", lambda profile: idler)
+    monkeypatch.setattr(estimation, "REVISION", estimation.REVISION + 1)
+    follow("release 2")
+    run = Run.objects.get()
+    assert run.energy_kwh == pytest.approx((200 * 3600 + 200 * 1800) / 3.6e6, rel=1e-12)
+    revision = RunRevision.objects.get()
+    assert [getattr(revision, name) for name in FIGURES] == [getattr(before, name) for name in FIGURES]
+    assert revision.reestimation.reason == "release 2"
+    assert follow() is None
+
+
+def test_a_profile_of_lower_confidence_widens_the_range_of_past_runs(wire, catalogue):
+    wire.whole_run([sample("gpu-0", 3600, 3600)])
+    before = Run.objects.get()
+    profile = a100()
+    profile.confidence = "estimate"
+    profile.save()
+    follow()
+    run = Run.objects.get()
+    assert run.energy_kwh == before.energy_kwh
+    assert run.energy_low_kwh == pytest.approx(before.energy_low_kwh / 1.5, rel=1e-12)
+    assert run.energy_high_kwh == pytest.approx(before.energy_high_kwh * 1.5, rel=1e-12)
+    assert RunRevision.objects.get().energy_high_kwh == before.energy_high_kwh
+
+
+def test_runs_keep_their_pue_until_they_are_asked_to_take_the_new_one(wire, catalogue):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    old = Run.objects.get()
+    assert old.pue == 1
+    Pue.objects.create(value=1.5, source="the building's meter, 2025").put_in_force()
+    assert follow() is None
+    follow(takes_pue=True)
+    run = Run.objects.get()
+    assert (run.pue, run.energy_kwh, run.factor) == (1.5, old.energy_kwh, old.factor)
+    assert run.emissions_kg == pytest.approx(1.5 * old.emissions_kg, rel=1e-12)
+    assert sum(DailyUsage.objects.values_list("emissions_kg", flat=True)) == pytest.approx(run.emissions_kg, rel=1e-12)
+    revision = RunRevision.objects.get()
+    assert (revision.pue, revision.emissions_kg) == (1, old.emissions_kg)
+
+
+def test_a_new_run_takes_the_pue_in_force(wire, catalogue):
+    Pue.objects.create(value=1.2, source="measured").put_in_force()
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    run = Run.objects.get()
+    assert run.pue == 1.2
+    assert run.emissions_kg == pytest.approx(1.2 * run.energy_kwh * run.factor.kg_per_kwh, rel=1e-12)
 
 
 def test_the_former_figure_is_kept_as_a_revision(wire, catalogue):
@@ -111,7 +182,8 @@ def test_a_measured_device_gets_its_right_name_and_keeps_its_joules(wire, catalo
     follow()
     device = Device.objects.get()
     assert (device.basis, device.profile, device.energy_kwh) == ("counter", a100(), 0.2)
-    assert not RunRevision.objects.exists()
+    revision = RunRevision.objects.get()
+    assert (revision.energy_kwh, revision.emissions_kg) == (0.2, Run.objects.get().emissions_kg), "idle alone changed"
 
 
 def test_runs_keep_their_factor_until_they_are_asked_to_take_the_new_one(wire, catalogue):
@@ -154,7 +226,8 @@ def test_re_estimated_is_exactly_what_a_fresh_ingest_with_the_new_data_gives(wir
     HardwareAlias.objects.create(profile=a100(), name="Acme Thinker 9")
     HardwareProfile.objects.get(slug="memory-per-gb").delete()
     EmissionFactor.objects.create(kg_per_kwh=0.3, year=2031, source="another").put_in_force()
-    follow(takes_factor=True)
+    Pue.objects.create(value=1.3, source="the building's").put_in_force()
+    follow(takes_factor=True, takes_pue=True)
     followed, days = figures(), usage()
     for run in Run.objects.all():
         totals.recount(run, list(run.devices.select_related("writer")))
@@ -163,7 +236,8 @@ def test_re_estimated_is_exactly_what_a_fresh_ingest_with_the_new_data_gives(wir
 
 
 def test_interrupted_it_goes_on_where_it_stopped(wire, catalogue, monkeypatch):
-    monkeypatch.setattr(reestimate, "CHUNK", 2)
+    monkeypatch.setattr(pace, "FIRST", 2)
+    monkeypatch.setattr(pace, "MOST", 2)
     for _ in range(5):
         wire.whole_run([sample("gpu-0", 3600, 1800)])
     set_power(full_load_w=900)
@@ -198,9 +272,9 @@ def test_the_command_tells_what_is_behind_and_follows_up(wire, catalogue, capsys
     wire.whole_run([sample("gpu-0", 3600, 1800)])
     set_power(full_load_w=900)
     call_command("reestimate", dry_run=True)
-    assert capsys.readouterr().out.startswith("1 runs of 1 teams")
+    assert capsys.readouterr().out.startswith("Behind: 1 run of 1 team,")
     call_command("reestimate", all=True)
-    assert "1 runs re-estimated" in capsys.readouterr().out
+    assert "1 run re-estimated" in capsys.readouterr().out
     assert not reestimate.behind().exists()
 
 

@@ -16,7 +16,7 @@ METERED = A100 | {"basis": "counter"}
 
 
 def total() -> dict:
-    return DailyUsage.objects.aggregate(runs=Sum("runs"), energy_kwh=Sum("energy_kwh"))
+    return DailyUsage.objects.aggregate(runs=Sum("runs", default=0), energy_kwh=Sum("energy_kwh", default=0.0))
 
 
 def metered(wire, kwh: float) -> Run:

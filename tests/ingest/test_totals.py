@@ -66,7 +66,7 @@ def test_a_vgpu_is_the_part_of_a_card_that_its_name_states(wire, catalogue):
 
 def test_memory_is_gigabytes_times_the_catalogues_constant(wire, catalogue):
     wire.whole_run([sample("ram", 3600, 3600)], [MEMORY])
-    assert Run.objects.get().energy_kwh == pytest.approx(64 * 0.3725 / 1000, rel=1e-12)
+    assert Run.objects.get().energy_kwh == pytest.approx(64 * 0.12 / 1000, rel=1e-12)
 
 
 def test_unknown_hardware_falls_back_and_says_so(wire, catalogue):

@@ -12,8 +12,8 @@ from hardware.models import HardwareProfile
 from runs import reestimate
 from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
-from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, TaggedUsage
-from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, TAGGED_KEY
+from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, RUN_KEY, TAGGED_KEY
 from tests.wire import A100, CPU, MEMORY, Wire, batch, sample
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,8 @@ def _counts(amount: float) -> bool:
 
 
 def everything() -> dict[tuple, list[float]]:
-    return stored(DailyUsage, KEY) | stored(TaggedUsage, TAGGED_KEY) | stored(ProjectUsage, PROJECT_KEY)
+    of_models = stored(DailyUsage, KEY) | stored(TaggedUsage, TAGGED_KEY)
+    return of_models | stored(ProjectUsage, PROJECT_KEY) | stored(RunUsage, RUN_KEY)
 
 
 def like(rows: dict[tuple, list[float]]) -> dict:
@@ -156,7 +157,7 @@ def test_rebuilding_from_the_facts_gives_the_same_in_every_row(mixed):
     before = everything()
     call_command("rebuild_usage", verbosity=0)
     assert everything() == like(before)
-    assert {len(KEY), len(TAGGED_KEY), len(PROJECT_KEY)} == {len(key) for key in before}
+    assert {len(KEY), len(TAGGED_KEY), len(PROJECT_KEY), len(RUN_KEY)} == {len(key) for key in before}
 
 
 def test_what_re_estimation_leaves_is_what_rebuilding_gives(mixed):
@@ -173,19 +174,20 @@ def test_what_re_estimation_leaves_is_what_rebuilding_gives(mixed):
     assert list(Run.objects.order_by("pk").values_list("idle_kwh", flat=True)) == pytest.approx(idle_kwh)
 
 
-def test_the_migration_counts_what_was_there_before_it(mixed):
+def test_the_migrations_count_what_was_there_before_them(mixed):
     Run.objects.update(member_id=0)
     call_command("rebuild_usage", verbosity=0)
     expected = everything()
     TaggedUsage.objects.all().delete()
     ProjectUsage.objects.all().delete()
-    DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0)
+    DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0, carrying_s=0.0)
+    gone = ("failed_kwh", "cancelled_kwh", "carrying_s")
     for run in Run.objects.all():
-        run.usage = [
-            [key, {k: v for k, v in amounts.items() if k[:6] not in ("failed", "cancel")}] for key, amounts in run.usage
-        ]
+        run.usage = [[key, {k: v for k, v in amounts.items() if k not in gone}] for key, amounts in run.usage]
         run.save()
+    RunUsage.objects.update(carrying_s=0.0)
     import_module("runs.migrations.0010_member_tags_and_waste").count_what_is_there(apps, None)
+    import_module("runs.migrations.0022_figures_that_hold").count_what_carries(apps, None)
     assert everything() == like(expected)
     for run in Run.objects.all():
         remove_run(run)

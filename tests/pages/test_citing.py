@@ -24,14 +24,14 @@ def test_every_text_stands_on_the_page_and_is_a_file(alice, run):
         answer = alice.get(file(form))
         assert answer.headers["Content-Disposition"] == f'attachment; filename="resnet-50-emissions.{form}"'
         assert page.by_id(f"text-{form}").text == " ".join(answer.content.decode().split())
-        assert f"{file(form)}?of=training" in page.links()
+        assert f"{file(form)}?of=both" in page.links()
 
 
 def test_a_model_card_and_json_are_what_the_page_of_the_model_says(alice, run):
     run(kwh=2.0)
     card = yaml.safe_load(alice.get(file("yaml")).content.decode().strip("-\n"))
-    assert card["co2_eq_emissions"]["emissions"] == pytest.approx(2 * 472.94)
-    assert card["co2_eq_emissions"]["hardware_used"] == "NVIDIA A100 SXM4 40GB (1 h)"
+    assert card["co2_eq_emissions"]["emissions"] == pytest.approx(2 * 458)
+    assert card["co2_eq_emissions"]["hardware_used"] == "NVIDIA A100 SXM4 40GB (1 GPU-hour)"
     told = json.loads(alice.get(file("json")).content)
     assert (told["model"], told["project"], told["energy_kwh"]) == ("resnet-50", "Digits", pytest.approx(2.0))
 
@@ -84,4 +84,4 @@ def test_the_final_run_names_its_cards_with_how_many_there_were(alice, wire, pro
     cards = [METERED | {"key": f"gpu-{n}", "uuid": f"GPU-{n}"} for n in range(2)]
     wire.whole_run([sample(card["key"], 3600, 1800, 3.6e6) for card in cards], [*cards, MEMORY])
     told = json.loads(alice.get(file("json"), {"of": "final"}).content)
-    assert told["hardware"] == ["2 × NVIDIA A100 SXM4 40GB"]
+    assert told["hardware"] == ["2 × NVIDIA A100 SXM4 40GB (2 GPU-hours)"]

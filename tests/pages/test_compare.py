@@ -7,6 +7,7 @@ from itertools import accumulate
 
 import pytest
 
+from runs.models import EmissionFactor
 from tests.pages.conftest import METERED
 from tests.wire import batch, sample
 
@@ -31,7 +32,15 @@ def figures(page) -> dict[str, list[str]]:
 def test_figures_stand_side_by_side_with_differences_to_the_first(alice, three):
     page = alice.read("/compare/", **asked(three))
     assert figures(page)["Energy"] == ["2", "1 −1 kWh (−50 %)", "3 +1 kWh (+50 %)"]
-    assert figures(page)["Duration"][0] == "1"
+    assert figures(page)["Duration"][0] == "1 h"
+
+
+def test_runs_of_two_factors_tell_them_apart(alice, run):
+    first = run(kwh=1.0)
+    EmissionFactor.objects.create(kg_per_kwh=0.51, year=2025, source="Another average").put_in_force()
+    rows = figures(alice.read("/compare/", run=[first, run(kwh=1.0)]))
+    assert rows["Emission factor"][0] == "0.458"
+    assert rows["Emission factor"][1].startswith("0.51 +0.052")
 
 
 def test_another_base_is_in_the_address(alice, three):
@@ -152,3 +161,60 @@ def test_runs_that_are_not_there_are_told_from_none_asked_for(alice, people):
 def test_groups_that_do_not_vary_have_no_p(alice, run):
     runs = [run(kwh=1.0, model="one", tags=[]) for _ in range(3)] + [run(kwh=2.0, model="two") for _ in range(3)]
     assert alice.read("/compare/", **asked(runs)).table(-1)[0][-2:] == ["–", "–"]
+
+
+def log(wire, run_id: str, **values: tuple) -> None:
+    metrics = [
+        {"t_s": t_s, "name": name.replace("__", "/"), "value": value}
+        for name, logged in values.items()
+        for t_s, value in enumerate(logged)
+    ]
+    assert wire.send(run_id, "b-metrics", batch([], [], metrics=metrics)).status_code == 201
+
+
+def test_metrics_are_compared_by_their_last_and_best_values(alice, wire, three):
+    log(wire, three[0], val__loss=(0.9, 0.5, 0.6), f1_cancer=(0.5,), samples=(10, 20))
+    log(wire, three[1], val__loss=(0.9, 0.3, 0.4), f1_cancer=(0.7,))
+    rows = figures(alice.read("/compare/", **asked(three)))
+    assert rows["val/loss, last"] == ["0.6", "0.4 −0.2 (−33 %)", "–"]
+    assert rows["val/loss, best"] == ["0.5", "0.3 −0.2 (−40 %)", "–"]
+    assert rows["f1_cancer"] == ["0.5", "0.7 +0.2 (+40 %)", "–"]
+    assert rows["samples, in all"] == ["30", "–", "–"]
+    html = alice.get("/compare/", asked(three)).content.decode().partition("f1_cancer")[2]
+    assert 'class="change up gain"' in html.partition("</tr>")[0]
+
+
+def test_the_table_to_take_along_has_metrics_and_ranges(alice, wire, three):
+    log(wire, three[0], **{"a|b": (0.2, 1 / 3)})
+    rows = list(csv.reader(io.StringIO(alice.get("/compare/export.csv", asked(three)).content.decode())))
+    by_name = {row[0]: row[1:] for row in rows}
+    assert by_name["a|b"] == ["", repr(1 / 3), "", ""]
+    assert [float(value) for value in by_name["Energy, low"][1:]] == pytest.approx([1.9, 0.95, 2.85])
+    markdown = alice.get("/compare/export.md", asked(three)).content.decode()
+    assert r"| a\|b | 0.33333 | – | – |" in markdown
+    assert "a|b & 0.33333" in alice.get("/compare/export.tex", asked(three)).content.decode().replace(
+        r"\textbar{}", "|"
+    )
+
+
+def test_energy_and_emissions_have_their_ranges(alice, three):
+    rows = figures(alice.read("/compare/", **asked(three)))
+    assert rows["Energy, range"] == ["1.9–2.1", "0.95–1.05", "2.85–3.15"]
+
+
+def pairs_tested(page) -> list[list[str]]:
+    return [
+        [cell.text for cell in row.children if not isinstance(cell, str)] for row in page.by_id("tests").all("tr")[1:]
+    ]
+
+
+def test_two_tags_on_the_same_runs_are_not_tested_against_each_other(alice, run):
+    runs = [run(kwh=kwh, model="m", tags=["a", "b"]) for kwh in (1.0, 2.0, 3.0)]
+    row = pairs_tested(alice.read("/compare/", **asked(runs)))[-1]
+    assert row[3:] == ["3 runs are in both: not tested", "–", "–"]
+
+
+def test_a_difference_that_may_be_chance_is_called_not_significant(alice, run):
+    runs = [run(kwh=kwh, model="one", tags=[]) for kwh in (1.0, 2.0, 3.0)]
+    runs += [run(kwh=kwh, model="two", tags=[]) for kwh in (1.1, 2.1, 3.1)]
+    assert pairs_tested(alice.read("/compare/", **asked(runs)))[0][3] == "no significant difference"

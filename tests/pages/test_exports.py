@@ -85,3 +85,55 @@ def test_every_sample_of_a_run_is_exported(alice, wire, profile):
 def test_there_is_no_other_form(alice, run, path):
     run()
     assert alice.get(path).status_code == 404
+
+
+def log(wire, run_id: str, *values: tuple[float, str, float]) -> None:
+    metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in values]
+    assert wire.send(run_id, "b-metrics", batch([], [], metrics=metrics)).status_code == 201
+
+
+def test_metrics_are_columns_of_the_csv_and_whole_in_the_json(alice, wire, run):
+    from runs.models import MetricDirection, Project
+
+    log(
+        wire,
+        run(name="one"),
+        (1, "loss", 1 / 3),
+        (2, "loss", 0.5),
+        (3, "samples", 100),
+        (4, "=quirk", 1),
+        (5, "=quirk", 2),
+    )
+    log(wire, run(name="two"), (1, "loss", 0.25))
+    run(name="none")
+    MetricDirection.objects.create(project=Project.objects.get(slug="digits"), name="=quirk", lower=True)
+    found = {row["name"]: row for row in rows(alice.get("/runs/export.csv"))}
+    assert [found["one"][name] for name in ("loss.last", "loss.best", "samples.total", "'=quirk.best")] == [
+        "0.5", repr(1 / 3), "100.0", "1.0",
+    ]  # fmt: skip
+    assert (found["two"]["loss.last"], found["two"]["samples.total"], found["none"]["loss.last"]) == ("0.25", "", "")
+    whole = {row["name"]: row["metrics"] for row in json.loads(text(alice.get("/runs/export.json")))}
+    assert whole["one"]["loss"] == {
+        "last": 0.5, "best": 1 / 3, "lowest": 1 / 3, "highest": 0.5, "lower_is_better": True, "count": 2,
+    }  # fmt: skip
+    assert whole["one"]["samples"] == {"total": 100.0, "count": 1}
+    assert whole["none"] == {}
+
+
+def test_of_very_many_metrics_the_csv_keeps_the_rest_in_one_column(alice, wire, run, monkeypatch):
+    monkeypatch.setattr("runs.dashboards.exports.MOST_METRICS", 1)
+    log(wire, run(name="one"), (1, "loss", 0.5), (2, "rare", 7.0))
+    log(wire, run(name="two"), (1, "loss", 0.25))
+    found = {row["name"]: row for row in rows(alice.get("/runs/export.csv"))}
+    assert found["one"]["loss.last"] == "0.5"
+    assert json.loads(found["one"]["other_metrics"])["rare"]["last"] == 7.0
+    assert "rare.last" not in found["one"]
+
+
+def test_a_file_is_in_the_order_of_the_metric_that_the_list_has(alice, wire, run):
+    for name, loss in (("a", 2.0), ("b", 1.0), ("c", 3.0)):
+        log(wire, run(name=name), (1, "loss", loss))
+    run(name="none")
+    links = alice.read("/runs/", metric="loss").one("thead").all("a")
+    sort = next(link.attributes["href"] for link in links if link.text == "loss")
+    assert [row["name"] for row in rows(alice.get("/runs/export.csv" + sort))] == ["c", "a", "b", "none"]

@@ -89,7 +89,7 @@ def test_a_page_without_figures_is_told_when_there_are_some_or_none_will_come(al
 
 def test_a_part_has_its_energy_time_and_mean_power(alice, running):
     found = series(alice, running, start=60, end=120)
-    assert found["words"] == "From 1 min to 2 min: 5 Wh in 1 min, 300 W on average; 20.0 % of the run's energy."
+    assert found["words"] == "From 1 min to 2 min: 5 Wh in 1 min, 300 W on average; 20 % of the run's energy."
     for chart in found["charts"].values():
         assert (chart["edges"][0], chart["edges"][-1]) == (60, 120)
 

@@ -1,7 +1,10 @@
 """The methodology page: the numbers that the code uses, so that the two can't drift apart."""
 
+import pytest
+
 from runs.dashboards.equivalences import EQUIVALENCES
-from runs.models import EmissionFactor
+from runs.models import EmissionFactor, Pue
+from tests.pages.html import Page
 from traceml_agent import estimation
 
 
@@ -19,9 +22,19 @@ def test_another_factor_in_force_is_the_one_it_gives(alice, db):
     assert "0.321 kg CO₂e per kWh" in alice.read("/methodology/").text
 
 
+def test_it_gives_the_pue_in_force_with_its_source(alice, db):
+    assert "is 1 in this deployment" in alice.read("/methodology/").text
+    Pue.objects.create(value=1.25, source="our own meters, 2025").put_in_force()
+    text = alice.read("/methodology/").text
+    assert "is 1.25 in this deployment" in text
+    assert "our own meters, 2025" in text
+
+
 def test_it_gives_the_range_of_every_basis(alice, db):
     rows = alice.read("/methodology/").table(0)
-    assert [(float(low), float(high)) for _, _, low, high in rows] == list(estimation.RANGE_BY_BASIS.values())
+    measured = [tuple(map(float, given.split("–"))) for _, _, given in rows[: len(estimation.MEASURED)]]
+    assert measured == list(estimation.RANGE_BY_BASIS.values())
+    assert [given for _, _, given in rows[len(measured) :]] == ["by class of device, below"] * 2
 
 
 def test_every_equivalence_has_its_source_and_year(alice, db):
@@ -33,7 +46,25 @@ def test_every_equivalence_has_its_source_and_year(alice, db):
     assert len(EQUIVALENCES) <= 3
 
 
-def test_it_gives_the_shares_of_tdp_of_every_kind(alice, db):
+def test_it_gives_shares_ranges_and_source_of_every_class(alice, db):
     rows = alice.read("/methodology/").table(1)
-    assert [float(idle) / 100 for _, idle, _ in rows] == list(estimation.IDLE_SHARE_OF_TDP.values())
-    assert [float(full) / 100 for _, _, full in rows] == list(estimation.FULL_LOAD_SHARE_OF_TDP.values())
+    assert len(rows) == len(estimation.POWER_CLASSES)
+    for (label, idle, idle_range, full_load, full_load_range, source), each in zip(
+        rows, estimation.POWER_CLASSES, strict=True
+    ):
+        assert (label, source) == (each.label, each.source)
+        assert (float(idle), float(full_load)) == pytest.approx((100 * each.idle_share, 100 * each.full_load_share))
+        assert tuple(map(float, idle_range.split("–"))) == each.idle_range
+        assert tuple(map(float, full_load_range.split("–"))) == each.full_load_range
+
+
+def test_a_stranger_reads_it_without_signing_in(client, db):
+    assert "world average" in Page(client.get("/methodology/")).text
+
+
+def test_a_factor_that_runs_still_have_is_named_beside_the_one_in_force(alice, run):
+    run()
+    EmissionFactor.objects.create(kg_per_kwh=0.51, year=2026, source="Another average").put_in_force()
+    page = alice.read("/methodology/")
+    assert "0.51 kg CO₂e per kWh" in page.text
+    assert "0.458 kg CO₂e per kWh" in page.by_id("former-factors").text

@@ -140,7 +140,15 @@ def test_the_calculation_can_be_followed_by_hand(alice, wire, profile):
     assert "1 · (50 W · 3,600 s + (400 W − 50 W) · 1,800 s)" in text
     assert "= 810,000 J = 0.225 kWh" in text
     assert "0.225 kWh · 1 · " in text
-    assert "Between 0.14625 and 0.30375 kWh: × 0.65 to × 1.35" in text
+    # 0.65 and 1.5 of an idle power that the profile states, 0.3 and 1.1 of the limit, each 1.5 times as far off,
+    # as the profile's TDP is an estimate: 0.433 · 50 W and 0.2 · 400 W at least, 2.25 · 50 W and 1.65 · 400 W at most
+    assert "idle power × 0.4333333 to × 2.25, full-load power × 0.2 to × 1.65" in text
+    assert "Between 0.05083333 and 0.38625 kWh" in text
+
+
+def test_the_calculation_of_a_measured_device_tells_its_range(alice, wire, profile):
+    text = alice.read(path(wire.whole_run([sample("gpu-0", 3600, 1800, 3.6e6)], [METERED]))).by_id("calculation").text
+    assert "Between 0.95 and 1.05 kWh: × 0.95 to × 1.05" in text
 
 
 @pytest.mark.parametrize("devices", [[], [A100, CPU]])
@@ -353,7 +361,8 @@ def test_a_running_run_is_forecast_from_its_epochs(alice, wire, profile):
     run_id = learning(wire, params={"epochs": 6})
     text = alice.read(path(run_id)).by_id("outlook").text
     assert "3 of 6 are done. The whole run is expected to use 2 kWh" in text
-    assert "about 1 h are left" in text
+    assert "of CO₂e, if the epochs to come are like those done" in text
+    assert "about 1 h left" in text
     assert "3 of 12 are done" in alice.read(path(run_id), epochs="12").by_id("outlook").text
 
 

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 #: and signing up take several pages each, all below /accounts/. Beside these there are only the files below /static/.
 DOORS = {
     "health": {"healthz"},
-    "API schema": {"api-schema"},
+    "documentation": {"api-schema", "methodology"},
     "signing in": {
         "account_login",
         "account_logout",

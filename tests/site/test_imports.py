@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PURE = {"traceml_agent.estimation", "traceml_agent.catalogue", "traceml_agent.limits"}
+PURE = {"traceml_agent.estimation", "traceml_agent.catalogue", "traceml_agent.limits", "traceml_agent.student"}
 
 
 def imports(path: Path) -> set[str]:
@@ -67,7 +67,18 @@ def test_the_agent_knows_nothing_of_the_portal(folder):
 
 
 @pytest.mark.parametrize(
-    "module", ["estimation", "catalogue", "shelves", "candidates", "device_names", "limits", "profiles"]
+    "module",
+    [
+        "estimation",
+        "forecasting",
+        "student",
+        "catalogue",
+        "shelves",
+        "candidates",
+        "device_names",
+        "limits",
+        "profiles",
+    ],
 )
 def test_the_pure_modules_need_the_standard_library_alone(module):
     import sys

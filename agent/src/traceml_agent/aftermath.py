@@ -7,7 +7,7 @@ import os
 import time
 
 from traceml_agent import endings, spool
-from traceml_agent.board import DEVICE, left_by
+from traceml_agent.board import DEVICE, PART, PARTS, left_by
 from traceml_agent.messages import iso
 from traceml_agent.spool_folder import open_regular
 
@@ -17,7 +17,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 
-class _Found:
+class _Told:
     """What a spool file tells of its run so far."""
 
     def __init__(self, path: str):
@@ -48,7 +48,7 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
     try:
         if not (_is_alone(descriptor) or is_known):
             return False
-        found, board = _Found(path), left_by(path)
+        found, board = _Told(path), left_by(path)
         status, exception = endings.of_exit_code(code, str(found.header.get("kind", "")))
         how = {"status": status, "exception": word if word and exception else exception}
         if not found.header:
@@ -77,7 +77,7 @@ def correct(path: str, header: dict, finish: dict, code: int) -> None:
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         is_new = not os.fstat(descriptor).st_size  # what was in it is delivered
-        n = 0 if is_new else _Found(path).last_n + 1
+        n = 0 if is_new else _Told(path).last_n + 1
         bodies = [("header", header)] if is_new else []
         _append(descriptor, n, [*bodies, ("finish", finish | {"status": status, "exception": exception})])
     finally:
@@ -104,12 +104,16 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
     spool.sync_to_disk(descriptor)
 
 
-def _samples_on(board, found: _Found) -> list[dict]:
+def _samples_on(board, found: _Told) -> list[dict]:
     """The devices' last counters, where they are further than what the file holds."""
     samples = []
+    parts = {name: dict(zip(PARTS, values, strict=True)) for name, values in (board.rows() if board else ())}
     for name, (t_s, elapsed_s, busy_s, energy_j) in board.rows() if board else ():
         kind, _, key = name.partition(":")
         if kind == DEVICE and elapsed_s > found.elapsed_s.get(key, float("inf")):
-            joules = None if energy_j != energy_j else energy_j  # NaN: nothing measures it
-            samples.append({"device": key, "t_s": t_s, "elapsed_s": elapsed_s, "busy_s": busy_s, "energy_j": joules})
+            # NaN: nothing tells it.
+            known = {"busy_s": busy_s, "energy_j": energy_j}
+            told = {field: None if value != value else value for field, value in known.items()}
+            sample = {"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told
+            samples.append(sample | parts.get(f"{PART}:{key}", {}))
     return samples

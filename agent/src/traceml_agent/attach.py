@@ -27,6 +27,9 @@ def add_command(commands) -> None:
     parser.add_argument("--model", help="the model's name (default: that of its script, module or program)")
     parser.add_argument("--kind", choices=metadata.KINDS, default="inference")
     parser.add_argument("--name", help="a name for this run")
+    parser.add_argument(
+        "--device", action="append", metavar="NAME", help='an accelerator that can\'t be measured: "8x TPU v5e"'
+    )
 
 
 def command(options) -> int:
@@ -34,12 +37,12 @@ def command(options) -> int:
     target = host.Target(options.pid, options.cgroup)
     if not is_alive(target):
         raise Complaint(f"{options.cgroup or options.pid} is not running: check `ps` or /sys/fs/cgroup", 2)
-    attach(target, options.model or name_of(target), options.kind, options.name)
+    attach(target, options.model or name_of(target), options.kind, options.name, devices=options.device)
     return 0
 
 
-def attach(target: host.Target, model: str, kind: str, name: str | None) -> Run:
-    """Measure the target until it ends; returns the stopped run.
+def attach(target: host.Target, model: str, kind: str, name: str | None, **settings) -> Run:
+    """Measure the target until it ends; returns the stopped run. `settings` are those of `config.load`.
 
     Ctrl-C, SIGTERM and SIGHUP end the measuring, not the target: what was watched until then is complete.
     """
@@ -47,7 +50,7 @@ def attach(target: host.Target, model: str, kind: str, name: str | None) -> Run:
     for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(each) is not signal.SIG_IGN:  # as under nohup
             signal.signal(each, signal.default_int_handler)
-    run = Run(model, kind, name, None, None, config.load(), target=target).begin()
+    run = Run(model, kind, name, None, None, config.load(**settings), target=target).begin()
     with contextlib.suppress(KeyboardInterrupt):
         while is_alive(target):
             time.sleep(LOOK_EVERY_S)

@@ -13,13 +13,14 @@ import contextlib
 import itertools
 import mmap
 import os
+import sys
 import time
 import weakref
 from collections.abc import Iterator
 
 from traceml_agent import endings
-from traceml_agent.descriptors import above_standard
-from traceml_agent.spool_folder import board_of
+from traceml_agent.descriptors import Descriptor, above_standard
+from traceml_agent.spool_folder import ABANDONED_S, BOARD_SUFFIX, SUFFIX, board_of, boards_folder, process_of
 
 try:
     import fcntl
@@ -28,6 +29,9 @@ except ImportError:
 
 #: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
 CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
+#: … and what of a device's counters is the run's part, where it shares the device.
+PART = "part"
+PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 #: Which value of a slot for calls is the process that counts there.
 OWNER = 3
@@ -45,11 +49,13 @@ class Board:
     """The region; `values` is a view of all of it as doubles, `slot(name)` an index into that.
 
     `path` is a file in the system's shared memory, made where it is not there. Without one, or where it can't be had,
-    only forked children share the region.
+    only forked children share the region, and `other_path` names the file by which they lock it.
     """
 
-    def __init__(self, path: str = ""):
-        self._path, self._number, self._identity = path, -1, (0, 0)
+    def __init__(self, path: str = "", other_path: str = ""):
+        self._path = path
+        #: The descriptor that Python keeps of a mapped file, and closes with the region, whatever it means by then.
+        self._descriptor: Descriptor | None = None
         #: Whether a model that may outlive its run counts here.
         self.is_counted_on = False
         #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
@@ -58,49 +64,36 @@ class Board:
         try:
             self._map(path)
         except (OSError, ValueError, AttributeError):  # no room, no descriptor, or another system
-            self._path, self._memory = "", mmap.mmap(-1, SLOTS * SLOT_BYTES)
+            self._path, self._memory = other_path, mmap.mmap(-1, SLOTS * SLOT_BYTES)
         self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
 
     def _map(self, path: str) -> None:
-        """Map it. The region keeps a descriptor of its own, which Python closes with it, whatever it means by then."""
         with above_standard():
             number = os.open(path, os.O_CREAT | _FLAGS, 0o600)
             try:
                 os.posix_fallocate(number, 0, SLOTS * SLOT_BYTES)
-                found = os.fstat(number)
-                self._identity = found.st_dev, found.st_ino
-                next_free = os.dup(number)
-                os.close(next_free)
-                self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
+                if sys.version_info >= (3, 13):
+                    self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES, trackfd=False)
+                else:
+                    self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
+                    self._descriptor = _copy_of(number)
             finally:
                 os.close(number)
-        self._number = next_free
-
-    @property
-    def _is_ours(self) -> bool:
-        """Whether the region's own descriptor is still open, and no file of the user's."""
-        try:
-            found = os.fstat(self._number)
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self._identity
 
     def close(self) -> None:
         """Let go of the memory and its descriptor now, not when Python collects it; unless a model counts here."""
-        if not self.is_counted_on and (self._number < 0 or self._is_ours):
+        if not self.is_counted_on and (self._descriptor is None or self._descriptor.is_ours):
             self.values.release()
             self._memory.close()
-            self._number = -1
+            if self._descriptor is not None:
+                self._descriptor.let_go()
+                self._descriptor = None
 
     def __del__(self) -> None:
-        if self._number >= 0 and not self._is_ours:
-            _kept.append(self._memory)
-
-    def in_child(self) -> None:
-        """In a forked child: take slots of its own, and hold nothing open but the region itself."""
-        self.places.clear()
-        if self._number >= 0 and self._is_ours:
-            os.close(self._number)  # the number stays: it tells that the region must not close it again
+        if self._descriptor is not None:
+            if not self._descriptor.is_ours:
+                _kept.append(self._memory)
+            self._descriptor.let_go()
 
     def slot(self, name: str) -> int | None:
         """The index of the first of a slot's four values, the same for this process's next question; None if full."""
@@ -214,9 +207,36 @@ def discard(path: str) -> None:
             os.unlink(place)
 
 
+def sweep(spool_files: list[str]) -> None:
+    """Remove boards that nobody can want: their process has ended, and their spool file is not among these."""
+    place = boards_folder()
+    wanted = set(map(board_of, spool_files))
+    for name in os.listdir(place) if place else ():
+        path = os.path.join(place, name)
+        with contextlib.suppress(OSError):
+            writer = process_of(name.removesuffix(BOARD_SUFFIX) + SUFFIX) if name.endswith(BOARD_SUFFIX) else None
+            # A spool file may lie in a folder that this process doesn't know.
+            is_old = time.time() - os.lstat(path).st_mtime > ABANDONED_S
+            if writer and is_old and path not in wanted and not endings.is_alive(*writer):
+                os.unlink(path)
+
+
+def _copy_of(number: int) -> Descriptor | None:
+    """The other descriptor of the same file, but for those of other boards."""
+    same = os.fstat(number)
+    known = {number} | {board._descriptor.number for board in list(_boards) if board._descriptor is not None}
+    for other in set(map(int, os.listdir("/proc/self/fd"))) - known:
+        with contextlib.suppress(OSError):
+            found = os.fstat(other)
+            if (found.st_dev, found.st_ino) == (same.st_dev, same.st_ino):
+                return Descriptor(other)
+    return None
+
+
 def _in_child() -> None:
+    """A forked child takes slots of its own."""
     for board in list(_boards):
-        board.in_child()
+        board.places.clear()
 
 
 if hasattr(os, "register_at_fork"):

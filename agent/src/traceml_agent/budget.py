@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from traceml_agent import job
+from traceml_agent import figures, job
 from traceml_agent.messages import warn
 from traceml_agent.metadata import number
 
@@ -47,7 +47,7 @@ class Budget:
             was_over, self.is_over = self.is_over, True
         if was_over:
             return
-        used = f"{summary.energy_kwh:.3g} kWh and {summary.emissions_kg:.3g} kg CO2e are used"
+        used = f"{figures.energy(summary.energy_kwh)} and {figures.emissions(summary.emissions_kg)} CO2e are used"
         if callable(self.action):
             self.action(run)
         elif run.rank:

@@ -35,6 +35,9 @@ def add_command(commands) -> None:
     parser.add_argument("--model", help="the model's name (default: the command's)")
     parser.add_argument("--kind", choices=metadata.KINDS, help="default: training")
     parser.add_argument("--name", help="a name for this run")
+    parser.add_argument(
+        "--device", action="append", metavar="NAME", help='an accelerator that can\'t be measured: "8x TPU v5e"'
+    )
     parser.add_argument("--tag", action="append", default=[], help="may be given several times")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
 
@@ -64,7 +67,7 @@ def _ended(tracked: Run, status: int) -> tuple[str, str]:
 
 def measured(options, words: list[str]) -> Run:
     """The command's run. What was not said here, the script may say by `track`: it then means this run."""
-    settings = config.load()
+    settings = config.load(devices=options.device)
     if settings.disabled:
         return InertRun(options.model)
     open_to = [word for word in ABOUT if word in ("params", "tags", "environment") or not getattr(options, word)]

@@ -69,6 +69,15 @@ def _one_of(*words: str):
     return word
 
 
+def _devices(value) -> list:
+    """Accelerators that the user declares, since nothing can measure them."""
+    if not value:
+        return []
+    from traceml_agent.declared import declared
+
+    return declared(value)
+
+
 #: Every setting with its default and what turns a value into its type.
 FIELDS = {
     "url": ("", lambda value: _text(value).rstrip("/")),
@@ -86,6 +95,7 @@ FIELDS = {
     "spool_mb": (256.0, _between(1.0, 1e6)),
     "hostname": (False, _flag),
     "quiet": (False, _flag),
+    "devices": ([], _devices),
 }
 PATHS = {name for name, (_, convert) in FIELDS.items() if convert is _path}
 
@@ -109,6 +119,7 @@ class Settings:
     spool_mb: float
     hostname: bool
     quiet: bool
+    devices: list
     origins: dict[str, str]
 
     def __init__(self):
@@ -128,9 +139,21 @@ class Settings:
     def as_dict(self) -> dict:
         return {name: getattr(self, name) for name in FIELDS}
 
+    def __reduce__(self):
+        """Without the token: what is pickled may be stored anywhere."""
+        return _restored, ({name: value for name, value in self.as_dict().items() if name != SECRET}, self.origins)
+
     def __repr__(self):
         shown = {name: "…" if name == SECRET and value else value for name, value in self.as_dict().items()}
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def _restored(values: dict, origins: dict[str, str]) -> Settings:
+    settings = Settings()
+    for name, value in values.items():
+        setattr(settings, name, value)
+    settings.origins |= origins
+    return settings
 
 
 def load(**arguments) -> Settings:

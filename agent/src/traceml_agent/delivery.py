@@ -50,6 +50,8 @@ class Delivery:
         self._handed_on: dict[tuple[str, str], int] = {}
         #: Header and finish of a run that took the end of its process for a good one.
         self.unsure: tuple[dict, dict] | None = None
+        #: Why the disk keeps it from being delivered.
+        self.trouble = ""
         self._alive = True
         self._damaged = False
         self._finished = False
@@ -80,7 +82,8 @@ class Delivery:
             self._leave(os.unlink)  # the lock's file may be made anew when the spool file is gone already
             return Answer(portal.DELIVERED, "another process delivered it")
         except OSError as error:
-            return Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
+            self.trouble = f"{self.path} can't be used ({error.strerror or error})"
+            return Answer(portal.BUSY, self.trouble)
 
     def _begin_again_with_another_file(self) -> None:
         """Where somebody swept the folder the writer made its file anew: nothing known of the old one holds for it.
@@ -119,11 +122,11 @@ class Delivery:
         while self._fill():
             for group, records in self._groups(header_only):
                 answer = self._send(client, group, records)
-                if answer.outcome not in _SETTLED or self.done:
+                if answer.outcome not in (*_SETTLED, portal.BUSY) or self.done:
                     return answer
-                result = answer if answer.outcome == portal.QUARANTINE else result
+                result = result if answer.outcome == portal.DELIVERED else answer
             self.progress(self._read_bytes)
-            if header_only:
+            if header_only or result.outcome == portal.BUSY:
                 break
         return result
 
@@ -180,7 +183,7 @@ class Delivery:
             if answer.outcome == portal.RUN_UNKNOWN:
                 return Answer(portal.RETRY, answer.reason)
         if answer.outcome in _SETTLED and not self.done:
-            self._settle(answer, group, records)
+            return self._settled(answer, group, records)
         return answer
 
     def _put(self, client: portal.Client, group: Group, records: list[dict]) -> Answer:
@@ -246,14 +249,21 @@ class Delivery:
             self._heard_at = time.monotonic()
         return answer
 
-    def _settle(self, answer: Answer, group: Group, records: list[dict]) -> None:
-        """Mark a group as done with, delivered or refused."""
+    def _settled(self, answer: Answer, group: Group, records: list[dict]) -> Answer:
+        """Mark a group as delivered or set aside. What the portal refuses and no disk takes stays in the spool."""
         if answer.outcome == portal.QUARANTINE:
             place, portal_url = os.path.dirname(self.path), self._portal()
-            quarantine.keep(place, self.run_id, self.writer, group, answer.reason, records, portal_url)
+            try:
+                quarantine.keep(place, self.run_id, self.writer, group, answer.reason, records, portal_url)
+            except OSError as error:
+                self.trouble = (
+                    f"what the portal refused can't be set aside ({error.strerror or error}): {answer.reason}"
+                )
+                return Answer(portal.BUSY, self.trouble)
             self.refused.append(("records", answer.reason, len(records)))
         self._sent.acknowledge(group)
         self._finished |= records[0]["type"] == "finish"
+        return answer
 
     def _from_writer(self) -> dict:
         """Whose the records are: a child's are its parent's."""
@@ -316,8 +326,7 @@ def merged(bodies: list[dict]) -> dict:
         rows = [row for body in bodies for row in body.get(name) or ()]
         result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
     for body in bodies:
-        if "left_out" in body:
-            result["left_out"] = body["left_out"]
+        result |= {name: body[name] for name in ("left_out", "overlaps") if name in body}
         if "about" in body:
             result["about"] = enriched(result.get("about", {}), body["about"])
     return result

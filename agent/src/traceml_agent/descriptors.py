@@ -36,6 +36,11 @@ class Descriptor:
             os.close(self.number)
         self.number = -1
 
+    def let_go(self) -> None:
+        """Know nothing of it any more: what it belonged to has closed it."""
+        _open.discard(self)
+        self.number = -1
+
 
 @contextlib.contextmanager
 def above_standard():

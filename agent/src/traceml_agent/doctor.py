@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 
 from traceml_agent import config, selftest, sensors, spool, terminal
 from traceml_agent.backlog import Backlog, dropped_records
+from traceml_agent.figures import duration
 from traceml_agent.finding import Finding
-from traceml_agent.summary import duration, profile_of
+from traceml_agent.summary import profile_of
 from traceml_agent.terminal import Bar, counted
 
 TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
 EXAMPLE = "traceml-agent doctor --quick"
 STATUSES = "0 all is well, though more exact methods may be named; 1 something needs fixing"
 MOST_SKEW_S = 600.0
-QUALITY = {"counter": "measured by a counter", "sensor": "measured by a power sensor"}
+QUALITY = {
+    "counter": "measured by a counter",
+    "sensor": "measured by a power sensor",
+    "split": "the job's part of what a counter measures",
+}
 
 
 def add_command(commands) -> None:
@@ -66,7 +70,7 @@ class Examination:
 
 def examine(settings, is_quick: bool, bar: Bar) -> Examination:
     """Look at every device, the spool and the portal; unless it has to be quick, measure for five seconds as well."""
-    found = _sensors(settings.scope)
+    found = _sensors(settings)
     place = spool.folder(settings)
     findings = [*_unmeasured(), _spool(place), *_backlog(settings), *_portal(settings)]
     if not is_quick:
@@ -74,9 +78,10 @@ def examine(settings, is_quick: bool, bar: Bar) -> Examination:
     return Examination([_device(sensor) for sensor in found], findings)
 
 
-def _sensors(scope: str) -> list:
+def _sensors(settings) -> list:
     """Those that a run would read: a module's power holds its processor's already."""
-    found = [*sensors.of_host(scope), *sensors.of_accelerators(scope)]
+    accelerators = sensors.of_accelerators(settings.scope, declared=settings.devices)
+    found = [*sensors.of_host(settings.scope), *accelerators]
     replaced = {key for sensor in found for key in sensor.replaces}
     return [sensor for sensor in found if sensor.facts["key"] not in replaced]
 
@@ -117,8 +122,7 @@ def _per(profile) -> str:
 
 def _unmeasured() -> list[Finding]:
     """Accelerators that are there and not read."""
-    look: Callable[[], list[tuple[str, str]]] = getattr(sensors, "unmeasured", list)
-    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in look()]
+    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in sensors.unmeasured()]
 
 
 def _spool(place: str | None) -> Finding:

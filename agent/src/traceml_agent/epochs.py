@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
+from traceml_agent import figures
 from traceml_agent import summary as numbers
 from traceml_agent.messages import guarded
 
@@ -102,13 +103,10 @@ class Epochs:
 
     def line(self) -> str:
         """How far it is, what the last epoch used, and what the whole is expected to use."""
-        found, last_j = self.forecast(), self._energies_j[-1]
-        expected, unit = numbers.scaled_energy(found.energy_kwh)
-        size = expected / found.energy_kwh if found.energy_kwh else 0.0
-        last, last_unit = numbers.scaled_energy(last_j / 3.6e6)
-        low, high = size * found.energy_low_kwh, size * found.energy_high_kwh
-        whole = f"{expected:.3g} {unit} ({low:.3g}–{high:.3g}), {numbers.duration(found.duration_s)}"
-        done = f"{self._name} {found.epochs_done} of {found.epochs}: {last:.3g} {last_unit}"
+        found, last_kwh = self.forecast(), self._energies_j[-1] / 3.6e6
+        expected = figures.energy_with_range(found.energy_kwh, found.energy_low_kwh, found.energy_high_kwh)
+        whole = f"{expected}, {figures.duration(found.duration_s)}"
+        done = f"{self._name} {found.epochs_done:,} of {found.epochs:,}: {figures.energy(last_kwh)}"
         return f"TraceML: {done}; the whole: {whole}"
 
     def _end_line(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from traceml_agent import estimation, terminal
+from traceml_agent import estimation, figures, terminal
 from traceml_agent import summary as numbers
 from traceml_agent.candidates import one_power_class
 from traceml_agent.catalogue import Match
@@ -28,6 +28,12 @@ def add_command(commands) -> None:
     parser.add_argument("--instance", metavar="TYPE", help="a cloud's machine type, for its GPUs: p4d.24xlarge")
     parser.add_argument("--cpu", metavar="NAME", help='a processor; "2x NAME" for two sockets')
     parser.add_argument("--cores", type=positive, help="cores that the job holds (default: all of the processor's)")
+    parser.add_argument(
+        "--of-cores",
+        type=positive,
+        metavar="CORES",
+        help="cores of a processor, where the catalogue does not know them",
+    )
     parser.add_argument("--memory-gb", type=positive, help="memory that the job holds")
     parser.add_argument("--hours", type=positive, required=True)
     parser.add_argument("--utilisation", type=float, default=1.0, help="of GPUs and processors, 0 to 1 (default 1)")
@@ -81,16 +87,14 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
     match, others = common(name) if kind == "gpu" else (catalogue.explain(name, kind), [])
     if match is None:
         raise Complaint(_open(name, others) if others else _unknown(name, kind), 2)
-    cores = None
-    if kind == "cpu" and match.profile.cores:
-        cores = options.cores or count * match.profile.cores
+    cores, share = _cores_held(match.profile, count, options) if kind == "cpu" else (None, count)
     elapsed_s = options.hours * 3600
     facts = estimation.Facts(
-        kind, elapsed_s, options.utilisation * elapsed_s, cores=cores, share=float(count), name=name
+        kind, elapsed_s, options.utilisation * elapsed_s, cores=cores, share=float(share), name=name
     )
     row, energy = _with_energy(match.profile, match.how, name, count, facts)
-    row["held"] = _held(match.profile, facts, count)
-    row["notes"] = [*_also(name, match.profile, others), *_cores_unknown(match.profile, options)]
+    row["held"] = _held(match.profile, facts, count, options)
+    row["notes"] = _also(name, match.profile, others)
     return row, energy
 
 
@@ -113,12 +117,31 @@ def common(name: str) -> tuple[Match | None, list]:
     return (found if best == ours else Match(best, "the common one")), others
 
 
-def _held(profile, facts, count: float) -> str:
+def _cores_held(profile, count: float, options) -> tuple[float | None, float]:
+    """Cores that the job holds of processors, and how many processors that is; whoever says --of-cores knows better.
+
+    Raises Complaint where nobody says of how many.
+    """
+    if not options.cores:
+        return (count * profile.cores if profile.cores else None), count
+    if options.of_cores:
+        return None, options.cores / options.of_cores
+    if not profile.cores:
+        raise Complaint(
+            f"the catalogue does not know how many cores the {profile.name} has: say so with --of-cores, or leave "
+            "--cores out for the whole processor",
+            2,
+        )
+    return options.cores, count
+
+
+def _held(profile, facts, count: float, options) -> str:
     """What part of the devices it is, where it is a part."""
-    if facts.cores and facts.cores != count * profile.cores:
-        return f"{facts.cores:g} of {count * profile.cores:g} cores"
+    whole = profile.kind == "cpu" and (options.of_cores or profile.cores)
+    if whole and options.cores and options.cores != count * whole:
+        return f"{options.cores:g} of {count * whole:g} cores"
     part = part_of_card(facts.name, profile.memory_gb) if profile.kind != "cpu" else 1.0
-    return f"{part:.3g} of the card" if part < 1.0 else ""
+    return f"{figures.significant(part)} of the card" if part < 1.0 else ""
 
 
 def _also(name: str, profile, others: list) -> list[str]:
@@ -126,15 +149,6 @@ def _also(name: str, profile, others: list) -> list[str]:
     return (
         [f"{name} may also be {listed}: this is for {profile.name}. Give the full name for another."] if others else []
     )
-
-
-def _cores_unknown(profile, options) -> list[str]:
-    if profile.kind != "cpu" or not options.cores or profile.cores:
-        return []
-    return [
-        f"The catalogue does not know how many cores the {profile.name} has: --cores {options.cores:g} is not applied, "
-        "and the figure is for the whole processor."
-    ]
 
 
 def _open(name: str, variants: list) -> str:
@@ -174,16 +188,12 @@ def text(found: numbers.Record) -> str:
     """The estimate for people: a line a device, and the sum."""
     lines = []
     for row in found.devices:
-        energy, unit = numbers.scaled_energy(row.energy_kwh)
         per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"
         how = row.matched_by if row.matched_by.startswith("the ") else f"by {row.matched_by}"
         held = f", {row.held}" if row.get("held") else ""
-        lines.append(f"{row.count:g} × {row.profile} ({how}{per}{held}): {energy:.3g} {unit}")
+        lines.append(f"{row.count:g} × {row.profile} ({how}{per}{held}): {figures.energy(row.energy_kwh)}")
         lines += [f"    {note}" for note in row.get("notes", [])]
-    energy, unit = numbers.scaled_energy(found.energy_kwh)
-    size = energy / found.energy_kwh if found.energy_kwh else 0.0
-    low, high = size * found.energy_low_kwh, size * found.energy_high_kwh
-    emissions, mass = numbers.scaled_emissions(found.emissions_kg)
-    lines.append(f"{energy:.3g} {unit} ({low:.3g}–{high:.3g}), {emissions:.3g} {mass} CO2e")
+    energy = figures.energy_with_range(found.energy_kwh, found.energy_low_kwh, found.energy_high_kwh)
+    lines.append(f"{energy}, {figures.emissions(found.emissions_kg)} CO2e")
     lines.append(f"Over {found.hours:g} h at utilisation {found.utilisation:g}, estimated between idle and full load.")
     return "\n".join(lines)

@@ -14,28 +14,32 @@ Sources of the constants: ``docs/methodology.md``.
 
 from __future__ import annotations
 
-from math import isfinite, sqrt
+from math import isfinite
 from typing import NamedTuple, Protocol
 
 from traceml_agent.device_names import part_of_card
+from traceml_agent.forecasting import forecast as forecast
+from traceml_agent.power_classes import POWER_CLASSES as POWER_CLASSES  # for the portal, which imports no more
+from traceml_agent.power_classes import PowerClass, class_of
 
 J_PER_KWH = 3.6e6
 
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
-BASES = (COUNTER, SENSOR, TDP, FALLBACK)
-MEASURED = (COUNTER, SENSOR)
+#: A counter of more than the run, of which its part is reckoned: a processor's by idle power and CPU time.
+SPLIT = "split"
+BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
+MEASURED = (COUNTER, SENSOR, SPLIT)
 
-#: Idle power as a share of TDP, for profiles without a measured idle power. CPUs: 8-24 % seen, middle
-#: taken. Accelerators: median of the 50 idle draws in the catalogue's evidence.
-IDLE_SHARE_OF_TDP = {"cpu": 0.15, "gpu": 0.12, "tpu": 0.12, "npu": 0.12, "ram": 0.0}
-#: Full-load power as a share of TDP. CPUs: 0.57-0.97 seen, 0.7 typical. Accelerators are held to
-#: their board power limit, as Lannelongue et al. 2021 and Lacoste et al. 2019 assume.
-FULL_LOAD_SHARE_OF_TDP = {"cpu": 0.7, "gpu": 1.0, "tpu": 1.0, "npu": 1.0, "ram": 1.0}
-#: What the true energy may be, as factors of the estimate, by basis.
-RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), TDP: (0.65, 1.35), FALLBACK: (0.4, 2.5)}
-#: Two-sided 95 % quantiles of Student's t by degrees of freedom (Student 1908); beyond, the normal's 1.96.
-T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
-NORMAL_95 = 1.96
+#: Grows with every change of a formula, constant or power class: the portal re-estimates what an older one has made.
+REVISION = 2
+
+#: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
+#: second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
+RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), SPLIT: (0.6, 1.6)}
+#: An idle or full-load power that the profile states itself: readings of one model differ by so much.
+OWN_POWER_RANGE = (0.65, 1.5)
+#: A profile whose TDP is an estimate itself: its range is wider by this factor at both ends.
+WIDER_BY_ESTIMATE = 1.5
 
 
 class PowerProfile(Protocol):
@@ -47,6 +51,10 @@ class PowerProfile(Protocol):
 
     @property
     def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def confidence(self) -> str: ...
     @property
     def unit(self) -> str: ...
     @property
@@ -66,15 +74,15 @@ class PowerProfile(Protocol):
 class Facts(NamedTuple):
     """What the agent saw of one device: cumulative counters since the writer's start, and its size.
 
-    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time; ``energy_j`` is None
-    where nothing was measured. ``cores`` and ``threads`` are those the run was allocated, of the host's
+    ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time, ``energy_j`` what was measured;
+    each is None where it isn't known. ``cores`` and ``threads`` are those the run was allocated, of the host's
     ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
     MIG slice). ``name`` is the driver's: a vGPU's states its size.
     """
 
     kind: str
     elapsed_s: float
-    busy_s: float
+    busy_s: float | None
     energy_j: float | None = None
     basis: str | None = None
     cores: float | None = None
@@ -109,19 +117,42 @@ class Total(NamedTuple):
         return self.measured_j / self.energy_j if self.energy_j > 0 else 0.0
 
 
+def power_class(profile: PowerProfile) -> PowerClass:
+    """The class that a profile's shares of TDP and its range are taken from, by its kind and name."""
+    return class_of(profile.kind, profile.name, profile.fallback)
+
+
 def idle_power_w(profile: PowerProfile) -> float:
-    """Idle power in W of one unit of the profile: measured where known, else a share of TDP."""
+    """Idle power in W of one unit of the profile: measured where known, else its class's share of TDP."""
     if profile.idle_w is not None:
         return profile.idle_w
-    share = IDLE_SHARE_OF_TDP.get(profile.kind, 0.0)
-    return min(share * (profile.tdp_w or 0.0), full_load_power_w(profile))
+    return min(power_class(profile).idle_share * (profile.tdp_w or 0.0), full_load_power_w(profile))
 
 
 def full_load_power_w(profile: PowerProfile) -> float:
-    """Full-load power in W of one unit of the profile: measured where known, else a share of TDP."""
+    """Full-load power in W of one unit of the profile: measured where known, else its class's share of TDP."""
     if profile.full_load_w is not None:
         return profile.full_load_w
-    return FULL_LOAD_SHARE_OF_TDP.get(profile.kind, 1.0) * (profile.tdp_w or 0.0)
+    return power_class(profile).full_load_share * (profile.tdp_w or 0.0)
+
+
+def ranges_of(profile: PowerProfile) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Factors (lowest, highest) of the profile's idle power, and of its full-load power.
+
+    Those of its class; narrower where the profile states the power itself, wider where its TDP is an estimate.
+    """
+    found = power_class(profile)
+    if profile.fallback or profile.unit != "device":
+        return found.idle_range, found.full_load_range
+    idle = OWN_POWER_RANGE if profile.idle_w is not None else found.idle_range
+    full_load = OWN_POWER_RANGE if profile.full_load_w is not None else found.full_load_range
+    if profile.confidence != "estimate":
+        return idle, full_load
+    return _wider(*idle), _wider(*full_load)
+
+
+def _wider(low: float, high: float) -> tuple[float, float]:
+    return low / WIDER_BY_ESTIMATE, high * WIDER_BY_ESTIMATE
 
 
 def units_held(facts: Facts, profile: PowerProfile) -> float:
@@ -164,38 +195,39 @@ def basis_of(facts: Facts, profile: PowerProfile) -> str:
 
 
 def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
-    """Energy of one device in J: what was measured, else the linear estimate from its profile.
+    """Energy of one device in J with its range: what was measured, else the linear estimate from its profile.
 
-    A measured energy never depends on the profile.
+    A measured energy never depends on the profile. The ends of an estimate's range are the same formula with the lowest
+    and the highest idle and full-load power, so that they add up over days and devices as the estimate does. Without
+    utilisation all of the time counts as busy, as Lannelongue et al. 2021 do, and the range begins at idle power.
     """
     basis = basis_of(facts, profile)
     if basis in MEASURED:
         energy_j = facts.energy_j or 0.0
-    else:
-        energy_j = estimated_energy_j(
-            idle_power_w(profile),
-            full_load_power_w(profile),
-            facts.elapsed_s,
-            facts.busy_s,
-            units_held(facts, profile),
-        )
-    low, high = RANGE_BY_BASIS[basis]
-    return Energy(energy_j, low * energy_j, high * energy_j, basis)
+        low, high = RANGE_BY_BASIS[basis]
+        return Energy(energy_j, low * energy_j, high * energy_j, basis)
+    idle_w, full_load_w, held = idle_power_w(profile), full_load_power_w(profile), units_held(facts, profile)
+    (idle_low, idle_high), (full_low, full_high) = ranges_of(profile)
+    elapsed_s = facts.elapsed_s
+    busy_s, least_busy_s = (elapsed_s, 0.0) if facts.busy_s is None else (facts.busy_s, facts.busy_s)
+    energy_j = estimated_energy_j(idle_w, full_load_w, elapsed_s, busy_s, held)
+    low_j = estimated_energy_j(idle_low * idle_w, full_low * full_load_w, elapsed_s, least_busy_s, held)
+    high_j = estimated_energy_j(idle_high * idle_w, full_high * full_load_w, elapsed_s, busy_s, held)
+    return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
 
 
 def idle_share(facts: Facts, profile: PowerProfile) -> float:
     """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
 
-    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held.
-    A measured energy is split by its kind's shares of TDP, so that no part of it depends on the profile.
+    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held. A measured
+    energy is split by the same powers of its profile: the card's own idle power where known, else its class's. Where
+    no utilisation is known nothing is said to be idle.
     """
-    if basis_of(facts, profile) in MEASURED:
-        idle = IDLE_SHARE_OF_TDP.get(facts.kind, 0.0)
-        full_load = FULL_LOAD_SHARE_OF_TDP.get(facts.kind, 1.0)
-    else:
-        idle, full_load = idle_power_w(profile), full_load_power_w(profile)
-    whole = estimated_energy_j(idle, full_load, facts.elapsed_s, facts.busy_s)
-    return idle * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0
+    if facts.busy_s is None:
+        return 0.0
+    idle_w = idle_power_w(profile)
+    whole = estimated_energy_j(idle_w, full_load_power_w(profile), facts.elapsed_s, facts.busy_s)
+    return idle_w * max(0.0, facts.elapsed_s - facts.busy_s) / whole if whole > 0 else 0.0
 
 
 def total(energies: list[Energy]) -> Total:
@@ -223,28 +255,3 @@ def emissions_kg(energy_kwh: float, kg_per_kwh: float, pue: float = 1.0) -> floa
     if not (isfinite(kg_per_kwh) and kg_per_kwh >= 0.0):
         raise ValueError(f"an emission factor is a finite number of kg per kWh, got {kg_per_kwh}")
     return energy_kwh * pue * kg_per_kwh
-
-
-def forecast(done: list[float], total: int) -> tuple[float, float, float]:
-    """The expected sum over `total` epochs and its 95 % interval, from what each of the `done` ones used, in any unit.
-
-    The first epoch warms up (caches, compilers, data from disk): it counts for what was used, not for what is to come.
-
-    With m epochs left, n counted, of standard deviation s, the spread of what is left is s·sqrt(m + m²/n): each epoch
-    varies, and so may their mean. One alone tells nothing of the spread: the interval is half to twice the rest.
-    """
-    used, left = sum(done), max(total - len(done), 0)
-    counted = done[1:] or done
-    if not left or not counted:
-        return used, used, used
-    mean = sum(counted) / len(counted)
-    rest = left * mean
-    if len(counted) < 2:
-        return used + rest, used + rest / 2, used + 2 * rest
-    spread = sqrt(sum((value - mean) ** 2 for value in counted) / (len(counted) - 1))
-    margin = _t_95(len(counted) - 1) * spread * sqrt(left + left * left / len(counted))
-    return used + rest, max(used + rest - margin, used), used + rest + margin
-
-
-def _t_95(degrees: int) -> float:
-    return T_95[degrees - 1] if degrees <= len(T_95) else NORMAL_95

@@ -229,6 +229,7 @@ class _Counted:
     def __init__(self, facts: dict, sample: dict):
         self.facts, self.profile = facts, None
         self.elapsed_s, self.busy_s, self.energy_j = (sample[name] for name in ("elapsed_s", "busy_s", "energy_j"))
+        self.held_s = sample.get("held_s", self.elapsed_s)
 
 
 def summary(files: list[str]) -> numbers.Record:

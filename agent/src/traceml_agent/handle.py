@@ -171,7 +171,7 @@ class Scribe:
         # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
         shared = left_by(path) if is_here else None
         self._tells_calls = shared is None
-        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "")
+        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
         self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
         self._run = path if is_here else ""
         self._told_calls: list[dict] = []

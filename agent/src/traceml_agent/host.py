@@ -109,24 +109,33 @@ ARM_CORES = {
     "0xc0/0xac3": "Ampere-1",
     "0xc0/0xac4": "Ampere-1a",
 }
-#: Whose core it is the kernel does not tell: Amazon's machines name their maker.
-GRAVITON = {
-    "Cortex-A72": "AWS Graviton",
-    "Neoverse-N1": "AWS Graviton2",
-    "Neoverse-V1": "AWS Graviton3",
-    "Neoverse-V2": "AWS Graviton4",
+#: Whose core it is the kernel does not tell: clouds' machines name their maker.
+CLOUDS = {
+    "Amazon": {
+        "Cortex-A72": "AWS Graviton",
+        "Neoverse-N1": "AWS Graviton2",
+        "Neoverse-V1": "AWS Graviton3",
+        "Neoverse-V2": "AWS Graviton4",
+        "Neoverse-V3": "AWS Graviton5",
+    },
+    "Google": {"Neoverse-V2": "Google Axion"},
+    "Microsoft": {"Neoverse-N2": "Azure Cobalt 100", "Neoverse-V3": "Azure Cobalt 200"},
 }
-#: JEP106 code of NVIDIA and Tegra241, the chip of Grace: its cores are Graviton4's as well.
+#: JEP106 code of NVIDIA and Tegra241, the chip of Grace: its cores are Graviton4's and Axion's as well.
 GRACE = "jep106:036b:0241"
 
 
 def _arm_name(entry: dict[str, str]) -> str:
     core = ARM_CORES.get(f"{entry.get('CPU implementer')}/{entry.get('CPU part')}", "")
-    if read("sys", "devices", "soc0", "soc_id") == GRACE:
+    if read("sys", "devices", "soc0", "soc_id") == GRACE or (core == "Neoverse-V2" and _has_nvidia_driver()):
         return "NVIDIA Grace"
-    if (read("sys", "class", "dmi", "id", "sys_vendor") or "").startswith("Amazon"):
-        return GRAVITON.get(core, core)
-    return core
+    vendor = (read("sys", "class", "dmi", "id", "sys_vendor") or "").partition(" ")[0]
+    return CLOUDS.get(vendor, {}).get(core, core)
+
+
+def _has_nvidia_driver() -> bool:
+    """Clouds' virtual machines hide the chip, and rent GPUs beside these cores with Grace alone (A4X, P6e-GB200)."""
+    return os.path.exists(path("proc", "driver", "nvidia", "version"))
 
 
 def _processor_without_proc() -> Processor:
@@ -270,12 +279,13 @@ def _slurm_cpus() -> float | None:
 
 
 def _slurm_gpus() -> float | None:
-    """GPUs of the job on this host: a number, `a100:2`, or a list of them."""
-    by_kind = os.environ.get("SLURM_GPUS_PER_NODE", "").split(",")
-    counts = [part.rpartition(":")[2] for part in by_kind]
+    """GPUs of the job on this host: a number, `a100:2`, or a list of them such as `0,2-3`."""
+    of_job = os.environ.get("SLURM_GPUS", "") if os.environ.get("SLURM_JOB_NUM_NODES", "1") == "1" else ""
+    by_kind = (os.environ.get("SLURM_GPUS_PER_NODE") or of_job).split(",")
+    told = sum(float(count) for count in (part.rpartition(":")[2] for part in by_kind) if count.isdigit())
     listed = os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
-    told = sum(float(count) for count in counts if count.isdigit())
-    return _slurm("SLURM_GPUS_ON_NODE") or told or float(len(listed.split(",")) if listed else 0) or None
+    in_list = counted(listed) or (len(listed.split(",")) if listed else 0)
+    return _slurm("SLURM_GPUS_ON_NODE") or told or float(in_list) or None
 
 
 _MEMORY_LIMITS = ("memory.max", "memory.limit_in_bytes")

@@ -30,6 +30,8 @@ MAX_ROWS = 2_000
 MAX_DEVICES = 64
 #: Rows that say what a run did not keep.
 MAX_LEFT_OUT = 64
+#: Runs that a run names as measuring the same at the same time.
+MAX_OVERLAPS = 64
 #: Bytes of a request, depth of its JSON (the body itself is 0) and size of its whole numbers.
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 8

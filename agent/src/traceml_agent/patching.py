@@ -126,7 +126,7 @@ def _attributes(model, twin, cls, watched, methods, inside) -> Iterator[tuple[st
         if isinstance(raw, types.FunctionType):
             yield name, _method(name, twin, cls, watched, inside, is_module)
         elif name not in TRAINING and _is_looked_up(model, name, raw):
-            kind = _Kept if hasattr(type(raw), "__set__") or name in getattr(model, "__dict__", ()) else _Found
+            kind = _Kept if hasattr(type(raw), "__set__") or name in getattr(model, "__dict__", ()) else _LookedUp
             yield name, kind(name, cls, raw, watched, inside)
 
 
@@ -187,7 +187,7 @@ def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types
     return types.FunctionType(method.__code__, bare.__globals__, bare.__name__, None, method.__closure__)
 
 
-class _Found:
+class _LookedUp:
     """A method found anew at each look-up: of a descriptor, such as scikit-learn's `available_if`, or of a proxy."""
 
     def __init__(self, name: str, cls: type, raw, watched, inside: ContextVar):
@@ -222,7 +222,7 @@ class _Found:
         return self._cls.__getattr__(model, self._name)  # type: ignore[attr-defined]  # it was found by that
 
 
-class _Kept(_Found):
+class _Kept(_LookedUp):
     """One that comes before the object's own `__dict__`, and so has to keep what is set."""
 
     def __set__(self, model, value):

@@ -14,7 +14,7 @@ import re
 import time
 from typing import NamedTuple
 
-from traceml_agent.messages import warn
+from traceml_agent.messages import iso, warn
 from traceml_agent.spool_folder import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX, folders, has_living_writer, open_regular
 
 #: The newest of what was refused is kept, up to this size.
@@ -48,7 +48,7 @@ def keep(place: str, run_id: str, writer: str, group: tuple[int, int], reason: s
     Raises OSError where it can't be written: the records must then stay in the spool.
     """
     path = os.path.join(_folder(place), f"{run_id}.{writer}.{group[0]}-{group[1]}.json")
-    content = {"reason": reason, "since": _iso(time.time()), "portal": portal, "records": records}
+    content = {"reason": reason, "since": iso(time.time()), "portal": portal, "records": records}
     try:
         _write(path, content)
     except (ValueError, RecursionError):
@@ -60,7 +60,7 @@ def set_aside(path: str, reason: str, portal: str = "") -> None:
     with contextlib.suppress(OSError):
         kept = os.path.join(_folder(os.path.dirname(path)), os.path.basename(path))
         if reason:
-            _write(_reason_of(kept), {"reason": reason, "since": _iso(time.time()), "portal": portal})
+            _write(_reason_of(kept), {"reason": reason, "since": iso(time.time()), "portal": portal})
         try:
             os.replace(path, kept)
         except OSError:
@@ -160,9 +160,9 @@ def _described(path: str) -> SetAside:
     elif (match := NAME.fullmatch(name)) and _is_regular(path):
         content, what = _read(_reason_of(path)), "whole file"
     else:
-        return SetAside("", "", name, FOREIGN, _iso(_age(path)), "", path)
+        return SetAside("", "", name, FOREIGN, iso(_age(path)), "", path)
     reason, since, portal = (_text(content.get(word)) for word in ("reason", "since", "portal"))
-    return SetAside(match[1], match[2], what, reason or UNTOLD, since or _iso(_age(path)), portal, path)
+    return SetAside(match[1], match[2], what, reason or UNTOLD, since or iso(_age(path)), portal, path)
 
 
 def _named(records) -> str:
@@ -273,7 +273,3 @@ def _write(path: str, content: dict) -> None:
 
 def _text(value) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _iso(wall_s: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall_s))

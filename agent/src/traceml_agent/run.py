@@ -9,8 +9,21 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterable
 
-from traceml_agent import config, endings, forks, host, identity, job, metadata, notebook, sensors, uploader
+from traceml_agent import (
+    config,
+    endings,
+    forks,
+    host,
+    identity,
+    job,
+    metadata,
+    neighbours,
+    notebook,
+    sensors,
+    uploader,
+)
 from traceml_agent import summary as numbers
 from traceml_agent.board import Board, discard
 from traceml_agent.budget import Budget
@@ -45,7 +58,7 @@ class Run(Telling):
         self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
         self.writer = new_writer()
         self._spool = Spool.create(settings, self.run_id, self.writer)
-        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "")
+        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
         left_out = LeftOut()
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
         self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
@@ -63,6 +76,8 @@ class Run(Telling):
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
         self._ending, self._is_ending = threading.RLock(), False
+        self._place = neighbours.Place(self.run_id, self.writer, settings, self._target, _block_around())
+        self._told_overlaps: list[dict] = []
         self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
 
     @property
@@ -72,27 +87,45 @@ class Run(Telling):
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
-        self._sampler.meters = [Meter(sensor) for sensor in sensors.of_host(self.settings.scope, self._target)]
-        # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must not
-        # be met by the user's code.
-        self._spool.append("header", self._header())
-        self._hand_over()
-        self._sampler.start(self._prepare)
+        self._sampler.meters = self._meters(sensors.of_host(self.settings.scope, self._target))
         endings.at_end_of_process(end_of_process)
         _active.append(self)
+        try:
+            # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must
+            # not be met by the user's code.
+            self._spool.append("header", self._header())
+            self._hand_over()
+            self._sampler.start(self._prepare)
+            let_others_read(self)
+        except BaseException as error:  # of a signal's handler, say: nobody will have this run to end it
+            status, exception = endings.of_exception(type(error), error, self.kind)
+            self._end("stopped" if status == "failed" else status, exception)
+            raise
         job.tell_children(self)
         if self.rank == 0:
             numbers.announce(self)
         return self
 
+    def _meters(self, found: Iterable[sensors.Sensor]) -> list[Meter]:
+        """A meter for each sensor; runs that hold the same device at once know of each other."""
+        meters, of_host = [], None
+        for sensor in found:
+            facts = sensor.facts
+            if facts["key"] == "cpu-0":
+                of_host = self._place.host(facts["threads"], facts["host_threads"])
+            is_on_host = facts["kind"] in ("cpu", "ram")
+            hold = of_host if is_on_host else self._place.device(facts["uuid"] or facts["key"])
+            meters.append(Meter(sensor, hold))
+        return meters
+
     def _prepare(self) -> None:
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
-        accelerators = sensors.of_accelerators(self.settings.scope, self._target)
+        accelerators = sensors.of_accelerators(self.settings.scope, self._target, self.settings.devices)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
-        self._sampler.meters = kept + [Meter(sensor) for sensor in found]  # at once, for others may read it meanwhile
+        self._sampler.meters = kept + self._meters(found)  # at once, for others may read it meanwhile
         for what, reason in sensors.unmeasured():
             self._journal.left_out.note(what, reason)
 
@@ -148,12 +181,14 @@ class Run(Telling):
         calls = self.board.calls() if self.board else []
         if calls != self._told_calls:
             first["calls"] = self._told_calls = calls
+        if (overlaps := self._place.overlaps()) != self._told_overlaps:
+            first["overlaps"] = self._told_overlaps = overlaps
         for body in self._journal.bodies(first):
             self._spool.append("chunk", body)
 
     def _devices(self) -> list[dict]:
         """The devices as the portal takes them, whatever their drivers say."""
-        return [metadata.facts(meter.facts, self._journal.left_out) for meter in self._sampler.meters]
+        return [meter.facts_told(self._journal.left_out) for meter in self._sampler.meters]
 
     def _record(self, samples: list[dict]) -> None:
         """What the sampler calls: hear what the uploader has to say, and write."""
@@ -262,6 +297,11 @@ class Run(Telling):
 
     def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()
+        for meter in self._sampler.meters:
+            if meter.hold is not None and meter.at:
+                meter.hold.end(meter.at)
+        self._place.end(time.monotonic())
+        let_others_read(self)
         since = {name: version for name, version in identity.packages().items() if name not in self._environment}
         self._journal.tell({"environment": since} if since else {})
         self._write()
@@ -294,6 +334,7 @@ class Run(Telling):
             "devices": self._devices(),
             "samples": self._sampler.samples(),
             "left_out": self._journal.left_out.rows(),
+            "overlaps": self._place.overlaps(),
         }
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -308,6 +349,21 @@ class Run(Telling):
 
 def _nothing() -> None:
     """A log needs no reading of its own: the next record comes within seconds."""
+
+
+def _block_around() -> str:
+    """The run of the block that the code at hand stands in, if this process measures it; empty for none."""
+    from traceml_agent.track import _current
+
+    block = _current.get()
+    return block.run_id if isinstance(block, Run) and block.is_measuring else ""
+
+
+def let_others_read(run: Run) -> None:
+    """Have the process's other runs read at the instant that one begins or ends: what they share changes there."""
+    for other in active():
+        if other is not run:
+            other._sampler.catch_up(older_than_s=0.0)
 
 
 def active() -> list[Run]:

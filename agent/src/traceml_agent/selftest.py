@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+from traceml_agent import figures
 from traceml_agent.finding import Finding
 from traceml_agent.identity import new_run_id
 from traceml_agent.sampler import Meter
@@ -89,7 +90,7 @@ class Clock:
 def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
     """Whether the CPU time of the load was seen. A whole machine is busy with more than this load."""
     cpus = [meter for meter in meters if meter.facts["kind"] == "cpu"]
-    seen_s = sum(meter.busy_s * (meter.facts.get("cores") or 0.0) for meter in cpus)
+    seen_s = sum((meter.busy_s or 0.0) * (meter.facts.get("cores") or 0.0) for meter in cpus)
     least_s = (1 - TOLERANCE) * loaded_s
     most_s = (1 + TOLERANCE) * loaded_s if scope == "job" else float("inf")
     text = f"{loaded_s:.2f} s of CPU time used, {seen_s:.2f} s measured"
@@ -111,10 +112,10 @@ def _readings(meters: list[Meter]) -> Finding:
 def _energy(meters: list[Meter]) -> Finding:
     """Whether energy came out, and at which power."""
     energies = {meter.facts["key"]: energy_of(meter).energy_j for meter in meters}
-    powers = ", ".join(f"{key} {energy_j / TEST_S:.3g} W" for key, energy_j in energies.items())
+    powers = ", ".join(f"{key} {figures.power(energy_j / TEST_S)}" for key, energy_j in energies.items())
     total_j = sum(energies.values())
     remedy = "A counter does not move: see the device's method above."
-    return Finding("energy", total_j > 0, f"{total_j:.3g} J in {TEST_S:g} s: {powers}", remedy)
+    return Finding("energy", total_j > 0, f"{figures.significant(total_j)} J in {TEST_S:g} s: {powers}", remedy)
 
 
 def _round_trip(place: str) -> Finding:

@@ -9,7 +9,7 @@ import re
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from traceml_agent.device_names import accelerator_key, cpu_key
+from traceml_agent.device_names import XEON_TIER, accelerator_key, cpu_key, models
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _MODEL_NUMBER = re.compile(r"\d(?!\d|\.|\s?gi?b?\b)", re.IGNORECASE)
@@ -47,6 +47,16 @@ class Shelf:
             key, stated_gb = accelerator_key(name)
             _append(found.setdefault(key, {}).setdefault(stated_gb, []), profile)
         return found
+
+    @cached_property
+    def cpu_models(self) -> list[list[str]]:
+        """What tells its CPUs apart, Xeon's tier or not."""
+        return models({*self.cpus, *(XEON_TIER.sub("", key) for key in self.cpus)})
+
+    @cached_property
+    def accelerator_models(self) -> list[list[str]]:
+        """What tells its accelerators apart."""
+        return models(self.accelerators)
 
 
 def plain(name: str) -> str:

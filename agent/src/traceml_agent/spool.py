@@ -40,9 +40,12 @@ LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
 RESERVED_BYTES = 64 * 1024
 
 
+_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def encode(record: dict) -> bytes:
     """A record as its line."""
-    return sealed(json.dumps(record, separators=(",", ":"), allow_nan=False).encode())
+    return sealed(_as_json(record).encode())
 
 
 def sealed(text: bytes) -> bytes:
@@ -164,8 +167,9 @@ class Spool:
             return self._drain() and kept is body
 
     def _line(self, kind: str, body: dict) -> bytes | None:
+        number, self._n = self._n, self._n + 1  # first: a handler that logs in between gets another one
         try:
-            line = encode({"v": VERSION, "n": self._n, "type": kind, "body": body})
+            line = encode({"v": VERSION, "n": number, "type": kind, "body": body})
         except (ValueError, TypeError, RecursionError) as error:
             warn(f"a record could not be written: {error}")
             self.dropped += 1
@@ -173,7 +177,6 @@ class Spool:
         if kind == "chunk" and len(line) > self._share_bytes() - self._written_bytes:
             self._drop("the spool is full, and further records are left out: set TRACEML_AGENT_SPOOL_MB")
             return None
-        self._n += 1
         if kind == "header":
             self._header = line
         return line
@@ -299,5 +302,5 @@ class Spool:
             self._descriptor.close()
             self._descriptor = None
         if self._waiting and self.path:
-            warn(f"{len(self._waiting)} records are lost, for the spool could not be written to the end")
+            warn(f"records lost: {len(self._waiting)}, as the spool could not be written to the end")
         return not self._waiting

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import time
+import zlib
 
 from traceml_agent import endings
 from traceml_agent.messages import warn
@@ -16,10 +17,13 @@ try:
 except ImportError:  # Windows: no locks, and correctness does not rest on them
     fcntl = None  # type: ignore[assignment]
 
-SUFFIX, SENT_SUFFIX = ".spool", ".sent"
+SUFFIX, SENT_SUFFIX, BOARD_SUFFIX = ".spool", ".sent", ".board"
 NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.spool")
-#: A writer's name holds the process that it is: its pid and, in ticks since boot, when it began, both in hex.
-WRITER = re.compile(r"w-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]+")
+#: A writer's name holds the process that it is, in hex: its pid, when it began in ticks since boot, and its host.
+WRITER = re.compile(r"w-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]{4})[0-9a-f]+")
+#: What is mounted here, and the options by which a network's file system keeps its locks to each host.
+MOUNTS = "/proc/self/mounts"
+LOCAL_LOCKS = {"nolock", "local_lock=all", "local_lock=flock", "localflock"}
 QUARANTINE = "quarantine"
 #: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
 #: for tests, which must not meet the spool of the person who runs them.
@@ -96,16 +100,22 @@ def _is_ours(found: os.stat_result) -> bool:
     return not hasattr(os, "getuid") or found.st_uid == os.getuid()
 
 
-def board_of(path: str) -> str:
-    """Where the writer of a spool file keeps its board; empty where there is no shared memory of this user's own."""
+def boards_folder() -> str:
+    """Where boards lie; empty where there is no shared memory of this user's own."""
     place = os.path.join(MEMORY_FOLDER, f"traceml-{os.getuid()}") if hasattr(os, "getuid") else ""
     try:
         if not place or not os.path.isdir(MEMORY_FOLDER):
             return ""
         make_private(place)
-        return os.path.join(place, os.path.basename(path).removesuffix(SUFFIX) + ".board") if _is_private(place) else ""
+        return place if _is_private(place) else ""
     except OSError:
         return ""
+
+
+def board_of(path: str) -> str:
+    """Where the writer of a spool file keeps its board; empty where there is no shared memory of this user's own."""
+    place = boards_folder()
+    return os.path.join(place, os.path.basename(path).removesuffix(SUFFIX) + BOARD_SUFFIX) if place else ""
 
 
 def is_in_memory(place: str, settings) -> bool:
@@ -159,13 +169,21 @@ def _is_spool_file(path: str) -> bool:
         return False
     if stat.S_ISREG(found.st_mode) and NAME.fullmatch(os.path.basename(path)):
         return True
-    set_aside(path)
+    from traceml_agent import quarantine
+
+    quarantine.set_aside(path, "")
     return False
 
 
 def new_writer() -> str:
     """The name of this agent's life within a run, which tells what process it is."""
-    return f"w-{os.getpid():x}-{int(endings.own_beginning() or 0):x}-{os.urandom(3).hex()}"
+    return f"w-{os.getpid():x}-{int(endings.own_beginning() or 0):x}-{_host_code()}{os.urandom(2).hex()}"
+
+
+def _host_code() -> str:
+    """Four hex digits by which this host's files are told from another's in a folder that both see."""
+    name = os.uname().nodename if hasattr(os, "uname") else ""
+    return f"{zlib.crc32(name.encode()) & 0xFFFF:04x}"
 
 
 def run_of(path: str) -> str:
@@ -194,7 +212,7 @@ def has_living_writer(path: str) -> bool:
     """Whether the process that writes this file is alive: it holds a shared lock on it.
 
     Code that closes all descriptors lets go of the lock while the run goes on, until the next record; then the process
-    itself is asked for.
+    itself is asked for. One of another host can't be asked, and where locks end at the host, the file's age is.
     """
     try:
         descriptor = open_regular(path, os.O_RDWR)  # to write as well, for over NFS an exclusive lock needs that
@@ -205,8 +223,28 @@ def has_living_writer(path: str) -> bool:
             return True
     finally:
         os.close(descriptor)
-    writer = process_of(path)
-    return writer is not None and writer[1] != "" and endings.is_alive(*writer) and not _has_end(path)
+    writer = WRITER.fullmatch(writer_of(path))
+    if writer is None or _has_end(path):
+        return False
+    if writer[3] != _host_code():
+        return _has_local_locks(path) and time.time() - _age_and_size(path)[0] < ABANDONED_S
+    pid, began = process_of(path) or (0, "")
+    return began != "" and endings.is_alive(pid, began)
+
+
+def _has_local_locks(path: str) -> bool:
+    """Whether the file system is a network's whose locks another host doesn't see."""
+    folder, found = os.path.realpath(os.path.dirname(path)) + os.sep, ("", "")
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
+            mounts = [line.split() for line in file]
+    except OSError:
+        return False
+    for _, point, _, options, *_ in mounts:
+        point = point.replace("\\040", " ")
+        if folder.startswith(point.rstrip(os.sep) + os.sep) and len(point) >= len(found[0]):
+            found = point, options
+    return not LOCAL_LOCKS.isdisjoint(found[1].split(","))
 
 
 def _has_end(path: str) -> bool:
@@ -240,10 +278,3 @@ def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def set_aside(path: str) -> None:
-    """Move a file to quarantine."""
-    from traceml_agent import quarantine as kept
-
-    kept.set_aside(path, "")

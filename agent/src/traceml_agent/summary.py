@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from traceml_agent import figures
+
 #: A process of many runs prints its first ones; who wants none sets `quiet`.
 PRINTED_RUNS = 3
 _printed: set[str] = set()
@@ -88,7 +90,7 @@ def facts_of(meter):
 
     f = meter.facts
     sizes = {name: f[name] for name in SIZES if name in f}
-    return Facts(f["kind"], meter.elapsed_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
+    return Facts(f["kind"], meter.held_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
 
 
 def profile_of(facts: dict):
@@ -149,14 +151,11 @@ def _is_printed(run) -> bool:
 
 def line(model: str, summary: Record) -> str:
     """The line that a run prints at its end: energy and its range in one unit, emissions, share measured, duration."""
-    energy, unit = scaled_energy(summary.energy_kwh)
-    emissions, mass = scaled_emissions(summary.emissions_kg)
-    size = energy / summary.energy_kwh if summary.energy_kwh else 0.0
     parts = [
-        f"{energy:.3g} {unit} ({size * summary.energy_low_kwh:.2g}–{size * summary.energy_high_kwh:.2g})",
-        f"{emissions:.3g} {mass} CO2e",
-        f"{summary.measured_share:.0%} measured",
-        duration(summary.duration_s),
+        figures.energy_with_range(summary.energy_kwh, summary.energy_low_kwh, summary.energy_high_kwh),
+        f"{figures.emissions(summary.emissions_kg)} CO2e",
+        f"{figures.share(summary.measured_share)} measured",
+        figures.duration(summary.duration_s),
     ]
     ranks = summary.get("ranks")
     if ranks and ranks.here < ranks.of:
@@ -164,37 +163,8 @@ def line(model: str, summary: Record) -> str:
     elif ranks:
         parts.append(f"all {ranks.of} ranks")
     if left_out := sum(row["count"] for row in summary.get("left_out", ())):
-        parts.append(f"{left_out} left out, see the log")
+        parts.append(f"{left_out:,} left out, see the log")
     return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
-
-
-_ENERGY = ((1e3, "MWh"), (1.0, "kWh"), (1e-3, "Wh"), (1e-6, "mWh"))
-_EMISSIONS = ((1e3, "t"), (1.0, "kg"), (1e-3, "g"), (1e-6, "mg"))
-
-
-def scaled_energy(energy_kwh: float) -> tuple[float, str]:
-    """kWh in the unit that reads best."""
-    return _scaled(energy_kwh, _ENERGY)
-
-
-def scaled_emissions(emissions_kg: float) -> tuple[float, str]:
-    """kg in the unit that reads best."""
-    return _scaled(emissions_kg, _EMISSIONS)
-
-
-def _scaled(value: float, units) -> tuple[float, str]:
-    """A value in the largest unit that it is at least one of."""
-    size, unit = next((unit for unit in units if value >= unit[0]), units[-1])
-    return value / size, unit
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def say(text: str) -> None:

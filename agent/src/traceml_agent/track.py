@@ -73,6 +73,8 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
     if outer := handle.outer():
         outer.tell(model, kind, name, tags, params)
         outer.keep_to(budget)
+        if settings.get("devices"):
+            warn("devices is ignored: another process measures this one; declare them there, as `run --device` does")
         return outer
     if job.local_size() < job.size():
         budget.only_warns("ranks of several hosts")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from traceml_agent import config, terminal
 from traceml_agent.profiles import DATA, FACTOR_FILE, GENERIC_FILE, Profile, read_profiles
-from traceml_agent.terminal import Bar, Complaint
+from traceml_agent.terminal import Bar, Complaint, counted
 
 TEXT = "Fetch the portal's hardware catalogue and emission factor, for estimates made on this machine."
 EXAMPLE = "traceml-agent update-catalogue"
@@ -36,7 +36,7 @@ def command(options) -> int:
     portal = client.Client(settings)
     with Bar() as bar:
         count = update(portal, folder, bar)
-    print(f"{folder} is up to date." if count is None else f"{count} profiles kept in {folder}.")
+    print(f"{folder} is up to date." if count is None else f"{counted(count, 'profile')} kept in {folder}.")
     return 0
 
 

@@ -87,9 +87,6 @@ class Line:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return list(filter(None, map(_parsed, lines)))
 
-    def close(self) -> None:
-        self._descriptor.close()
-
 
 def _parsed(line: bytes) -> dict | None:
     with contextlib.suppress(ValueError):
@@ -107,6 +104,8 @@ class Uploader:
         self.stillborn = 0  # how many before it ended without a word
         self._pid = os.getpid()
         self._flushes = 0
+        #: Every run's sampler hears, as may a signal's handler while its own thread does.
+        self._hearing = threading.Lock()
         self.refused: list[dict] = []  # what the portal refused of this process's runs, as `refused` and `run`
 
     @property
@@ -128,21 +127,25 @@ class Uploader:
 
     def hear(self, wait_s: float = 0.0) -> list[dict]:
         """Log the warnings that have come, and keep what was refused; returns the answers to `_flush`."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self._pid or not self._hearing.acquire(timeout=wait_s):
             return []
-        answers = self._line.receive(wait_s)
+        try:
+            answers = self._line.receive(wait_s)
+            self.refused += [answer for answer in answers if "refused" in answer]
+        finally:
+            self._hearing.release()
         for answer in answers:
             self.pid = answer.get("hello", self.pid)
             if "warning" in answer:
                 warn(answer["warning"])
-        self.refused += [answer for answer in answers if "refused" in answer]
         return [answer for answer in answers if "flush" in answer]
 
     def refused_of(self, run_id: str) -> list[tuple[str, str, int]]:
         """What the portal refused of a run since this was asked last: what, why, how many."""
-        mine = [tuple(each["refused"]) for each in self.refused if each["run"] == run_id]
-        self.refused = [each for each in self.refused if each["run"] != run_id]
-        return mine
+        mine = [each for each in self.refused if each["run"] == run_id]
+        for each in mine:
+            self.refused.remove(each)  # of a list that other threads add to meanwhile
+        return [tuple(each["refused"]) for each in mine]
 
     def finish(self, budget_s: float) -> bool:
         """Wait until all of this process's files are delivered, at most `budget_s`; at once where nobody answers."""

@@ -10,7 +10,7 @@ import signal
 import time
 from typing import Any
 
-from traceml_agent import aftermath, config, forks
+from traceml_agent import aftermath, board, config, forks
 from traceml_agent.endings import Life
 from traceml_agent.family import Family
 from traceml_agent.spool_folder import folders, has_living_writer, spool_files
@@ -200,7 +200,7 @@ class _Work:
         """Load the client once somebody listens: that nobody does is known in milliseconds, and loading takes 0.2 s."""
         try:
             config.check_url(self.settings.url, self.settings.allow_http)
-            if not _answers(self.settings.url):
+            if not _listens(self.settings.url):
                 self._back_off(None, f"{self.settings.url} does not answer")
                 return False
             with forks.undivided:
@@ -267,6 +267,8 @@ class _Work:
             self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
         if answer.outcome == portal.GONE:
             self._warn(f"the run {delivery.run_id} was deleted on the portal: what is measured of it is not uploaded")
+        if delivery.trouble:
+            self._warn(f"{delivery.trouble}. The spool keeps it, and it is tried again.")
         if self.client.notice:
             self._warn(self.client.notice)
         return answer
@@ -286,6 +288,7 @@ class _Work:
         if not self.has_looked:
             self.has_looked = True
             found = [path for place in folders(self.settings) for path in spool_files(place)]
+            board.sweep(found)
             self.orphans = [path for path in found if path not in self.files and self._is_orphan(path)]
 
     def _is_orphan(self, path: str) -> bool:
@@ -320,7 +323,7 @@ def _jitter(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311
 
 
-def _answers(url: str) -> bool:
+def _listens(url: str) -> bool:
     """Whether somebody listens there. Behind a proxy, assume so."""
     import socket
     from urllib.parse import urlsplit

@@ -16,13 +16,18 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True)
         parser.add_argument("--scopes", default="ingest", help="ingest, read or both, separated by a comma")
         parser.add_argument("--name", default="command line")
+        parser.add_argument(
+            "--runs-are-of", choices=("nobody", "team", "ci"), default="nobody", help="whom they count for"
+        )
 
-    def handle(self, *, team, project, scopes, name, **options):
+    def handle(self, *, team, project, scopes, name, runs_are_of, **options):
         wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
         if not wanted or not set(wanted) <= set(ApiToken.Scope.values):
             raise CommandError(f"--scopes takes {', '.join(ApiToken.Scope.values)}, not {scopes!r}")
         with transaction.atomic():
-            token, plain_text = ApiToken.issue(named_project(named_team(team), project), name, wanted)
+            owner = ApiToken.Owner.MAKER if runs_are_of == "nobody" else runs_are_of
+            place = named_project(named_team(team), project)
+            token, plain_text = ApiToken.issue(place, name, wanted, runs_are_of=owner)
             AuditEntry.note(None, token.project.team, Action.TOKEN_ISSUED, str(token))
         self.stdout.write(plain_text)
 

@@ -22,5 +22,5 @@ class Command(BaseCommand):
         except loading.BrokenFile as error:
             raise CommandError(f"Nothing was loaded. {error}") from None
         self.stdout.write(f"Emission factors: {EmissionFactor.objects.load()} added.")
-        if asked := reestimate.request("New seed data loaded."):
+        if asked := reestimate.request("New seed data or estimates of this release."):
             self.stdout.write(f"Runs are behind now; `manage.py reestimate` follows up as number {asked.pk}.")

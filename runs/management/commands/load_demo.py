@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from runs.demo import load
 from runs.models import Membership, User
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         team, count = load.load(seed, size, timezone.now(), password)
         if guest:
             Membership.objects.create(team=team, user=guest, role=Membership.Role.OWNER)
-        self.stdout.write(f"{count} runs loaded. Sign in as {load.OWNER} with the password {password}")
+        self.stdout.write(f"{units.counted(count, 'run')} loaded. Sign in as {load.OWNER} with the password {password}")
 
     def _guest(self, email: str | None) -> User | None:
         guest = User.objects.filter(email=email.lower()).first() if email else None

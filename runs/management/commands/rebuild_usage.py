@@ -1,23 +1,23 @@
 """`manage.py rebuild_usage`: make the daily totals anew from the facts."""
 
-from django.core.management.base import BaseCommand
-from django.db import transaction
+from django.core.management.base import BaseCommand, CommandError
 
-from runs.ingest import totals
-from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs import rebuild
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
-    help = "Rebuild daily totals, and every run's own, from the devices' counters with today's catalogue."
+    help = (
+        "Rebuild daily totals, and every run's own, from the devices' counters with today's catalogue. "
+        "Uploads may go on meanwhile."
+    )
 
     def handle(self, **options):
-        with transaction.atomic():
-            DailyUsage.objects.all().delete()
-            TaggedUsage.objects.all().delete()
-            ProjectUsage.objects.all().delete()
-            Run.objects.update(usage=[])
-            count = 0
-            for run in Run.objects.select_related("factor").order_by("pk").iterator(chunk_size=500):
-                totals.recount(run, list(run.devices.select_related("writer")))
-                count += 1
-        self.stdout.write(f"Daily totals rebuilt from {count} runs.")
+        try:
+            count = rebuild.rebuild()
+        except rebuild.AlreadyAtWork:
+            minutes = rebuild.ALONE_FOR_S // 60
+            raise CommandError(
+                f"Another rebuild is running. If it was killed, try again in {minutes} minutes."
+            ) from None
+        self.stdout.write(f"Daily totals rebuilt from {units.counted(count, 'run')}.")

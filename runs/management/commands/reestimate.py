@@ -1,10 +1,11 @@
-"""`manage.py reestimate`: past runs follow corrections of the catalogue and of the emission factor."""
+"""`manage.py reestimate`: past runs follow corrections of the catalogue, the emission factor and the PUE."""
 
 import gc
 
 from django.core.management.base import BaseCommand
 
 from runs import reestimate
+from runs.templatetags import units
 
 
 class Command(BaseCommand):
@@ -16,22 +17,25 @@ class Command(BaseCommand):
     def add_arguments(self, parser):
         parser.add_argument("--all", action="store_true", help="ask for a pass over all runs that are behind")
         parser.add_argument("--factor", action="store_true", help="with --all: runs take the factor in force, too")
+        parser.add_argument("--pue", action="store_true", help="with --all: runs take the PUE in force, too")
         parser.add_argument("--dry-run", action="store_true", help="only say how many runs are behind")
 
     def handle(self, **options):
+        takes = {"takes_factor": options["factor"], "takes_pue": options["pue"]}
         if options["dry_run"]:
-            reached = reestimate.touched(reestimate.behind(options["factor"]))
+            reached = reestimate.touched(reestimate.behind(**takes))
             self.stdout.write(
-                f"{reached.runs} runs of {reached.teams} teams with {reached.energy_kwh:.6g} kWh are behind."
+                f"Behind: {units.counted(reached.runs, 'run')} of {units.counted(reached.teams, 'team')}, "
+                f"{units.text('energy', reached.energy_kwh)}."
             )
             return
         if options["all"]:
-            reestimate.request("Asked for on the command line.", takes_factor=options["factor"])
+            reestimate.request("Asked for on the command line.", **takes)
         # Hundreds of thousands of rows live for a moment each: looking for cycles among them took a fifth of the time.
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         count = reestimate.work_off(self._report)
-        self.stdout.write(f"{count} runs re-estimated.")
+        self.stdout.write(f"{units.counted(count, 'run')} re-estimated.")
 
     def _report(self, asked):
         self.stderr.write(f"{asked}: {asked.done} of {asked.total}", ending="\r" if self.stderr.isatty() else "\n")

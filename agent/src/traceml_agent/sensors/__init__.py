@@ -6,21 +6,29 @@ one warning, and the run goes on. Units are converted where the vendor's number 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from traceml_agent import host
 from traceml_agent.messages import warn
 
 #: What people call that which a probe looks for.
 NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
+NAMES |= {"declaration": "Declared devices"}
 #: What the portal takes of a text.
 MOST_CHARACTERS = {"name": 200, "uuid": 100, "method": 200, "note": 500}
-#: A sensor that tells more than this many times the device's most lies.
+#: A reading of more than this many times the limit that a device is held to is no reading …
 MOST_POWER = 3.0
+#: … nor is one of more watts than this where no limit is told: the largest accelerators are held to half of it.
+MOST_GPU_W = 3000.0
+
+
+def most_gpu_w(limit_w: float | None) -> float:
+    """Watts above which a reading of a GPU is impossible, by the power limit that it is held to where that is told."""
+    return MOST_POWER * limit_w if limit_w else MOST_GPU_W
 
 
 class Reading:
-    """What a sensor reads at one instant; None where it has nothing to say.
+    """What a sensor reads at one instant; None where it has nothing to say, which is no 0.
 
     `busy_share`: utilisation now, 0 to 1. `busy_s`: busy seconds since any origin. `power_w`: watts now.
     `energy_j`: joules since any origin.
@@ -46,18 +54,21 @@ class Sensor:
     every_s = 0.0
     #: Keys of devices whose energy this one's counter holds already, as a module's power holds its CPU's.
     replaces: tuple[str, ...] = ()
-    #: Watts that the device can't exceed, where known: more than three times this is no reading.
+    #: Watts above which a reading is impossible, where known: nothing that is drawn comes near them.
     most_w: float | None = None
+    #: What befell the sensor and how it goes on, in words; whoever reads it tells it once.
+    trouble = ""
+
+    #: Whether several jobs that hold the device divide all that it reads, and not its idle power alone.
+    is_divided = False
+    #: Whether what it reads is the job's part already, by each process's use; None where that is never known.
+    is_split: bool | None = None
+    #: Of the idle power the job's part since the last reading, where several jobs hold the device.
+    idle_part = 1.0
 
     def read(self) -> Reading | None:
         """The reading of now; None for "no reading". May raise whatever the vendor's library raises."""
         return None
-
-    def of_power(self, busy_share: float | None, power_w: float, part: float) -> Reading | None:
-        """The reading of a power sensor, of which the job has a part; None where no such device can draw as much."""
-        if self.most_w and power_w > MOST_POWER * self.most_w:
-            return None
-        return Reading(busy_share, power_w=part * power_w)
 
     def add_note(self, text: str) -> None:
         """Say something unusual of the device, once; as much as the portal takes."""
@@ -91,16 +102,26 @@ def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[S
     return _found([cpu.probe, memory.probe], scope, target or host.Target())
 
 
-def of_accelerators(scope: str = "job", target: host.Target | None = None) -> Iterator[Sensor]:
-    """GPUs and their kin: a vendor's library may take seconds to load."""
+def of_accelerators(scope: str = "job", target: host.Target | None = None, declared: Iterable = ()) -> Iterator[Sensor]:
+    """GPUs and their kin: a vendor's library may take seconds to load. Then what was declared and isn't measured."""
     from traceml_agent.sensors import amd, apple, nvidia
 
     for what in _left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # what an earlier run met
         del _left_out[what]
-    return _found([nvidia.probe, amd.probe, apple.probe], scope, target or host.Target())
+    _declared[:] = declared
+    measured = []
+    for sensor in _found([nvidia.probe, amd.probe, apple.probe], scope, target or host.Target()):
+        measured.append(sensor)
+        yield sensor
+    if _declared:
+        from traceml_agent.sensors import declaration
+
+        yield from _found([declaration.probe], list(_declared), measured)
 
 
 _left_out: dict[str, str] = {}
+#: What was declared to the last `of_accelerators`.
+_declared: list = []
 
 
 def leave_out(what: str, reason: str) -> None:
@@ -112,11 +133,18 @@ def leave_out(what: str, reason: str) -> None:
 def unmeasured() -> list[tuple[str, str]]:
     """What is there and not measured, accelerators above all, each with the reason and, where there is one, the remedy.
 
-    What the probes met, so it is asked after `of_accelerators` was read; and, by cheap signs, what has no probe.
+    What the probes met, so it is asked after `of_accelerators` was read; and, by cheap signs, what has no probe. Where
+    accelerators of a maker were declared, none of that maker's: their energy is estimated.
     """
     from traceml_agent.sensors import signs
 
-    return [*_left_out.items(), *signs.unmeasured()]
+    found = [*_left_out.items(), *signs.unmeasured()]
+    if not _declared:
+        return found
+    from traceml_agent.sensors import declaration
+
+    makers = declaration.makers(_declared)
+    return [(what, reason) for what, reason in found if what.split()[0] not in makers]
 
 
 def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 
 from traceml_agent import host
-from traceml_agent.sensors import Reading, Sensor, facts, leave_out
+from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
 from traceml_agent.sensors.sharing import Sharing
+from traceml_agent.sensors.source import COUNTER, SENSOR, Source
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
-#: Cards of two dies, of which the first has the sensors of both and the second reads 0 W.
+#: Cards of two dies, of which one, the first as a rule, has the sensors of both and the other reads 0 W.
 TWO_DIES = "MI250"
 SIGNS = (("sys", "module", "amdgpu"), ("dev", "kfd"))
 LIBRARY = "libamd_smi.so"
 #: W: the mean since the driver was loaded, by an accumulator that can be believed, is at least this. Some stand still
 #: at next to nothing until a reboot [ROCm/amdsmi issue 38].
 LEAST_MEAN_W = 1.0
-#: A counter that gave nothing for so long though the card draws power stands still [ROCm/amdsmi issue 22].
-STILL_S = 5.0
+#: Above this a card's power cap is in µW, as amdsmi gives it since ROCm 6.1.2, below in W, as it was before.
+MOST_CAP_W = 1e5
 #: W: some versions of amdsmi 6 hand on the driver's all-ones, 16 or 32 bits of them, for power that is not told.
 NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
 HALF = "Several dies have one counter; the job's part of it is an estimate"
@@ -110,13 +110,12 @@ def visible(cards: list[Card], environment) -> tuple[list[Card], str]:
 def _packages(cards: list[Card]) -> list[list[Card]]:
     """The cards by the package whose counter holds their energy: dies of an MI250, partitions of one GPU.
 
-    The first of a package has its sensors; a die that follows without any of its own belongs to it.
+    One of a package has its sensors, and stands first here; a die beside it without any of its own belongs to it.
     """
     packages: list[list[Card]] = []
     for card in cards:
-        first = packages[-1][0] if packages else None
-        if first and not card.is_measured and first.is_measured and card.is_part_of(first):
-            packages[-1].append(card)
+        if packages and card.completes(packages[-1]):
+            packages[-1] = sorted([*packages[-1], card], key=lambda each: not each.is_measured)
         else:
             packages.append([card])
     return packages
@@ -134,7 +133,7 @@ class Card:
         ids = self.ask("amdsmi_get_gpu_enumeration_info") or self.ask("amdsmi_get_gpu_kfd_info") or {}
         self.uuids = (f"GPU-{self.serial}",)  # as ROCr calls it
         self.order = (_number(ids.get("hip_id", ids.get("node_id"))) or 0.0, index)
-        self.limit_w = (_number((self.ask("amdsmi_get_power_cap_info") or {}).get("power_cap")) or 0.0) / 1e6 or None
+        self.limit_w = _cap_w(_number((self.ask("amdsmi_get_power_cap_info") or {}).get("power_cap")))
         self.is_integrated = is_integrated(self.name)
         self.has_counter = self._is_believable()
         self.is_measured = self.has_counter or bool(self.power_w())
@@ -146,10 +145,14 @@ class Card:
         except (self._smi.AmdSmiException, AttributeError):
             return None
 
-    def is_part_of(self, first: Card) -> bool:
-        """Whether this one, which has no sensors, shares the card of `first`, which was listed before it."""
-        is_die = TWO_DIES in self.name and self.name == first.name
-        return is_die or (self.serial != "" and self.serial == first.serial)
+    def completes(self, package: list[Card]) -> bool:
+        """Whether this one shares the card of those listed before it: at most one of them has sensors."""
+        measured = [card for card in (*package, self) if card.is_measured]
+        if len(measured) > 1:
+            return False
+        if self.serial and self.serial == package[0].serial:
+            return bool(measured)
+        return len(package) == 1 and TWO_DIES in self.name and self.name == package[0].name
 
     def _is_believable(self) -> bool:
         """Whether the accumulator's mean power since the driver was loaded is one that such a card can have."""
@@ -157,7 +160,7 @@ class Card:
         seconds = (_number(count.get("timestamp")) or 0.0) / 1e9
         if not energy_j:
             return False
-        return not seconds or LEAST_MEAN_W <= energy_j / seconds <= 3 * (self.limit_w or 1000.0)
+        return not seconds or LEAST_MEAN_W <= energy_j / seconds <= most_gpu_w(self.limit_w)
 
     def memory_gb(self) -> float | None:
         total = self.ask("amdsmi_get_gpu_memory_total", self._smi.AmdSmiMemoryType.VRAM)
@@ -184,6 +187,12 @@ class Card:
         return [row["pid"] for row in rows if isinstance(row, dict) and isinstance(row.get("pid"), int)]
 
 
+def _cap_w(told: float | None) -> float | None:
+    """W of a power cap in W or µW; None for none, and for a driver's all-ones."""
+    cap_w = None if told is None else told if told <= MOST_CAP_W else told / 1e6
+    return cap_w if cap_w and cap_w <= MOST_GPU_W else None
+
+
 def _text(value) -> str:
     return "" if value in (None, "N/A") else str(value)
 
@@ -196,50 +205,41 @@ class Gpu(Sensor):
     """What the job sees of a package: its only GPU as a rule, else some of the dies that share one counter."""
 
     every_s = 0.0
+    is_divided = True
 
     def __init__(self, package: list[Card], dies: list[Card], note: str, target: host.Target | None):
-        self._source, self._dies, self._share = package[0], dies, len(dies) / len(package)
+        first = package[0]
+        self._dies, self._share = dies, len(dies) / len(package)
         self._sharing = Sharing(self._pids, lambda: None, target) if target else None
-        self.most_w = self._source.limit_w
-        self._first: tuple[float, float] | None = None
-        self.facts = facts(f"amd-{dies[0].index}", "gpu", self._source.name, uuid=_uuid(package, dies[0]))
-        self.facts |= {"memory_gb": _total([die.memory_gb() for die in dies]), "power_limit_w": self.most_w}
+        self.most_w = most_gpu_w(first.limit_w)
+        self._source = Source(first.energy_j if first.has_counter else lambda: None, first.power_w, self.most_w)
+        self.facts = facts(f"amd-{dies[0].index}", "gpu", first.name, uuid=_uuid(package, dies[0]))
+        self.facts |= {"memory_gb": _total([die.memory_gb() for die in dies]), "power_limit_w": first.limit_w}
         self.facts |= {"note": " ".join(each for each in (note, HALF if self._share < 1.0 else "") if each)}
         self.facts |= self._method()
         is_measured = bool(self.facts["basis"])
-        self.replaces = (CPU,) if self._source.is_integrated else held_by(self._source.name, is_measured)
+        self.replaces = (CPU,) if first.is_integrated else held_by(first.name, is_measured)
 
     def _pids(self) -> list[int]:
         return sorted({pid for die in self._dies for pid in die.pids()})
 
     def _method(self) -> dict[str, str]:
-        if self._source.has_counter:
-            return {"basis": "counter" if self._share == 1.0 else "sensor", "method": "amdsmi energy counter"}
-        if self._source.is_measured:
-            return {"basis": "sensor", "method": "amdsmi power"}
+        if self._source.kind == COUNTER:
+            return {"basis": COUNTER if self._share == 1.0 else SENSOR, "method": "amdsmi energy counter"}
+        if self._source.kind == SENSOR:
+            return {"basis": SENSOR, "method": "amdsmi power"}
         return {"basis": "", "method": "amdsmi utilisation"}
 
     def read(self) -> Reading | None:
         """The reading of now; None where the card does not answer."""
         self._look_for_strangers()
         busy = [share for share in (die.busy_share() for die in self._dies) if share is not None]
-        busy_share = sum(busy) / len(busy) if busy else None
-        if self._source.has_counter:
-            return self._of_counter(busy_share)
-        if self._source.is_measured:
-            power_w = self._source.power_w()
-            return None if power_w is None else self.of_power(busy_share, power_w, self._share)
-        return Reading(busy_share)
-
-    def _of_counter(self, busy_share: float | None) -> Reading | None:
-        energy_j = self._source.energy_j()
-        if energy_j is None:
-            return None
-        began_at, first_j = self._first = self._first or (time.monotonic(), energy_j)
-        if energy_j == first_j and time.monotonic() - began_at > STILL_S and self._source.power_w():
-            self._source.has_counter = False  # nothing came of it: from here on power is all that counts
+        reading = self._source.read(sum(busy) / len(busy) if busy else None, self._share)
+        if self._source.trouble:
+            self.trouble, self._source.trouble = self._source.trouble, ""
             self.facts |= self._method()
-        return Reading(busy_share, energy_j=self._share * energy_j)
+            self.add_note(f"At some time {self.trouble}.")
+        return reading
 
     def _look_for_strangers(self) -> None:
         if self._sharing is None:

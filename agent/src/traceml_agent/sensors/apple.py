@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 
 from traceml_agent import host
@@ -20,6 +21,9 @@ from traceml_agent.sensors.modules import CPU, MEMORY
 GPU_FIELDS = ("gpu_mj", "gpu_sram_mj", "ane_mj")
 METHOD = "Apple energy counter"
 NOTE = "The chip counts the whole machine's use"
+#: A counter that did not move for so long from the start on is one that this chip does not fill.
+STILL_S = 60.0
+STILL = "its energy counter stands still, so its energy may be missing"
 
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
@@ -50,6 +54,9 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Part:
     """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
 
+    #: The chip tells no limit of its parts.
+    most_w = float("inf")
+
     def __init__(self, monitor, fields: tuple[str, ...]):
         self._monitor, self._fields = monitor, fields
 
@@ -75,8 +82,17 @@ class Gpu(Sensor):
 
     def __init__(self, part: Part):
         self._part = part
+        self._first: tuple[float, float] | None = None
         name = f"{host.processor().name} GPU"
         self.facts = facts("gpu-0", "gpu", name, basis="counter", method=METHOD, note=NOTE)
 
     def read(self) -> Reading:
-        return Reading(energy_j=self._part.energy_j())
+        energy_j = self._part.energy_j()
+        if self._first is None:
+            self._first = time.monotonic(), energy_j
+        began_at, first_j = self._first
+        # At rest it draws some milliwatts. Whether it was at rest is not known, so there is no estimate in its place.
+        if energy_j == first_j and time.monotonic() - began_at > STILL_S and STILL not in self.facts["note"]:
+            self.trouble = STILL
+            self.add_note(STILL)
+        return Reading(energy_j=energy_j)

@@ -13,6 +13,10 @@ from traceml_agent import host, job
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
 from traceml_agent.sensors.processes import launcher, of_target
 
+#: A machine draws little more than its idle power where no more than this share of its threads is busy, or no more than
+#: a tenth of one. Over less than so many seconds nothing is learnt of it: the kernel tells CPU time in hundredths.
+IDLE_BUSY, IDLE_THREADS, LEAST_LEARNT_S = 0.01, 0.1, 0.5
+
 
 def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     """The host's processors as one device."""
@@ -34,14 +38,27 @@ class Cpu(Sensor):
         self._counter: Packages | None = None
         if counters := counters or rapl.zones("package"):
             self._counter = Packages(counters, processor, 1.0 if whole else threads / processor.threads, whole)
-            self.facts |= {"basis": "counter", "method": method if whole else f"{method}, the job's part"}
+            self.facts |= {"basis": "counter", "method": method}
+            if not whole:
+                self.facts |= {"basis": "split", "method": f"{method}, the job's part"}
             self.every_s, self.most_w = min(self.every_s, rapl.READ_EVERY_S), self._counter.most_w
         elif rapl.unreadable():
             self.facts["note"] = rapl.REMEDY
 
-    def read(self) -> Reading:
+    def read(self) -> Reading | None:
+        """The reading of now; None where the counter ran faster than any processor can."""
         cpu_s = self._cpu_s()
-        energy_j = self._counter.job_j(cpu_s) if self._counter else None
+        if self._counter:
+            self._counter.idle_part = self.idle_part
+        try:
+            energy_j = self._counter.job_j(cpu_s) if self._counter else None
+        except rapl.Stopped:
+            self._counter, self.trouble = None, rapl.STOPPED
+            self.facts |= {"basis": "", "method": "CPU time"}
+            self.add_note(f"At some time {rapl.STOPPED}.")
+            return Reading(busy_s=cpu_s / self._cores)
+        if self._counter and energy_j is None:
+            return None
         return Reading(busy_s=cpu_s / self._cores, energy_j=energy_j)
 
 
@@ -57,6 +74,8 @@ class Packages:
     """The packages' counters and the job's part: of idle power by the threads that it holds, of the rest by CPU time.
 
     Ranks of one host need no claim on a counter that all of them read: each takes its own part, and the parts add up.
+    Idle power is the lowest that was seen while the machine had next to nothing to do; before that the profile's, or
+    what was seen at the lowest where that is less.
     """
 
     def __init__(self, zones: list, processor: host.Processor, held: float, whole: bool):
@@ -64,26 +83,43 @@ class Packages:
 
         profile = catalogue.profile_for(processor.name, "cpu")
         units = processor.threads if profile.unit == "thread" else processor.sockets
-        self.most_w = units * (profile.tdp_w or 0.0) or None
-        self._idle_w = units * estimation.idle_power_w(profile)
-        self._zones, self._held, self._whole = zones, held, whole
-        self._last: tuple[float, float, float | None, float] = (time.monotonic(), 0.0, None, machine_cpu_s())
+        at = time.monotonic()
+        self._counters = rapl.Counters(zones, units * (profile.tdp_w or 0.0), at)
+        self.most_w = self._counters.most_w
+        self._idle_w, self._is_learnt = units * estimation.idle_power_w(profile), False
+        self._held, self._whole = held, whole
+        self._idle_threads = max(IDLE_BUSY * processor.threads, IDLE_THREADS)
+        self._cpu_s: float | None = None
+        self._machine_s = machine_cpu_s()
         self._job_j = 0.0
+        self.idle_part = 1.0
 
-    def job_j(self, cpu_s: float) -> float:
-        """The job's joules since the start; `cpu_s` is its CPU time so far. Raises OSError for a failed read."""
-        package_j = rapl.total_j(self._zones)
+    def job_j(self, cpu_s: float) -> float | None:
+        """The job's joules since the start; `cpu_s` is its CPU time so far. None where the counter ran too fast.
+
+        Raises OSError or ValueError for a failed read, and rapl.Stopped.
+        """
+        added, machine_s = self._counters.added(time.monotonic()), machine_cpu_s()
+        busy_s, self._machine_s = machine_s - self._machine_s, machine_s
+        used_s, self._cpu_s = cpu_s - (cpu_s if self._cpu_s is None else self._cpu_s), cpu_s
+        if added is None:
+            return None
+        added_j, passed_s = added
         if self._whole:
-            return package_j
-        at, machine_s = time.monotonic(), machine_cpu_s()
-        before_at, before_j, before_cpu_s, before_machine_s = self._last
-        added_j = package_j - before_j
-        idle_j = min(self._idle_w * (at - before_at), added_j)
-        busy_s = machine_s - before_machine_s
-        part = min((cpu_s - (before_cpu_s or 0.0)) / busy_s, 1.0) if busy_s > 0 and before_cpu_s is not None else 0.0
-        self._job_j += idle_j * self._held + (added_j - idle_j) * part
-        self._last = (at, package_j, cpu_s, machine_s)
+            self._job_j += added_j
+            return self._job_j
+        if passed_s >= LEAST_LEARNT_S:
+            self._learn(added_j / passed_s, busy_s <= self._idle_threads * passed_s)
+        idle_j = min(self._idle_w * passed_s, added_j)
+        part = min(max(used_s, 0.0) / busy_s, 1.0) if busy_s > 0 else 0.0
+        self._job_j += idle_j * self._held * self.idle_part + (added_j - idle_j) * part
         return self._job_j
+
+    def _learn(self, power_w: float, is_idle: bool) -> None:
+        """Take what was seen for the idle power where it tells of it: of a busy machine's power the most is work."""
+        if is_idle and not self._is_learnt:
+            self._idle_w, self._is_learnt = power_w, True
+        self._idle_w = min(self._idle_w, power_w)
 
 
 def machine_cpu_s() -> float:

@@ -35,21 +35,35 @@ class Memory(Sensor):
         self._total_gb = total_gb
         self._memory_gb = allocated_gb if allocated_gb and is_allocated else total_gb
         self._used_gb = None if is_allocated else of_target(target).used_gb
+        self.is_divided = is_allocated and scope != "machine"
         self._began_s = time.monotonic()
         self._looked_s, self._held_gb = float("-inf"), self._memory_gb
         self.every_s = target.every_s
         self.facts = facts("ram", "ram", "Memory", memory_gb=self._memory_gb)
         self.facts["method"] = "allocated GB" if is_allocated else "used GB"
         self._counter: Dram | None = None
+        self._without_counter = {"basis": "", "method": self.facts["method"]}
         if counters := counters or rapl.zones("dram"):
             self._counter, self.every_s = Dram(counters, total_gb), min(self.every_s, rapl.READ_EVERY_S)
-            self.facts |= {"basis": "counter", "method": f"{method}, the job's part"}
+            self.facts |= {"basis": "counter", "method": method}
+            if scope != "machine":
+                self.facts |= {"basis": "split", "method": f"{method}, the job's part"}
 
-    def read(self) -> Reading:
+    def read(self) -> Reading | None:
+        """The reading of now; None where the counter ran faster than any memory can."""
         if self._used_gb and self._is_due(now_s := time.monotonic()):
             self._looked_s, self._held_gb = now_s, self._used_gb()
-        energy_j = self._counter.job_j(self._held_gb) if self._counter else None
-        return Reading(busy_share=min(self._held_gb / self._memory_gb, 1.0), energy_j=energy_j)
+        busy_share = min(self._held_gb / self._memory_gb, 1.0)
+        try:
+            energy_j = self._counter.job_j(self._held_gb) if self._counter else None
+        except rapl.Stopped:
+            self._counter, self.trouble = None, rapl.STOPPED
+            self.facts |= self._without_counter
+            self.add_note(f"At some time {rapl.STOPPED}.")
+            return Reading(busy_share=busy_share)
+        if self._counter and energy_j is None:
+            return None
+        return Reading(busy_share=busy_share, energy_j=energy_j)
 
     def _is_due(self, now_s: float) -> bool:
         return now_s - self._looked_s >= min(LOOK_EVERY_S, SHARE_OF_AGE * (now_s - self._began_s))
@@ -59,14 +73,18 @@ class Dram:
     """The dram counters and the job's part of them: in proportion to the GB that it holds of the host's."""
 
     def __init__(self, zones: list, total_gb: float):
-        self._zones, self._total_gb = zones, total_gb
-        self._last_j = self._job_j = 0.0
+        from traceml_agent import catalogue
 
-    def job_j(self, held_gb: float) -> float:
-        """The job's joules since the start. Raises OSError for a failed read."""
-        dram_j = rapl.total_j(self._zones)
-        self._job_j += (dram_j - self._last_j) * min(held_gb / self._total_gb, 1.0)
-        self._last_j = dram_j
+        tdp_w = total_gb * (catalogue.profile_for("Memory", "ram").tdp_w or 0.0)
+        self._counters, self._total_gb = rapl.Counters(zones, tdp_w, time.monotonic()), total_gb
+        self._job_j = 0.0
+
+    def job_j(self, held_gb: float) -> float | None:
+        """The job's joules since the start; None where the counter ran too fast. Raises as `Packages.job_j` does."""
+        added = self._counters.added(time.monotonic())
+        if added is None:
+            return None
+        self._job_j += added[0] * min(held_gb / self._total_gb, 1.0)
         return self._job_j
 
 

@@ -6,18 +6,22 @@ NVML's indices are not CUDA's, so devices are told apart by UUID. No CUDA contex
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 from traceml_agent import host
 from traceml_agent.messages import warn
-from traceml_agent.sensors import Reading, Sensor, facts, leave_out
+from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import held_by
 from traceml_agent.sensors.sharing import SPLIT, Sharing
+from traceml_agent.sensors.source import COUNTER, SENSOR, Source
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 LIBRARY = "libnvidia-ml.so.1"
 #: MIG slices of a whole GPU, where the driver does not tell how many there are at most.
 MIG_SLICES = 7
+#: Some drivers hand out rows of nonsense beside those of processes [Syllo/nvtop issue 110, NVIDIA/DCGM issue 83].
+MOST_PERCENT = 100
 #: Functions without which a GPU is measured worse, or a slice of it not told from the whole.
 WANTED = (
     "nvmlDeviceGetTotalEnergyConsumption",
@@ -164,7 +168,8 @@ class Board:
     def __init__(self, nvml, index: int, handle):
         """Raises NVMLError where the GPU was lost."""
         self._nvml, self.handle, self.key = nvml, handle, f"gpu-{index}"
-        self._told_us = 0
+        # From a moment ago: 0 asks for all that the driver remembers, of processes that ended long since as well.
+        self._told_us = int((time.time() - 1.0) * 1e6)
         self.board = self
         self.uuid = _text(nvml.nvmlDeviceGetUUID(handle)) if hasattr(nvml, "nvmlDeviceGetUUID") else ""
         self.name = _text(nvml.nvmlDeviceGetName(handle)) if hasattr(nvml, "nvmlDeviceGetName") else "NVIDIA GPU"
@@ -185,6 +190,15 @@ class Board:
         """The answer about this GPU, or None where it is not known."""
         return ask(self._nvml, question, self.handle, *arguments)
 
+    def energy_j(self) -> float | None:
+        """Joules since the driver was loaded; None where there is no such counter, or none any more."""
+        millijoules = self.ask("nvmlDeviceGetTotalEnergyConsumption")
+        return None if millijoules is None else millijoules / 1000
+
+    def power_w(self) -> float | None:
+        milliwatts = self.ask("nvmlDeviceGetPowerUsage")
+        return None if milliwatts is None else milliwatts / 1000
+
     def pids(self) -> list[int]:
         return [row.pid for row in self.ask("nvmlDeviceGetComputeRunningProcesses") or []]
 
@@ -198,7 +212,7 @@ class Board:
             # Nobody was busy since the last call.
             return [] if type(error).__name__ == "NVMLError_NotFound" else None
         self._told_us = max((row.timeStamp for row in rows), default=self._told_us)
-        return [(row.pid, row.smUtil) for row in rows]
+        return [(row.pid, row.smUtil) for row in rows if row.smUtil <= MOST_PERCENT]
 
 
 class Gpu(Sensor):
@@ -208,57 +222,56 @@ class Gpu(Sensor):
     """
 
     every_s = 0.0
+    is_divided, is_split = True, False
 
     def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: host.Target | None = None):
         self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
         self._sharing = Sharing(gpu.board.pids, gpu.board.uses, target) if target else None
-        self._board_j = self._job_j = 0.0
         self._told = {""}
         memory = self._board.ask("nvmlDeviceGetMemoryInfo")
         limit_mw = self._board.ask("nvmlDeviceGetEnforcedPowerLimit")
-        self.has_counter = self._board.ask("nvmlDeviceGetTotalEnergyConsumption") is not None
-        self.has_power = self._board.ask("nvmlDeviceGetPowerUsage") is not None
-        self.most_w = limit_mw / 1000 if limit_mw else None
+        limit_w = limit_mw / 1000 if limit_mw and limit_mw / 1000 <= MOST_GPU_W else None
+        self.most_w = most_gpu_w(limit_w)
+        self._source = Source(gpu.board.energy_j, gpu.board.power_w, self.most_w)
         notes = " ".join(filter(None, (gpu.note, note)))
         self.facts = facts(gpu.key, "gpu", gpu.name, uuid=gpu.uuid, share=gpu.share, note=notes)
-        self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": self.most_w}
+        self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": limit_w}
         self.facts |= self._method()
         self.replaces = held_by(gpu.name, is_measured=bool(self.facts["basis"]))
 
     def _method(self) -> dict[str, str]:
-        """One source for a whole run: a counter and an integrated sensor are never mixed."""
-        if self.has_counter:
-            # The slice of a board's energy is reckoned, so its basis claims less than a counter's.
-            return {"basis": "counter" if self._share == 1.0 else "sensor", "method": "NVML energy counter"}
-        if self.has_power:
-            return {"basis": "sensor", "method": "NVML power sensor"}
-        return {"basis": "", "method": "NVML utilisation"}
+        """Basis and method by where the joules come from."""
+        if not self._source.kind:
+            return {"basis": "", "method": "NVML utilisation"}
+        is_split, what = SPLIT in self._told, "energy counter" if self._source.kind == COUNTER else "power sensor"
+        # A part of a board's energy is reckoned, so its basis claims less than a counter's.
+        basis = COUNTER if self._source.kind == COUNTER and self._share == 1.0 and not is_split else SENSOR
+        return {"basis": basis, "method": f"NVML {what}, the job's part" if is_split else f"NVML {what}"}
 
     def read(self) -> Reading | None:
         """The reading of now. Raises NVMLError where the GPU was lost."""
-        nvml, handle = self._nvml, self._board.handle
         part = self._part()
         # Of a slice NVML tells no utilisation: that of the board, where it does, is not the slice's.
         used = self._board.ask("nvmlDeviceGetUtilizationRates") if not self._board.is_mig else None
-        busy_share = used.gpu / 100 * part if used is not None else None
-        if self.has_counter:
-            board_j = nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
-            return Reading(busy_share, energy_j=self._job_energy_j(board_j, part))
-        if self.has_power:
-            return self.of_power(busy_share, nvml.nvmlDeviceGetPowerUsage(handle) / 1000, part)
-        return Reading(busy_share)
+        reading = self._source.read(used.gpu / 100 * part if used is not None else None, part)
+        if reading is None and used is None:
+            self._nvml.nvmlDeviceGetPowerUsage(self._board.handle)  # nothing answers: raises where the GPU was lost
+        if self._source.trouble:
+            self._go_on()
+        return reading
 
-    def _job_energy_j(self, board_j: float, part: float) -> float:
-        """The job's part of the counter. One that fell is handed on as it is: the meter drops the interval."""
-        added_j, self._board_j = board_j - self._board_j, board_j
-        self._job_j = self._job_j + part * added_j if added_j >= 0 else 0.0
-        return self._job_j
+    def _go_on(self) -> None:
+        """Say that a source of joules stopped, and what counts from here on."""
+        self.trouble, self._source.trouble = self._source.trouble, ""
+        self.facts |= self._method()
+        self.add_note(f"At some time {self.trouble}.")
 
     def _part(self) -> float:
         """The job's part of the board: its slice of it, or what it used beside strangers."""
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
+        self.is_split = self._sharing.note == SPLIT
         if self._sharing.note not in self._told:
             self._say_shared(self._sharing.note)
         return part
@@ -267,8 +280,7 @@ class Gpu(Sensor):
         """Once said it stays: a part of the run was shared."""
         self._told.add(note)
         self.add_note(note)
-        if note == SPLIT and self.facts["basis"]:
-            self.facts |= {"basis": "sensor", "method": f"{self.facts['method']}, the job's part"}
+        self.facts |= self._method()
 
 
 def _text(value) -> str:

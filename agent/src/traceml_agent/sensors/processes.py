@@ -205,8 +205,11 @@ class Cgroup:
         return seconds
 
     def used_gb(self) -> float:
-        """GB that it holds, less what the kernel would give up at once."""
-        return next((gb for gb in map(held_gb, self._memory) if gb is not None), 0.0)
+        """GB that it holds, less what the kernel would give up at once. Raises ValueError where that isn't told."""
+        found = next((gb for gb in map(held_gb, self._memory) if gb is not None), None)
+        if found is None:
+            raise ValueError("the cgroup tells no memory")
+        return found
 
 
 def usage_s(folder: str) -> float | None:

@@ -9,11 +9,19 @@ from __future__ import annotations
 import os
 
 from traceml_agent import host
+from traceml_agent.sensors import MOST_POWER
 
 POWERCAP = "sys/class/powercap"
 PREFIX = "intel-rapl:"
 #: As little as 65.5 kJ fits into a counter: 234 s at 280 W.
 READ_EVERY_S = 30.0
+#: A package never draws nothing: a counter that stood still for so long, or could not be read so often, has stopped. It
+#: does in virtual machines that show the host's files, and on processors whose dram counter is not there.
+STILL_S, GIVE_UP_AFTER = 5.0, 3
+STOPPED = "its energy counter stopped: all of its energy is estimated instead"
+#: Nothing draws more than so many times the base TDP of all sockets: in turbo a laptop's processor of 28 W draws 115 W.
+#: And none is held to less than this many watts, whatever its TDP: one of 6 W may draw 78.
+MOST_TDP, LEAST_MOST_W = 10.0, 150.0
 REMEDY = (
     "The RAPL energy counter is there but not readable. To let a group read it: "
     "groupadd -f rapl; usermod -aG rapl $USER; "
@@ -31,6 +39,8 @@ class Zone:
         self._range_uj = host.number(folder, "max_energy_range_uj") or 0.0
         self._last_uj = self._now_uj()
         self._total_uj = 0.0
+        #: W: the most that one of its constraints may be set to, often the base TDP; None where none tells it.
+        self.most_w = max(filter(None, (_watts(folder, number) for number in range(3))), default=None)
 
     def _now_uj(self) -> float:
         """Raises OSError or ValueError: a failed read is no reading, never 0."""
@@ -52,8 +62,16 @@ class Zone:
         return all(before <= self._now_uj() <= other._now_uj() for before in (other._now_uj(), other._now_uj()))
 
 
+def _watts(folder: str, constraint: int) -> float | None:
+    """What a zone tells of the most of one of its power limits, in W."""
+    return (host.number(folder, f"constraint_{constraint}_max_power_uw") or 0.0) / 1e6 or None
+
+
 def zones(name: str) -> list[Zone]:
-    """The readable zones whose name begins with `package` or is `dram`, one for each counter that there is."""
+    """The zones whose name begins with `package` or is `dram`, one for each counter that there is.
+
+    None where one of them can't be read: the others' energy would pass for all of it.
+    """
     found: list[Zone] = []
     for folder in _folders(name):
         try:
@@ -61,14 +79,13 @@ def zones(name: str) -> list[Zone]:
             if not any(zone.mirrors(other) for other in found):
                 found.append(zone)
         except (OSError, ValueError):
-            continue
+            return []
     return found
 
 
 def unreadable() -> bool:
     """Whether there are package zones that this user may not read."""
-    folders = _folders("package")
-    return bool(folders) and not any(os.access(host.path(folder, "energy_uj"), os.R_OK) for folder in folders)
+    return not all(os.access(host.path(folder, "energy_uj"), os.R_OK) for folder in _folders("package"))
 
 
 def _folders(name: str) -> list[str]:
@@ -92,3 +109,44 @@ def _below(folder: str) -> list[str]:
 def total_j(zones: list) -> float:
     """Joules so far of all counters. Raises where one can't be read: a part would look like a reset."""
     return sum(zone.energy_j() for zone in zones)
+
+
+class Stopped(Exception):
+    """A counter gives nothing any more."""
+
+
+class Counters:
+    """Several counters of one device: what they added since the last reading, as long as that is possible.
+
+    `tdp_w` is the device's, by its profile. Impossible is more than the zones' own most allows, else than the TDP does:
+    of the two the larger, since a zone's most is as often its base TDP as its peak.
+    """
+
+    def __init__(self, zones: list, tdp_w: float, at: float):
+        self._zones = zones
+        by_zones_w = MOST_POWER * sum(zone.most_w or 0.0 for zone in zones)
+        self.most_w = max(by_zones_w, MOST_TDP * tdp_w, LEAST_MOST_W)
+        self._at = self._moved_at = at
+        self._last_j: float | None = None
+        self._failures = 0
+
+    def added(self, at: float) -> tuple[float, float] | None:
+        """Joules and seconds since the last reading, `at` a monotonic time; None where that many are impossible.
+
+        Raises OSError or ValueError for a failed read, after which the next one has it all, and Stopped.
+        """
+        try:
+            now_j = total_j(self._zones)
+        except (OSError, ValueError) as error:
+            self._failures += 1
+            if self._failures >= GIVE_UP_AFTER:
+                raise Stopped from error
+            raise
+        self._failures = 0
+        added_j, self._last_j = now_j - (now_j if self._last_j is None else self._last_j), now_j
+        passed_s, self._at = at - self._at, at
+        if added_j:
+            self._moved_at = at
+        elif at - self._moved_at > STILL_S:
+            raise Stopped
+        return (added_j, passed_s) if added_j <= self.most_w * max(passed_s, 1.0) else None

@@ -35,29 +35,32 @@ class Sharing:
         self._family: set[int] = set()
         self._met: set[int] = set()
         self._can_tell = False
-        self._part, self._busy_at = 1.0, time.monotonic()
+        #: The job's part while nobody is busy; while somebody is, and until when that is believed.
+        self._idle_part = self._part = 0.0
+        self._busy_until = float("-inf")
         self.note = ""
 
     def part(self) -> float:
-        """The job's part of what the GPU used since the last call, 0 to 1; while nobody is busy it is nobody's."""
+        """The job's part of what the GPU used since the last call, 0 to 1.
+
+        While nobody is busy its processes' part of those that hold it, so that its jobs count its idle power once.
+        """
         now = time.monotonic()
         is_due = now >= self._look_at
         if is_due:
             self._look()
         rows = self._uses() if self.note and self._can_tell else None
         if rows is None:
-            self.note, self._part = NOT_KNOWN if self.note else "", 1.0
-            return self._part
+            self.note = NOT_KNOWN if self.note else ""
+            return 1.0
         if not is_due and any(pid not in self._met for pid, _ in rows):
             self._look()  # a worker of the job that began since then is no stranger
         self._met.update(pid for pid, _ in rows)
         total = sum(use for _, use in rows)
-        if total <= 0 and now - self._busy_at > STILL_BUSY_S:
-            self._part = 0.0
-        elif total > 0:
-            self._busy_at = now
+        if total > 0:
+            self._busy_until = now + STILL_BUSY_S
             self._part = sum(use for pid, use in rows if pid in self._family) / total
-        return self._part
+        return self._part if now <= self._busy_until else self._idle_part
 
     def _look(self) -> None:
         """See who is on the GPU: strangers, if the driver's pids are ours or more of them than the job has processes.
@@ -73,6 +76,7 @@ class Sharing:
         self._family = family(self._target)
         self._can_tell = _is_first_namespace() or 0 in pids or not self._family.isdisjoint(pids)
         strangers = [pid for pid in pids if pid not in self._family]
+        self._idle_part = 1.0 - len(strangers) / len(pids)
         is_shared = bool(strangers) if self._can_tell else len(set(pids)) > len(self._family)
         self.note = "" if not is_shared else SPLIT if self._can_tell else NOT_KNOWN
 

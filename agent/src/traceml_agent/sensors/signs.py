@@ -7,14 +7,29 @@ import os
 from traceml_agent import host
 
 #: PCI vendors.
-GOOGLE, HABANA, INTEL, NVIDIA = "0x1ae0", "0x1da3", "0x8086", "0x10de"
+GOOGLE, HABANA, INTEL, NVIDIA, QUALCOMM = "0x1ae0", "0x1da3", "0x8086", "0x10de", "0x17cb"
 #: Google's PCI ids of TPU v2 to v7x; its network cards have the same vendor [jax, hardware_utils.py].
 TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 #: Where Intel's processors have their graphics, whose energy is the processor's.
 INTEGRATED = "0000:00:02.0"
-NOT_MEASURED = "is there, but TraceML can't measure it: its energy is not in the figures"
+NOT_MEASURED = (
+    "is there, but TraceML can't measure it: its energy is not in the figures. "
+    'To have it estimated, declare it: devices="8x NAME"'
+)
 #: Device nodes below /dev, without the number that follows.
-NODES = {"accel": "Google TPU", "neuron": "AWS Trainium or Inferentia", "hl": "Intel Gaudi"}
+NODES = {
+    "accel": "Google TPU",
+    "neuron": "AWS Trainium or Inferentia",
+    "hl": "Intel Gaudi",
+    "davinci": "Huawei Ascend",
+    "ipu": "Graphcore IPU",
+    "cambricon_dev": "Cambricon MLU",
+    "rbln": "Rebellions NPU",
+    "hailo": "Hailo NPU",
+    "groqA": "Groq LPU",
+}
+#: Variables that are set where a TPU is, whose device nodes a container may not show.
+TPU_VARIABLES = ("TPU_ACCELERATOR_TYPE", "COLAB_TPU_ADDR")
 
 
 def unmeasured() -> list[tuple[str, str]]:
@@ -24,7 +39,10 @@ def unmeasured() -> list[tuple[str, str]]:
     found = [what for node, what in NODES.items() if node in numbered]
     accelerators = [_vendor("accel", name) for name in _listed("sys", "class", "accel")]
     found += ["Intel Gaudi"] if HABANA in accelerators else []
-    found += ["Google TPU"] if GOOGLE in accelerators or ("vfio" in nodes and _has_tpu()) else []
+    found += ["Qualcomm Cloud AI"] if QUALCOMM in accelerators else []
+    found += ["Tenstorrent NPU"] if _listed("dev", "tenstorrent") else []
+    is_tpu = GOOGLE in accelerators or any(name in os.environ for name in TPU_VARIABLES)
+    found += ["Google TPU"] if is_tpu or ("vfio" in nodes and _has_tpu()) else []
     cards = [name for name in _listed("sys", "class", "drm") if name.startswith("renderD")]
     found += ["Intel GPU"] if any(_is_intel_card(name) for name in cards) else []
     reasons = {what: f"{what} {NOT_MEASURED}" for what in found}

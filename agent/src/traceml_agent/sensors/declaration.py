@@ -1,0 +1,85 @@
+"""Accelerators that nothing measures and a user declared: held all of the time, their energy estimated by profile.
+
+How busy they are is what the user said, else unknown; the estimate then takes them for busy all of the time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from traceml_agent import host, job
+from traceml_agent.declared import Declared
+from traceml_agent.messages import warn
+from traceml_agent.sensors import Reading, Sensor, facts
+
+#: What names of accelerators that the catalogue does not know tell of their kind.
+KINDS = (("tpu", "tpu"), ("gaudi", "npu"), ("trainium", "npu"), ("inferentia", "npu"), ("npu", "npu"), ("ipu", "npu"))
+ALWAYS_BUSY = "Declared, not measured: estimated as busy all of the time"
+AS_SAID = "Declared, not measured: estimated at a utilisation of"
+
+
+def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sensor]:
+    """A sensor for each declared accelerator that is not among the measured ones.
+
+    Of several ranks on a host the first reports what was declared, which is the host's.
+    """
+    if job.local_size() > 1 and host.local_rank() > 0:
+        return
+    there = Counter(_slug(sensor.facts) for sensor in measured if sensor.facts["kind"] != "cpu")
+    number = 0
+    for one in declared:
+        name, kind, slugs = known_as(one.name)
+        missing = one.count
+        for slug in slugs:
+            seen = min(missing, there[slug])
+            there[slug] -= seen
+            missing -= seen
+        if missing < one.count:
+            warn(f"{one.count - missing} of the declared {one.name} are measured and not counted again")
+        for _ in range(missing):
+            yield Accelerator(f"declared-{number}", kind, name, one.utilisation)
+            number += 1
+
+
+def known_as(given: str) -> tuple[str, str, list[str]]:
+    """What the catalogue calls an accelerator as people write it, its kind, and slugs of what else it may be."""
+    from traceml_agent.estimate import common
+
+    match, others = common(given)
+    if match is None:
+        kind = next((kind for word, kind in KINDS if word in given.lower()), "gpu")
+        return given, kind, [each.slug for each in others] or [given.lower()]
+    profile = match.profile
+    # By the profile's own name the portal finds the same profile.
+    return profile.name, profile.kind, [profile.slug, *(each.slug for each in others)]
+
+
+def makers(declared: Iterable[Declared]) -> set[str]:
+    """Makers of what was declared, as the first word of what `unmeasured` names."""
+    from traceml_agent.estimate import common
+
+    matches = (common(one.name)[0] for one in declared)
+    return {match.profile.vendor for match in matches if match}
+
+
+def _slug(found: dict) -> str:
+    from traceml_agent import catalogue
+
+    clues = {"memory_gb": found.get("memory_gb"), "power_limit_w": found.get("power_limit_w")}
+    profile = catalogue.profile_for(found["name"], found["kind"], **clues)
+    return found["name"].lower() if profile.fallback else profile.slug
+
+
+class Accelerator(Sensor):
+    """One accelerator as it was declared."""
+
+    every_s = 60.0
+
+    def __init__(self, key: str, kind: str, name: str, utilisation: float | None):
+        self._utilisation = utilisation
+        note = ALWAYS_BUSY if utilisation is None else f"{AS_SAID} {utilisation:g}"
+        self.facts = facts(key, kind, name, method="declared, busy time assumed", note=note)
+
+    def read(self) -> Reading:
+        return Reading(busy_share=self._utilisation)

@@ -1,0 +1,57 @@
+"""What runs used on the days that a page shows: which runs these are, and how much of each belongs to the days.
+
+Days are UTC, as in all daily totals. A run stands on each day on which it began or used energy, so the list of some
+days adds up to their bar.
+"""
+
+from datetime import date
+from typing import NamedTuple
+
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from runs.models import RunUsage
+
+#: More days than these are many.
+MOST_FEW = 92
+
+
+class Days(NamedTuple):
+    """From the first to the last day, both included; an end that is None is open."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def are_set(self) -> bool:
+        return any(self)
+
+    @property
+    def are_few(self) -> bool:
+        """At most a quarter."""
+        return self.first is not None and self.last is not None and (self.last - self.first).days <= MOST_FEW
+
+
+class Used(NamedTuple):
+    """What runs used on some days."""
+
+    energy_kwh: float = 0.0
+    emissions_kg: float = 0.0
+
+
+def on_days(rows: QuerySet, days: Days) -> QuerySet:
+    """The rows of some runs that fall on these days."""
+    rows = rows.filter(day__gte=days.first) if days.first else rows
+    return rows.filter(day__lte=days.last) if days.last else rows
+
+
+def with_used(runs, days: Days):
+    """The runs with `used_kwh` and `used_kg`, what each used on the days."""
+    own = on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days).order_by()
+    kwh, kg = (Subquery(own.values("run").annotate(sum=Sum(name)).values("sum")) for name in Used._fields)
+    return runs.annotate(used_kwh=Coalesce(kwh, 0.0), used_kg=Coalesce(kg, 0.0))
+
+
+def used_of(run) -> Used:
+    """What a run of `with_used` used on the days."""
+    return Used(run.used_kwh, run.used_kg)
