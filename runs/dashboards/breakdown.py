@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
-from django.db.models import Sum
-
 from runs.dashboards.choices import NOBODY, Choices, address_of, asks_for_member
 from runs.dashboards.lifetime import HARDWARE_NAME
 from runs.dashboards.periods import Period
 from runs.dashboards.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
 from runs.models import Run
+from runs.models.usage import Total
 
 #: Rows that a table shows; what follows is added up in one.
 MOST_ROWS = 8
@@ -42,10 +41,10 @@ def sums_of(usage, period: Period) -> list[dict]:
     """
     groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
     sums = {
-        "run_count": Sum("runs"),
-        "kg": Sum("emissions_kg"),
-        "kwh": Sum("energy_kwh"),
-        "measured": Sum("measured_kwh"),
+        "run_count": Total("runs"),
+        "kg": Total("emissions_kg"),
+        "kwh": Total("energy_kwh"),
+        "measured": Total("measured_kwh"),
     }
     rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
     return list(rows.annotate(hardware_name=HARDWARE_NAME))

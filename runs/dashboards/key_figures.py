@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Sum
-
 from runs.dashboards import periods, usage
 from runs.dashboards.periods import Period
-from runs.models.usage import AMOUNTS
+from runs.models.usage import AMOUNTS, Total
 from runs.templatetags import units
 
 #: The sparkline's size in the units of its view box.
@@ -41,7 +39,7 @@ def amounts_by_day(rows, period: Period) -> Days:
     """Every amount by day, from the beginning of the equal period before; the only source of what follows."""
     first = (period.before() or period).first
     reached = period._replace(first=first).days_of(rows)
-    sums = {f"sum_{name}": Sum(name) for name in AMOUNTS}
+    sums = {f"sum_{name}": Total(name) for name in AMOUNTS}
     found = reached.order_by().values("day").annotate(**sums)
     return {row["day"]: {name: row[f"sum_{name}"] for name in AMOUNTS} for row in found}
 

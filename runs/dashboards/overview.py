@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Q
+from django.db.models import QuerySet
 
 from runs.dashboards import breakdown, usage
 from runs.dashboards.breakdown import Share
@@ -124,13 +124,15 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
     ]
 
 
-def _listed_runs(runs, wasteful: Q, lost: dict[int, float], period: Period) -> list[Run]:
+def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
     """The runs that may be shown as active or wasteful, read at once, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs.
+    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs. As a union,
+    # because of alternatives it would find each twice: once to look the runs up, once to see that they are the ones.
     unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    most_lost = list(lost)[:MOST_WASTED_RUNS]
-    found = Run.objects.filter(Q(pk__in=unfinished) | wasteful | Q(pk__in=most_lost))
+    which = [unfinished, *wasteful, list(lost)[:MOST_WASTED_RUNS]]
+    first, *others = (Run.objects.filter(pk__in=some).order_by().values("pk") for some in which)
+    found = Run.objects.filter(pk__in=first.union(*others))
     return list(with_waste(found, period).with_names().order_by(*by_silence))
 
 

@@ -47,7 +47,7 @@ def on_days(rows: QuerySet, days: Days) -> QuerySet:
 
 def with_used(runs, days: Days):
     """The runs with `used_kwh` and `used_kg`, what each used on the days."""
-    own = on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days).order_by()
+    own = on_days(RunUsage.objects.filter(run=OuterRef("pk")), days).order_by()
     kwh, kg = (Subquery(own.values("run").annotate(sum=Sum(name)).values("sum")) for name in Used._fields)
     return runs.annotate(used_kwh=Coalesce(kwh, 0.0), used_kg=Coalesce(kg, 0.0))
 

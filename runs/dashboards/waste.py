@@ -79,22 +79,22 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
     ]
 
 
-def most_wasteful(run_days: QuerySet, runs: QuerySet, period: Period) -> Q:
-    """Which runs wasted the most by failing, being cancelled or idling, told by indexes alone.
+def most_wasteful(run_days: QuerySet, runs: QuerySet, period: Period) -> list[QuerySet]:
+    """The ids of the runs that wasted the most by failing, being cancelled or idling, told by indexes alone.
 
     `run_days` and `runs` are those that the filters leave. Of a long period the most idle runs are looked for by what
     they idled in all: to add up each of a hundred thousand runs for five would take longer than the rest of the page.
     """
     rows, ended = on_days(run_days, days_of(period)).order_by(), F("failed_kwh") + F("cancelled_kwh")
     if not period.is_long:
-        return Q(pk__in=_most(rows.values("run").annotate(wasted=Greatest(Sum(ended), Sum("idle_kwh")))))
+        return [_most(rows.values("run").annotate(wasted=Greatest(Sum(ended), Sum("idle_kwh"))))]
     rows = rows.filter(Q(failed_kwh__gt=0) | Q(cancelled_kwh__gt=0))
     begun = runs.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk")
     if period.first:
         first = datetime.combine(period.first - LONGEST_RUN, time.min, UTC)
         begun = begun.filter(started_at__gte=first, started_at__lt=datetime.combine(period.last, time.max, UTC))
     most_idle = begun.values("pk")[: 4 * MOST_WASTED_RUNS]
-    return Q(pk__in=_most(rows.values("run").annotate(wasted=Sum(ended)))) | Q(pk__in=most_idle)
+    return [_most(rows.values("run").annotate(wasted=Sum(ended))), most_idle]
 
 
 def _most(sums: QuerySet) -> QuerySet:
@@ -103,11 +103,7 @@ def _most(sums: QuerySet) -> QuerySet:
 
 def with_waste(runs, period: Period):
     """The runs with what they wasted in the period: `ended_kwh` by how they ended, `idled_kwh` by idling."""
-    own = (
-        on_days(RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk")), days_of(period))
-        .order_by()
-        .values("run")
-    )
+    own = on_days(RunUsage.objects.filter(run=OuterRef("pk")), days_of(period)).order_by().values("run")
     ended = own.annotate(kwh=Sum(F("failed_kwh") + F("cancelled_kwh"))).values("kwh")
     idle = own.annotate(kwh=Sum("idle_kwh")).values("kwh")
     return runs.annotate(ended_kwh=Coalesce(Subquery(ended), 0.0), idled_kwh=Coalesce(Subquery(idle), 0.0))

@@ -7,6 +7,7 @@ largest units, a share never finer than LEAST_SHARE, and a range in the unit of 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from math import floor, isfinite, log10
 from typing import NamedTuple, TypeGuard
 
@@ -58,6 +59,7 @@ LOWER_IS_BETTER = ("energy", "emissions")
 NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
+@lru_cache(4_000)  # a page says most figures twice, as a square or bar and in the table below it
 def significant(value: float, digits: int = DIGITS) -> str:
     """`value` with `digits` significant digits and thousands separated; zeros that say nothing are left out."""
     if value == 0:
