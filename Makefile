@@ -31,23 +31,24 @@ lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy traceml_site runs hardware agent/src
 
-# The suite on SQLite with the browser tests; the agent's, which mostly wait for processes, beside the portal's. Then the
-# portal's on PostgreSQL where TEST_DATABASE_URL names a server.
+# The portal's suite on SQLite with the browser tests; beside it the agent's, which mostly waits for processes, and then
+# the portal's on PostgreSQL where TEST_DATABASE_URL names a server.
 AGENTS := tests/agent tests/cases
 OTHERS := $(foreach folder,$(AGENTS),--ignore=$(folder))
-# These make databases of both kinds by themselves, so the second pass leaves them out.
+# These make databases of both kinds by themselves, so the pass on PostgreSQL leaves them out.
 ONCE := --ignore=tests/backup
-test: lint
-	@log=$$(mktemp); $(BIN)/python -m pytest -q $(AGENTS) >$$log 2>&1 & agents=$$!; \
-	$(BIN)/python -m pytest -q $(OTHERS); others=$$?; \
-	wait $$agents; agents=$$?; cat $$log; rm $$log; exit $$((agents + others))
+PYTEST := $(BIN)/python -m pytest -q
 ifdef TEST_DATABASE_URL
-	DATABASE_URL=$(TEST_DATABASE_URL) $(BIN)/python -m pytest -q -m "not browser" $(OTHERS) $(ONCE)
+ON_POSTGRES := DATABASE_URL=$(TEST_DATABASE_URL) $(PYTEST) -m "not browser" $(OTHERS) $(ONCE)
 else ifdef CI
-	@echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too" && exit 1
+ON_POSTGRES := ! echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too"
 else
-	@echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
+ON_POSTGRES := echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
 endif
+test: lint
+	@log=$$(mktemp); { $(PYTEST) $(AGENTS); agents=$$?; $(ON_POSTGRES) && exit $$agents; } >$$log 2>&1 & beside=$$!; \
+	$(PYTEST) $(OTHERS); portal=$$?; \
+	wait $$beside; beside=$$?; cat $$log; rm $$log; exit $$((portal + beside))
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks --write $(PARTS)
