@@ -66,11 +66,14 @@ def bodies(dice) -> list[dict]:
     """The batches of two writers, with what they share with other runs, in any order and some of them twice."""
     found = []
     for writer in ("w-1", "w-2"):
+        alone_until = dice.randrange(1, 5)  # from this batch on other jobs hold half of the processor, or none ever do
         for n in range(1, 4):
-            seconds, held = 400.0 * n, 200.0 * n
+            seconds, halves_s = 400.0 * n, 200.0 * (n - alone_until + 1)
             cpu = {"device": "cpu-0", "t_s": seconds, "elapsed_s": seconds, "busy_s": 30.0 * n, "energy_j": None}
-            if dice.random() < 0.5:
-                cpu |= {"held_s": held, "shared_held_s": held / 3, "shared_busy_s": 10.0 * n, "shared_energy_j": 0.0}
+            if halves_s > 0:
+                shared_s = halves_s / 3
+                cpu |= {"held_s": seconds - halves_s, "shared_held_s": shared_s, "shared_busy_s": shared_s / 20}
+                cpu["shared_energy_j"] = 0.0
             gpu = {"device": "gpu-0", "t_s": seconds, "elapsed_s": seconds, "busy_s": 99.0 * n, "energy_j": 4321.1 * n}
             devices = [A100 | {"uuid": f"GPU-{writer}", "basis": "counter"}, CPU]
             body = batch([cpu, gpu], devices, writer_started_at=BEGAN.isoformat())
@@ -137,13 +140,14 @@ def keep_house(dice):
 
 
 def kill(dice):
-    """A process that rebuilds, and is killed at any moment."""
+    """A process that rebuilds or re-estimates, and is killed at any moment."""
     given = connection.settings_dict
     url = f"sqlite:///{given['NAME']}"
     if connection.vendor == "postgresql":
         url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**given)
     environment = os.environ | {"DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    words = [sys.executable, str(settings.BASE_DIR / "manage.py"), "rebuild_usage"]
+    command = dice.choice([["rebuild_usage"], ["reestimate", "--all", "--factor"]])
+    words = [sys.executable, str(settings.BASE_DIR / "manage.py"), *command]
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         process.wait(dice.uniform(1.0, 6.0))
