@@ -22,7 +22,7 @@ class Right(models.TextChoices):
     MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
     MANAGE_PROJECTS = "manage projects", "Rename and delete projects, and say how long they keep samples"
     SHARE = "share", "Make and revoke share links and badges"
-    CHANGE_RUNS = "change runs", "Tag, archive and delete runs"
+    CHANGE_RUNS = "change runs", "Tag, archive and delete runs; say which way a metric is better"
     WRITE_NOTES = "write notes", "Write notes on runs and models"
     READ_AUDIT = "read the audit log", "Read the audit log"
     INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"

@@ -8,6 +8,7 @@ from django.test import Client
 
 from hardware.models import HardwareProfile
 from runs import reestimate
+from runs.ingest.tags import tag_run
 from runs.models import AuditEntry, Correction, DailyUsage, EmissionFactor, Run, ShareLink, TrackedModel
 from tests.hardware.test_admin import save
 from tests.hardware.test_care import again
@@ -44,6 +45,14 @@ def test_totals_and_citations_say_when_by_how_much_and_why(alice, corrected, pat
     assert "Re-estimated" in text
     assert moved_words(corrected) in text.replace(" :", ":")
     assert "Measured at the wall" in text
+
+
+def test_of_a_tag_it_says_that_runs_without_it_moved_too(alice, corrected):
+    tag_run(corrected, "night")
+    text = alice.read("/", tag="night").text
+    assert f"{moved_words(corrected)} of runs with and without the tag" in text.replace(" :", ":")
+    assert "Re-estimated" not in alice.read("/", tag="night").by_id("trend-words").text
+    assert "without the tag" not in alice.read("/").text
 
 
 def test_charts_say_it_in_their_captions(alice, corrected):
