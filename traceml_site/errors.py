@@ -1,10 +1,15 @@
 """Error answers: problem JSON below /api/, a plain page elsewhere, the request's id in both."""
 
+import logging
+import sys
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import DataError, OperationalError
 from django.http import JsonResponse
 from django.shortcuts import render
+
+logger = logging.getLogger(__name__)
 
 DETAILS = {
     400: "The request could not be understood.",
@@ -50,7 +55,18 @@ def not_found(request, exception=None):
 
 @login_not_required
 def server_error(request):
-    return _answer(request, 500)
+    """Django's last resort, for what middleware raises too: there a session that can't be saved meets a busy database."""
+    return refused_by_database(request, sys.exc_info()[1]) or _answer(request, 500)
+
+
+def refused_by_database(request, error):
+    """503 where it is busy, or met two requests in a circle; 400 for what no column can hold; None for other errors."""
+    if isinstance(error, OperationalError):
+        return busy(request)
+    if isinstance(error, DataError):
+        logger.warning("The database can't hold what was sent: %s", error)
+        return _answer(request, 400)
+    return None
 
 
 def busy(request):
