@@ -55,7 +55,7 @@ def not_found(request, exception=None):
 
 @login_not_required
 def server_error(request):
-    """Django's last resort, for what middleware raises too: there a session that can't be saved meets a busy database."""
+    """For what middleware raises too: a session that can't be saved meets a busy database there."""
     return refused_by_database(request, sys.exc_info()[1]) or _answer(request, 500)
 
 

@@ -30,7 +30,8 @@ def free_slug(name: str, taken: QuerySet[Model], fallback: str, max_length: int 
 def create_with_slug(objects, name: str, fallback: str, **fields):
     """A new object whose slug begins like its name. Raises IntegrityError where something else than the slug is taken.
 
-    It always ends at random: `digits-2`, or an ending only where `digits` is taken, would tell that another team has it.
+    It always ends at random: `digits-2`, or an ending only where `digits` is taken, would tell that another team has
+    it.
     """
     stem = slugify(name)[:LONGEST_STEM] or fallback
     for _ in range(TRIES - 1):
