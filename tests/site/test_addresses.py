@@ -11,11 +11,8 @@ from tests.site.test_doors import routes
 pytestmark = pytest.mark.django_db
 WORD = re.compile(r"(?<=/)[a-z0-9-]+(?=[/.]|$)")
 PART = re.compile(r"<(?:slug|str):(\w+)>")
-OWN = [
-    (name, route)
-    for name, route in routes(get_resolver().url_patterns)
-    if not route.startswith(("/admin", "/accounts"))
-]
+EVERY = routes(get_resolver().url_patterns)
+OWN = [(name, route) for name, route in EVERY if not route.startswith(("/admin", "/accounts"))]
 WORDS = sorted({word for _, route in OWN for word in WORD.findall(route)} | {"all", "settings", "x"})
 
 
