@@ -35,7 +35,8 @@ def _answer(request, status: int, detail: str = ""):
 
 @login_not_required
 def bad_request(request, exception=None):
-    return _answer(request, 400)
+    """Of a session that a busy database doesn't save, Django says that it was deleted."""
+    return refused_by_database(request, exception) or _answer(request, 400)
 
 
 @login_not_required
@@ -61,6 +62,8 @@ def server_error(request):
 
 def refused_by_database(request, error):
     """503 where it is busy, or met two requests in a circle; 400 for what no column can hold; None for other errors."""
+    while error and not isinstance(error, (OperationalError, DataError)):
+        error = error.__context__
     if isinstance(error, OperationalError):
         return busy(request)
     if isinstance(error, DataError):
