@@ -19,6 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -77,6 +78,23 @@ class AccountAdapter(DefaultAccountAdapter):
         known = {"request": self.request, "email": email, "current_site": site}
         message = self.render_mail(template_prefix, email, known | context | links)
         mail.send.enqueue(email, message.subject, str(message.body))
+
+
+class OneAddressOneAccount(ModelBackend):
+    """Signs in by a confirmed address, or by the account's own: one account at most, and one hash in any case.
+
+    allauth tries every account that ever added the address, unconfirmed too.
+    """
+
+    def authenticate(self, request, email=None, password=None, **credentials):
+        if not email or password is None:
+            return None
+        confirmed = User.objects.filter(emailaddress__email=email.lower(), emailaddress__verified=True)
+        user = confirmed.first() or User.objects.filter(email=email.lower()).first()
+        if user is None:
+            make_password(password)
+            return None
+        return user if user.check_password(password) and self.user_can_authenticate(user) else None
 
 
 def _vault() -> Fernet:

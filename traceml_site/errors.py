@@ -1,10 +1,15 @@
 """Error answers: problem JSON below /api/, a plain page elsewhere, the request's id in both."""
 
+import logging
+import sys
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
+from django.db import DataError, OperationalError
 from django.http import JsonResponse
 from django.shortcuts import render
+
+logger = logging.getLogger(__name__)
 
 DETAILS = {
     400: "The request could not be understood.",
@@ -30,7 +35,8 @@ def _answer(request, status: int, detail: str = ""):
 
 @login_not_required
 def bad_request(request, exception=None):
-    return _answer(request, 400)
+    """Of a session that a busy database doesn't save, Django says that it was deleted."""
+    return refused_by_database(request, exception) or _answer(request, 400)
 
 
 @login_not_required
@@ -50,7 +56,20 @@ def not_found(request, exception=None):
 
 @login_not_required
 def server_error(request):
-    return _answer(request, 500)
+    """For what middleware raises too: a session that can't be saved meets a busy database there."""
+    return refused_by_database(request, sys.exc_info()[1]) or _answer(request, 500)
+
+
+def refused_by_database(request, error):
+    """503 where it is busy, or met two requests in a circle; 400 for what no column can hold; None for other errors."""
+    while error and not isinstance(error, (OperationalError, DataError)):
+        error = error.__context__
+    if isinstance(error, OperationalError):
+        return busy(request)
+    if isinstance(error, DataError):
+        logger.warning("The database can't hold what was sent: %s", error)
+        return _answer(request, 400)
+    return None
 
 
 def busy(request):

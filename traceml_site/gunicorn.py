@@ -25,6 +25,8 @@ graceful_timeout = 10
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
 # Which scheme a request came by is for TRACEML_BEHIND_PROXY to say, and for no header of whoever connects from here.
 secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+forwarded_allow_ips = ""
 accesslog = None
 loglevel = "warning"
 logger_class = "traceml_site.logs.ServerLog"

@@ -10,10 +10,16 @@ from pythonjsonlogger.json import JsonFormatter
 #: Of the request that is being answered.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
+_SLASH = "(?:/|%2f)"  # as in an address that is a parameter of another
 #: What opens a door to whoever reads it, wherever in a line it stands: the path of a share link, a badge, an
 #: invitation or a new password, an API token, a password in a URL, a parameter of a sign-on.
 SECRETS = [
-    (re.compile(r"(/(?:s|join|badge|reset/key|confirm-email)/)[^/\s\"'?]+"), r"\1…"),
+    (
+        re.compile(
+            rf"(?i)({_SLASH}(?:s|join|badge|reset{_SLASH}key|confirm-email){_SLASH}+)(?:(?!{_SLASH})[^\s\"'?&])+"
+        ),
+        r"\1…",
+    ),
     (re.compile(r"tml_[0-9A-Za-z_-]+"), "tml_…"),
     (re.compile(r"(?i)\b(bearer|basic) +[^\s\"',]+"), r"\1 …"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1…@"),
@@ -32,9 +38,9 @@ def masked(text: str) -> str:
 
 def with_request_id(record: logging.LogRecord) -> bool:
     """A logging filter that adds the id and drops nothing."""
-    record.request_id = request_id.get()
-    # Django hands its request along: no part of a line, and no JSON.
-    record.__dict__.pop("request", None)
+    # Django hands its request along, also once that is answered: no part of a line, and no JSON.
+    answered = record.__dict__.pop("request", None)
+    record.request_id = getattr(answered, "request_id", request_id.get())
     return True
 
 
@@ -72,5 +78,6 @@ class ServerLog(glogging.Logger):
 
     def setup(self, cfg):
         super().setup(cfg)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(Line(self.error_fmt, self.datefmt))
+        for handler in (*self.error_log.handlers, *self.access_log.handlers):
+            own = handler.formatter
+            handler.setFormatter(Line(own._fmt, own.datefmt) if own else Line())

@@ -5,7 +5,7 @@ import uuid
 import zoneinfo
 
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, connection
 from django.http import HttpResponse
 from django.utils import timezone
 
@@ -69,8 +69,8 @@ def _plain(text: bytes, status: int) -> HttpResponse:
     return HttpResponse(text, "text/plain", status, headers={"Content-Length": str(len(text))})
 
 
-class BusyDatabase:
-    """A page that waited too long for others, or met them in a circle, may be asked for again: that is no fault."""
+class RefusingDatabase:
+    """What the database refuses is no fault of the portal's: it is busy, or was sent what no column can hold."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -79,7 +79,7 @@ class BusyDatabase:
         return self.get_response(request)
 
     def process_exception(self, request, exception):
-        return errors.busy(request) if isinstance(exception, OperationalError) else None
+        return errors.refused_by_database(request, exception)
 
 
 def time_zone(get_response):

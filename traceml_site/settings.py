@@ -86,7 +86,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
-    "traceml_site.middleware.BusyDatabase",
+    "traceml_site.middleware.RefusingDatabase",
 ]
 
 ROOT_URLCONF = "traceml_site.urls"
@@ -124,7 +124,8 @@ def _database(url: str) -> dict:
     elif config["ENGINE"].endswith("postgresql"):
         # No page may take longer; a migration of a large table may.
         limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000
-        config["OPTIONS"] = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
+        options = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
+        config |= {"ENGINE": "traceml_site.postgresql", "OPTIONS": options}
     else:
         env.refuse("DATABASE_URL must be a sqlite:/// or postgres:// URL")
     return config
@@ -144,7 +145,7 @@ if env.text("CACHE_URL"):
     }
 
 AUTH_USER_MODEL = "runs.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["runs.accounts.OneAddressOneAccount"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")

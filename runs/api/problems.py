@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import islice
 
+from django.core.exceptions import SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import OperationalError
+from django.db import DataError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -51,6 +52,8 @@ def problem_response(error, context):
     """DRF's exception handler. What it does not know is Django's: a 500 with its own plain answer."""
     if isinstance(error, OperationalError):
         error = Busy()
+    if isinstance(error, (DataError, SuspiciousOperation)):
+        error = exceptions.ParseError("A value in this request is none that the database can hold.")
     if isinstance(error, RunDeleted):
         error = RunGone()
     if isinstance(error, Http404):

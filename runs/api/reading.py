@@ -6,7 +6,7 @@ from django.db.models import Prefetch, Q, Sum
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import condition
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import exceptions, generics, serializers
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -22,13 +22,36 @@ MAX_POINTS = 2_000
 PAGE_OF_VALUES, PAGE_OF_BATCHES = 10_000, 1_000
 
 
+class PageQuery(serializers.Serializer):
+    """What leads through a list."""
+
+    cursor = Text(required=False, help_text="Where to go on: from `next` or `previous`.")
+    page_size = serializers.IntegerField(required=False, min_value=1, max_value=10**9, help_text="At most 200.")
+
+
 class ByArrival(CursorPagination):
     page_size, max_page_size, page_size_query_param = 50, 200, "page_size"
     ordering: tuple[str, ...] = ("-received_at", "-id")
+    #: What a cursor may hold: the database is asked for nothing that it can't compare.
+    position: serializers.Field = Instant()
+
+    def paginate_queryset(self, queryset, request, view=None):
+        checked_query(request, PageQuery)
+        return super().paginate_queryset(queryset, request, view)
+
+    def decode_cursor(self, request):
+        try:
+            cursor = super().decode_cursor(request)
+            if cursor and cursor.position is not None:
+                self.position.run_validation(cursor.position)
+        except (exceptions.NotFound, exceptions.ValidationError):
+            raise exceptions.ValidationError({"cursor": "is none of this list's; begin without one"}) from None
+        return cursor
 
 
 class BySlug(ByArrival):
     ordering = ("slug",)
+    position = serializers.SlugField(max_length=100)
 
 
 class RunFilter(serializers.Serializer):

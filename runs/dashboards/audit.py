@@ -6,6 +6,7 @@ from typing import NamedTuple
 from django.core.paginator import Page, Paginator
 from django.utils import timezone
 
+from runs.dashboards.periods import within
 from runs.models import AuditEntry, Team, User
 
 PAGE_SIZE = 50
@@ -35,11 +36,12 @@ def entries(team: Team, filters: AuditFilters):
     if filters.since:
         found = found.filter(created_at__gte=_midnight(filters.since))
     if filters.until:
-        found = found.filter(created_at__lt=_midnight(filters.until + timedelta(days=1)))
+        found = found.filter(created_at__lt=_midnight(filters.until, 1))
     return found
 
 
-def _midnight(day: date) -> datetime:
+def _midnight(day: date, days_later: int = 0) -> datetime:
+    day = within(day, timezone.now().date()) + timedelta(days=days_later)
     return timezone.make_aware(datetime.combine(day, time.min))
 
 

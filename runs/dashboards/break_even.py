@@ -5,7 +5,8 @@ from datetime import date, timedelta
 from math import ceil
 from typing import NamedTuple
 
-from django.db.models import Sum
+from django.db.models import FloatField, Sum
+from django.db.models.functions import Cast
 
 from runs.dashboards.lifetime import Amounts, Lifetime, added, amounts_of
 from runs.dashboards.lines import Line
@@ -54,11 +55,12 @@ class Predictions(NamedTuple):
         return " and ".join(WORDS[source] for source in self.sources)
 
 
-def predictions(runs: Iterable[Line]) -> Predictions:
+def predictions(runs: Iterable[Line], with_logged: bool = True) -> Predictions:
     """What the inference runs among these counted: items or calls by `watch`, else logged samples."""
     using = {run.pk: run for run in runs if run.kind == Run.Kind.INFERENCE}
     counts = _called(using) if using else {}
-    counts = (_logged(using.keys() - counts.keys()) if using.keys() - counts.keys() else {}) | counts
+    others = using.keys() - counts.keys() if with_logged else set()
+    counts = (_logged(others) if others else {}) | counts
     sources = {source for source, _ in counts.values()}
     return Predictions(
         counted=sum(count for _, count in counts.values()),
@@ -70,9 +72,11 @@ def predictions(runs: Iterable[Line]) -> Predictions:
 
 def _called(runs: Iterable[int]) -> dict[int, tuple[str, int]]:
     rows = Call.objects.filter(run__in=list(runs)).order_by().values_list("run_id")
+    # By floats: many of the largest counts add up to more than a database's integer holds.
+    sums = {f"{name}_sum": Sum(Cast(name, FloatField())) for name in ("items", "calls")}
     return {
-        run: ("items", items) if items else ("calls", calls)
-        for run, items, calls in rows.annotate(Sum("items"), Sum("calls"))
+        run: ("items", round(items)) if items else ("calls", round(calls))
+        for run, items, calls in rows.annotate(**sums)
         if items or calls
     }
 

@@ -99,12 +99,17 @@ class ModelPage(NamedTuple):
         return whole.idle_kwh / whole.energy_kwh if whole.energy_kwh else 0.0
 
 
-def model_page(model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED) -> ModelPage:
-    """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`."""
+def model_page(
+    model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED, with_logged: bool = True
+) -> ModelPage:
+    """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
+
+    Without what its runs logged there is no count of logged samples among its predictions.
+    """
     life = lifetime(model)
     runs = newest(model, MOST_POINTS)
     days = _days(model)
-    counted = predictions(runs)
+    counted = predictions(runs, with_logged)
     listed = [run for run in runs if not run.is_archived]
     return ModelPage(
         life=life,

@@ -144,15 +144,16 @@ def period(preset: str | None, today: date) -> Period:
 
 def between(since: date | None, until: date | None, today: date) -> Period:
     """The days that were asked for, in whichever order; an open end is today, an open beginning the first."""
-    last = _within(until or today, today)
+    last = within(until or today, today)
     if since is None:
         return Period("", None, last)
-    first = _within(since, today)
+    first = within(since, today)
     return Period("", min(first, last), max(first, last))
 
 
-def _within(day: date, today: date) -> date:
-    """A day that a run may have, so that nobody asks for a chart of ten thousand years."""
+def within(day: date, today: date) -> date:
+    """A day that something may have happened on: nobody asks for a chart of ten thousand years, and in no reader's zone
+    does it begin before the calendar does."""
     return min(max(day, EARLIEST), today.replace(month=12, day=31))
 
 

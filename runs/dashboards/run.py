@@ -153,7 +153,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         learned=found,
         outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
         calls=call_rows(run),
-        work=work_rows(run, summed_up),
+        work=work_rows(run, summed_up) if with_details else [],
         wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
         basis=leading_basis(devices),
         notes=notes(run, list(writers.values()), devices),

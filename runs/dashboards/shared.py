@@ -30,7 +30,7 @@ class ProjectPage(NamedTuple):
 
 def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
     """A model's page whose points lead nowhere; without details there is no word of what its runs logged."""
-    page = model.model_page(shared, now, quantity)
+    page = model.model_page(shared, now, quantity, with_logged=with_details)
     page = page._replace(energies=_for_strangers(page.energies, with_details))
     if not with_details:
         finals, latest = ([*map(_nameless_line, lines)] for lines in (page.finals, page.runs))

@@ -1,5 +1,7 @@
 """What a run logged under one name: enough to compare runs by it without reading their batches."""
 
+import sys
+
 from django.db import models
 from django.db.models import OuterRef, Subquery
 
@@ -69,6 +71,7 @@ class Metric(models.Model):
             self.last, self.last_at = value, at
         self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
         if self.is_work:
-            self.total += value
+            # Of the largest numbers there are, two add up to no number.
+            self.total = max(-sys.float_info.max, min(self.total + value, sys.float_info.max))
         if self.count is not None:
             self.count += 1

@@ -126,7 +126,7 @@ class Run(models.Model):
     last_seen_at = models.DateTimeField(default=timezone.now)
     clock_skew_s = models.FloatField(default=0.0, help_text="Agent's clock minus server's, at the last header.")
     upload_interval_s = models.FloatField(default=30.0)
-    dropped_records = models.PositiveIntegerField(default=0)
+    dropped_records = models.PositiveBigIntegerField(default=0, help_text="Of all its writers together.")
     left_out = models.JSONField(default=list, help_text="What the portal had no room for; writers count their own.")
     series_removed_at = models.DateTimeField(null=True, blank=True, help_text="When the project's retention took them.")
     archived_at = models.DateTimeField(null=True, blank=True, help_text="Set: left out of lists, counted in totals.")

@@ -3,17 +3,19 @@
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import OperationalError, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models.project import Project
 from runs.models.rights import RIGHTS, Right
 from runs.models.run import Run
+from runs.models.waiting import without_waiting
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
@@ -30,7 +32,7 @@ def digest_of(secret: str) -> str:
 def _parts(plain_text: str) -> tuple[str, str]:
     """Look-up id and secret of a token's plain text; both empty for what is no token."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
-    if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not plain_text.isascii():
+    if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not lookup_id.isalnum() or not plain_text.isascii():
         return "", ""
     return lookup_id, secret
 
@@ -155,11 +157,15 @@ class ApiToken(models.Model):
         return scope in self.scopes
 
     def note_use(self, agent: str) -> None:
-        """Remember when and by what it was used, at most once a minute: a write per request would double the load."""
+        """Remember when and by what it was used, at most once a minute: a write per request would double the load.
+
+        Where another writer holds the database it is left for the next request: who reads waits for nobody.
+        """
         now = timezone.now()
         if self.last_used_at and (now - self.last_used_at).total_seconds() < LAST_USED_EVERY_S:
             return
-        type(self).objects.filter(pk=self.pk).update(last_used_at=now, last_used_agent=agent[:64])
+        with suppress(OperationalError), without_waiting():
+            type(self).objects.filter(pk=self.pk).update(last_used_at=now, last_used_agent=agent[:64])
 
     def revoke(self) -> None:
         self.revoked_at = timezone.now()

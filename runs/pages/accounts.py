@@ -6,20 +6,20 @@ from allauth.socialaccount.providers.openid_connect.views import login as allaut
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db import IntegrityError, transaction
 from django.shortcuts import redirect, render
 
 
 def email_addresses(request):
-    """allauth's page, which without mail would let a person try to take the address of another account."""
+    """allauth's page. Without mail nobody can prove that an address is theirs, so they are shown and nothing else.
+
+    Any answer to one that was added would tell whether somebody else has it, and an unproven one would sign in.
+    """
     if settings.MAIL_IS_SET_UP:
-        return allauth_email_addresses(request)  # a confirmed address is nobody else's; and it sends mail
-    try:
-        with transaction.atomic():
-            return allauth_email_addresses(request)
-    except IntegrityError:
-        messages.error(request, "This address can’t be your primary one.")
+        return allauth_email_addresses(request)
+    if request.method == "POST":
+        messages.error(request, "Ask your administrator for another address: this portal sends no mail to confirm it.")
         return redirect("account_email")
+    return render(request, "account/email.html")
 
 
 @login_not_required

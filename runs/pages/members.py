@@ -5,6 +5,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404, redirect, render
 
+from runs.accounts import LONGEST_EMAIL
 from runs.models import AuditEntry, Invitation, Right
 from runs.models.audit import Action
 from runs.models.rights import Role
@@ -13,7 +14,7 @@ from runs.pages import doors
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(label="E-mail", required=False)
+    email = forms.EmailField(label="E-mail", required=False, max_length=LONGEST_EMAIL)
     role = forms.ChoiceField(label="Role", initial=Role.MEMBER)
 
     def __init__(self, place, *args, **options):

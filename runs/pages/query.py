@@ -1,11 +1,12 @@
 """What a page was asked for in its query string."""
 
 import uuid
-from datetime import date
+from datetime import UTC, date, datetime
 from math import isfinite
 from urllib.parse import urlencode
 
 from django.core.exceptions import BadRequest, ValidationError
+from django.utils.dateparse import parse_datetime
 
 from runs.text import clean_text
 from traceml_agent.limits import MAX_TEXT
@@ -56,6 +57,20 @@ def asked_date(request, name: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise BadRequest(f"{name} must be a day such as 2026-05-01") from error
+
+
+def asked_time(request, name: str) -> datetime | None:
+    """A moment with its zone, in UTC; None where it is missing. Raises BadRequest for what no database can hold."""
+    if not (text := asked(request, name)):
+        return None
+    try:
+        moment = parse_datetime(text)
+        # With a year's room on both sides no reader's zone leads out of the calendar.
+        if moment is None or moment.tzinfo is None or not 2 <= moment.year <= 9998:
+            raise ValueError
+        return moment.astimezone(UTC)
+    except ValueError as error:
+        raise BadRequest(f"{name} must be a time with its zone, such as 2026-01-31T12:00:00Z") from error
 
 
 def asked_number(request, name: str) -> float | None:

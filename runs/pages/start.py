@@ -4,13 +4,11 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import BadRequest
 from django.db import transaction
 from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST, require_safe
 
 from runs.agent import install_command
@@ -94,7 +92,7 @@ def _begin(project: Project):
 def waiting(request, project):
     """The wait as a page of its own, which renews itself where there is no script."""
     found = _project(request.user, project)
-    return render(request, "start/waiting.html", {"project": found} | _wait(found, _since(request)))
+    return render(request, "start/waiting.html", {"project": found} | _wait(found, query.asked_time(request, "since")))
 
 
 def _wait(project: Project, since) -> dict:
@@ -110,21 +108,8 @@ def _wait(project: Project, since) -> dict:
 @require_safe
 def news(request, project):
     """What happened since, for the script: at most one run and one refusal."""
-    found = dashboard(_project(request.user, project), _since(request))
+    found = dashboard(_project(request.user, project), query.asked_time(request, "since"))
     run, refusal = found.run, found.refusal
     arrived = run and {"url": reverse("run_detail", args=[run.run_id]), "name": run.name or run.tracked_model.name}
     refused = refusal and {"at": refusal.at.isoformat(), "status": refusal.status, "reason": refusal.reason}
     return JsonResponse({"run": arrived, "refusal": refused})
-
-
-def _since(request):
-    text = query.asked(request, "since")
-    if not text:
-        return None
-    try:
-        since = parse_datetime(text)
-    except ValueError:
-        since = None
-    if since is None or since.tzinfo is None:
-        raise BadRequest("since must be a time with its zone, such as 2026-01-31T12:00:00Z")
-    return since

@@ -244,39 +244,6 @@ def test_names_on_these_pages_are_text(leaving, people, name):
     assert name in Page(alice.get(DELETE)).text
 
 
-# E-mail addresses
-
-
-def test_another_address_can_be_added_and_made_the_primary_one(leaving, people):
-    alice = leaving("alice@example.org")
-    alice.get("/accounts/email/")
-    alice.post("/accounts/email/", {"action_add": "", "email": "alice@home.example"})
-    alice.post("/accounts/email/", {"action_primary": "", "email": "alice@home.example"})
-    people.alice.refresh_from_db()
-    assert people.alice.email == "alice@home.example"
-    sign_in(other := Client(), "alice@home.example")
-    assert is_signed_in(other)
-
-
-def test_the_address_of_another_account_never_becomes_ones_own(leaving, people):
-    charlie = leaving("charlie@example.org")
-    charlie.post("/accounts/email/", {"action_add": "", "email": "alice@example.org"})
-    answer = charlie.post("/accounts/email/", {"action_primary": "", "email": "alice@example.org"})
-    assert answer.status_code == 302
-    assert "can’t be your primary one" in messages(charlie, "/accounts/email/")
-    people.charlie.refresh_from_db()
-    assert people.charlie.email == "charlie@example.org"
-
-
-def test_nor_by_removing_the_address_that_one_signed_up_with(leaving, people):
-    charlie = leaving("charlie@example.org")
-    charlie.get("/accounts/email/")
-    charlie.post("/accounts/email/", {"action_add": "", "email": "alice@example.org"})
-    assert charlie.post("/accounts/email/", {"action_remove": "", "email": "charlie@example.org"}).status_code == 302
-    people.charlie.refresh_from_db()
-    assert people.charlie.email == "charlie@example.org"
-
-
 def test_with_mail_an_added_address_counts_once_it_is_confirmed(leaving, settings, people, mailoutbox):
     alice = leaving("alice@example.org")
     EmailAddress.objects.create(user=people.alice, email="alice@example.org", primary=True, verified=True)

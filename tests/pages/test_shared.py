@@ -27,6 +27,10 @@ HIDDEN = [
     "secret-loss",
     "SecretError",
     "secret-reason",
+    "87654",
+    "87,654",
+    "76543",
+    "76,543",
 ]
 
 
@@ -37,7 +41,11 @@ def detailed(wire, profile) -> Run:
     card = METERED | {"note": "secret-note"}
     more = {
         "stages": [{"id": "1", "name": "epoch 1", "start_s": 0, "end_s": 60}],
-        "metrics": [{"t_s": 5, "name": "secret-loss", "value": 0.5}],
+        "metrics": [
+            {"t_s": 5, "name": "secret-loss", "value": 0.5},
+            {"t_s": 5, "name": "samples", "value": 87654},
+            {"t_s": 5, "name": "tokens", "value": 76543},
+        ],
         "left_out": [{"what": "metric 'secret-loss'", "reason": "not a finite number", "count": 1}],
     }
     wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30, 3.6e6)], [card], **more))
@@ -125,6 +133,15 @@ def test_a_share_without_details_leaves_them_out(client, subject):
 def test_a_run_shared_with_details_has_them(client, detailed):
     sent = everything_sent(opened(client, detailed, with_details=True))
     assert [word for word in HIDDEN if word not in sent] == []
+
+
+@pytest.mark.parametrize("with_details", [False, True])
+def test_how_many_samples_the_runs_of_a_shared_model_logged_is_a_detail(client, wire, profile, with_details):
+    run_id = wire.start(kind="inference")
+    logged = [{"t_s": 5, "name": "samples", "value": 87654}]
+    wire.send(run_id, "b-1", batch([sample("gpu-0", 60, 30, 3.6e6)], [METERED], metrics=logged))
+    sent = everything_sent(opened(client, Run.objects.get().tracked_model, with_details))
+    assert ("87,654" in sent) == with_details
 
 
 @pytest.mark.parametrize("with_details", [False, True])

@@ -18,6 +18,8 @@ KWH = 3.6e6
 def two_teams(people, client, profile) -> dict[str, Project]:
     """Alice in two teams, each with a First project and a run: 1 kWh in Vision lab, 10 kWh in Own team, the later."""
     own = Team.found("Own team", people.alice)
+    own.slug = "own-team"
+    own.save()
     projects = {"vision-lab": people.project, own.slug: Project.make(own, "First project")}
     Project.objects.filter(pk=people.project.pk).update(name="First project")
     for kwh, (slug, project) in zip((1.0, 10.0), projects.items(), strict=True):

@@ -30,9 +30,10 @@ def test_whoever_comes_alone_gets_a_team_and_a_project(db, path):
 
 def test_a_new_team_is_its_makers(alice, people):
     answer = alice.post("/settings/new-team/", {"name": "Speech lab"})
-    assert answer["Location"] == "/settings/teams/speech-lab/projects/"
-    assert Membership.objects.get(team__slug="speech-lab").user == people.alice
-    links = alice.read("/settings/teams/speech-lab/").links()
+    team = Team.objects.get(name="Speech lab")
+    assert answer["Location"] == f"/settings/teams/{team.slug}/projects/"
+    assert Membership.objects.get(team=team).user == people.alice
+    links = alice.read(f"/settings/teams/{team.slug}/").links()
     assert LAB in links  # to switch back
 
 
@@ -43,7 +44,7 @@ def test_a_team_is_renamed_and_keeps_its_address(alice):
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\0b", "a\nb", "x" * 201, "\u202eevil"])
-@pytest.mark.parametrize("path", ["rename/", "projects/new/", "projects/digits/rename/"])
+@pytest.mark.parametrize("path", ["rename/", "new-project/", "projects/digits/rename/"])
 def test_a_bad_name_is_refused_with_a_sentence(alice, path, name):
     answer = alice.post(LAB + path, {"name": name})
     assert any("errorlist" in each.attributes.get("class", "") for each in Page(answer).one("main").all("ul"))
@@ -98,19 +99,19 @@ def test_a_project_is_not_deleted_by_a_wrong_name(alice):
 
 
 def test_a_project_is_made_and_found(bob):
-    bob.post(f"{LAB}projects/new/", {"name": "Letters"})
+    bob.post(f"{LAB}new-project/", {"name": "Letters"})
     assert [name.split()[0] for name in bob.read(f"{LAB}projects/").column()] == ["Digits", "Letters"]
 
 
-@pytest.mark.parametrize("path", ["projects/new/", "projects/second/rename/"])
+@pytest.mark.parametrize("path", ["new-project/", "projects/second/rename/"])
 def test_a_team_has_a_projects_name_once(alice, people, path):
     Project.objects.create(team=people.project.team, name="Second", slug="second")
     assert "The team has a project of this name." in Page(alice.post(LAB + path, {"name": "Digits"})).text
 
 
 def test_another_teams_project_name_is_free(alice):
-    alice.post(f"{LAB}projects/new/", {"name": "Secrets"})
-    assert sorted(Project.objects.filter(name="Secrets").values_list("slug", flat=True)) == ["secrets", "secrets-2"]
+    alice.post(f"{LAB}new-project/", {"name": "Secrets"})
+    assert Project.objects.filter(name="Secrets").count() == 2
 
 
 def test_only_what_the_form_asks_for_is_applied(alice, people):

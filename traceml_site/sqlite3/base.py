@@ -12,6 +12,8 @@ from pathlib import Path
 
 from django.db.backends.sqlite3 import base, creation
 
+from traceml_site.storable import refuse_odd_values
+
 try:
     import fcntl
 except ImportError:  # Windows: SQLite's own waiting
@@ -31,6 +33,10 @@ class DatabaseCreation(creation.DatabaseCreation):
 class DatabaseWrapper(base.DatabaseWrapper):
     creation_class = DatabaseCreation
     _turn = -1
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.execute_wrappers.append(refuse_odd_values)
 
     def _start_transaction_under_autocommit(self):
         self._wait_for_turn()
