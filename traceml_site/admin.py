@@ -53,7 +53,7 @@ class GoesWithOthers(ModelAdmin):
     """Deleted with what it belongs to, by whoever may delete that, and never by itself."""
 
     def has_delete_permission(self, request, obj=None):
-        page = request.resolver_match.url_name or ""
+        page = (request.resolver_match and request.resolver_match.url_name) or ""
         of_its_own = page.startswith(f"{self.opts.app_label}_{self.opts.model_name}_")
         return page.endswith(("_delete", "_changelist")) and not of_its_own
 
