@@ -6,14 +6,11 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import BaseInlineFormSet
-from import_export.admin import ImportExportModelAdmin
 from simple_history.admin import SimpleHistoryAdmin
 from simple_history.utils import update_change_reason
 
-from hardware.exchange import FORMATS, ProfileImportForm, ProfileResource
-from hardware.models import CatalogueState, HardwareAlias, alias_key
-
-PEAKS = ["bf16_tflops", "fp8_tflops", "peak_tflops", "memory_gb_per_s"]
+from hardware.importing import ExchangeAdmin
+from hardware.models import PEAKS, CatalogueState, HardwareAlias, alias_key
 
 
 class AliasFormSet(BaseInlineFormSet):
@@ -45,7 +42,7 @@ class ProfileForm(forms.ModelForm):
     )
 
 
-class HardwareProfileAdmin(ImportExportModelAdmin, SimpleHistoryAdmin):
+class HardwareProfileAdmin(ExchangeAdmin, SimpleHistoryAdmin):
     list_display = ["name", "kind", "vendor", "tdp_w", "idle_w", "full_load_w", "year", "confidence", "edited"]
     list_filter = ["kind", "edited", "confidence", "fallback", "vendor"]
     search_fields = ["name", "slug", "vendor", "aliases__name"]
@@ -54,10 +51,7 @@ class HardwareProfileAdmin(ImportExportModelAdmin, SimpleHistoryAdmin):
     list_per_page = 50
     form = ProfileForm
     inlines = [AliasInline]
-    resource_classes = [ProfileResource]
-    import_form_class = ProfileImportForm
-    formats = FORMATS
-    skip_export_form = True
+    change_list_template = "admin/profiles.html"
     object_history_list_template = "admin/history_list.html"
     fieldsets = [
         (None, {"fields": ["name", "slug", "vendor", "kind", "family", "form_factor", "year"]}),
@@ -67,6 +61,11 @@ class HardwareProfileAdmin(ImportExportModelAdmin, SimpleHistoryAdmin):
         ("Where it comes from", {"fields": ["source", "confidence", "note"]}),
         ("Record", {"fields": ["reason", "edited", "revision", "created_at", "updated_at"]}),
     ]
+
+    def get_urls(self):
+        """Without django-simple-history's page that puts an old version back: it asks for no reason, shows nothing of
+        what it reaches, and saves for whoever may look."""
+        return [url for url in super().get_urls() if url.name != "hardware_hardwareprofile_simple_history"]
 
     def get_prepopulated_fields(self, request, obj=None):
         return {} if obj else {"slug": ["name"]}

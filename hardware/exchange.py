@@ -1,78 +1,268 @@
-"""Profiles as a CSV file, out of the admin and in again with a preview; all of a file is taken, or nothing."""
+"""Profiles as a CSV file, out of the admin and in again; all of a file is taken, or nothing.
 
-from django import forms
+A file is read and checked without a lock. What it changes is bounded, for others wait while that is written.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from typing import NamedTuple
+
 from django.core.exceptions import ValidationError
-from import_export import fields, resources
-from import_export.formats import base_formats
-from import_export.forms import ImportForm
+from django.db import IntegrityError
+from django.forms import modelform_factory
 
 from hardware.models import HardwareAlias, HardwareProfile, alias_key
+from traceml_agent import limits
 
-FORMATS = [base_formats.CSV]
 MAX_FILE_BYTES = 4 * 1024 * 1024
-#: Columns that a file has to have; what it leaves out of the others stays as it is.
-NEEDED = ("slug",)
+MAX_ROWS = 10_000
+#: Profiles and aliases that one import may change: some two seconds of the database's lock.
+MAX_CHANGES = 500
+MOST_ERRORS = 20
 COLUMNS = [
     field.name
     for field in HardwareProfile._meta.concrete_fields
     if field.name not in ("id", "edited", "revision", "created_at", "updated_at")
 ]
+HEADER = [*COLUMNS, "aliases"]
+#: What a new profile can't do without.
+NEEDED = ("name", "kind", "tdp_w")
+DELIMITERS = (",", ";", "\t")
+#: A spreadsheet takes a text that begins so for a formula; taking one leading quote off gives every text back.
+NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
+YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+
+Texts = dict[str, str]
 
 
-class ProfileImportForm(ImportForm):
-    """The file to import, which is refused before anything is read of it where it is too large."""
+class Checked(NamedTuple):
+    """A row that may be written: the columns that it gives, and the aliases that it adds and removes."""
 
-    def clean_import_file(self):
-        file = self.cleaned_data["import_file"]
-        if file.size > MAX_FILE_BYTES:
-            raise forms.ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024**2} MiB; split it.")
-        return file
+    slug: str
+    is_new: bool
+    values: dict
+    added: list[str]
+    removed: set[str]
 
 
-class ProfileResource(resources.ModelResource):
-    """A row a profile, told apart by its slug; its aliases stand in one column, separated by `|`."""
+class Taken(NamedTuple):
+    """A profile as it was written, with what changed: `tdp_w 200.0 → 180.0`."""
 
-    aliases = fields.Field(column_name="aliases")
+    profile: HardwareProfile
+    is_new: bool
+    words: str
 
-    class Meta:
-        model = HardwareProfile
-        fields = [*COLUMNS, "aliases"]
-        import_id_fields = ["slug"]
-        clean_model_instances = True
-        use_transactions = True
-        skip_unchanged = False
-        report_skipped = True
-        export_order = [*COLUMNS, "aliases"]
 
-    def before_import(self, dataset, **kwargs):
-        missing = [name for name in NEEDED if name not in (dataset.headers or [])]
-        unknown = [name for name in dataset.headers or [] if name not in self._meta.fields]
-        if missing or unknown:
-            raise ValidationError(
-                f"The column {(missing or unknown)[0]} {'is missing' if missing else 'is none of a profile'}. "
-                f"Columns are: {', '.join(self._meta.fields)}."
-            )
+def export(profiles: Iterable[HardwareProfile]) -> str:
+    """The profiles as CSV; aliases stand in one column, separated by `|`."""
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(HEADER)
+    for profile in profiles:
+        texts = _texts(profile)
+        writer.writerow(f"'{text}" if text.startswith(NEUTRALISED) else text for text in map(texts.get, HEADER))  # type: ignore[union-attr, arg-type]
+    return file.getvalue()
 
-    def dehydrate_aliases(self, profile) -> str:
-        return "|".join(sorted(alias.name for alias in profile.aliases.all()))
 
-    def get_queryset(self):
-        return super().get_queryset().prefetch_related("aliases")
+def read(data: bytes) -> list[Texts]:
+    """The rows of a file, each as the text of its columns. Raises ValidationError in words for whoever made it."""
+    if len(data) > MAX_FILE_BYTES:
+        raise ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024**2} MiB; split it.")
+    try:
+        lines = list(csv.reader(io.StringIO(_decoded(data), newline=""), delimiter=_delimiter(data), strict=True))
+    except csv.Error as error:
+        raise ValidationError(f"The file is not CSV: {error}.") from None
+    header, *rows = [[cell.strip() for cell in line] for line in lines if any(line)] or [[]]
+    _check_header(header)
+    if not rows:
+        raise ValidationError("The file has no rows below its header.")
+    if len(rows) > MAX_ROWS:
+        raise ValidationError(f"The file has {len(rows):,} rows, more than {MAX_ROWS:,}; split it.")
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise ValidationError(f"Row {number} has {len(row)} columns, the header has {len(header)}.")
+    return [dict(zip(header, map(_plain, row), strict=True)) for row in rows]
 
-    def before_save_instance(self, instance, row, **kwargs):
-        """What an admin imports is an admin's edit, which a reload of the seed data leaves alone."""
-        instance.edited = True
-        instance._change_reason = f"Imported from {kwargs.get('file_name') or 'a file'}."
 
-    def after_save_instance(self, instance, row, **kwargs):
-        """Bring the aliases in step with the row, where the file has that column."""
-        if "aliases" not in row:
-            return
-        wanted = {alias_key(name): name.strip() for name in (row["aliases"] or "").split("|") if name.strip()}
-        known = {alias.key: alias for alias in instance.aliases.all()}
-        for key in known.keys() - wanted.keys():
-            known[key].delete()
-        for key in wanted.keys() - known.keys():
-            alias = HardwareAlias(profile=instance, name=wanted[key])
-            alias.full_clean(exclude=["kind", "key"])
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValidationError("The file is not UTF-8. Save it as “CSV UTF-8”.") from None
+    if not limits.is_clean(text.translate({ord(sign): None for sign in "\r\n\t"})):
+        raise ValidationError("The file holds control characters or direction overrides; it is not plain text.")
+    return text
+
+
+def _delimiter(data: bytes) -> str:
+    """Spreadsheets of many countries write semicolons; names of columns hold none of these signs."""
+    first = data.partition(b"\n")[0].decode(errors="replace")
+    return max(DELIMITERS, key=first.count)
+
+
+def _plain(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(NEUTRALISED) else cell
+
+
+def _check_header(header: list[str]) -> None:
+    known = f"Known columns: {', '.join(HEADER)}."
+    if unknown := [name for name in header if name not in HEADER]:
+        raise ValidationError(f"Unknown column: {unknown[0][:80] or 'one without a name'}. {known}")
+    if "slug" not in header:
+        raise ValidationError(f"The column slug is missing. {known}")
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise ValidationError(f"The column {twice[0]} stands in the file twice.")
+
+
+def changing(rows: list[Texts]) -> list[Texts]:
+    """The rows that would change something. Raises ValidationError where they are too many for one import."""
+    slugs = Counter(row["slug"] for row in rows)
+    if twice := [slug for slug, count in slugs.items() if count > 1]:
+        raise ValidationError(f"The slug {twice[0][:80]} stands in two rows.")
+    known = _known(list(slugs))
+    found, count = [], 0
+    for row in rows:
+        texts = _texts(known[row["slug"]]) if row["slug"] in known else {}
+        if any(not _same(column, text, texts.get(column)) for column, text in row.items()):
+            found.append(row)
+            count += 1 + len(_aliases(row.get("aliases", "")).keys() ^ _aliases(texts.get("aliases", "")).keys())
+    if count > MAX_CHANGES:
+        raise ValidationError(f"The file changes more than {MAX_CHANGES} profiles and aliases at once; split it.")
+    return found
+
+
+def _known(slugs: list[str]) -> dict[str, HardwareProfile]:
+    return HardwareProfile.objects.prefetch_related("aliases").in_bulk(slugs, field_name="slug")
+
+
+def _texts(profile: HardwareProfile) -> Texts:
+    """A profile as a row of a file."""
+    texts = {column: _text(getattr(profile, column)) for column in COLUMNS}
+    return texts | {"aliases": "|".join(sorted(alias.name for alias in profile.aliases.all()))}
+
+
+def _text(value) -> str:
+    return str(int(value)) if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _aliases(text: str) -> dict[str, str]:
+    """The names in the column of aliases, by what tells them apart."""
+    return {alias_key(name): name.strip() for name in text.split("|") if name.strip()}
+
+
+def _same(column: str, text: str, stored: str | None) -> bool:
+    if stored is None or text == stored:
+        return text == stored
+    if column == "aliases":
+        return _aliases(text).keys() == _aliases(stored).keys()
+    if column == "fallback":
+        return YES_OR_NO.get(text.lower()) is YES_OR_NO[stored]
+    try:
+        return float(text) == float(stored)
+    except ValueError:
+        return False
+
+
+def check(rows: list[Texts], user) -> list[Checked]:
+    """What these rows would write, if this person may. Raises ValidationError with a line for each fault."""
+    known, errors, found = _known([row["slug"] for row in rows]), [], []
+    for row in rows:
+        profile = known.get(row["slug"])
+        try:
+            found.append(_checked(row, profile or HardwareProfile(slug=row["slug"]), user))
+        except ValidationError as error:
+            errors += [f"{row['slug'][:80] or 'A row without a slug'}: {words}" for words in error.messages]
+        if len(errors) >= MOST_ERRORS:
+            break
+    if errors:
+        raise ValidationError(errors[:MOST_ERRORS])
+    return found
+
+
+def _checked(row: Texts, profile: HardwareProfile, user) -> Checked:
+    is_new = profile.pk is None
+    HardwareProfile._meta.get_field("slug").clean(row["slug"], None)
+    if is_new and not user.has_perm("hardware.add_hardwareprofile"):
+        raise ValidationError("There is no such profile, and your account may not add one.")
+    if missing := [column for column in NEEDED if is_new and not row.get(column)]:
+        raise ValidationError(f"A new profile needs {', '.join(missing)}.")
+    given = {column: text for column, text in row.items() if column not in ("slug", "aliases")}
+    if "fallback" in given:
+        if given["fallback"].lower() not in YES_OR_NO:
+            raise ValidationError("fallback: must be 1 or 0.")
+        given["fallback"] = str(YES_OR_NO[given["fallback"].lower()])
+    form = _form(tuple(given))(given, instance=profile)
+    if not form.is_valid():
+        raise ValidationError([f"{field}: {words}" for field, lines in form.errors.items() for words in lines])
+    return Checked(row["slug"], is_new, form.cleaned_data, *_alias_changes(row, profile, user))
+
+
+@cache
+def _form(columns: tuple[str, ...]):
+    return modelform_factory(HardwareProfile, fields=columns)
+
+
+def _alias_changes(row: Texts, profile: HardwareProfile, user) -> tuple[list[str], set[str]]:
+    """Names to add and keys to remove; none where the file lacks the column."""
+    if "aliases" not in row:
+        return [], set()
+    wanted, known = _aliases(row["aliases"]), {alias.key for alias in profile.aliases.all()} if profile.pk else set()
+    added, removed = [wanted[key] for key in wanted.keys() - known], known - wanted.keys()
+    for names, right in ((added, "add"), (removed, "delete")):
+        if names and not user.has_perm(f"hardware.{right}_hardwarealias"):
+            raise ValidationError(f"Your account may not {right} aliases. Leave out the column aliases.")
+    return sorted(added), removed
+
+
+def write(rows: list[Checked], reason: str) -> list[Taken]:
+    """Save the rows; to be called in a transaction. Raises ValidationError where something else came in between."""
+    profiles = HardwareProfile.objects.select_for_update().in_bulk([row.slug for row in rows], field_name="slug")
+    try:
+        return _written(rows, profiles, reason)
+    except IntegrityError:
+        raise ValidationError("The catalogue changed meanwhile. Choose the file again.") from None
+
+
+def _written(rows: list[Checked], profiles: dict[str, HardwareProfile], reason: str) -> list[Taken]:
+    taken = []
+    for row in rows:
+        profile = profiles.get(row.slug) or HardwareProfile(slug=row.slug)
+        words = _words(profile, row)
+        for column, value in row.values.items():
+            setattr(profile, column, value)
+        profile.edited = True  # which a reload of the seed data leaves alone
+        profile._change_reason = reason  # type: ignore[attr-defined]  # django-simple-history reads it
+        profile.save()
+        taken.append(Taken(profile, row.is_new, words))
+    # All that go before any that come: an alias may move from one profile of the file to another.
+    for row, (profile, *_) in zip(rows, taken, strict=True):
+        if row.removed:
+            profile.aliases.filter(key__in=row.removed).delete()
+    for row, (profile, *_) in zip(rows, taken, strict=True):
+        for name in row.added:
+            alias = HardwareAlias(profile=profile, name=name)
+            _clean(alias)
             alias.save()
+    return taken
+
+
+def _words(profile: HardwareProfile, row: Checked) -> str:
+    before = {column: getattr(profile, column) for column in row.values}
+    changed = [
+        f"{column} {_text(before[column]) or 'empty'} → {_text(value) or 'empty'}"
+        for column, value in row.values.items()
+        if value != before[column]
+    ]
+    added, removed = (f"{len(names)} alias{'es' * (len(names) > 1)}" for names in (row.added, row.removed))
+    changed += [f"{added} added"] * bool(row.added) + [f"{removed} removed"] * bool(row.removed)
+    return ", ".join(changed)
+
+
+def _clean(alias: HardwareAlias) -> None:
+    try:
+        alias.full_clean(exclude=["kind", "key"])
+    except ValidationError as error:
+        raise ValidationError([f"{alias.profile.slug}: {words}" for words in error.messages]) from None

@@ -1,5 +1,6 @@
 """Hardware profiles: the power of device models, edited by admins, matched to the names that runs report."""
 
+import math
 import secrets
 import threading
 from collections import defaultdict
@@ -15,6 +16,11 @@ from traceml_agent import estimation
 from traceml_agent.catalogue import Catalogue
 
 MAX_POWER_W = 100_000.0
+MAX_MEMORY_GB = 100_000.0
+MAX_PEAK = 1e6
+MAX_CORES = 100_000
+MAX_COUNT = 1024.0
+PEAKS = ("bf16_tflops", "fp8_tflops", "peak_tflops", "memory_gb_per_s")
 #: Fields that an estimate follows from; a change of any of them is a new revision.
 POWER_FIELDS = (
     *("kind", "name", "confidence", "unit", "fallback", "cores", "memory_gb"),
@@ -22,14 +28,28 @@ POWER_FIELDS = (
 )
 
 
+def finite(value: float) -> None:
+    """Refuse what no bound does: every comparison with nan is false."""
+    if not math.isfinite(value):
+        raise ValidationError("Must be a finite number.")
+
+
+def _bounds(least: float, most: float) -> list:
+    return [finite, MinValueValidator(least), MaxValueValidator(most)]
+
+
 def _power(**options) -> models.FloatField:
-    bounds = [MinValueValidator(0.0), MaxValueValidator(MAX_POWER_W)]
-    return models.FloatField(null=True, blank=True, validators=bounds, **options)
+    return models.FloatField(null=True, blank=True, validators=_bounds(0.0, MAX_POWER_W), **options)
 
 
 def _peak(name: str, help_text: str = "") -> models.FloatField:
-    bounds = [MinValueValidator(0.001), MaxValueValidator(1e6)]
-    return models.FloatField(name, null=True, blank=True, validators=bounds, help_text=help_text)
+    return models.FloatField(name, null=True, blank=True, validators=_bounds(0.001, MAX_PEAK), help_text=help_text)
+
+
+def _plausible(field: str, least: float, most: float) -> models.CheckConstraint:
+    """PostgreSQL holds nan to be above every number, so that it is refused as well."""
+    condition = Q(**{field: None}) | Q(**{f"{field}__gte": least, f"{field}__lte": most})
+    return models.CheckConstraint(condition=condition, name=f"{field}_is_plausible")
 
 
 class CatalogueState(models.Model):
@@ -106,10 +126,10 @@ class HardwareProfile(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices)
     family = models.CharField(max_length=60, blank=True)
     form_factor = models.CharField(max_length=40, blank=True)
-    memory_gb = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.0), MaxValueValidator(1e5)])
-    cores = models.PositiveIntegerField(null=True, blank=True)
-    threads = models.PositiveIntegerField(null=True, blank=True)
-    tdp_w = models.FloatField("TDP (W)", validators=[MinValueValidator(0.001), MaxValueValidator(MAX_POWER_W)])
+    memory_gb = models.FloatField(null=True, blank=True, validators=_bounds(0.0, MAX_MEMORY_GB))
+    cores = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MAX_CORES)])
+    threads = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MAX_CORES)])
+    tdp_w = models.FloatField("TDP (W)", validators=_bounds(0.001, MAX_POWER_W))
     idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
     full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
     peak_tflops = _peak("peak, single precision (TFLOPS)", "On vector units, without tensor cores.")
@@ -121,7 +141,9 @@ class HardwareProfile(models.Model):
     peaks_source = models.CharField("source of the peaks", max_length=400, blank=True)
     unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
     fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
-    year = models.PositiveSmallIntegerField(null=True, blank=True)
+    year = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1970), MaxValueValidator(2100)]
+    )
     source = models.CharField(max_length=400, blank=True)
     confidence = models.CharField(max_length=10, choices=Confidence.choices, default=Confidence.ESTIMATE)
     note = models.CharField(max_length=400, blank=True)
@@ -151,6 +173,8 @@ class HardwareProfile(models.Model):
                 condition=Q(idle_w=None) | Q(full_load_w=None) | Q(idle_w__lte=F("full_load_w")),
                 name="idle_is_at_most_full_load",
             ),
+            _plausible("memory_gb", 0.0, MAX_MEMORY_GB),
+            *(_plausible(peak, 0.0, MAX_PEAK) for peak in PEAKS),
         ]
         indexes = [models.Index(fields=["kind", "name"], name="profile_by_kind")]
 
@@ -248,13 +272,16 @@ class CloudInstance(models.Model):
     provider = models.CharField(max_length=20)
     name = models.CharField(max_length=60)
     profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="instances")
-    count = models.FloatField(validators=[MinValueValidator(0.001), MaxValueValidator(1024.0)])
+    count = models.FloatField(validators=_bounds(0.001, MAX_COUNT))
     source = models.CharField(max_length=400, blank=True)
     edited = models.BooleanField(default=False, help_text="Edited by an admin: reloading the seed data leaves it.")
 
     class Meta:
         ordering = ["provider", "name"]
-        constraints = [models.UniqueConstraint(fields=["provider", "name"], name="instance_once_per_provider")]
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "name"], name="instance_once_per_provider"),
+            _plausible("count", 0.0, MAX_COUNT),
+        ]
 
     def __str__(self):
         return f"{self.name} ({self.provider})"

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.messages.storage import default_storage
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -17,12 +16,13 @@ from django.urls import path, reverse
 
 from hardware.admin import HardwareProfileAdmin
 from hardware.changes import last_change
-from hardware.exchange import ProfileResource
+from hardware.exchange import Taken
 from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
 from runs import reestimate
 from runs.dashboards.hardware import unknown_devices
 from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation
 from runs.models.audit import Action
+from traceml_site.admin import Select
 
 CONFIRMED = "_confirmed"
 PROGRESS_EVERY_S = "3"
@@ -39,7 +39,7 @@ def ask(request, reason: str, action: Action = Action.PROFILE_CHANGED, **takes: 
     """Write down what was changed, have what is behind re-estimated, and say so."""
     AuditEntry.note(request, None, action, reason)
     if reestimate.request(reason, request.user, **takes):
-        messages.info(request, "Runs that this reaches are being re-estimated; see Reestimations for the progress.")
+        messages.info(request, "Runs that this reaches are being re-estimated; see Re-estimations for the progress.")
 
 
 def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool = False) -> TemplateResponse:
@@ -56,20 +56,9 @@ def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool =
     return TemplateResponse(request, "admin/reaches.html", context)
 
 
-class ReachingResource(ProfileResource):
-    """The import's preview tells which runs it would reach: it runs in a transaction that is taken back."""
-
-    def after_import(self, dataset, result, **kwargs):
-        super().after_import(dataset, result, **kwargs)
-        result.reached = reestimate.touched(reestimate.behind())
-
-
 @admin.register(HardwareProfile)
 class ReestimatedProfileAdmin(HardwareProfileAdmin):
     """Shows what a change reaches before it is saved, and has that re-estimated after."""
-
-    resource_classes = [ReachingResource]
-    import_template_name = "admin/import_profiles.html"
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         def save():
@@ -100,12 +89,12 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
         super().delete_queryset(request, queryset)
         ask(request, f"Profiles deleted: {_few(names, len(names))}")
 
-    def process_result(self, result, request):
-        pks = [row.object_id for row in result.valid_rows() if row.object_id]
-        profiles = HardwareProfile.objects.in_bulk(pks[:MOST_NAMED])
-        changes = [f"{profile} ({last_change(profile)})" for profile in profiles.values()]
-        ask(request, f"Profiles imported: {_few(changes, len(pks))}")
-        return super().process_result(result, request)
+    def rehearsed(self, write):
+        return reestimate.rehearse(write)
+
+    def imported(self, request, taken: list[Taken]):
+        changes = [f"{each.profile} ({last_change(each.profile)})" for each in taken[:MOST_NAMED]]
+        ask(request, f"Profiles imported: {_few(changes, len(taken))}")
 
 
 def _edited(given) -> str:
@@ -156,6 +145,10 @@ class InForceAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request, obj=None):
         return False
 
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        messages.warning(request, f"{self.noun} {obj} is not in force yet. To use it, select it and put it in force.")
+
     @admin.action(description="Put the selected one in force", permissions=["change"])
     def put_in_force(self, request, queryset):
         if queryset.count() != 1:
@@ -202,14 +195,12 @@ class ResolveForm(forms.Form):
     name = forms.CharField(max_length=200, widget=forms.HiddenInput)
     profile = forms.ModelChoiceField(
         HardwareProfile.objects.all(),
-        widget=AutocompleteSelect(HardwareAlias._meta.get_field("profile"), admin.site),
+        widget=Select(HardwareAlias._meta.get_field("profile"), admin.site),
         help_text="The name becomes an alias of it.",
     )
 
     def clean(self):
         data = super().clean() or {}
-        if "profile" not in data:  # the widget would look up what is no key, and fail
-            self.data = {**self.data.dict(), "profile": ""}  # type: ignore[attr-defined]
         if "profile" in data and "name" in data:
             self.alias = HardwareAlias(profile=data["profile"], name=data["name"])
             try:
@@ -225,6 +216,10 @@ class UnknownDeviceAdmin(admin.ModelAdmin):
 
     def has_add_permission(self, request):
         return False
+
+    def has_change_permission(self, request, obj=None):
+        """To resolve names; what a run's device counted is not editable."""
+        return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request, obj=None):
         return False

@@ -2,7 +2,7 @@
 
 import logging
 import uuid
-import zoneinfo
+from datetime import UTC
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
@@ -86,8 +86,7 @@ def time_zone(get_response):
     """Show times in the zone that the person chose."""
 
     def middleware(request):
-        name = getattr(request.user, "time_zone", "") or "UTC"
-        with timezone.override(zoneinfo.ZoneInfo(name)):
+        with timezone.override(request.user.zone if request.user.is_authenticated else UTC):
             return get_response(request)
 
     return middleware

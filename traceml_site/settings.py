@@ -44,7 +44,6 @@ CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
 INSTALLED_APPS = [
     "allauth",
     "allauth.account",
-    "import_export",
     "simple_history",
     "allauth.mfa",
     "allauth.usersessions",
@@ -57,7 +56,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "csp",
-    "django.contrib.admin",
+    "traceml_site.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -10,7 +10,6 @@ from traceml_site.metrics import metrics
 from traceml_site.middleware import healthz
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # allauth's own way
-admin.site.site_header = admin.site.site_title = "TraceML administration"
 
 
 urlpatterns = [

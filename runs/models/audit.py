@@ -23,6 +23,7 @@ class Action(models.TextChoices):
     MEMBER_LEFT = "member left"
     MEMBER_REMOVED = "member removed"
     ROLE_CHANGED = "role changed"
+    ACCOUNT_CHANGED = "account changed"
     OWNERSHIP_OFFERED = "ownership offered"
     OWNERSHIP_DECLINED = "ownership declined"
     OWNERSHIP_TRANSFERRED = "ownership transferred"

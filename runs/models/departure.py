@@ -1,5 +1,7 @@
 """The end of an account: what must be handed over first, what goes with it, and that nothing else does."""
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
@@ -13,9 +15,14 @@ class HandOverFirst(Exception):
 
 def teams_to_hand_over(user: User) -> QuerySet[Team]:
     """Teams with other members whose only owner this person is."""
-    theirs = Membership.objects.filter(team=OuterRef("pk"), user=user, role=Membership.Role.OWNER)
-    others = _others(user)
-    return Team.objects.filter(Exists(theirs), Exists(others), ~Exists(others.filter(role=Membership.Role.OWNER)))
+    return teams_left_without_owner([user])
+
+
+def teams_left_without_owner(people: Iterable[User]) -> QuerySet[Team]:
+    """Teams with other members all of whose owners are among these people."""
+    others = Membership.objects.filter(team=OuterRef("pk")).exclude(user__in=people)
+    owned = Membership.objects.filter(team=OuterRef("pk"), user__in=people, role=Membership.Role.OWNER)
+    return Team.objects.filter(Exists(owned), Exists(others), ~Exists(others.filter(role=Membership.Role.OWNER)))
 
 
 def teams_that_go(user: User) -> QuerySet[Team]:

@@ -55,6 +55,7 @@ class Reestimation(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        verbose_name = "re-estimation"
 
     def __str__(self):
         return self.reason

@@ -121,8 +121,13 @@ class Membership(models.Model):
         """Change the role. Raises PermissionDenied where `by` may not, LastOwner where no owner would be left."""
         if not by.outranks(self) or role not in by.grantable_roles:
             raise PermissionDenied
+        self.become(role)
+
+    def become(self, role: str) -> None:
+        """Take another role, whoever decided it. Raises LastOwner where no owner would be left."""
         with transaction.atomic():
-            self._leave_an_owner()
+            if role != Role.OWNER:
+                self._leave_an_owner()
             self.role = role
             self.save(update_fields=["role"])
             if not self.may(Right.MAKE_TOKENS):

@@ -1,7 +1,10 @@
 """People, who log in by e-mail."""
 
-from django.contrib.auth.models import AbstractUser, BaseUserManager
+import zoneinfo
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager, Permission
 from django.db import models
+from django.db.models import Q
 
 
 class UserManager(BaseUserManager["User"]):
@@ -35,3 +38,19 @@ class User(AbstractUser):
     REQUIRED_FIELDS = []
 
     objects = UserManager()  # type: ignore[assignment, misc]
+
+    @property
+    def zone(self) -> zoneinfo.ZoneInfo:
+        """The time zone that pages show times in; UTC for a name that is none, or none any longer."""
+        try:
+            return zoneinfo.ZoneInfo(self.time_zone or "UTC")
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the latter two: the name is no name of a file
+            return zoneinfo.ZoneInfo("UTC")
+
+    def may_look_after(self, other: "User") -> bool:
+        """Whether this one of staff may change the other's account: one who may more could be impersonated by it."""
+        if self.is_superuser or other.is_superuser:
+            return self.is_superuser
+        rights = Permission.objects.filter(Q(user=other) | Q(group__user=other))  # also of a deactivated account
+        labels = rights.values_list("content_type__app_label", "codename")
+        return all(self.has_perm(f"{app}.{codename}") for app, codename in labels)

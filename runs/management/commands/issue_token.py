@@ -12,7 +12,7 @@ class Command(BaseCommand):
     help = "Issue an API token; the team and the project are made where they are missing. Prints the token alone."
 
     def add_arguments(self, parser):
-        parser.add_argument("--team", required=True)
+        parser.add_argument("--team", required=True, help="its id or slug; or its name, where no other team has it")
         parser.add_argument("--project", required=True)
         parser.add_argument("--scopes", default="ingest", help="ingest, read or both, separated by a comma")
         parser.add_argument("--name", default="command line")
@@ -32,10 +32,19 @@ class Command(BaseCommand):
         self.stdout.write(plain_text)
 
 
-def named_team(name: str) -> Team:
-    """The team of this name or slug, made when it is missing."""
-    found = Team.objects.filter(slug=name).first() or Team.objects.filter(name=name).first()
-    return found or Team.objects.create(name=name, slug=free_slug(name, Team.objects.all(), "team"))
+def named_team(text: str) -> Team:
+    """The team of this id, slug or name, in that order, made when it is missing.
+
+    Anybody may give a team any name: raises CommandError where several have this one.
+    """
+    by_id = Team.objects.filter(pk=int(text)) if text.isdecimal() and len(text) < 19 else Team.objects.none()
+    for found in (by_id, Team.objects.filter(slug=text), Team.objects.filter(name=text)):
+        if len(teams := list(found.order_by("pk"))) > 1:
+            told = ", ".join(f"{team.pk} ({team.slug})" for team in teams)
+            raise CommandError(f"Several teams are called {text!r}. Give an id or slug to --team: {told}")
+        if teams:
+            return teams[0]
+    return Team.objects.create(name=text, slug=free_slug(text, Team.objects.all(), "team"))
 
 
 def named_project(team: Team, name: str) -> Project:

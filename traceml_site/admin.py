@@ -1,0 +1,141 @@
+"""The admin's doors, for whatever an app or a library registers.
+
+Django's own take every column for a filter, so that a hash or a session's key can be found letter by letter; leave an
+action without `permissions` to whoever may look; and fail on a key, a date or a text that can't be one.
+"""
+
+from functools import wraps
+
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.admin.options import BaseModelAdmin, IncorrectLookupParameters
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db import DataError
+from django.db.models import Model
+from django.http import Http404
+
+#: What the admin's own filters ask of a field, and what its hierarchy of dates does.
+FILTERS = ("", "__exact", "__isnull", "__gte", "__lt", "__id__exact")
+DATES = ("__year", "__month", "__day")
+#: A search of more would be an expression deeper than SQLite takes.
+LONGEST_SEARCH = 200
+
+
+def is_key(model: type[Model], value) -> bool:
+    """Whether a primary key of this model could read so."""
+    try:
+        model._meta.pk.clean(value, None)  # type: ignore[union-attr]
+    except ValidationError:
+        return False
+    return True
+
+
+class Select(AutocompleteSelect):
+    """Shows nothing chosen for a value that is no key, where Django's looks it up and fails."""
+
+    def optgroups(self, name, value, attr=None):
+        model = self.field.remote_field.model
+        return super().optgroups(name, [each for each in value if is_key(model, each)], attr)
+
+
+class Choosing(BaseModelAdmin):
+    """Has such selects, as has every registered model's admin; for inlines to take as well."""
+
+    def formfield_for_foreignkey(self, db_field, request, **kwargs):
+        if db_field.name in self.get_autocomplete_fields(request):
+            kwargs.setdefault("widget", Select(db_field, self.admin_site))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class GoesWithOthers(ModelAdmin):
+    """Deleted with what it belongs to, by whoever may delete that, and never by itself."""
+
+    def has_delete_permission(self, request, obj=None):
+        page = (request.resolver_match and request.resolver_match.url_name) or ""
+        of_its_own = page.startswith(f"{self.opts.app_label}_{self.opts.model_name}_")
+        return page.endswith(("_delete", "_changelist")) and not of_its_own
+
+
+class Guarded(Choosing, ModelAdmin):
+    """What every registered model's admin does first."""
+
+    def lookup_allowed(self, lookup, value, request):
+        """The filters and dates that the list offers, and nothing else."""
+        offered = {f"{name}{end}" for name in map(_parameter, self.get_list_filter(request)) for end in FILTERS}
+        if self.date_hierarchy:
+            offered |= {f"{self.date_hierarchy}{end}" for end in DATES}
+        return lookup in offered
+
+    def get_search_results(self, request, queryset, search_term):
+        if len(search_term) > LONGEST_SEARCH:
+            return queryset.none(), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def get_changelist_instance(self, request):
+        try:
+            return super().get_changelist_instance(request)
+        except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
+            raise BadRequest("This list can't be narrowed or turned to a page like that.") from error
+
+    def get_actions(self, request):
+        """Those that say which permission they take."""
+        found = super().get_actions(request)
+        return {name: action for name, action in found.items() if getattr(action[0], "allowed_permissions", ())}  # type: ignore[index]
+
+    def changelist_view(self, request, extra_context=None):
+        """An action that the list doesn't offer this person is refused, not passed over."""
+        if {*request.POST.getlist("action")} - {"", *self.get_actions(request)}:
+            raise PermissionDenied
+        if not all(is_key(self.model, chosen) for chosen in request.POST.getlist("_selected_action")):
+            raise BadRequest("What was selected is not in this list.")
+        return super().changelist_view(request, extra_context)
+
+    def history_view(self, request, object_id, extra_context=None):
+        if not is_key(self.model, unquote(object_id)):
+            raise Http404
+        return super().history_view(request, object_id, extra_context)
+
+
+def _parameter(list_filter) -> str:
+    """The name that a filter goes by in an address."""
+    if isinstance(list_filter, tuple):
+        return list_filter[0]
+    return getattr(list_filter, "parameter_name", list_filter)
+
+
+class Autocomplete(AutocompleteJsonView):
+    def process_request(self, request):
+        found = super().process_request(request)
+        if not found[2].concrete:  # the way back from another model, which offers no choices
+            raise PermissionDenied
+        return found
+
+
+class Site(AdminSite):
+    site_header = site_title = "TraceML administration"
+
+    def register(self, model_or_iterable, admin_class=None, **options):
+        chosen = admin_class or ModelAdmin
+        guarded = type(chosen.__name__, (Guarded, chosen), {"__module__": chosen.__module__})
+        super().register(model_or_iterable, guarded, **options)
+
+    def admin_view(self, view, cacheable=False):
+        return super().admin_view(_without_nul(view), cacheable)
+
+    def autocomplete_view(self, request):
+        return Autocomplete.as_view(admin_site=self)(request)
+
+
+def _without_nul(view):
+    """PostgreSQL stores no NUL and fails on one in a search; nobody types it."""
+
+    @wraps(view)
+    def checked(request, *args, **kwargs):
+        lists = [*request.GET.lists(), *request.POST.lists()]
+        if any("\x00" in text for name, values in lists for text in (name, *values)):
+            raise BadRequest("A request may not hold the character NUL.")
+        return view(request, *args, **kwargs)
+
+    return checked
