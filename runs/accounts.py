@@ -3,6 +3,7 @@
 import base64
 import hmac
 import logging
+from ipaddress import ip_address
 from types import SimpleNamespace
 from urllib.parse import urlencode, urlsplit
 
@@ -29,7 +30,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from runs import mail
+from runs import limits, mail
 from runs.models import Invitation, User
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,20 @@ class AccountAdapter(DefaultAccountAdapter):
         user = super().authenticate(request, **credentials)
         return user if user and user.is_active else None
 
+    def get_client_ip(self, request) -> str:
+        """The address that throttles count by. IPv4 on a socket of IPv6 is IPv4, else all of it were one site."""
+        ip = super().get_client_ip(request)
+        return str(mapped) if (mapped := getattr(_parsed(ip), "ipv4_mapped", None)) else ip
+
+    def pre_authenticate(self, request, **credentials) -> None:
+        limits.PASSWORDS.spend(limits.address_of(request))
+        super().pre_authenticate(request, **credentials)
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """After a right password: only wrong ones count."""
+        super()._rollback_login_failed_rl_usage()
+        limits.PASSWORDS.give_back(limits.address_of(context.request))
+
     def clean_email(self, email: str) -> str:
         """Refuse what the column can't hold: allauth would cut it, or PostgreSQL raise."""
         if len(email) > LONGEST_EMAIL:
@@ -92,8 +107,21 @@ class AccountAdapter(DefaultAccountAdapter):
         links = {name: mail.portal_link(value) for name, value in context.items() if name.endswith("_url")}
         site = SimpleNamespace(name="TraceML", domain=settings.TRACEML_BASE_URL)
         known = {"request": self.request, "email": email, "current_site": site}
+        try:
+            limits.MAILS.spend(email.lower())
+        except limits.Exceeded:
+            # Whoever asked for it hears the same as ever: it may not be theirs to know.
+            logger.warning("A mail was not sent: its address got %s within a day", limits.MAILS.most)
+            return
         message = self.render_mail(template_prefix, email, known | context | links)
         mail.send.enqueue(email, message.subject, str(message.body))
+
+
+def _parsed(ip: str):
+    try:
+        return ip_address(ip)
+    except ValueError:
+        return None
 
 
 class OneAddressOneAccount(ModelBackend):

@@ -10,7 +10,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from runs.ingest.removal import hold, remove_series
-from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Run, ShareLink
+from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Remembered, Run, ShareLink
 
 #: How long after their end links and tokens stay listed, so that people see why something works no more.
 SHOWN_AFTER_END = timedelta(days=30)
@@ -34,6 +34,10 @@ def sessions() -> QuerySet:
 def tokens() -> QuerySet:
     end = _before(TOKENS_SHOWN_AFTER_END)
     return ApiToken.objects.filter(Q(expires_at__lt=end) | Q(revoked_at__lt=end))
+
+
+def remembered() -> QuerySet:
+    return Remembered.objects.over()
 
 
 def shares() -> QuerySet:
@@ -64,6 +68,7 @@ PARTS: dict[str, Callable[[], QuerySet]] = {
     "sessions": sessions,
     "tokens": tokens,
     "shares": shares,
+    "remembered": remembered,
     "series": series,
     "tombstones": tombstones,
     "audit": audit,

@@ -30,14 +30,6 @@ def pytest_sessionfinish(exitstatus):
         surroundings.removed(OWN_FOLDER)
 
 
-@pytest.fixture(autouse=True)
-def nobody_knocked_before():
-    """Throttles count in the cache: what one test did may not keep another one out."""
-    from django.core.cache import cache
-
-    cache.clear()
-
-
 @pytest.fixture
 def people(db) -> cast.People:
     return cast.settle()

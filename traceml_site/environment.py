@@ -45,6 +45,14 @@ def whole_number(name: str, default: int) -> int:
     return int(value)
 
 
+def rates(name: str, defaults: dict[str, int]) -> dict[str, int]:
+    """Whole numbers by name, such as `reads=600,uploads=9000`; those that it leaves out are the defaults."""
+    given = dict(word.partition("=")[::2] for word in words(name))
+    if any(each not in defaults or not value.strip().isdecimal() for each, value in given.items()):
+        refuse(f"{name} must look like {'=600,'.join(defaults)}=600, any of them, not {text(name)!r}")
+    return defaults | {each: int(value) for each, value in given.items()}
+
+
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]

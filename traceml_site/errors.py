@@ -79,7 +79,8 @@ def busy(request):
 
 
 @login_not_required
-def too_many_requests(request):
-    answer = _answer(request, 429)
-    answer["Retry-After"] = "60"
+def too_many_requests(request, exceeded=None):
+    """The answer to what runs.limits refused, which says for how long, or to what allauth did."""
+    answer = _answer(request, 429, str(exceeded or ""))
+    answer["Retry-After"] = str(exceeded.wait_s if exceeded else 60)
     return answer

@@ -78,8 +78,12 @@ def kind_of(request) -> str:
 @login_not_required
 def metrics(request):
     """The figures, for whoever has TRACEML_METRICS_TOKEN; without one set, for nobody."""
+    from runs import limits  # its models come after the settings that name the middleware here
+
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
     if not settings.TRACEML_METRICS_TOKEN or not hmac.compare_digest(given, settings.TRACEML_METRICS_TOKEN.encode()):
+        if given:
+            limits.BAD_TOKENS.spend(limits.address_of(request))
         return HttpResponse("Send the metrics token as a Bearer token.\n", "text/plain", 401)
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):

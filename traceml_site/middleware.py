@@ -82,6 +82,32 @@ class RefusingDatabase:
         return errors.refused_by_database(request, exception)
 
 
+class Limits:
+    """What a signed-in person may ask for in a minute, and the answer to whoever asks for too much of anything."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        return self.get_response(request)
+
+    def process_view(self, request, view, args, kwargs):
+        from runs import limits  # its models come after the settings that name this
+
+        if request.path_info.startswith("/api/") or not request.user.is_authenticated:
+            return None
+        try:
+            limits.spend_page(request)
+        except limits.Exceeded as error:
+            return errors.too_many_requests(request, error)
+        return None
+
+    def process_exception(self, request, exception):
+        from runs.limits import Exceeded
+
+        return errors.too_many_requests(request, exception) if isinstance(exception, Exceeded) else None
+
+
 def time_zone(get_response):
     """Show times in the zone that the person chose."""
 

@@ -24,6 +24,12 @@ TRACEML_METRICS_TOKEN = env.text("TRACEML_METRICS_TOKEN")
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)
 
+# How many a minute, and at once, all workers together let through: by token, by person, by link and address. 0: all.
+TRACEML_LIMITS = env.rates(
+    "TRACEML_LIMITS",
+    {"uploads": 6000, "reads": 480, "pages": 2400, "searches": 600, "exports": 120, "shared": 300},
+)
+
 # `manual` where a worker of the deployment's own calls `manage.py reestimate`; else the portal starts one when needed.
 TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
 
@@ -86,6 +92,7 @@ MIDDLEWARE = [
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
     "traceml_site.middleware.RefusingDatabase",
+    "traceml_site.middleware.Limits",
 ]
 
 ROOT_URLCONF = "traceml_site.urls"
@@ -135,13 +142,8 @@ if not env.text("DATABASE_URL"):
 DATABASES = {"default": _database(env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'traceml.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Login throttles and rate limits count in the cache, so it has to be one that all workers share.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
-if env.text("CACHE_URL"):
-    CACHES["default"] = {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": env.text("CACHE_URL"),
-    }
+# Where allauth keeps throttles and used codes: all workers share it, and it never makes room by forgetting.
+CACHES = {"default": {"BACKEND": "runs.remembering.TableCache"}}
 
 AUTH_USER_MODEL = "runs.User"
 AUTHENTICATION_BACKENDS = ["runs.accounts.OneAddressOneAccount"]
@@ -179,6 +181,13 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
 PASSWORD_RESET_TIMEOUT = 60 * 60
+ACCOUNT_RATE_LIMITS = {
+    # By account alone: a success with a second factor clears it, which may not wipe what an address has tried
+    # (runs.limits.PASSWORDS counts that).
+    "login_failed": "5/5m/key",
+    "change_password": "5/5m/user",
+    "reset_password": "20/m/ip,5/m/key,20/d/key",
+}
 # The address that throttles count by: the last one that our own proxy wrote, never one that a client sent.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 MFA_ADAPTER = "runs.accounts.SecondFactorAdapter"

@@ -4,6 +4,7 @@ from allauth.account.decorators import secure_admin_login
 from allauth.socialaccount.providers.openid_connect import views as openid_views
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from runs.pages import accounts
 from traceml_site.metrics import metrics
@@ -21,6 +22,8 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/3rdparty/", include("allauth.socialaccount.urls")),
+    # The admin's own has no throttle.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("runs.api.urls")),
     path("", include("runs.pages.urls")),

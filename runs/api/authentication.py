@@ -1,8 +1,11 @@
 """Who calls the API: a project's token, in the header only, with the scope that the view asks for."""
 
+from http import HTTPStatus
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import authentication, exceptions, permissions
 
+from runs import limits
 from runs.models import ApiToken
 
 REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the team's settings."
@@ -14,6 +17,17 @@ def bearer(request) -> str:
     return plain_text.strip() if scheme.lower() == "bearer" else ""
 
 
+class TooMany(exceptions.APIException):
+    """429: an agent waits for as long as it says, and sends the same again."""
+
+    status_code = HTTPStatus.TOO_MANY_REQUESTS
+    default_code = "too-many-requests"
+
+    def __init__(self, exceeded: limits.Exceeded):
+        super().__init__(str(exceeded))
+        self.wait = exceeded.wait_s
+
+
 class TokenAuthentication(authentication.BaseAuthentication):
     """Sets `request.auth` to the ApiToken; there is no user behind it."""
 
@@ -21,6 +35,10 @@ class TokenAuthentication(authentication.BaseAuthentication):
         if not request.META.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
             return None
         token = ApiToken.objects.authenticate(bearer(request))
+        try:
+            _count(request, token)
+        except limits.Exceeded as error:
+            raise TooMany(error) from None
         if token is None:
             raise exceptions.AuthenticationFailed(f"The token is unknown, expired or revoked. {REMEDY}")
         token.note_use(request.META.get("HTTP_USER_AGENT", ""))
@@ -28,6 +46,17 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
     def authenticate_header(self, request):
         return 'Bearer realm="traceml"'
+
+
+def _count(request, token: ApiToken | None) -> None:
+    """Raise Exceeded for a token, be it one that has ended, with too many requests, or an address with wrong ones."""
+    token = token or ApiToken.objects.issued(bearer(request))
+    if token is None:
+        limits.BAD_TOKENS.spend(limits.address_of(request))
+    elif request.method in permissions.SAFE_METHODS:
+        limits.READS.spend(token.pk)
+    else:
+        limits.UPLOADS.spend(token.pk)
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

@@ -13,6 +13,7 @@ from runs.models.project import Project
 from runs.models.pue import Pue
 from runs.models.reestimation import Correction, Reestimation, RunRevision
 from runs.models.refusal import Refusal
+from runs.models.remembered import Remembered
 from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
 from runs.models.saved_view import SavedView
@@ -45,6 +46,7 @@ __all__ = [
     "Pue",
     "Reestimation",
     "Refusal",
+    "Remembered",
     "Right",
     "Role",
     "Run",

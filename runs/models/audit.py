@@ -116,12 +116,12 @@ def client_address(request) -> str:
         return ""
 
 
-def network_of(address: str) -> str:
-    """The address's network: IPv4 to 24 bits, IPv6 to 48; empty for what is no address."""
+def network_of(address: str, kept_bits: dict[int, int] = KEPT_BITS) -> str:
+    """The address's network: IPv4 to 24 bits, IPv6 to 48, unless told; empty for what is no address."""
     try:
         ip = ip_address(address)
     except ValueError:
         return ""
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    return str(ip_network((ip.packed, KEPT_BITS[ip.version]), strict=False))
+    return str(ip_network((ip.packed, kept_bits[ip.version]), strict=False))

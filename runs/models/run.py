@@ -253,6 +253,9 @@ class Writer(models.Model):
     )
     dropped_records = models.PositiveIntegerField(default=0)
     left_out = models.JSONField(default=list, help_text="What its agent left out so far: what, reason, count.")
+    last_sha256 = models.CharField(
+        max_length=64, blank=True, default="", help_text="Of its last header or end: the same again changes nothing."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "key"], name="writer_once_per_run")]

@@ -51,8 +51,12 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
         """The usable token that this plain text belongs to, or None."""
+        return self.usable().select_related("project__team").issued(plain_text)
+
+    def issued(self, plain_text: str) -> "ApiToken | None":
+        """The one of these that this plain text belongs to, whether or not it is of use."""
         lookup_id, secret = _parts(plain_text)
-        token = self.usable().select_related("project__team").filter(lookup_id=lookup_id).first() if lookup_id else None
+        token = self.filter(lookup_id=lookup_id).first() if lookup_id else None
         if token is None or not hmac.compare_digest(token.secret_hmac, digest_of(secret)):
             return None
         return token

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from runs import mail
+from runs import limits, mail
 from runs.addresses import origin
 from runs.models import AuditEntry, Invitation, Right, Team
 from runs.models.audit import Action
@@ -30,6 +30,9 @@ def invite(request, place):
         form.add_error(None, f"A team can invite {MOST_A_DAY} people a day; go on tomorrow.")
     if not form.is_valid():
         return members_page.page(request, place, invite=form)
+    limits.INVITATIONS.spend(request.user.pk)
+    if form.cleaned_data["email"]:
+        limits.INVITED.spend(form.cleaned_data["email"].lower())
     invitation, secret = Invitation.issue(place, form.cleaned_data["role"], form.cleaned_data["email"])
     AuditEntry.note(request, place.team, Action.MEMBER_INVITED, str(invitation))
     link = origin() + reverse("join_by_link", args=[secret])
@@ -57,6 +60,7 @@ def join_by_link(request, secret):
     """Remember the invitation and go on without the secret in the address: to sign-up, to login, or to the answer."""
     invitation = Invitation.objects.by_secret(secret)
     if invitation is None:
+        limits.GUESSES.spend(limits.address_of(request))
         return _gone(request)
     request.session[SESSION_KEY] = invitation.pk
     if not request.user.is_authenticated and get_adapter(request).is_open_for_signup(request):

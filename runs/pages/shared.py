@@ -4,13 +4,14 @@ from hashlib import sha256
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from django.views.decorators.http import require_safe
 
+from runs import limits
 from runs.dashboards import shared as dashboard
 from runs.dashboards.badge import picture
 from runs.dashboards.run import run_page
@@ -26,7 +27,9 @@ BADGE_SECONDS = 300
 def shared(request, secret):
     link = ShareLink.objects.opened_by(secret)
     if link is None:
+        limits.GUESSES.spend(limits.address_of(request))
         raise Http404
+    limits.SHARED.spend(f"{link.pk} {limits.address_of(request)}")
     context = {"link": link, "shared": True} | CONTEXTS[link.kind](request, link)
     answer = render(request, f"shared/{link.kind}.html", context)
     answer["X-Robots-Tag"] = "noindex, nofollow"
@@ -60,7 +63,11 @@ CONTEXTS = {"run": _run, "model": _model, "project": _project}
 @require_safe
 def badge(request, key):
     """The badge as an image that another site may show, with an ETag."""
-    found = get_object_or_404(Badge, key=key)
+    found = Badge.objects.filter(key=key).first()
+    if found is None:
+        limits.GUESSES.spend(limits.address_of(request))
+        raise Http404
+    limits.SHARED.spend(f"badge {found.pk} {limits.address_of(request)}")
     svg = render_to_string("badge.svg", {"picture": picture(found)})
     etag = quote_etag(sha256(svg.encode()).hexdigest()[:32])
     answer = HttpResponse(svg, content_type="image/svg+xml; charset=utf-8")

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from runs import mail
+from runs import limits, mail
 from runs.ingest.removal import remove_team
 from runs.models import AuditEntry, Membership, OwnershipOffer, Right, Team
 from runs.models.audit import Action
@@ -103,6 +103,7 @@ def ownership_offer(request, place):
     form = OfferForm(place, request.POST)
     if not form.is_valid():
         return _page(request, place, offer=form)
+    limits.INVITED.spend(form.cleaned_data["member"].user.email)
     offer = OwnershipOffer.make(place, form.cleaned_data["member"], form.cleaned_data["steps_back"])
     AuditEntry.note(request, place.team, Action.OWNERSHIP_OFFERED, offer.offered_to.user.email)
     mail.send_text(offer.offered_to.user.email, "ownership", {"place": place})

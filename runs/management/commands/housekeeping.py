@@ -10,6 +10,7 @@ WORDS = {
     "sessions": "sessions that have expired",
     "tokens": "API tokens that ended 90 days ago or more",
     "shares": "share links that ended 30 days ago or more",
+    "remembered": "tries and used codes whose time is over",
     "series": "runs whose samples are older than their project keeps them",
     "tombstones": "notes of deleted runs older than TRACEML_TOMBSTONE_DAYS",
     "audit": "audit entries older than TRACEML_AUDIT_DAYS",

@@ -1,0 +1,37 @@
+"""What may not be forgotten before its time: how often somebody tried, and which codes were used."""
+
+import hashlib
+import time
+
+from django.db import models
+
+
+class RememberedQuerySet(models.QuerySet):
+    def over(self):
+        """What nothing depends on any more."""
+        return self.filter(until__lte=time.time())
+
+
+class Remembered(models.Model):
+    """A value until a moment; of a limit it is the moment alone, at which all that was used of it has come back.
+
+    A table and no cache: a cache makes room by forgetting, and a few hundred requests about other things would have
+    ended every throttle.
+    """
+
+    #: SHA-256 of what it is about: addresses of people stand in no table for this.
+    key = models.CharField(max_length=64, primary_key=True)
+    value = models.JSONField(null=True)
+    until = models.FloatField(db_index=True, help_text="Seconds since 1970.")
+
+    objects = RememberedQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "remembered"
+
+    def __str__(self):
+        return self.key
+
+    @staticmethod
+    def key_of(about: str) -> str:
+        return hashlib.sha256(about.encode("utf-8", "surrogatepass")).hexdigest()
