@@ -1,6 +1,7 @@
 """The people of a team: who they are, their roles, their end."""
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,7 +20,8 @@ class InvitationForm(forms.Form):
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
         self.fields["role"].choices = [(role.value, role.label) for role in place.grantable_roles]  # type: ignore[attr-defined]
-        self.fields["email"].widget.attrs["placeholder"] = "Empty for a link to copy"
+        empty = "Empty for a link to copy" if settings.MAIL_IS_SET_UP else "Whom the link is for, if you like"
+        self.fields["email"].widget.attrs["placeholder"] = empty
 
 
 @doors.reads
