@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
+    "traceml_site.middleware.says_what_to_do",
     "traceml_site.middleware.BusyDatabase",
 ]
 

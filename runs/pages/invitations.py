@@ -17,6 +17,7 @@ from runs.models import AuditEntry, Invitation, Right, Team
 from runs.models.audit import Action
 from runs.pages import doors
 from runs.pages import members as members_page
+from runs.pages.forms import show_once
 
 #: Where a browser that opened an invitation's link keeps its number, over sign-up and login.
 SESSION_KEY = "invitation"
@@ -24,7 +25,7 @@ SESSION_KEY = "invitation"
 MOST_A_DAY = 50
 
 
-@doors.writes(Right.INVITE)
+@doors.writes(Right.INVITE, "members")
 def invite(request, place):
     form = members_page.InvitationForm(place, request.POST)
     if form.is_valid() and _made_today(place.team) >= MOST_A_DAY:
@@ -36,15 +37,14 @@ def invite(request, place):
     link = origin() + reverse("join_by_link", args=[secret])
     if invitation.email and settings.MAIL_IS_SET_UP:  # else the link would stand in the log
         mail.send_text(invitation.email, "invitation", {"place": place, "invitation": invitation, "link": link})
-    # Shown by this answer alone: neither the session nor the database ever holds the link.
-    return members_page.page(request, place, made=invitation, link=link)
+    return show_once(request, reverse("members", args=[place.team.slug]), invitation=invitation.pk, link=link)
 
 
 def _made_today(team: Team) -> int:
     return Invitation.objects.filter(team=team, created_at__gt=timezone.now() - timedelta(days=1)).count()
 
 
-@doors.writes(Right.INVITE)
+@doors.writes(Right.INVITE, "members")
 def invitation_revoke(request, place, invitation):
     found = get_object_or_404(Invitation.objects.open().filter(team=place.team), pk=invitation)
     found.revoke()

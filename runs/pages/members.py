@@ -11,6 +11,7 @@ from runs.models.audit import Action
 from runs.models.rights import Role
 from runs.models.team import LastOwner
 from runs.pages import doors
+from runs.pages.forms import shows_once
 
 
 class InvitationForm(forms.Form):
@@ -24,9 +25,13 @@ class InvitationForm(forms.Form):
         self.fields["email"].widget.attrs["placeholder"] = empty
 
 
+@shows_once
 @doors.reads
 def members(request, place):
-    return page(request, place)
+    if not (shown := request.shown_once):
+        return page(request, place)
+    made = Invitation.objects.filter(team=place.team, pk=shown.get("invitation")).first()
+    return page(request, place, made=made, link=shown.get("link"))
 
 
 def page(request, place, **more):
@@ -51,7 +56,7 @@ def _invitations(place):
     return invitations.order_by("-created_at") if place.may(Right.INVITE) else []
 
 
-@doors.writes(Right.MANAGE_MEMBERS)
+@doors.writes(Right.MANAGE_MEMBERS, "members")
 def member_role(request, place, member):
     person, role = _person(place, member), request.POST.get("role", "")
     before = person.role
@@ -65,7 +70,7 @@ def member_role(request, place, member):
     return redirect("members", place.team.slug)
 
 
-@doors.writes(Right.MANAGE_MEMBERS)
+@doors.writes(Right.MANAGE_MEMBERS, "members")
 def member_remove(request, place, member):
     person = _person(place, member)
     if person == place:

@@ -74,7 +74,7 @@ def team_new(request):
     return redirect("projects", team.slug)
 
 
-@doors.writes(Right.RENAME_TEAM)
+@doors.writes(Right.RENAME_TEAM, "team")
 def team_rename(request, place):
     form = TeamForm(request.POST)
     if not form.is_valid():
@@ -86,7 +86,7 @@ def team_rename(request, place):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.LEAVE)
+@doors.writes(Right.LEAVE, "team")
 def team_leave(request, place):
     try:
         place.end()
@@ -98,7 +98,7 @@ def team_leave(request, place):
     return redirect("overview")
 
 
-@doors.writes(Right.OFFER_OWNERSHIP)
+@doors.writes(Right.OFFER_OWNERSHIP, "team")
 def ownership_offer(request, place):
     form = OfferForm(place, request.POST)
     if not form.is_valid():
@@ -110,7 +110,7 @@ def ownership_offer(request, place):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.SEE)
+@doors.writes(Right.SEE, "team")
 def ownership_answer(request, place, offer):
     """Accept or decline one's own offer, or take back the offer that one made."""
     offers = OwnershipOffer.objects.open().filter(offered_to__team=place.team)
@@ -129,7 +129,7 @@ def ownership_answer(request, place, offer):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.DELETE_TEAM)
+@doors.writes(Right.DELETE_TEAM, "team")
 def team_delete(request, place):
     form = DeleteForm(place.team, request.POST)
     if not form.is_valid():

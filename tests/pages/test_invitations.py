@@ -32,7 +32,7 @@ def path_of(answer) -> str:
 
 
 def invite(reader, role="member", **more) -> str:
-    return path_of(reader.post(INVITE, {"role": role} | more))
+    return path_of(reader.post(INVITE, {"role": role} | more, follow=True))
 
 
 def accept(reader, path: str, **more):
@@ -151,7 +151,8 @@ def test_a_mail_brings_the_link_with_the_portals_own_host(alice, dora, django_ca
 
 def test_an_invitation_tells_nothing_of_who_has_an_account(alice, people):
     pages = [
-        Page(alice.post(INVITE, {"role": "member", "email": f"{name}@example.org"})) for name in ("charlie", "nobody")
+        Page(alice.post(INVITE, {"role": "member", "email": f"{name}@example.org"}, follow=True))
+        for name in ("charlie", "nobody")
     ]
     assert pages[0].text.count("charlie@example.org") == pages[1].text.count("nobody@example.org")
     assert pages[0].tags != [] and "account" not in pages[0].text
