@@ -10,6 +10,7 @@ from django_tasks_db.models import DBTaskResult
 from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_project, remove_run, remove_team
 from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
+from runs.models import departure
 from runs.models.audit import Action
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait.
@@ -38,6 +39,7 @@ class SecondFactorAdmin(admin.ModelAdmin):
 class UserAdmin(DjangoUserAdmin):
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "is_staff", "is_active"]
+    list_filter = ["is_active", "is_staff", "is_superuser"]
     search_fields = ["email", "first_name", "last_name"]
     fieldsets = [
         (None, {"fields": ["email", "password"]}),
@@ -45,6 +47,11 @@ class UserAdmin(DjangoUserAdmin):
         ("Rights", {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "usable_password", "password1", "password2"]})]
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if change and "is_active" in form.changed_data:
+            (departure.activate if obj.is_active else departure.deactivate)(obj, request)
 
 
 class MembershipInline(admin.TabularInline):

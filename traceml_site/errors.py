@@ -10,7 +10,7 @@ DETAILS = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
-    405: "This address takes only what a form of the portal sends. Open the page with the form, and send it from there.",
+    405: "This address takes only what a form of the portal sends. Open the page of the form and send it there.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",

@@ -138,11 +138,14 @@ class ApiToken(models.Model):
 
     @property
     def state(self) -> str:
-        """`active`, `replaced` while it works beside its successor, `expired` or `revoked`."""
+        """`active`, `replaced` while it works beside its successor, `expired`, `revoked`, or `resting` while whoever
+        made it is deactivated."""
         if self.revoked_at:
             return "revoked"
         if self.expires_at and self.expires_at <= timezone.now():
             return "expired"
+        if self.created_by and not self.created_by.is_active:
+            return "resting"
         return "replaced" if self.successor_id else "active"
 
     @property

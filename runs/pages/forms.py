@@ -1,4 +1,4 @@
-"""Addresses that only a form is sent to: a GET leads to the page of the form, and what an answer shows once is shown there.
+"""Addresses that only forms are sent to: a GET leads to the page of the form, where a secret is shown once, too.
 
 Whoever reloads the page after the form was sent reloads a page, and sends nothing again.
 """

@@ -147,7 +147,7 @@ def delete_account(request):
 
 
 def _with_heirs(team, user: User):
-    places = Membership.objects.filter(team=team).exclude(user=user).select_related("user")
+    places = Membership.objects.able().filter(team=team).exclude(user=user).select_related("user")
     team.heirs = [place.user for place in places.order_by("user__email")]
     return team
 

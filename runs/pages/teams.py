@@ -34,7 +34,7 @@ class OfferForm(forms.Form):
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
         member = self.fields["member"]
-        member.queryset = place.team.membership_set.by_role().exclude(role=Membership.Role.OWNER)  # type: ignore[attr-defined]
+        member.queryset = place.team.membership_set.by_role().able().exclude(role=Membership.Role.OWNER)  # type: ignore[attr-defined]
         member.label_from_instance = lambda each: each.user.email  # type: ignore[attr-defined]
 
 
@@ -107,6 +107,15 @@ def ownership_offer(request, place):
     AuditEntry.note(request, place.team, Action.OWNERSHIP_OFFERED, offer.offered_to.user.email)
     mail.send_text(offer.offered_to.user.email, "ownership", {"place": place})
     messages.success(request, f"{offer.offered_to.user.email} can accept the ownership within 7 days.")
+    return redirect("team", place.team.slug)
+
+
+@doors.writes(Right.SEE, "team")
+def ownership_take(request, place):
+    """Become an owner where none can act, because those that there are are deactivated."""
+    place.take_over()
+    AuditEntry.note(request, place.team, Action.OWNERSHIP_TAKEN, request.user.email)
+    messages.success(request, f"You own {place.team.name} now.")
     return redirect("team", place.team.slug)
 
 

@@ -28,6 +28,7 @@ ROUTES = {
     "team_leave": (WRITE, Right.LEAVE),
     "team_delete": (WRITE, Right.DELETE_TEAM),
     "ownership_offer": (WRITE, Right.OFFER_OWNERSHIP),
+    "ownership_take": (WRITE, None),  # nobody, while an owner can act
     "ownership_answer": (WRITE, Right.OFFER_OWNERSHIP),  # of one's own offer: here the owner takes it back
     "member_role": (WRITE, Right.MANAGE_MEMBERS),
     "member_remove": (WRITE, Right.MANAGE_MEMBERS),
@@ -126,7 +127,7 @@ def expected(role: str, verb: str, route: str) -> set[int]:
         return {405}
     if role == "outsider":
         return {404}
-    return {200, 302} if role in RIGHTS[right] else {403}
+    return {200, 302} if right and role in RIGHTS[right] else {403}
 
 
 @pytest.mark.parametrize("route", ROUTES)
