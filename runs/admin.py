@@ -9,8 +9,7 @@ from django_tasks_db.models import DBTaskResult
 
 from runs import care  # noqa: F401 (the catalogue's admin)
 from runs.ingest.removal import remove_project, remove_run, remove_team
-from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User
-from runs.models import departure
+from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team, User, departure
 from runs.models.audit import Action
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait.

@@ -98,8 +98,9 @@ def choices(user, team: Team | None = None) -> Choices:
 
 def members_of(user, team: Team | None = None) -> Members:
     people = User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {}))
-    found = people.distinct().order_by("first_name", "email")
-    found = list(found.only("pk", "first_name", "last_name", "email", "is_active"))
+    found = list(
+        people.distinct().order_by("first_name", "email").only("first_name", "last_name", "email", "is_active")
+    )
     return Members({person.pk: person.called for person in found}, {person.pk: person.email for person in found})
 
 

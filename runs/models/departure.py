@@ -4,7 +4,6 @@ And its rest: a deactivated person can't act by any session, token or link, unti
 """
 
 from allauth.usersessions.models import UserSession
-
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 

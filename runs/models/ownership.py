@@ -13,7 +13,7 @@ OFFERED_FOR = timedelta(days=7)
 
 class OwnershipOfferQuerySet(models.QuerySet):
     def open(self):
-        """Offers that can be accepted: not too old, by somebody who still is an owner, and between people who can act."""
+        """Offers that can be accepted: not too old, by somebody who still is an owner, between people who can act."""
         since = timezone.now() - OFFERED_FOR
         able = {"offered_by__user__is_active": True, "offered_to__user__is_active": True}
         found = self.filter(created_at__gt=since, offered_by__role=Role.OWNER, **able)

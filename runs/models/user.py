@@ -3,7 +3,6 @@
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 
-
 #: What stands behind the name of whoever can't act at present.
 DEACTIVATED = " (deactivated)"
 

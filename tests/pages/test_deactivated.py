@@ -33,10 +33,10 @@ LAB = "/settings/teams/vision-lab/"
 def bobs(people, client, profile) -> dict:
     """What Bob made before he was deactivated."""
     Membership.objects.filter(user=people.bob).update(role=Role.ADMIN)
-    token, plain_text = ApiToken.issue(people.project, "Bob's", ["ingest", "read"], people.bob)
+    _, plain_text = ApiToken.issue(people.project, "Bob's", ["ingest", "read"], people.bob)
     run_id = Wire(client, plain_text).whole_run(name="by-bob")
     _, invitation = Invitation.issue(Membership.objects.get(user=people.bob), "viewer")
-    share, secret = ShareLink.make(people.project, 7, False, people.bob)
+    _, secret = ShareLink.make(people.project, 7, False, people.bob)
     badge = Badge.make(people.project, "emissions", people.bob)
     browser = Client()
     sign_in(browser, "bob@example.org")
