@@ -24,7 +24,7 @@ TRACEML_METRICS_TOKEN = env.text("TRACEML_METRICS_TOKEN")
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)
 
-# `manual` where a worker of the deployment's own calls `manage.py reestimate`; else the portal starts one when needed.
+# `manual` where a timer of the deployment's own calls `manage.py reestimate`; else the worker or the portal sees to it.
 TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
 
 _base = urlsplit(TRACEML_BASE_URL)
@@ -155,12 +155,17 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
 
-# Mail leaves at once, or by `manage.py db_worker` where TRACEML_TASKS is "database".
+# Mail leaves at once, or by `manage.py worker` where TRACEML_TASKS is "database". What takes long has its own queue.
 TASK_BACKENDS = {
     "immediate": "django_tasks.backends.immediate.ImmediateBackend",
     "database": "django_tasks_db.DatabaseBackend",
 }
-TASKS = {"default": {"BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(TASK_BACKENDS))]}}
+TASKS = {
+    "default": {
+        "BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(TASK_BACKENDS))],
+        "QUEUES": ["default", "long"],
+    }
+}
 MAIL_IS_SET_UP = bool(env.text("EMAIL_URL"))
 vars().update(env.mail("EMAIL_URL"))
 EMAIL_TIMEOUT = 10
