@@ -56,10 +56,10 @@ def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
-        """Whether this browser may make an account: any, or one that came with an invitation."""
-        if settings.TRACEML_SIGNUP == "invite":
-            return Invitation.objects.open().filter(pk=request.session.get(INVITATION)).exists()
-        return settings.TRACEML_SIGNUP == "open"
+        """Whether this browser may make an account: an invitation opens the door for it, whatever the setting."""
+        if settings.TRACEML_SIGNUP == "open":
+            return True
+        return Invitation.objects.open().filter(pk=request.session.get(INVITATION)).exists()
 
     def authenticate(self, request, **credentials):
         """None for a locked account as well: allauth's own page for it would confirm the password."""

@@ -8,6 +8,8 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from django_tasks import task
+from django_tasks_db.models import DBTaskResult
 
 from runs.ingest.removal import hold, remove_series
 from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Remembered, Run, ShareLink
@@ -48,6 +50,12 @@ def tombstones() -> QuerySet:
     return DeletedRun.objects.filter(deleted_at__lt=_before(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS)))
 
 
+def tasks() -> QuerySet:
+    """Jobs of the worker: those that were done, and those that failed for good."""
+    done = Q(status="SUCCESSFUL", finished_at__lt=_before(timedelta(days=2)))
+    return DBTaskResult.objects.filter(done | Q(status="FAILED", finished_at__lt=_before(SHOWN_AFTER_END)))
+
+
 def audit() -> QuerySet:
     if not (days := settings.TRACEML_AUDIT_DAYS):
         return AuditEntry.objects.none()
@@ -72,6 +80,7 @@ PARTS: dict[str, Callable[[], QuerySet]] = {
     "series": series,
     "tombstones": tombstones,
     "audit": audit,
+    "tasks": tasks,
 }
 
 
@@ -94,3 +103,9 @@ def clean(part: str) -> int:
                 type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
         count += len(rows)
     return count
+
+
+@task(queue_name="long")
+def daily() -> dict[str, int]:
+    """What `manage.py housekeeping` does, by the worker, once a day: how many rows of each part. Safe to do again."""
+    return {part: clean(part) for part in PARTS}

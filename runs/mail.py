@@ -1,4 +1,4 @@
-"""Mail to people, sent by a task: at once by default, by `manage.py db_worker` where TRACEML_TASKS says so.
+"""Mail to people, sent by a task: at once by default, by `manage.py worker` where TRACEML_TASKS says so.
 
 A mail server that fails is logged and never breaks, nor by its time betrays, what was asked for.
 """

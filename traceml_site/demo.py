@@ -34,6 +34,7 @@ def main() -> int:
     server = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"], cwd=ROOT
     )
+    worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT)
     try:
         _wait_until_ready(server)
         run_url = digits_run()
@@ -42,8 +43,10 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        server.terminate()
-        server.wait()
+        for process in (worker, server):
+            process.terminate()
+        for process in (worker, server):
+            process.wait()
 
 
 def say(text: str) -> None:
@@ -56,6 +59,7 @@ def prepare_environment() -> None:
     kept("secret-key", lambda: secrets.token_urlsafe(48))
     os.environ.pop("SECRET_KEY", None)
     os.environ.update(TRACEML_DATA=str(DATA), HOST=HOST, PORT=PORT, DJANGO_SETTINGS_MODULE="traceml_site.settings")
+    os.environ.update(TRACEML_TASKS="database")  # whose worker runs beside the portal
     os.environ.setdefault("TRACEML_BASE_URL", URL)
 
 

@@ -15,6 +15,7 @@ DETAILS = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
+    405: "This address takes only what a form of the portal sends. Open the page of the form and send it there.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",
@@ -70,6 +71,14 @@ def refused_by_database(request, error):
         logger.warning("The database can't hold what was sent: %s", error)
         return _answer(request, 400)
     return None
+
+
+@login_not_required
+def not_allowed(request, allowed: str):
+    """In place of Django's empty page: what to do."""
+    answer = _answer(request, 405, "" if "GET" not in allowed else "This page can be read, but takes no forms.")
+    answer["Allow"] = allowed
+    return answer
 
 
 def busy(request):

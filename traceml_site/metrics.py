@@ -122,6 +122,8 @@ class State(Collector):
         )
         yield _gauge("traceml_queue_tasks", "Tasks that wait for the worker.", waiting.count())
         yield _gauge("traceml_queue_oldest_seconds", "For how long.", (now - oldest).total_seconds() if oldest else 0.0)
+        failed = DBTaskResult.objects.failed().count()
+        yield _gauge("traceml_queue_failed_tasks", "Tasks that failed and are not tried again by themselves.", failed)
         yield _gauge(
             "traceml_reestimations_pending",
             "Corrections that runs still follow.",

@@ -108,6 +108,17 @@ class Limits:
         return errors.too_many_requests(request, exception) if isinstance(exception, Exceeded) else None
 
 
+def says_what_to_do(get_response):
+    """Django answers a method that a view does not take by an empty page."""
+
+    def middleware(request):
+        response = get_response(request)
+        empty = response.status_code == 405 and not response.content
+        return errors.not_allowed(request, response["Allow"]) if empty else response
+
+    return middleware
+
+
 def time_zone(get_response):
     """Show times in the zone that the person chose."""
 

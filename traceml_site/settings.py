@@ -30,7 +30,7 @@ TRACEML_LIMITS = env.rates(
     {"uploads": 6000, "reads": 480, "pages": 2400, "searches": 600, "exports": 120, "shared": 300},
 )
 
-# `manual` where a worker of the deployment's own calls `manage.py reestimate`; else the portal starts one when needed.
+# `manual` where a timer of the deployment's own calls `manage.py reestimate`; else the worker or the portal sees to it.
 TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
 
 _base = urlsplit(TRACEML_BASE_URL)
@@ -91,6 +91,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "traceml_site.middleware.time_zone",
+    "traceml_site.middleware.says_what_to_do",
     "traceml_site.middleware.RefusingDatabase",
     "traceml_site.middleware.Limits",
 ]
@@ -156,12 +157,17 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
 
-# Mail leaves at once, or by `manage.py db_worker` where TRACEML_TASKS is "database".
+# Mail leaves at once, or by `manage.py worker` where TRACEML_TASKS is "database". What takes long has its own queue.
 TASK_BACKENDS = {
     "immediate": "django_tasks.backends.immediate.ImmediateBackend",
     "database": "django_tasks_db.DatabaseBackend",
 }
-TASKS = {"default": {"BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(TASK_BACKENDS))]}}
+TASKS = {
+    "default": {
+        "BACKEND": TASK_BACKENDS[env.choice("TRACEML_TASKS", tuple(TASK_BACKENDS))],
+        "QUEUES": ["default", "long"],
+    }
+}
 MAIL_IS_SET_UP = bool(env.text("EMAIL_URL"))
 vars().update(env.mail("EMAIL_URL"))
 EMAIL_TIMEOUT = 10

@@ -21,11 +21,18 @@ from django_tasks_db.models import DBTaskResult
 from runs.accounts import move_to_address
 from runs.models import AuditEntry, Team, User
 from runs.models.audit import Action
-from runs.models.departure import HandOverFirst, depart, teams_left_without_owner, teams_that_stay
+from runs.models.departure import (
+    HandOverFirst,
+    activate,
+    deactivate,
+    depart,
+    teams_left_without_owner,
+    teams_that_stay,
+)
 from runs.pages.profile import time_zones
 from traceml_site.admin import GoesWithOthers
 
-# They show secrets: of second factors, of sign-on elsewhere, links in mails that wait.
+# They show secrets: of second factors, of sign-on elsewhere, links in mails that wait (jobs have a page of their own).
 admin.site.unregister([Authenticator, SocialAccount, SocialApp, SocialToken, DBTaskResult])
 admin.site.unregister([EmailAddress, UserSession, Group])
 
@@ -146,6 +153,7 @@ class GroupAdmin(DjangoGroupAdmin):
 class UserAdmin(DjangoUserAdmin):
     ordering = ["email"]
     list_display = ["email", "first_name", "last_name", "is_staff", "is_active"]
+    list_filter = ["is_active", "is_staff", "is_superuser"]
     search_fields = ["email", "first_name", "last_name"]
     form = PersonForm
     add_form = NewPersonForm
@@ -175,7 +183,7 @@ class UserAdmin(DjangoUserAdmin):
             move_to_address(obj, before.email, keeping=request.session.session_key)
             note(request, obj, f"address was {before.email}")
         if before.is_active != obj.is_active:
-            note(request, obj, "activated" if obj.is_active else "deactivated")
+            (activate if obj.is_active else deactivate)(obj, request)
 
     def user_change_password(self, request, id, form_url=""):
         person = self.get_object(request, id)

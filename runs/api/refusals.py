@@ -38,6 +38,8 @@ def _reason(token: ApiToken, problem: dict) -> str:
 def _why_unusable(token: ApiToken) -> str:
     if token.state in ("expired", "revoked"):
         return f"The token {token.prefix} is {token.state}: make a new one."
+    if token.state == "resting":
+        return f"The account of who made the token {token.prefix} is deactivated: make a new one."
     return f"The secret part of the token {token.prefix} is not right: copy the whole token."
 
 

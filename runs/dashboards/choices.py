@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from django.db.models import OuterRef, Subquery, TextField, Value
+from django.db.models import Case, OuterRef, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 
 from runs.models import Membership, Run, Team, TrackedModel, User
+from runs.models.user import DEACTIVATED
 
 #: Runs that are no one person's: what asks for them in an address, and what they are called.
 NOBODY = {
@@ -97,16 +98,19 @@ def choices(user, team: Team | None = None) -> Choices:
 
 def members_of(user, team: Team | None = None) -> Members:
     people = User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {}))
-    rows = people.distinct().order_by("first_name", "email").values_list("pk", "first_name", "last_name", "email")
-    found = [(pk, f"{first} {last}".strip() or email, email) for pk, first, last, email in rows]
-    return Members({pk: name for pk, name, _ in found}, {pk: email for pk, _, email in found})
+    found = list(
+        people.distinct().order_by("first_name", "email").only("first_name", "last_name", "email", "is_active")
+    )
+    return Members({person.pk: person.called for person in found}, {person.pk: person.email for person in found})
 
 
 def with_sender(runs):
     """The runs with the name of the person of their team who ran them, for `sender_of`."""
     name = NullIf(Trim(Concat("user__first_name", Value(" "), "user__last_name")), Value(""))
     own = Membership.objects.filter(team=OuterRef("project__team"), user=OuterRef("member_id"))
-    return runs.annotate(sender=Subquery(own.values(name=Coalesce(name, "user__email", output_field=TextField()))))
+    rests = Case(When(user__is_active=False, then=Value(DEACTIVATED)), default=Value(""))
+    called = Concat(Coalesce(name, "user__email", output_field=TextField()), rests, output_field=TextField())
+    return runs.annotate(sender=Subquery(own.values(name=called)))
 
 
 def sender_of(run: Run) -> str:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 
 from runs.models.team import Team
+from runs.models.user import DEACTIVATED
 
 #: As much of an address as is kept: enough to tell a network, too little to tell a person.
 KEPT_BITS = {4: 24, 6: 48}
@@ -22,11 +23,14 @@ class Action(models.TextChoices):
     MEMBER_JOINED = "member joined"
     MEMBER_LEFT = "member left"
     MEMBER_REMOVED = "member removed"
+    MEMBER_DEACTIVATED = "account deactivated"
+    MEMBER_ACTIVATED = "account active again"
     ROLE_CHANGED = "role changed"
     ACCOUNT_CHANGED = "account changed"
     OWNERSHIP_OFFERED = "ownership offered"
     OWNERSHIP_DECLINED = "ownership declined"
     OWNERSHIP_TRANSFERRED = "ownership transferred"
+    OWNERSHIP_TAKEN = "ownership taken over"
     TEAM_CREATED = "team created"
     TEAM_RENAMED = "team renamed"
     TEAM_DELETED = "team deleted"
@@ -82,7 +86,7 @@ class AuditEntry(models.Model):
         if self.team_id is None:
             return "who looks after this portal"
         if self.actor:
-            return str(self.actor)
+            return str(self.actor) + ("" if self.actor.is_active else DEACTIVATED)
         return "someone whose account is gone" if self.address else "the command line"
 
     @property

@@ -1,10 +1,15 @@
-"""The end of an account: what must be handed over first, what goes with it, and that nothing else does."""
+"""The end of an account: what must be handed over first, what goes with it, and that nothing else does.
+
+And its rest: a deactivated person can't act by any session, token or link, until made active again.
+"""
 
 from collections.abc import Iterable
 
+from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
+from runs.models.audit import Action, AuditEntry
 from runs.models.team import Membership, Team
 from runs.models.user import User
 
@@ -22,7 +27,7 @@ def teams_left_without_owner(people: Iterable[User]) -> QuerySet[Team]:
     """Teams with other members all of whose owners are among these people."""
     others = Membership.objects.filter(team=OuterRef("pk")).exclude(user__in=people)
     owned = Membership.objects.filter(team=OuterRef("pk"), user__in=people, role=Membership.Role.OWNER)
-    return Team.objects.filter(Exists(owned), Exists(others), ~Exists(others.filter(role=Membership.Role.OWNER)))
+    return Team.objects.filter(Exists(owned), Exists(others), ~Exists(others.owners()))
 
 
 def teams_that_go(user: User) -> QuerySet[Team]:
@@ -38,7 +43,7 @@ def teams_that_stay(user: User) -> QuerySet[Team]:
     return Team.objects.for_user(user).filter(Exists(_others(user)))
 
 
-def _others(user: User) -> QuerySet[Membership]:
+def _others(user: User):
     return Membership.objects.filter(team=OuterRef("pk")).exclude(user=user)
 
 
@@ -51,3 +56,24 @@ def depart(user: User) -> None:
             raise HandOverFirst
         Team.objects.filter(pk__in=list(teams_that_go(user).values_list("pk", flat=True))).delete()
         user.delete()
+
+
+def deactivate(user: User, request=None) -> None:
+    """Let the account rest: its sessions end for good, its tokens, invitations and share links until it is active."""
+    with transaction.atomic():
+        _set_active(user, False, Action.MEMBER_DEACTIVATED, request)
+        for session in UserSession.objects.filter(user=user):
+            session.end()
+
+
+def activate(user: User, request=None) -> None:
+    """Make a deactivated account active again."""
+    with transaction.atomic():
+        _set_active(user, True, Action.MEMBER_ACTIVATED, request)
+
+
+def _set_active(user: User, active: bool, action: Action, request) -> None:
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+    for team in Team.objects.for_user(user).order_by("pk"):
+        AuditEntry.note(request, team, action, user.email)

@@ -13,9 +13,11 @@ OFFERED_FOR = timedelta(days=7)
 
 class OwnershipOfferQuerySet(models.QuerySet):
     def open(self):
-        """Offers that can be accepted: not too old, and by somebody who still is an owner."""
+        """Offers that can be accepted: not too old, by somebody who still is an owner, between people who can act."""
         since = timezone.now() - OFFERED_FOR
-        return self.filter(created_at__gt=since, offered_by__role=Role.OWNER).exclude(offered_to__role=Role.OWNER)
+        able = {"offered_by__user__is_active": True, "offered_to__user__is_active": True}
+        found = self.filter(created_at__gt=since, offered_by__role=Role.OWNER, **able)
+        return found.exclude(offered_to__role=Role.OWNER)
 
 
 class OwnershipOffer(models.Model):

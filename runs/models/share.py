@@ -32,7 +32,8 @@ class ShareLinkQuerySet(SharedQuerySet):
         return super().with_names().select_related("run").defer("run__params", "run__environment", "run__usage")
 
     def usable(self):
-        return self.filter(expires_at__gt=timezone.now())
+        """Those that open: neither past their end, nor made by somebody who is deactivated and knows their secrets."""
+        return self.filter(expires_at__gt=timezone.now()).exclude(created_by__is_active=False)
 
     def opened_by(self, secret: str) -> "ShareLink | None":
         """The link that this secret still opens, or None."""
@@ -92,6 +93,11 @@ class ShareLink(models.Model):
     @property
     def has_expired(self) -> bool:
         return self.expires_at <= timezone.now()
+
+    @property
+    def rests(self) -> bool:
+        """Whether it opens nothing until its maker is active again."""
+        return self.created_by is not None and not self.created_by.is_active
 
 
 class Badge(models.Model):

@@ -67,8 +67,13 @@ class LastOwner(ValidationError):
 
 
 class MembershipQuerySet(models.QuerySet):
+    def able(self):
+        """Those who can act: a deactivated person stays a member, and does nothing."""
+        return self.filter(user__is_active=True)
+
     def owners(self):
-        return self.filter(role=Role.OWNER)
+        """The owners who can act."""
+        return self.able().filter(role=Role.OWNER)
 
     def by_role(self):
         """Owners first, then by address, with the people."""
@@ -116,6 +121,21 @@ class Membership(models.Model):
         if not self.may(Right.INVITE):
             return []
         return [role for role in RANKS[self.rank :] if role is not Role.OWNER]
+
+    @property
+    def may_take_over(self) -> bool:
+        """Whether no owner of the team can act, and nobody who can is above this member; viewers never."""
+        able = set(self.team.membership_set.able().values_list("role", flat=True))
+        return self.role == min(able, key=RANKS.index, default=None) and self.role not in (Role.OWNER, Role.VIEWER)
+
+    def take_over(self) -> None:
+        """Become an owner beside those who are deactivated. Raises PermissionDenied where somebody else could act."""
+        with transaction.atomic():
+            self.team.lock()
+            if not self.may_take_over:
+                raise PermissionDenied
+            self.role = Role.OWNER
+            self.save(update_fields=["role"])
 
     def give_role(self, role: str, by: "Membership") -> None:
         """Change the role. Raises PermissionDenied where `by` may not, LastOwner where no owner would be left."""

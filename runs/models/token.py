@@ -32,7 +32,12 @@ def digest_of(secret: str) -> str:
 def _parts(plain_text: str) -> tuple[str, str]:
     """Look-up id and secret of a token's plain text; both empty for what is no token."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
-    if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not lookup_id.isalnum() or not plain_text.isascii():
+    if (
+        not plain_text.startswith(PREFIX)
+        or len(lookup_id) != LOOKUP_LENGTH
+        or not lookup_id.isalnum()
+        or not plain_text.isascii()
+    ):
         return "", ""
     return lookup_id, secret
 
@@ -144,11 +149,14 @@ class ApiToken(models.Model):
 
     @property
     def state(self) -> str:
-        """`active`, `replaced` while it works beside its successor, `expired` or `revoked`."""
+        """`active`, `replaced` while it works beside its successor, `expired`, `revoked`, or `resting` while whoever
+        made it is deactivated."""
         if self.revoked_at:
             return "revoked"
         if self.expires_at and self.expires_at <= timezone.now():
             return "expired"
+        if self.created_by and not self.created_by.is_active:
+            return "resting"
         return "replaced" if self.successor_id else "active"
 
     @property

@@ -6,6 +6,9 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager, Permission
 from django.db import models
 from django.db.models import Q
 
+#: What stands behind the name of whoever can't act at present.
+DEACTIVATED = " (deactivated)"
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields) -> "User":
@@ -33,6 +36,11 @@ class User(AbstractUser):
     theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)
 
     shows_equivalences = models.BooleanField("show equivalences, such as km by car", default=True)
+
+    @property
+    def called(self) -> str:
+        """How others read of them: by name, else by address, and that the account is deactivated."""
+        return (self.get_full_name() or self.email) + ("" if self.is_active else DEACTIVATED)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = []

@@ -8,19 +8,19 @@ from django.http import QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
 from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
 from runs.models import Right, Run
 from runs.pages import query
+from runs.pages.forms import posts
 from runs.templatetags import units
 from runs.text import clean_text
 
 MOST_RUNS = 200
 
 
-@require_POST
+@posts("run_list")
 def bulk(request):
     """Compare, tag, archive or delete the chosen runs; then back to the list as it was."""
     run_ids = query.as_ids(request.POST.getlist("run")[:MOST_RUNS])

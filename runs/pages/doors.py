@@ -5,9 +5,10 @@ from functools import wraps
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from runs.models import Membership, Right, Team
+from runs.pages.forms import posts
 
 
 def reads(view):
@@ -21,14 +22,14 @@ def reads(view):
     return guarded
 
 
-def writes(right: Right):
-    """A change by people who have this right, in a transaction of its own.
+def writes(right: Right, page: str, *parts: str):
+    """A change by people who have this right, in a transaction of its own; its form stands on this page of the team.
 
     The team's row is its lock: what one request decides by members and roles, none can change meanwhile.
     """
 
     def door(view):
-        @require_POST
+        @posts(page, "team", *parts)
         @transaction.atomic
         @wraps(view)
         def guarded(request, team: str, **parts):

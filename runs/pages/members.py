@@ -1,6 +1,7 @@
 """The people of a team: who they are, their roles, their end."""
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404, redirect, render
@@ -11,6 +12,7 @@ from runs.models.audit import Action
 from runs.models.rights import Role
 from runs.models.team import LastOwner
 from runs.pages import doors
+from runs.pages.forms import shows_once
 
 
 class InvitationForm(forms.Form):
@@ -20,12 +22,17 @@ class InvitationForm(forms.Form):
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
         self.fields["role"].choices = [(role.value, role.label) for role in place.grantable_roles]  # type: ignore[attr-defined]
-        self.fields["email"].widget.attrs["placeholder"] = "Empty for a link to copy"
+        empty = "Empty for a link to copy" if settings.MAIL_IS_SET_UP else "Whom the link is for, if you like"
+        self.fields["email"].widget.attrs["placeholder"] = empty
 
 
+@shows_once
 @doors.reads
 def members(request, place):
-    return page(request, place)
+    if not (shown := request.shown_once):
+        return page(request, place)
+    made = Invitation.objects.filter(team=place.team, pk=shown.get("invitation")).first()
+    return page(request, place, made=made, link=shown.get("link"))
 
 
 def page(request, place, **more):
@@ -50,7 +57,7 @@ def _invitations(place):
     return invitations.order_by("-created_at") if place.may(Right.INVITE) else []
 
 
-@doors.writes(Right.MANAGE_MEMBERS)
+@doors.writes(Right.MANAGE_MEMBERS, "members")
 def member_role(request, place, member):
     person, role = _person(place, member), request.POST.get("role", "")
     before = person.role
@@ -64,7 +71,7 @@ def member_role(request, place, member):
     return redirect("members", place.team.slug)
 
 
-@doors.writes(Right.MANAGE_MEMBERS)
+@doors.writes(Right.MANAGE_MEMBERS, "members")
 def member_remove(request, place, member):
     person = _person(place, member)
     if person == place:

@@ -4,14 +4,14 @@ from django.core.exceptions import BadRequest, PermissionDenied
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
 
 from runs.models import Metric, MetricDirection, Project, Right
+from runs.pages.forms import posts
 
 BETTER = {"lower": True, "higher": False}
 
 
-@require_POST
+@posts("run_list")
 def metric_direction(request, project):
     """Keep the choice for every page and file, and go back to where it was made."""
     found = get_object_or_404(Project.objects.for_user(request.user), slug=project)

@@ -13,13 +13,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from runs.dashboards.person import everything_about
 from runs.models import AuditEntry, Membership, User
 from runs.models.audit import Action
 from runs.models.departure import HandOverFirst, depart, teams_that_go, teams_that_stay, teams_to_hand_over
 from runs.pages.fields import GroupedSelect
+from runs.pages.forms import posts
 from runs.text import clean_text
 
 REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
@@ -92,7 +93,7 @@ def _factors(user: User) -> str:
     return ", ".join(FACTORS[kind] for kind in kinds).capitalize()
 
 
-@require_POST
+@posts("profile")
 def save_theme(request):
     """What the switch in the header was set to, so that every browser of this person has it."""
     theme = request.POST.get("theme")
@@ -146,7 +147,7 @@ def delete_account(request):
 
 
 def _with_heirs(team, user: User):
-    places = Membership.objects.filter(team=team).exclude(user=user).select_related("user")
+    places = Membership.objects.able().filter(team=team).exclude(user=user).select_related("user")
     team.heirs = [place.user for place in places.order_by("user__email")]
     return team
 

@@ -44,7 +44,7 @@ def _list(request, place, **forms_sent):
     return render(request, "settings/projects.html", context | forms_sent)
 
 
-@doors.writes(Right.MAKE_PROJECTS)
+@doors.writes(Right.MAKE_PROJECTS, "projects")
 def project_new(request, place):
     form = ProjectForm(request.POST)
     if not form.is_valid() or not (project := _made(place.team, form)):
@@ -78,7 +78,7 @@ def _page(request, place, project, **forms_sent):
     return render(request, "settings/project.html", context | forms_sent)
 
 
-@doors.writes(Right.MANAGE_PROJECTS)
+@doors.writes(Right.MANAGE_PROJECTS, "project", "project")
 def project_rename(request, place, project):
     project = _of(place, project)
     form, before = ProjectForm(request.POST), project.name
@@ -101,7 +101,7 @@ def _renamed(project, form) -> bool:
     return True
 
 
-@doors.writes(Right.MANAGE_PROJECTS)
+@doors.writes(Right.MANAGE_PROJECTS, "project", "project")
 def project_retention(request, place, project):
     project = _of(place, project)
     form = RetentionForm(request.POST, instance=project)
@@ -114,7 +114,7 @@ def project_retention(request, place, project):
     return redirect("project", place.team.slug, project.slug)
 
 
-@doors.writes(Right.MANAGE_PROJECTS)
+@doors.writes(Right.MANAGE_PROJECTS, "project", "project")
 def project_delete(request, place, project):
     project = _of(place, project)
     form = DeleteForm(project, request.POST)

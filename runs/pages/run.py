@@ -4,7 +4,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
 
 from runs import reestimate
 from runs.dashboards.choices import sender_of
@@ -14,6 +13,7 @@ from runs.dashboards.overlaps import overlaps_of
 from runs.dashboards.run import Asked, run_page
 from runs.models import Project, Right
 from runs.pages import query
+from runs.pages.forms import posts
 from runs.pages.notes import edit_notes
 from runs.pages.runs import run_or_404
 from runs.pages.scope import scope_of
@@ -51,7 +51,7 @@ def run_notes(request, run_id):
     return edit_notes(request, run_or_404(request, run_id), reverse("run_detail", args=[run_id]))
 
 
-@require_POST
+@posts("run_detail", "run_id")
 def run_recompute(request, run_id):
     """Make the figures anew by the catalogue and the factor of today; those that they replace are kept."""
     run = run_or_404(request, run_id)

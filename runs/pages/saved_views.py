@@ -6,9 +6,9 @@ from django.core.exceptions import BadRequest
 from django.http import QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_POST
 
 from runs.models import Project, SavedView
+from runs.pages.forms import posts
 from runs.text import clean_text
 
 MOST_VIEWS = 50
@@ -38,7 +38,7 @@ class SavedViewForm(forms.Form):
         )[0]
 
 
-@require_POST
+@posts("run_list")
 def save_view(request):
     form = SavedViewForm(request.POST, request.user)
     if not form.is_valid():
@@ -51,7 +51,7 @@ def save_view(request):
     return redirect(f"{reverse('run_list')}?{view.query}")
 
 
-@require_POST
+@posts("run_list")
 def delete_view(request, pk):
     get_object_or_404(SavedView, pk=pk, user=request.user).delete()
     messages.success(request, "The view is gone; its runs are as they were.")

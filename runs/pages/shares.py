@@ -15,6 +15,7 @@ from runs.models.audit import Action
 from runs.models.share import kind_of
 from runs.pages import doors
 from runs.pages.fields import Name
+from runs.pages.forms import show_once, shows_once
 from runs.text import clean_text
 
 LIFETIMES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
@@ -37,13 +38,15 @@ class BadgeForm(forms.Form):
     label = Name(max_length=40, initial="emissions", label="Words on the badge")
 
 
+@shows_once
 @doors.reads
 def shares(request, place):
     """The links and badges that are out; asked `of` something, the forms that share it."""
     if not place.may(Right.SHARE):
         raise PermissionDenied
     of = request.GET.get("of", "")
-    return _page(request, place, of=of, subject=subject_of(place, of) if of else None)
+    made = request.shown_once.get("share")
+    return _page(request, place, of=of, subject=subject_of(place, of) if of else None, made=made)
 
 
 def _page(request, place, of="", subject=None, **more):
@@ -65,7 +68,7 @@ def _page(request, place, of="", subject=None, **more):
     return render(request, "settings/shares.html", context | more)
 
 
-@doors.writes(Right.SHARE)
+@doors.writes(Right.SHARE, "shares")
 def share_new(request, place):
     """Make a link; the answer shows its address, which no later page can."""
     of = request.POST.get("of", "")
@@ -74,10 +77,11 @@ def share_new(request, place):
         return _page(request, place, of, subject, form=form)
     link, secret = ShareLink.make(subject, by=request.user, **form.cleaned_data)
     AuditEntry.note(request, place.team, Action.SHARE_MADE, str(link))
-    return _page(request, place, made=origin() + reverse("shared", args=[secret]))
+    address = origin() + reverse("shared", args=[secret])
+    return show_once(request, reverse("shares", args=[place.team.slug]), share=address)
 
 
-@doors.writes(Right.SHARE)
+@doors.writes(Right.SHARE, "shares")
 def share_revoke(request, place, share):
     link = get_object_or_404(ShareLink, pk=share, project__team=place.team)
     AuditEntry.note(request, place.team, Action.SHARE_REVOKED, str(link))
@@ -86,7 +90,7 @@ def share_revoke(request, place, share):
     return redirect("shares", place.team.slug)
 
 
-@doors.writes(Right.SHARE)
+@doors.writes(Right.SHARE, "shares")
 def badge_new(request, place):
     of = request.POST.get("of", "")
     subject, form = subject_of(place, of), BadgeForm(request.POST)
@@ -100,7 +104,7 @@ def badge_new(request, place):
     return redirect("shares", place.team.slug)
 
 
-@doors.writes(Right.SHARE)
+@doors.writes(Right.SHARE, "shares")
 def badge_revoke(request, place, badge):
     found = get_object_or_404(Badge, pk=badge, project__team=place.team)
     AuditEntry.note(request, place.team, Action.BADGE_REVOKED, str(found))

@@ -9,12 +9,13 @@ from django.http import JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from runs.agent import install_command
 from runs.dashboards.start import news as dashboard
 from runs.models import ApiToken, Membership, Project, Right
 from runs.pages import doors, query
+from runs.pages.forms import show_once, shows_once, to_the_form
 from runs.pages.invitations import arrive
 from runs.pages.tokens import LIFETIMES, TokenForm
 from traceml_site.checks import is_loopback
@@ -34,17 +35,24 @@ class LifetimeForm(forms.Form):
 
 
 @require_safe
+@shows_once
 def start(request):
     if answer := arrive(request):
         return answer
     slug = query.asked(request, "project")
-    return _page(request, _project(request.user, slug) if slug else _projects(request.user).first())
+    project = _project(request.user, slug) if slug else _projects(request.user).first()
+    if not (project and request.shown_once):
+        return _page(request, project)
+    token = ApiToken.objects.filter(project=project, pk=request.shown_once.get("token")).first()
+    return _page(request, project, token=token, plain_text=request.shown_once.get("plain_text"))
 
 
-@require_POST
 def start_token(request, project):
-    """Make the token of step 1. Its plain text is in this answer and nowhere else."""
+    """Make the token of step 1. Its plain text is shown by the next page and nowhere else."""
     project = _project(request.user, project)
+    address = f"{reverse('start')}?project={project.slug}"
+    if request.method != "POST":
+        return to_the_form(request, address)
     with transaction.atomic():
         place = doors.writer(request.user, project.team.slug, Right.MAKE_TOKENS)
         asked = {"project": project.pk, "name": "Start page", "scopes": [ApiToken.Scope.INGEST]}
@@ -52,7 +60,7 @@ def start_token(request, project):
         if not form.is_valid():
             return _page(request, project, form=form)
         token, plain_text = form.issue(request)
-    return _page(request, project, token=token, plain_text=plain_text)
+    return show_once(request, address, token=token.pk, plain_text=plain_text)
 
 
 def _page(request, project: Project | None, **more):

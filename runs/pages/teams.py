@@ -34,7 +34,7 @@ class OfferForm(forms.Form):
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
         member = self.fields["member"]
-        member.queryset = place.team.membership_set.by_role().exclude(role=Membership.Role.OWNER)  # type: ignore[attr-defined]
+        member.queryset = place.team.membership_set.by_role().able().exclude(role=Membership.Role.OWNER)  # type: ignore[attr-defined]
         member.label_from_instance = lambda each: each.user.email  # type: ignore[attr-defined]
 
 
@@ -74,7 +74,7 @@ def team_new(request):
     return redirect("projects", team.slug)
 
 
-@doors.writes(Right.RENAME_TEAM)
+@doors.writes(Right.RENAME_TEAM, "team")
 def team_rename(request, place):
     form = TeamForm(request.POST)
     if not form.is_valid():
@@ -86,7 +86,7 @@ def team_rename(request, place):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.LEAVE)
+@doors.writes(Right.LEAVE, "team")
 def team_leave(request, place):
     try:
         place.end()
@@ -98,7 +98,7 @@ def team_leave(request, place):
     return redirect("overview")
 
 
-@doors.writes(Right.OFFER_OWNERSHIP)
+@doors.writes(Right.OFFER_OWNERSHIP, "team")
 def ownership_offer(request, place):
     form = OfferForm(place, request.POST)
     if not form.is_valid():
@@ -111,7 +111,16 @@ def ownership_offer(request, place):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.SEE)
+@doors.writes(Right.SEE, "team")
+def ownership_take(request, place):
+    """Become an owner where none can act, because those that there are are deactivated."""
+    place.take_over()
+    AuditEntry.note(request, place.team, Action.OWNERSHIP_TAKEN, request.user.email)
+    messages.success(request, f"You own {place.team.name} now.")
+    return redirect("team", place.team.slug)
+
+
+@doors.writes(Right.SEE, "team")
 def ownership_answer(request, place, offer):
     """Accept or decline one's own offer, or take back the offer that one made."""
     offers = OwnershipOffer.objects.open().filter(offered_to__team=place.team)
@@ -130,7 +139,7 @@ def ownership_answer(request, place, offer):
     return redirect("team", place.team.slug)
 
 
-@doors.writes(Right.DELETE_TEAM)
+@doors.writes(Right.DELETE_TEAM, "team")
 def team_delete(request, place):
     form = DeleteForm(place.team, request.POST)
     if not form.is_valid():

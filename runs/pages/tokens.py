@@ -7,12 +7,14 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 
 from runs.models import ApiToken, AuditEntry, Project, Right
 from runs.models.audit import Action
 from runs.pages import doors, query
 from runs.pages.fields import Name
+from runs.pages.forms import show_once, shows_once
 
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Never")]
 OVERLAPS = [("1", "1 hour"), ("24", "1 day"), ("168", "7 days"), ("0", "Not at all")]
@@ -61,9 +63,13 @@ class RotateForm(forms.Form):
     hours = forms.ChoiceField(label="The old one works for", choices=OVERLAPS, initial="24")
 
 
+@shows_once
 @doors.reads
 def tokens(request, place):
-    return _page(request, place)
+    if not (shown := request.shown_once):
+        return _page(request, place)
+    made = _of(place).filter(pk=shown.get("token")).select_related("predecessor").first()
+    return _page(request, place, made=made, plain_text=shown.get("plain_text"))
 
 
 def _page(request, place, **more):
@@ -93,16 +99,20 @@ def _may_manage(place, token: ApiToken) -> bool:
     return own or place.may(Right.MANAGE_TOKENS)
 
 
-@doors.writes(Right.MAKE_TOKENS)
+@doors.writes(Right.MAKE_TOKENS, "tokens")
 def token_new(request, place):
     form = TokenForm(place, request.POST)
     if not form.is_valid():
         return _page(request, place, new=form)
     token, plain_text = form.issue(request)
-    return _page(request, place, made=token, plain_text=plain_text)
+    return _show(request, place, token, plain_text)
 
 
-@doors.writes(Right.MAKE_TOKENS)
+def _show(request, place, made: ApiToken, plain_text: str):
+    return show_once(request, reverse("tokens", args=[place.team.slug]), token=made.pk, plain_text=plain_text)
+
+
+@doors.writes(Right.MAKE_TOKENS, "tokens")
 def token_rotate(request, place, token):
     old = _managed(place, token)
     form = RotateForm(request.POST)
@@ -114,10 +124,10 @@ def token_rotate(request, place, token):
         messages.error(request, error.message)
         return redirect("tokens", place.team.slug)
     AuditEntry.note(request, place.team, Action.TOKEN_ROTATED, f"{old.prefix} by {subject(made)}")
-    return _page(request, place, made=made, plain_text=plain_text, replaced=old)
+    return _show(request, place, made, plain_text)
 
 
-@doors.writes(Right.MAKE_TOKENS)
+@doors.writes(Right.MAKE_TOKENS, "tokens")
 def token_revoke(request, place, token):
     token = _managed(place, token)
     if not token.revoked_at:

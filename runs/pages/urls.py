@@ -26,6 +26,7 @@ of_a_team = [
     path("leave/", teams.team_leave, name="team_leave"),
     path("delete/", teams.team_delete, name="team_delete"),
     path("ownership/", teams.ownership_offer, name="ownership_offer"),
+    path("ownership/take/", teams.ownership_take, name="ownership_take"),
     path("ownership/<int:offer>/", teams.ownership_answer, name="ownership_answer"),
     path("members/", members.members, name="members"),
     path("members/<int:member>/role/", members.member_role, name="member_role"),

@@ -89,6 +89,7 @@ def basis(name: str):
 TOKEN_STATES = {
     "replaced": ("warning", "lost", "Replaced", "Works beside its successor until it expires"),
     "expired": ("cancelled", "cancelled", "Expired", ""),
+    "resting": ("failed", "failed", "Maker deactivated", "Refused until the account of who made it is active again"),
     "revoked": ("failed", "failed", "Revoked", ""),
 }
 

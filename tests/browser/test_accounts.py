@@ -5,6 +5,7 @@ import time
 import pytest
 
 from runs.models import User
+from runs.models.departure import deactivate
 from tests.pages.accounts import FRESH, code_now
 
 pytestmark = pytest.mark.browser
@@ -112,6 +113,15 @@ def test_a_passkey_signs_in_without_the_password(dora, phone):
     sign_out(dora)
     dora.page.get_by_role("button", name="Use a passkey").click()
     dora.page.wait_for_url(dora.base + "/")
+    assert dora.complaints == []
+
+
+def test_a_passkey_lets_nobody_in_whose_account_is_deactivated(dora, phone):
+    sign_out(dora)
+    deactivate(User.objects.get(email=EMAIL))
+    dora.page.get_by_role("button", name="Use a passkey").click()
+    dora.page.wait_for_url("**/accounts/inactive/")
+    assert dora.open("/settings/profile/").get_by_role("heading", name="Sign in").is_visible()
     assert dora.complaints == []
 
 

@@ -1,9 +1,11 @@
 """All pages of accounts are the portal's own: its frame, its words, its headers."""
 
+import re
 from pathlib import Path
 
 import pytest
 from django.conf import settings as portal
+from django.core import mail
 from django.test import Client
 
 from tests.pages.accounts import LOGIN, show_once_more, sign_in
@@ -75,3 +77,50 @@ def test_nothing_of_a_person_is_kept_by_caches(client, people, path):
     sign_in(client)
     show_once_more(client)
     assert "no-store" in client.get(path)["Cache-Control"]
+
+
+#: "E-mail" names an address; all else with that word promises something to be sent or looked for.
+MAIL = re.compile(r"(?<!e-)\bmails?\b|\bspam\b|\bmailbox", re.I)
+INVITE = "/settings/teams/vision-lab/invitations/"
+
+
+@pytest.mark.parametrize("path", STRANGERS)
+def test_without_mail_no_page_of_strangers_speaks_of_it(client, people, path):
+    assert not MAIL.findall(Page(client.get(path)).text)
+
+
+@pytest.mark.parametrize("path", [*ONES_OWN, "/settings/teams/vision-lab/members/", "/settings/teams/vision-lab/"])
+def test_without_mail_no_page_of_ones_own_speaks_of_it(client, people, path):
+    sign_in(client)
+    show_once_more(client)
+    assert not MAIL.findall(Page(client.get(path)).text)
+
+
+def test_without_mail_an_invitation_for_an_address_is_a_link_to_copy(client, people):
+    sign_in(client)
+    told = Page(client.post(INVITE, {"role": "member", "email": "dora@example.org"}, follow=True)).text
+    assert "Copy the link and pass it on to dora@example.org yourself" in told
+    assert not MAIL.findall(told)
+    assert mail.outbox == []
+
+
+def test_without_mail_a_forgotten_password_has_a_remedy(client, people):
+    told = Page(client.post("/accounts/password/reset/", {"email": "alice@example.org"}, follow=True)).text
+    assert "Ask whoever runs this portal" in told
+    assert not MAIL.findall(told)
+
+
+def test_without_mail_an_added_address_is_not_said_to_get_one(client, people):
+    sign_in(client)
+    show_once_more(client)
+    told = Page(client.post("/accounts/email/", {"action_add": "", "email": "al@example.org"}, follow=True)).text
+    assert "al@example.org" in told
+    assert not MAIL.findall(told)
+
+
+def test_with_mail_the_pages_say_where_to_look(client, people, settings):
+    settings.MAIL_IS_SET_UP = True
+    sign_in(client)
+    told = Page(client.post(INVITE, {"role": "member", "email": "dora@example.org"}, follow=True)).text
+    assert "A mail with this link is on its way to dora@example.org" in told
+    assert "Look into your mail" in Page(client.get("/accounts/password/reset/done/")).text

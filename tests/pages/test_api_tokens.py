@@ -23,7 +23,7 @@ def made(answer) -> str:
 
 def make(reader, people, **asked) -> str:
     asked = {"project": people.project.pk, "name": "laptop", "scopes": "ingest", "days": "30"} | asked
-    return made(reader.post(f"{TOKENS}new/", asked))
+    return made(reader.post(f"{TOKENS}new/", asked, follow=True))
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def test_a_token_is_made_for_no_other_teams_project(bob, people):
 def test_its_plain_text_is_in_one_answer_and_nowhere_else(bob, people, client, caplog):
     caplog.set_level(logging.DEBUG)
     answer = bob.post(f"{TOKENS}new/", {"project": people.project.pk, "name": "x", "scopes": "read", "days": ""})
+    answer = bob.get(answer["Location"])
     plain_text, secret = made(answer), made(answer).split("_", 2)[2]
     assert "no-store" in answer["Cache-Control"]
     Wire(client, plain_text).get("runs")
@@ -84,7 +85,7 @@ def test_the_list_tells_prefix_maker_scopes_last_use_and_agent(alice, people, bo
 
 def test_a_rotated_token_works_beside_its_successor_for_the_stated_time(bob, bobs, client):
     old, plain_text = bobs
-    successor = made(bob.post(f"{TOKENS}{old.pk}/rotate/", {"hours": "24"}))
+    successor = made(bob.post(f"{TOKENS}{old.pk}/rotate/", {"hours": "24"}, follow=True))
     assert Wire(client, plain_text).get("runs").status_code == 200
     assert Wire(client, successor).get("runs").status_code == 200
     ApiToken.objects.filter(pk=old.pk).update(expires_at=timezone.now())
@@ -155,7 +156,7 @@ def test_a_closed_accounts_tokens_end(people, bobs, client):
 
 def test_the_log_tells_of_every_change_by_prefix(bob, people, bobs):
     old, _ = bobs
-    new_prefix = made(bob.post(f"{TOKENS}{old.pk}/rotate/", {"hours": "24"})).rsplit("_", 1)[0][:16]
+    new_prefix = made(bob.post(f"{TOKENS}{old.pk}/rotate/", {"hours": "24"}, follow=True)).rsplit("_", 1)[0][:16]
     bob.post(f"{TOKENS}{old.pk}/revoke/")
     assert list(AuditEntry.objects.order_by("pk").values_list("action", "subject")) == [
         ("token rotated", f"{old.prefix} by {new_prefix} (Bob's) of Digits"),

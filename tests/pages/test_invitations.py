@@ -32,7 +32,7 @@ def path_of(answer) -> str:
 
 
 def invite(reader, role="member", **more) -> str:
-    return path_of(reader.post(INVITE, {"role": role} | more))
+    return path_of(reader.post(INVITE, {"role": role} | more, follow=True))
 
 
 def accept(reader, path: str, **more):
@@ -138,7 +138,7 @@ def test_the_link_is_shown_once_and_stored_nowhere(alice):
 
 
 def test_a_mail_brings_the_link_with_the_portals_own_host(alice, dora, django_capture_on_commit_callbacks, settings):
-    settings.TRACEML_BASE_URL = "https://traceml.example"
+    settings.TRACEML_BASE_URL, settings.MAIL_IS_SET_UP = "https://traceml.example", True
     with django_capture_on_commit_callbacks(execute=True):
         alice.post(INVITE, {"role": "member", "email": "dora@example.org"}, headers={"Host": "localhost"})
     (sent,) = mail.outbox
@@ -151,7 +151,8 @@ def test_a_mail_brings_the_link_with_the_portals_own_host(alice, dora, django_ca
 
 def test_an_invitation_tells_nothing_of_who_has_an_account(alice, people):
     pages = [
-        Page(alice.post(INVITE, {"role": "member", "email": f"{name}@example.org"})) for name in ("charlie", "nobody")
+        Page(alice.post(INVITE, {"role": "member", "email": f"{name}@example.org"}, follow=True))
+        for name in ("charlie", "nobody")
     ]
     assert pages[0].text.count("charlie@example.org") == pages[1].text.count("nobody@example.org")
     assert pages[0].tags != [] and "account" not in pages[0].text
@@ -168,16 +169,18 @@ def test_a_team_can_not_be_used_to_send_mail_to_the_world(alice, monkeypatch):
 def test_a_stranger_signs_in_and_comes_back_to_the_invitation(alice, people):
     User.objects.create_user("dora@example.org", "correct horse battery staple")
     stranger, path = Reader(), invite(alice)
-    assert stranger.get(path)["Location"] == "/join/"
+    stranger.get(path)
     login = stranger.get("/join/")["Location"]
     assert login == "/accounts/login/?next=/join/"
+    assert "/accounts/login/?next=%2Fjoin%2F" in stranger.read("/accounts/signup/", next="/join/").links()
     credentials = {"login": "dora@example.org", "password": "correct horse battery staple", "next": "/join/"}
     assert stranger.post(login, credentials)["Location"] == "/join/"
     assert "Join Vision lab" in stranger.read("/join/").text
 
 
-def test_where_sign_up_is_open_a_stranger_is_led_there_with_the_invitation_in_the_session(alice, settings):
-    settings.TRACEML_SIGNUP = "open"
+@pytest.mark.parametrize("signup", ["closed", "invite", "open"])
+def test_a_stranger_is_led_to_sign_up_with_the_invitation_in_the_session(alice, settings, signup):
+    settings.TRACEML_SIGNUP = signup
     stranger, path = Client(), invite(alice)
     assert stranger.get(path)["Location"] == "/accounts/signup/?next=/join/"
     assert stranger.session["invitation"] == Invitation.objects.get().pk

@@ -100,7 +100,7 @@ def test_asking_again_and_again_is_refused_with_a_time_to_wait(people):
 
 
 def test_without_mail_the_page_says_whom_to_ask(client, db):
-    assert "sends no mail" in Page(client.get(RESET)).text
+    assert "Ask whoever runs this portal" in Page(client.get(RESET)).text
 
 
 def test_with_mail_it_asks_for_the_address_alone(client, db, settings):

@@ -19,7 +19,7 @@ def run_of(run_id: str) -> str:
 
 
 def share(reader, of: str, days: int = 30, **more):
-    return reader.post(f"{PATH}new/", {"of": of, "days": days} | more)
+    return reader.post(f"{PATH}new/", {"of": of, "days": days} | more, follow=True)
 
 
 def address(answer) -> str:

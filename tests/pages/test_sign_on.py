@@ -6,7 +6,7 @@ import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.test import Client
 
-from runs.models import User
+from runs.models import Invitation, Membership, User
 from tests.fakes.openid import Provider
 from tests.pages.accounts import LOGIN, is_signed_in, show_once_more, sign_in
 from tests.pages.html import Page
@@ -72,6 +72,20 @@ def test_a_stranger_stays_out_where_it_is_not(client, provider, settings, signup
     come_back(client)
     assert not is_signed_in(client)
     assert not User.objects.filter(email="dora@example.org").exists()
+
+
+@pytest.mark.parametrize("with_mail", [True, False])
+@pytest.mark.parametrize("signup", ["closed", "invite", "open"])
+def test_an_invited_stranger_comes_in_and_joins(provider, settings, signup, with_mail):
+    settings.TRACEML_SIGNUP, settings.MAIL_IS_SET_UP = signup, with_mail
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory" if with_mail else "none"
+    _, secret = Invitation.issue(Membership.objects.get(role="owner", team__slug="vision-lab"), "member")
+    client = Client()
+    assert client.get(f"/join/{secret}/")["Location"] == "/accounts/signup/?next=/join/"
+    come_back(client)
+    assert client.get("/", follow=True).redirect_chain[-1][0] == "/join/"
+    client.post("/join/", {"answer": "accept"})
+    assert Membership.objects.filter(user__email="dora@example.org", team__slug="vision-lab").exists()
 
 
 def test_a_provider_can_not_take_over_an_account_by_its_address(client, provider, settings):

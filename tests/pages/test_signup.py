@@ -4,6 +4,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core import mail
 from django.test import Client
+from django.utils import timezone
 
 from runs.models import Invitation, Membership, User
 from tests.pages.accounts import FRESH, SIGNUP, hashes, is_signed_in, messages, only_link, sign_in, sign_up
@@ -41,16 +42,18 @@ def invited() -> Client:
     return client
 
 
-def test_by_invitation_it_opens_for_the_browser_that_came_with_one_alone(settings, people):
-    settings.TRACEML_SIGNUP = "invite"
+@pytest.mark.parametrize("setting", ["closed", "invite"])
+def test_an_invitation_opens_the_door_for_the_browser_that_came_with_it_alone(settings, people, setting):
+    settings.TRACEML_SIGNUP = setting
     assert heading(Client().get(SIGNUP)) == "No new accounts"
     sign_up(Client(), "eve@example.org")
     sign_up(invited(), NEW)
     assert list(User.objects.filter(email__in=["eve@example.org", NEW]).values_list("email", flat=True)) == [NEW]
 
 
-def test_an_invitation_outlives_signing_up_and_signing_in(settings, people):
-    settings.TRACEML_SIGNUP = "invite"
+@pytest.mark.parametrize("setting", ["closed", "invite", "open"])
+def test_an_invitation_outlives_signing_up_and_signing_in(settings, people, setting):
+    settings.TRACEML_SIGNUP = setting
     client = invited()
     sign_up(client, NEW)
     sign_in(client, NEW, FRESH)
@@ -58,8 +61,42 @@ def test_an_invitation_outlives_signing_up_and_signing_in(settings, people):
     assert "Vision lab" in client.get("/join/").content.decode()
 
 
-def test_a_closed_deployment_stays_closed_to_invitations(people):
-    assert heading(invited().get(SIGNUP)) == "No new accounts"
+@pytest.mark.parametrize("setting", ["closed", "invite"])
+def test_with_mail_an_invited_person_confirms_the_address_and_then_joins(settings, people, with_mail, setting):
+    settings.TRACEML_SIGNUP = setting
+    client = invited()
+    sign_up(client, NEW)
+    client.post(only_link())
+    sign_in(client, NEW, FRESH)
+    assert client.get("/", follow=True).redirect_chain[-1][0] == "/join/"
+    client.post("/join/", {"answer": "accept"})
+    assert Membership.objects.filter(user__email=NEW, team__slug="vision-lab").exists()
+
+
+def withdrawn():
+    Invitation.objects.update(revoked_at=timezone.now())
+
+
+def used_up():
+    Invitation.objects.update(accepted_at=timezone.now())
+
+
+def too_old():
+    Invitation.objects.update(expires_at=timezone.now())
+
+
+def without_its_inviter():
+    Membership.objects.filter(role="owner").update(role="viewer")
+
+
+@pytest.mark.parametrize("end", [withdrawn, used_up, too_old, without_its_inviter])
+def test_the_door_closes_with_the_invitation(people, end):
+    client = invited()
+    assert heading(client.get(SIGNUP)) == "Make an account"
+    end()
+    assert heading(client.get(SIGNUP)) == "No new accounts"
+    sign_up(client, NEW)
+    assert not User.objects.filter(email=NEW).exists()
 
 
 def test_without_mail_one_signs_up_and_then_signs_in(client, open_to_all):

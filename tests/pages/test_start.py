@@ -20,7 +20,7 @@ SNIPPETS = Path(__file__).resolve().parents[2] / "templates" / "start" / "snippe
 
 
 def make_token(reader, project="digits") -> Page:
-    return Page(reader.post(f"/start/{project}/token/", {"days": "90"}))
+    return Page(reader.post(f"/start/{project}/token/", {"days": "90"}, follow=True))
 
 
 def plain_text(page: Page) -> str:

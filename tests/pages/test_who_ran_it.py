@@ -82,7 +82,7 @@ def test_runs_are_grouped_by_who_ran_them(alice, sent):
 
 def test_the_maker_of_a_token_says_whose_its_runs_are_and_rotation_keeps_it(bob, people, client):
     form = {"project": people.project.pk, "name": "nightly", "scopes": ["ingest"], "runs_are_of": "ci", "days": "30"}
-    assert "tml_" in bob.post(f"{TOKENS}new/", form).content.decode()
+    assert "tml_" in bob.post(f"{TOKENS}new/", form, follow=True).content.decode()
     token = ApiToken.objects.get()
     assert "runs count for CI" in bob.read(TOKENS).text
     bob.post(f"{TOKENS}{token.pk}/rotate/", {"hours": "1"})

@@ -9,7 +9,7 @@ from runs import mail
 from tests.pages.accounts import RESET
 from traceml_site import environment
 
-DATABASE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+DATABASE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "long"]}}
 
 
 def test_it_leaves_at_once_by_default(db):
@@ -23,7 +23,7 @@ def test_by_the_database_it_waits_for_the_worker(transactional_db, settings):
     settings.TASKS = DATABASE
     mail.send.enqueue("alice@example.org", "Hello", "World")
     assert outbox.outbox == []
-    call_command("db_worker", batch=True, verbosity=0, startup_delay=False)
+    call_command("worker", batch=True)
     assert [letter.subject for letter in outbox.outbox] == ["Hello"]
 
 

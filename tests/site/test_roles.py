@@ -28,6 +28,7 @@ ROUTES = {
     "team_leave": (WRITE, Right.LEAVE),
     "team_delete": (WRITE, Right.DELETE_TEAM),
     "ownership_offer": (WRITE, Right.OFFER_OWNERSHIP),
+    "ownership_take": (WRITE, None),  # nobody, while an owner can act
     "ownership_answer": (WRITE, Right.OFFER_OWNERSHIP),  # of one's own offer: here the owner takes it back
     "member_role": (WRITE, Right.MANAGE_MEMBERS),
     "member_remove": (WRITE, Right.MANAGE_MEMBERS),
@@ -120,11 +121,13 @@ def expected(role: str, verb: str, route: str) -> set[int]:
     kind, right = ROUTES[route]
     if role == "stranger":
         return {302}
+    if verb == "get" and kind == WRITE:
+        return {302}  # to the page of the form, which has a door of its own
     if verb != {PAGE: "get", WRITE: "post"}[kind]:
         return {405}
     if role == "outsider":
         return {404}
-    return {200, 302} if role in RIGHTS[right] else {403}
+    return {200, 302} if right and role in RIGHTS[right] else {403}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -201,8 +204,10 @@ def test_a_run_is_deleted_by_those_who_may(run_id, team, role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_token_is_made_on_the_start_page_by_those_who_may(team, role):
-    may = dict.fromkeys(RIGHTS[Right.MAKE_TOKENS], 200) | {Role.VIEWER: 403, "outsider": 404, "stranger": 302}
-    assert team.visitor.post("/start/digits/token/", {"days": "30"}).status_code == may[role]
+    may = dict.fromkeys(RIGHTS[Right.MAKE_TOKENS], 302) | {Role.VIEWER: 403, "outsider": 404, "stranger": 302}
+    answer = team.visitor.post("/start/digits/token/", {"days": "30"})
+    assert answer.status_code == may[role]
+    assert ApiToken.objects.filter(name="Start page").exists() == (role in RIGHTS[Right.MAKE_TOKENS])
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ def test_a_refusal_does_not_repeat_the_mail_servers_password(tmp_path):
     assert "secret" not in start(tmp_path, EMAIL_URL="smtp://me:secret@mail.example:port").stderr
 
 
-@pytest.mark.parametrize(("command", "limit_ms"), [("migrate", 0), ("restore", 0), ("housekeeping", 5000)])
+@pytest.mark.parametrize(
+    ("command", "limit_ms"), [("migrate", 0), ("restore", 0), ("housekeeping", 5000), ("worker", 5000)]
+)
 def test_a_statement_ends_after_five_seconds_but_in_a_migration(command, limit_ms, tmp_path):
     code = f"import sys; sys.argv = ['manage.py', '{command}']; from traceml_site import settings; "
     code += "print(settings.DATABASES['default']['OPTIONS']['options'])"

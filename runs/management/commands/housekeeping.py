@@ -1,4 +1,4 @@
-"""`manage.py housekeeping [PART …] [--dry-run]`: for cron or a systemd timer, once a day."""
+"""`manage.py housekeeping [PART …] [--dry-run]`: what the worker does once a day, by hand."""
 
 from django.core.management.base import BaseCommand
 
@@ -14,6 +14,7 @@ WORDS = {
     "series": "runs whose samples are older than their project keeps them",
     "tombstones": "notes of deleted runs older than TRACEML_TOMBSTONE_DAYS",
     "audit": "audit entries older than TRACEML_AUDIT_DAYS",
+    "tasks": "jobs of the worker that are done, or failed for good 30 days ago or more",
 }
 
 

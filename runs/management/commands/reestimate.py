@@ -1,7 +1,5 @@
 """`manage.py reestimate`: past runs follow corrections of the catalogue, the emission factor and the PUE."""
 
-import gc
-
 from django.core.management.base import BaseCommand
 
 from runs import reestimate
@@ -31,10 +29,8 @@ class Command(BaseCommand):
             return
         if options["all"]:
             reestimate.request("Asked for on the command line.", **takes)
-        # Hundreds of thousands of rows live for a moment each: looking for cycles among them took a fifth of the time.
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 50)
-        count = reestimate.work_off(self._report)
+        with reestimate.few_collections():
+            count = reestimate.work_off(self._report)
         self.stdout.write(f"{units.counted(count, 'run')} re-estimated.")
 
     def _report(self, asked):
