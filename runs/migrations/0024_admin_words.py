@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('runs', '0022_figures_that_hold'),
+        ('runs', '0023_sums_and_slugs'),
     ]
 
     operations = [

@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0022_figures_that_hold")]
+    dependencies = [("runs", "0024_admin_words")]
 
     operations = [
         migrations.CreateModel(

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('django_tasks_database', '0021_conditional_partial_index_ordering'),
-        ('runs', '0022_figures_that_hold'),
+        ('runs', '0025_remembered'),
     ]
 
     operations = [
