@@ -8,8 +8,10 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.test import Client, RequestFactory
 from django.urls import get_resolver
+from django.utils import timezone
 
 from hardware.models import CloudInstance, HardwareProfile
+from runs.admin.jobs import Job
 from runs.models import (
     ApiToken,
     AuditEntry,
@@ -82,6 +84,9 @@ def objects(people, client) -> dict[str, object]:
         ApiToken.issue(people.project, "laptop", ["ingest"], people.alice)[0],
         run,
         AuditEntry.objects.create(action="team renamed", subject="x", team=people.project.team),
+        Job.objects.create(
+            task_path="runs.mail.send", args_kwargs={}, backend_name="default", run_after=timezone.now()
+        ),
     ]
     return {each._meta.label_lower: each for each in made} | {"runs.unknowndevice": run.devices.get()}
 

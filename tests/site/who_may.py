@@ -80,7 +80,7 @@ PAGES: dict[str | None, dict] = {
 
 #: Of the admin's own pages, which belong to no model.
 ADMIN_PAGES = {"index", "password_change", "password_change_done", "jsi18n", "autocomplete", "view_on_site", "app_list"}
-ADMIN_DOORS = {"login", "logout"}
+ADMIN_DOORS = {"login", "logout", "admin_password_change", "password_change"}  # the last two lead to one's own page
 
 #: Model → the permissions of it that its admin gives anything for, and each action with the permission that it takes.
 MODELS: dict[str, tuple[set[str], dict[str, str]]] = {
@@ -100,6 +100,7 @@ MODELS: dict[str, tuple[set[str], dict[str, str]]] = {
     "runs.apitoken": ({"view"}, {"revoke": "change"}),
     "runs.run": ({"view", "delete"}, {"delete_selected": "delete"}),
     "runs.auditentry": ({"view"}, {}),
+    "runs.job": ({"view"}, {"try_now": "change"}),
 }
 #: What only a superuser gets of a model, beside what `MODELS` says.
 SUPERUSERS = {"auth.group": ({"view", "add", "change", "delete"}, {"delete_selected": "delete"})}
