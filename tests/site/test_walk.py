@@ -151,7 +151,7 @@ def test_every_page_opens_to_those_who_may_and_no_others(lab, visitor, role):
         for verb in VERBS:
             data = ASKED.get(name, {}) if verb == "post" else None
             found, written = ask(visitor, verb, address(name, route, lab), data)
-            may_write = found == "in" and verb in PAGES[name] or ONESELF in PAGES[name].values()
+            may_write = (found == "in" and verb in PAGES[name]) or ONESELF in PAGES[name].values()
             if found not in expected(role, verb, name) or (written and not may_write):
                 wrong.append(f"{verb} {route} ({name}): {found} {written}")
     assert not wrong, "\n".join(wrong)
