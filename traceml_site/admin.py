@@ -92,6 +92,9 @@ class Guarded(Choosing, ModelAdmin):
             raise BadRequest("What was selected is not in this list.")
         return super().changelist_view(request, extra_context)
 
+    def get_object(self, request, object_id, from_field=None):
+        return super().get_object(request, object_id, from_field or None)  # an empty `_to_field` is none
+
     def history_view(self, request, object_id, extra_context=None):
         if not is_key(self.model, unquote(object_id)):
             raise Http404

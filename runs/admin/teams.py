@@ -5,7 +5,6 @@ What staff change is in the log that the team reads.
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import model_ngettext
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -53,13 +52,13 @@ class MembershipInline(Choosing, admin.TabularInline):
     extra = 0
 
 
-def counted(request, objects: QuerySet, **parts: QuerySet) -> tuple:
+def counted(request, objects: QuerySet, *parts: QuerySet) -> tuple:
     """What Django's pages of deletion show: the objects by name and how much goes with them, where Django's own would
     load all of it; with what of that this person may not delete."""
-    counts = {model_ngettext(each): each.count() for each in (objects, *parts.values())}
+    counts = {str(each.model._meta.verbose_name_plural): each.count() for each in (objects, *parts)}
     lacking = {
         str(each.model._meta.verbose_name)
-        for each in parts.values()
+        for each in parts
         if each.exists() and not admin.site.get_model_admin(each.model).has_delete_permission(request)
     }
     return [str(each) for each in objects], counts, lacking, []
@@ -85,7 +84,7 @@ class TeamAdmin(admin.ModelAdmin):
     def get_deleted_objects(self, objs, request):
         teams = Team.objects.filter(pk__in=[team.pk for team in objs])
         projects, runs = Project.objects.filter(team__in=teams), Run.objects.filter(project__team__in=teams)
-        return counted(request, teams, projects=projects, runs=runs)
+        return counted(request, teams, projects, runs)
 
     def delete_model(self, request, obj):
         # The team's own entries go with it; this one is the deployment's.
@@ -139,7 +138,7 @@ class ProjectAdmin(admin.ModelAdmin):
 
     def get_deleted_objects(self, objs, request):
         projects = Project.objects.filter(pk__in=[project.pk for project in objs])
-        return counted(request, projects, runs=Run.objects.filter(project__in=projects))
+        return counted(request, projects, Run.objects.filter(project__in=projects))
 
     def delete_model(self, request, obj):
         AuditEntry.note(request, obj.team, Action.PROJECT_DELETED, obj.name)
