@@ -10,6 +10,7 @@ DETAILS = {
     400: "The request could not be understood.",
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
+    413: "What you sent is too large: a form or a file may have 1 MB. Shorten it, then send it again.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",
@@ -51,6 +52,10 @@ def not_found(request, exception=None):
 @login_not_required
 def server_error(request):
     return _answer(request, 500)
+
+
+def too_large(request):
+    return _answer(request, 413)
 
 
 def busy(request):
