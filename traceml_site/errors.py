@@ -16,6 +16,7 @@ DETAILS = {
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
     405: "This address takes only what a form of the portal sends. Open the page of the form and send it there.",
+    413: "What you sent is too large: a form or a file may have 1 MB. Shorten it, then send it again.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",
@@ -79,6 +80,10 @@ def not_allowed(request, allowed: str):
     answer = _answer(request, 405, "" if "GET" not in allowed else "This page can be read, but takes no forms.")
     answer["Allow"] = allowed
     return answer
+
+
+def too_large(request):
+    return _answer(request, 413)
 
 
 def busy(request):

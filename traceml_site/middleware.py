@@ -4,6 +4,7 @@ import logging
 import uuid
 from datetime import UTC
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpResponse
@@ -40,6 +41,19 @@ def private_by_default(get_response):
         if "Cache-Control" not in response:
             response["Cache-Control"] = "no-store"
         return response
+
+    return middleware
+
+
+def bounded_forms(get_response):
+    """Refuse a form or file by its length, before anything reads it. Django bounds no files, which go to the disk."""
+
+    def middleware(request):
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        is_large = not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        if is_large and not request.path_info.startswith("/api/"):
+            return errors.too_large(request)
+        return get_response(request)
 
     return middleware
 

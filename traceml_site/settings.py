@@ -79,6 +79,7 @@ MIDDLEWARE = [
     "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing of a page's secrets
     "csp.middleware.CSPMiddleware",
     "traceml_site.middleware.private_by_default",
+    "traceml_site.middleware.bounded_forms",
     "traceml_site.middleware.probe",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -254,8 +255,10 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PREFIX}/"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 CSRF_FAILURE_VIEW = "traceml_site.errors.csrf_failed"
-# The ingest parser bounds bodies itself (1 MiB); forms never come near this.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+# A larger form or file is refused by its length; what is smaller than this is never written to the temporary folder.
+# The API's parser has bounds of its own.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * DATA_UPLOAD_MAX_MEMORY_SIZE
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["runs.api.authentication.TokenAuthentication"],

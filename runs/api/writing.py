@@ -55,7 +55,7 @@ class RunHeaderView(WriteView):
     def put(self, request, run_id):
         """Announce a run, or a further writer of it."""
         data, member_id = self.checked(serializers.Header), request.auth.member_id
-        run, created = record_header(request.auth.project, run_id, data, member_id)
+        run, created = record_header(request.auth.project, run_id, data, member_id, request.body_sha256)
         return self.answer(run, "created" if created else "updated", 201 if created else 200)
 
 
@@ -84,7 +84,8 @@ class FinishView(WriteView):
     def put(self, request, run_id):
         """End a writer with its final counters; the run ends with its last writer."""
         try:
-            run = record_finish(request.auth.project, run_id, self.checked(serializers.Finish))
+            data = self.checked(serializers.Finish)
+            run = record_finish(request.auth.project, run_id, data, request.body_sha256)
         except Run.DoesNotExist:
             raise RunUnknown from None
         return self.answer(run, "finished", 200)

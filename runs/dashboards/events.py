@@ -13,6 +13,8 @@ from runs.templatetags import units
 LATE = timedelta(minutes=5)
 #: A run on a bad line may fall silent hundreds of times: the last silences say enough.
 MOST_SILENCES = 5
+#: Of a run with a thousand processes the first and the last events say enough.
+ENDS_SHOWN = 30
 
 
 class Event(NamedTuple):
@@ -28,12 +30,16 @@ def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisi
         found.append(Event(run.series_removed_at, "Samples removed", "as its project keeps them for a limited time"))
     if run.archived_at:
         found.append(Event(run.archived_at, "Archived", "left out of lists, counted in totals"))
-    return sorted(found, key=lambda event: event.at)
+    found.sort(key=lambda event: event.at)
+    if len(found) > 2 * ENDS_SHOWN:
+        middle = found[ENDS_SHOWN:-ENDS_SHOWN]
+        found[ENDS_SHOWN:-ENDS_SHOWN] = [Event(middle[0].at, f"{len(middle):,} further events", "of its processes")]
+    return found
 
 
 def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
     by_start = sorted(writers, key=lambda writer: writer.started_at)
-    first_of_attempts = [attempt[0] for attempt in attempts_of(writers)]
+    first_of_attempts = {id(attempt[0]) for attempt in attempts_of(writers)}
     late = run.received_at - run.started_at > LATE
     return [
         Event(run.started_at, "Started", _on(*by_start[:1])),
@@ -42,8 +48,8 @@ def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
     ]
 
 
-def _beginning(writer: Writer, first_of_attempts: list[Writer]) -> str:
-    if writer in first_of_attempts:
+def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
+    if id(writer) in first_of_attempts:
         return "Another attempt began"
     return "Another process began" if writer.rank is None else f"Rank {writer.rank} began"
 

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from math import inf
 from typing import NamedTuple
 
+from django.core.paginator import Page, Paginator
 from django.db.models import prefetch_related_objects
 from django.utils.text import Truncator
 
@@ -16,14 +17,18 @@ from runs.dashboards.outlook import Outlook, outlook
 from runs.dashboards.run_metrics import WorkRow, curves_offered, figures_of, learned_of, metrics_of, work_rows
 from runs.dashboards.stages import StageRow, parts_of, stage_rows
 from runs.dashboards.writers import processes_of, writer_names
-from runs.models import Call, Device, Metric, Run, RunRevision, Writer
+from runs.models import Device, Metric, Run, RunRevision, Writer
 from runs.models.left_out import LeftOut, added_up, total
 from runs.models.run import attempts_of
 from runs.templatetags import units
 from traceml_agent import estimation
+from traceml_agent.limits import MAX_WRITERS
 
 STAGES_READ = 1000
 STAGES_SHOWN = 200
+#: Of devices, and of methods that were called, on a page.
+ROWS_SHOWN = 50
+NOTES_SHOWN = 10
 METRICS_OFFERED = 24
 #: As many metrics that were logged once stand among the key figures.
 RESULTS_SHOWN = 6
@@ -38,14 +43,16 @@ LEAST_BUSY_S = 1.0
 
 
 class Asked(NamedTuple):
-    """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, and how many
-    epochs there will be."""
+    """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, how many
+    epochs there will be, and which pages of its long tables."""
 
     start_s: float | None = None
     end_s: float | None = None
     metric: str = ""
     better: str = ""
     epochs: int | None = None
+    devices: str = ""
+    calls: str = ""
 
 
 EVERYTHING = Asked()
@@ -75,7 +82,8 @@ class CallRow(NamedTuple):
 
 class RunPage(NamedTuple):
     run: Run
-    devices: list[DeviceRow]
+    reported: list[Device]
+    devices: Page
     charts: list[Chart]
     span: Span | None
     stages: list[StageRow]
@@ -85,7 +93,7 @@ class RunPage(NamedTuple):
     metrics_offered: list[str]
     learned: Learned | None
     outlook: Outlook | None
-    calls: list[CallRow]
+    calls: Page
     work: list[WorkRow]
     wasted_kwh: float
     basis: str
@@ -108,10 +116,6 @@ class RunPage(NamedTuple):
     def results(self) -> list[Metric]:
         """Metrics that were logged once: figures of the run rather than curves."""
         return [metric for metric in self.metrics if metric.count == 1][:RESULTS_SHOWN]
-
-    @property
-    def reported(self) -> list[Device]:
-        return [row.device for row in self.devices]
 
     @property
     def most_kwh(self) -> float:
@@ -142,7 +146,8 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
     return RunPage(
         run=run,
-        devices=device_rows(run, devices, names, known),
+        reported=devices,
+        devices=device_rows(run, devices, names, known, asked.devices),
         charts=[chart._replace(moments=moments(found)) for chart in over_time],
         span=span,
         stages=rows[:STAGES_SHOWN],
@@ -152,7 +157,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
         metrics_offered=offered[:METRICS_OFFERED],
         learned=found,
         outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
-        calls=call_rows(run),
+        calls=call_rows(run, asked.calls),
         work=work_rows(run, summed_up) if with_details else [],
         wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
         basis=leading_basis(devices),
@@ -198,9 +203,11 @@ def device_names(devices: list[Device]) -> dict[int, str]:
     }
 
 
-def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve]) -> list[DeviceRow]:
+def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve], page: str = "") -> Page:
+    """A page of the devices, as large runs have a thousand."""
     most = {curve.device.pk: curve.most_power_w for curve in known}
-    return [
+    shown = Paginator(devices, ROWS_SHOWN).get_page(page or 1)
+    rows = [
         DeviceRow(
             device,
             names[device.pk],
@@ -208,8 +215,9 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
             terms(device),
             most.get(device.pk),
         )
-        for device in devices
+        for device in shown
     ]
+    return Page(rows, shown.number, shown.paginator)
 
 
 def terms(device: Device) -> dict:
@@ -252,24 +260,20 @@ def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
     return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
 
 
-def call_rows(run: Run) -> list[CallRow]:
-    """Calls by method over all writers; a method's energy is its share of the run's time."""
-    by_method: dict[str, list[Call]] = defaultdict(list)
-    for call in run.calls.all():
-        by_method[call.method].append(call)
-    return [_call_row(run, method, calls) for method, calls in by_method.items()]
+def call_rows(run: Run, page: str = "") -> Page:
+    """A page of the calls by method over all writers; a method's energy is its share of the run's time."""
+    by_method: dict[str, tuple[int, int, float]] = {}
+    # Added up here: databases end a statement whose sum of whole numbers exceeds 64 bits.
+    for method, calls, items, busy_s in run.calls.values_list("method", "calls", "items", "busy_s").iterator():
+        former = by_method.get(method, (0, 0, 0.0))
+        by_method[method] = former[0] + calls, former[1] + items, former[2] + busy_s
+    shown = Paginator(list(by_method.items()), ROWS_SHOWN).get_page(page or 1)
+    return Page([_call_row(run, method, *counts) for method, counts in shown], shown.number, shown.paginator)
 
 
-def _call_row(run: Run, method: str, calls: list[Call]) -> CallRow:
-    busy_s = sum(call.busy_s for call in calls)
+def _call_row(run: Run, method: str, calls: int, items: int, busy_s: float) -> CallRow:
     known = busy_s >= LEAST_BUSY_S and run.duration_s > 0
-    return CallRow(
-        method,
-        sum(call.calls for call in calls),
-        sum(call.items for call in calls),
-        busy_s,
-        run.energy_kwh * min(busy_s / run.duration_s, 1.0) if known else None,
-    )
+    return CallRow(method, calls, items, busy_s, run.energy_kwh * min(busy_s / run.duration_s, 1.0) if known else None)
 
 
 def leading_basis(devices: list[Device]) -> str:
@@ -289,7 +293,11 @@ def left_out(run: Run, with_details: bool) -> list[LeftOut]:
 
 def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
     """What a reader should know before trusting the figure."""
-    found = [f"{device.key}: {device.note}" for device in devices if device.note]
+    found = list(dict.fromkeys(f"{device.key}: {device.note}" for device in devices if device.note))
+    if len(found) > NOTES_SHOWN:
+        found[NOTES_SHOWN:] = [f"{len(found) - NOTES_SHOWN:,} more devices sent a note; the API gives them."]
+    if len(writers) >= MAX_WRITERS:
+        found.append(f"This run has {len(writers):,} processes; it takes no further ones.")
     if any(not device.counted for device in devices):
         found.append("A device that several processes reported over the same time is counted once.")
     wrong_clocks = [clock_words(writer.clock_skew_s) for writer in writers if writer.clock_skew_s]

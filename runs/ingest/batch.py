@@ -5,8 +5,10 @@ from django.utils import timezone
 
 from runs.ingest import about, metrics, outcome, totals, writers
 from runs.ingest.removal import locked_run
-from runs.models import Batch, Call, Project, Run, Stage, Writer
+from runs.models import Batch, Call, Device, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
+from runs.models.left_out import LeftOut, added_up
+from traceml_agent.limits import MAX_METHODS, MAX_STAGES
 
 
 class BatchConflict(Exception):
@@ -19,17 +21,17 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
     Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, BatchConflict for the same id with
     another digest, ValidationError for samples of undescribed devices.
     """
+    if found := _known(project, run_id, batch_id):
+        return _repeated(found.run, found.sha256, sha256)
     with transaction.atomic():
         run = locked_run(project, run_id)
         stored = Batch.objects.filter(run=run, batch_id=batch_id).values_list("sha256", flat=True).first()
         if stored is not None:
-            if stored != sha256:
-                raise BatchConflict
-            return run, False
+            return _repeated(run, stored, sha256)
         writer = writers.writer_of(run, data)
-        devices = writers.describe_devices(writer, data["devices"])
-        writers.count_samples(writer, devices, data["samples"])
-        _store_batch(run, writer, batch_id, sha256, data)
+        devices = writers.describe_devices(run, writer, data["devices"])
+        writers.count_samples(run, writer, devices, data)
+        _store_batch(run, writer, devices, batch_id, sha256, data)
         _store_stages(run, writer, data["stages"])
         _store_calls(run, writer, data["calls"])
         metrics.take_in(run, writer, data["metrics"])
@@ -45,12 +47,25 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
     return run, True
 
 
-def _store_batch(run: Run, writer: Writer, batch_id: str, sha256: str, data: dict) -> None:
+def _known(project: Project, run_id, batch_id: str) -> Batch | None:
+    """The batch where it is stored already, asked before anything is locked: who repeats keeps nobody waiting."""
+    found = Batch.objects.filter(run__project=project, run__run_id=run_id, batch_id=batch_id).select_related("run")
+    return found.only("sha256", "run__run_id", "run__energy_kwh", "run__emissions_kg").first()
+
+
+def _repeated(run: Run, stored: str, sha256: str) -> tuple[Run, bool]:
+    if stored != sha256:
+        raise BatchConflict
+    return run, False
+
+
+def _store_batch(run: Run, writer: Writer, devices: dict[str, Device], batch_id: str, sha256: str, data: dict) -> None:
     series: dict[str, list[Sample]] = {}
-    for sample in data["samples"]:
+    samples = [sample for sample in data["samples"] if sample["device"] in devices]
+    for sample in samples:
         row = Sample(sample["t_s"], sample["elapsed_s"], sample["busy_s"], sample["energy_j"])
         series.setdefault(sample["device"], []).append(row)
-    times = [sample["t_s"] for sample in data["samples"]]
+    times = [sample["t_s"] for sample in samples]
     Batch.objects.create(
         project_id=run.project_id,
         run=run,
@@ -67,8 +82,14 @@ def _store_batch(run: Run, writer: Writer, batch_id: str, sha256: str, data: dic
 
 def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
     """A later report of a stage replaces an earlier one; one that has ended never opens again."""
+    if not stages:
+        return
     latest = {stage["id"]: stage for stage in stages}
-    ended = Stage.objects.filter(writer=writer, key__in=latest, end_s__isnull=False).values_list("key", flat=True)
+    known = dict(Stage.objects.filter(writer=writer, key__in=latest).values_list("key", "end_s"))
+    fresh = [key for key in latest if key not in known]
+    room = max(0, MAX_STAGES - Stage.objects.filter(run=run).count()) if fresh else 0
+    _leave_out(run, "reports of further stages", f"a run keeps at most {MAX_STAGES:,} stages", len(fresh[room:]))
+    taken = {*fresh[:room], *(key for key, end_s in known.items() if end_s is None)}
     rows = [
         Stage(
             project_id=run.project_id,
@@ -82,7 +103,7 @@ def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
             total=stage.get("total"),
         )
         for key, stage in latest.items()
-        if key not in set(ended)
+        if key in taken
     ]
     Stage.objects.bulk_create(
         rows,
@@ -95,10 +116,24 @@ def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
 def _store_calls(run: Run, writer: Writer, calls: list[dict]) -> None:
     """Calls are cumulative by method, so the larger count is the later one, whatever the order of arrival."""
     known = {call.method: call for call in Call.objects.filter(writer=writer)}
+    methods: set[str] = set(known)
+    if any(report["method"] not in known for report in calls):
+        methods = set(Call.objects.filter(run=run).order_by().values_list("method", flat=True).distinct())
+    left_out = 0
     for report in calls:
+        if report["method"] not in methods and len(methods) >= MAX_METHODS:
+            left_out += 1
+            continue
+        methods.add(report["method"])
         call = known.setdefault(
             report["method"], Call(project_id=run.project_id, run=run, writer=writer, method=report["method"])
         )
         if report["calls"] >= call.calls:
             call.calls, call.items, call.busy_s = report["calls"], report["items"], report["busy_s"]
             call.save()
+    _leave_out(run, "reports of calls", f"a run keeps at most {MAX_METHODS} methods", left_out)
+
+
+def _leave_out(run: Run, what: str, reason: str, count: int) -> None:
+    if count:
+        run.left_out = added_up(run.left_out, [LeftOut(what=what, reason=reason, count=count)])

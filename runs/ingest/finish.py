@@ -9,21 +9,23 @@ from runs.ingest.removal import locked_run
 from runs.models import Project, Run, Writer
 
 
-def record_finish(project: Project, run_id, data: dict) -> Run:
+def record_finish(project: Project, run_id, data: dict, sha256: str = "") -> Run:
     """Store a writer's final counters and status. A later one replaces it: how a process ended may be known late.
 
     Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, ValidationError for an impossible end.
     """
+    if run := writers.just_told(project, run_id, data, sha256):
+        return run
     with transaction.atomic():
         run = locked_run(project, run_id)
         writer = writers.writer_of(run, data)
-        devices = writers.describe_devices(writer, data["devices"])
-        writers.count_samples(writer, devices, data["samples"])
+        devices = writers.describe_devices(run, writer, data["devices"])
+        writers.count_samples(run, writer, devices, data)
         writers.take_left_out(writer, data)
         run.overlap(data.get("overlaps", ()))
         writer.status, writer.exception = data["status"], data["exception"]
         writer.ended_at = Clock.of(data).read(data["ended_at"], "ended_at").at
-        writer.dropped_records = data["dropped_records"]
+        writer.dropped_records, writer.last_sha256 = data["dropped_records"], sha256
         _begin_before_the_end(run, writer)
         writer.save()
         run.last_seen_at = timezone.now()

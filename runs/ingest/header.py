@@ -14,16 +14,19 @@ from runs.models import EmissionFactor, Project, Pue, Run, TrackedModel
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 
-def record_header(project: Project, run_id, data: dict, member_id: int = 0) -> tuple[Run, bool]:
+def record_header(project: Project, run_id, data: dict, member_id: int = 0, sha256: str = "") -> tuple[Run, bool]:
     """Store a header that this member sent. Returns the run and whether it is new; sent again it changes nothing.
 
     Raises RunDeleted for a run that was deleted here, ValidationError for an impossible start.
     """
+    if told := writers.just_told(project, run_id, data, sha256):
+        return told, False
     factor, pue = EmissionFactor.objects.active(), Pue.objects.active()
     with transaction.atomic():
         run, created = _run(project, run_id, data, factor, pue, member_id)
         writer = writers.writer_of(run, data)
-        devices = writers.describe_devices(writer, data["devices"])
+        devices = writers.describe_devices(run, writer, data["devices"])
+        writer.last_sha256 = sha256
         run.last_seen_at = timezone.now()
         run.clock_skew_s = Clock.of(data).skew.total_seconds()
         if run.status != Run.Status.RUNNING:

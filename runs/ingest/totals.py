@@ -3,7 +3,9 @@
 The physics is estimation's; here it is only applied to rows, and the daily totals are kept in step.
 """
 
+from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 
 from hardware.models import HardwareProfile
@@ -26,6 +28,9 @@ from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
+#: What `estimate` sets of a device.
+ESTIMATED: tuple[str, ...] = ("matched_by", "profile_id", "profile_revision", "estimation_revision", "basis", "counted")
+ESTIMATED += ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "shared_kwh")
 #: What the energy of a run that came to nothing is counted as too, if it is of a kind that can.
 WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
 
@@ -36,21 +41,40 @@ def refresh(run: Run, writer: Writer, changed: dict[str, Device], changes: "Usag
     With `changes` in which the run has moved already, both are written in one go: two would not keep to one order.
     """
     writer.save()
-    others = [device for device in run.devices.select_related("writer") if device.writer_id != writer.pk]
-    recount(run, others + list(changed.values()), changes)
+    writers = {each.pk: each for each in run.writers.all()}
+    others = list(run.devices.exclude(writer=writer))
+    for device in others:
+        device.writer = writers[device.writer_id]
+    recount(run, others + list(changed.values()), changes, others)
 
 
-def recount(run: Run, devices: list[Device], changes: "UsageChanges | None" = None) -> None:
-    """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them."""
+def recount(
+    run: Run, devices: list[Device], changes: "UsageChanges | None" = None, stored: Sequence[Device] = ()
+) -> None:
+    """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them.
+
+    Of those that are as they are `stored` no more than a change of the estimate is saved: an upload changes a few of
+    the thousand devices that a run may have, and to save them all took seconds.
+    """
+    before = [_estimated(device) for device in stored]
     usage = estimate(run, devices, list(run.writers.all()), HardwareProfile.objects.catalogue())
-    known = [device for device in devices if device.pk]
-    Device.objects.bulk_create([device for device in devices if not device.pk])
+    others = {device.pk for device in stored}
+    reported = [device for device in devices if device.pk not in others]
+    known = [device for device in reported if device.pk]
+    Device.objects.bulk_create([device for device in reported if not device.pk])
     for device in known:
         device.save()
+    for device, former in zip(stored, before, strict=True):
+        if _estimated(device) != former:
+            device.save(update_fields=ESTIMATED)
     changes = changes or UsageChanges()
     changes.move(run, usage)
     changes.save()
     run.save()
+
+
+def _estimated(device: Device) -> tuple:
+    return tuple(getattr(device, name) for name in ESTIMATED)
 
 
 def estimate(run: Run, devices: list[Device], writers: list[Writer], known: catalogue.Catalogue) -> Usage:
@@ -102,15 +126,32 @@ def mark_counted(devices: list[Device]) -> None:
         if device.uuid:
             by_uuid[device.uuid].append(device)
     for same in by_uuid.values():
-        kept: list[Device] = []
+        kept: list[tuple[datetime, datetime]] = []
         for device in sorted(same, key=lambda each: (-each.elapsed_s, each.writer.key)):
-            device.counted = not any(_overlap(device.writer, other.writer) for other in kept)
+            span = device.writer.started_at, device.writer.heard_until
+            device.counted = not _overlaps(span, kept)
             if device.counted:
-                kept.append(device)
+                insort(kept, span)
 
 
-def _overlap(one: Writer, other: Writer) -> bool:
-    return one.started_at < other.heard_until and other.started_at < one.heard_until
+def _overlaps(span: tuple[datetime, datetime], kept: list[tuple[datetime, datetime]]) -> bool:
+    """Whether it overlaps one of these spans, which stand in order and don't overlap each other.
+
+    One card of a run that was taken up a thousand times would else be compared a million times an upload.
+    """
+    start, end = span
+    place = bisect_left(kept, span)
+    for first, last in map(kept.__getitem__, range(place - 1, -1, -1)):
+        if last > start:
+            return first < end
+        if first < last:  # what lies before one that has a length lies before this one too
+            break
+    for first, last in map(kept.__getitem__, range(place, len(kept))):
+        if first >= end:
+            break
+        if last > start:
+            return True
+    return False
 
 
 def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:

@@ -1,17 +1,18 @@
 """Writers and their devices: counters taken from samples."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from runs.ingest.clock import MAX_AHEAD, Clock, Reading
-from runs.models import Device, Run, Writer
+from runs.models import Device, Project, Run, Writer
 from runs.models.device import PARTS
-from runs.models.left_out import added_up, total
+from runs.models.left_out import LeftOut, added_up, total
+from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
 
 DEFAULT_WRITER = "main"
+A_MOMENT = timedelta(seconds=1)
 
 DESCRIPTION = (
     "kind",
@@ -38,11 +39,24 @@ def writer_of(run: Run, data: dict) -> Writer:
     key = data.get("writer") or DEFAULT_WRITER
     writer = run.writers.filter(key=key).first()
     if writer is None:
+        if run.writers.count() >= MAX_WRITERS:
+            raise ValidationError({"writer": f"is one too many: a run has at most {MAX_WRITERS:,} processes"})
         started_at, skew_s = _start_of(run, data)
         about = {"started_at": started_at, "clock_skew_s": skew_s, "rank": data.get("rank")}
         host = data.get("host") or ""
         writer = Writer.objects.create(project_id=run.project_id, run=run, key=key, host=host, **about)
     return writer
+
+
+def just_told(project: Project, run_id, data: dict, sha256: str) -> Run | None:
+    """The run, where this very header or end is the last that its writer sent, a moment ago; locks nothing.
+
+    Later the same is taken in again: of a client that tells no time it says that the run goes on.
+    """
+    told = Writer.objects.filter(run__project=project, run__run_id=run_id, key=data.get("writer") or DEFAULT_WRITER)
+    since = timezone.now() - A_MOMENT
+    writer = told.filter(last_sha256=sha256 or None, run__last_seen_at__gt=since).select_related("run").first()
+    return writer.run if writer else None
 
 
 def _start_of(run: Run, data: dict) -> Reading:
@@ -61,25 +75,40 @@ def take_left_out(writer: Writer, data: dict) -> None:
             writer.left_out = rows
 
 
-def describe_devices(writer: Writer, descriptions: Iterable[dict]) -> dict[str, Device]:
-    """The writer's devices by key, with new or changed descriptions taken over (saved with the counters)."""
+def describe_devices(run: Run, writer: Writer, descriptions: list[dict]) -> dict[str, Device]:
+    """The writer's devices by key, with new or changed descriptions taken over (saved with the counters).
+
+    Those for which the run has no room are left out.
+    """
     devices = {device.key: device for device in writer.devices.all()}
+    is_known = all(description["key"] in devices for description in descriptions)
+    room = 0 if is_known else MAX_RUN_DEVICES - run.devices.count()
     for description in descriptions:
-        device = devices.setdefault(
-            description["key"],
-            Device(project_id=writer.project_id, run_id=writer.run_id, writer=writer, key=description["key"]),
-        )
+        device = devices.get(description["key"])
+        if device is None and room > 0:
+            about = {"project_id": run.project_id, "run_id": run.pk, "writer": writer, "key": description["key"]}
+            device = devices[description["key"]] = Device(**about)
+            room -= 1
+        if device is None:
+            continue
         for field in DESCRIPTION:
             if field in description:
                 setattr(device, field, description[field])
     return devices
 
 
-def count_samples(writer: Writer, devices: dict[str, Device], samples: list[dict]) -> None:
-    """Advance the devices' cumulative counters; raises ValidationError for a device that nobody described."""
-    now = timezone.now()
-    for index, sample in enumerate(samples):
+def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: dict) -> None:
+    """Advance the devices' cumulative counters; raises ValidationError for a device that nobody described.
+
+    Samples of devices for which the run had no room are counted on it.
+    """
+    now, left_out = timezone.now(), 0
+    no_room = {description["key"] for description in data["devices"]} - devices.keys()
+    for index, sample in enumerate(data["samples"]):
         device = devices.get(sample["device"])
+        if sample["device"] in no_room:
+            left_out += 1
+            continue
         if device is None:
             raise ValidationError({f"samples[{index}].device": "names a device that was never described"})
         at = writer.started_at + timedelta(seconds=sample["t_s"])
@@ -90,3 +119,6 @@ def count_samples(writer: Writer, devices: dict[str, Device], samples: list[dict
         parts = tuple(sample[name] for name in PARTS if name in sample)
         device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date(), parts)
         writer.last_t_s = max(writer.last_t_s, sample["t_s"])
+    if left_out:
+        reason = f"a run keeps at most {MAX_RUN_DEVICES:,} devices"
+        run.left_out = added_up(run.left_out, [LeftOut(what="samples of devices", reason=reason, count=left_out)])

@@ -43,6 +43,8 @@ def asked_of(request) -> Asked:
         end_s=query.asked_number(request, "end"),
         metric=query.asked(request, "metric"),
         better=better if better in ("lower", "higher") else "",
+        devices=query.asked(request, "devices"),
+        calls=query.asked(request, "calls"),
         epochs=int(epochs) if epochs and 1 <= epochs <= MOST_PLANNED else None,
     )
 

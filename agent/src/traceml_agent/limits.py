@@ -28,6 +28,12 @@ MAX_METRIC_NAMES = 100
 MAX_SAMPLES = 10_000
 MAX_ROWS = 2_000
 MAX_DEVICES = 64
+#: What a run may hold over all of its processes: each upload looks at its devices once more, under a lock.
+MAX_WRITERS = 2_048
+MAX_RUN_DEVICES = 2_048
+MAX_STAGES = 20_000
+#: Names of methods whose calls a run keeps.
+MAX_METHODS = 200
 #: Rows that say what a run did not keep.
 MAX_LEFT_OUT = 64
 #: Runs that a run names as measuring the same at the same time.
