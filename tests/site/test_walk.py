@@ -25,14 +25,14 @@ from runs.models.rights import RIGHTS
 from tests import people as cast
 from tests.site.test_doors import LOGINS, routes
 from tests.site.test_roles import ASKED
-from tests.site.who_may import A_TOKEN, EVERYBODY, ITS_MAKER, ONESELF, PAGES
+from tests.site.who_may import A_TOKEN, EVERYBODY, FORMS, ITS_MAKER, ONESELF, PAGES
 from tests.wire import Wire
 
 ROLES = ["stranger", "outsider", Role.VIEWER, Role.MEMBER, Role.OWNER, "superuser"]
 VERBS = ("get", "post", "put", "delete")
 PARTS = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
-#: What a refused request may still write: its own session.
-SESSIONS = ("django_session", "usersessions_usersession")
+#: What a refused request may still write: its own session, and that it was tried.
+SESSIONS = ("django_session", "usersessions_usersession", "runs_remembered")
 
 
 def pages() -> list[tuple[str | None, str]]:
@@ -132,7 +132,7 @@ def expected(role: str, verb: str, name: str | None) -> set[str]:
     if role == "stranger":
         return {"login"}
     if who is None:
-        return {"404", "405"}
+        return {"404", "405"} | ({"in"} if verb == "get" and name in FORMS else set())
     if who == ONESELF:
         return {"in", "404", "405"} if name != "socialaccount_signup" else {"login"}
     if verb not in doors:

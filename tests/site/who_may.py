@@ -69,6 +69,7 @@ PAGES: dict[str | None, dict] = {
     **each("team_leave", Right.LEAVE, *WRITE),
     **each("team_delete", Right.DELETE_TEAM, *WRITE),
     **each("ownership_offer", Right.OFFER_OWNERSHIP, *WRITE),
+    "ownership_take": {"post": set()},  # as long as an owner can act
     "ownership_answer": {"post": {Role.OWNER, Role.MEMBER}},  # who made the offer, and whom it is made to
     **each("member_role member_remove", Right.MANAGE_MEMBERS, *WRITE),
     **each("invite invitation_revoke", Right.INVITE, *WRITE),
@@ -77,6 +78,9 @@ PAGES: dict[str | None, dict] = {
     **each("token_rotate token_revoke", Right.MANAGE_TOKENS, *WRITE),
     **each("share_new share_revoke badge_new badge_revoke", Right.SHARE, *WRITE),
 }
+
+#: Addresses that take forms alone: a GET leads to the form's page, changes nothing and tells nothing.
+FORMS = {name for name, doors in PAGES.items() if doors and "get" not in doors}
 
 #: Of the admin's own pages, which belong to no model.
 ADMIN_PAGES = {"index", "password_change", "password_change_done", "jsi18n", "autocomplete", "view_on_site", "app_list"}
