@@ -86,7 +86,7 @@ class OneAddressOneAccount(ModelBackend):
     allauth tries every account that ever added the address, unconfirmed too.
     """
 
-    def authenticate(self, request, email=None, password=None, **credentials):
+    def authenticate(self, request, username=None, password=None, *, email="", **credentials):
         if not email or password is None:
             return None
         confirmed = User.objects.filter(emailaddress__email=email.lower(), emailaddress__verified=True)

@@ -32,7 +32,12 @@ def digest_of(secret: str) -> str:
 def _parts(plain_text: str) -> tuple[str, str]:
     """Look-up id and secret of a token's plain text; both empty for what is no token."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
-    if not plain_text.startswith(PREFIX) or len(lookup_id) != LOOKUP_LENGTH or not lookup_id.isalnum() or not plain_text.isascii():
+    if (
+        not plain_text.startswith(PREFIX)
+        or len(lookup_id) != LOOKUP_LENGTH
+        or not lookup_id.isalnum()
+        or not plain_text.isascii()
+    ):
         return "", ""
     return lookup_id, secret
 
