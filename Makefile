@@ -1,11 +1,11 @@
-# make run: the whole thing on this machine · make test: the whole suite · make bench: the benchmarks · make gpu-check
+# make run: the whole thing on this machine · make test: the whole suite · make bench: the benchmarks · make fuzz · make gpu-check
 PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 BIN := .venv/bin
 export PORT HOST
 
-.PHONY: run setup test lint bench gpu-check lock audit sbom clean
+.PHONY: run setup test lint bench fuzz gpu-check lock audit sbom clean
 
 run: setup
 	@exec $(BIN)/python -m traceml_site.demo
@@ -52,6 +52,11 @@ test: lint
 
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks --write $(PARTS)
+
+# As many generated requests to the pages, and as many to the API, others each time; on PostgreSQL by DATABASE_URL.
+REQUESTS ?= 10000
+fuzz: .venv/ready-dev
+	REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -q tests/fuzz
 
 # What requirements.txt needs in all, each with its hashes: after a change of it, and to take updates of the rest.
 lock: .venv/ready-dev

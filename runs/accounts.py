@@ -130,7 +130,7 @@ class OneAddressOneAccount(ModelBackend):
     allauth tries every account that ever added the address, unconfirmed too.
     """
 
-    def authenticate(self, request, email=None, password=None, **credentials):  # type: ignore[override]
+    def authenticate(self, request, username=None, password=None, *, email="", **credentials):
         if not email or password is None:
             return None
         confirmed = User.objects.filter(emailaddress__email=email.lower(), emailaddress__verified=True)

@@ -1,11 +1,15 @@
 """How gunicorn serves the portal: `gunicorn -c python:traceml_site.gunicorn traceml_site.wsgi`."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import tempfile
 
 from traceml_site import environment as env
 from traceml_site.checks import is_loopback
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
 workers = env.whole_number("WEB_CONCURRENCY", 2)
@@ -53,6 +57,18 @@ def when_ready(server):
 
 
 def on_starting(server):
+    _give_memory_back()
     hosts = {address[0] for address in server.cfg.address if isinstance(address, tuple)}
     if env.flag("DEBUG") and not all(map(is_loopback, hosts)):
         env.refuse("DEBUG shows code and settings; unset it, or bind to 127.0.0.1")
+
+
+def _give_memory_back():
+    """Large pieces of memory go back to the system as soon as they are free, in each of a worker's threads.
+
+    glibc would learn from the first large body to keep as much for the next one, once for each thread.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_THRESHOLD, 256 * 1024), (M_TRIM_THRESHOLD, 1024 * 1024), (M_ARENA_MAX, 2)):
+            mallopt(parameter, value)

@@ -25,10 +25,14 @@ class WriteView(APIView):
         refuse_too_old(request)
         require_length(request)
 
+    def finalize_response(self, request, response, *args, **kwargs):
+        """Also let go of the body: view and answer hold each other, so it would wait for the garbage collector."""
+        request._full_data = request._data = None
+        return super().finalize_response(request, response, *args, **kwargs)
+
     def checked(self, serializer_class) -> dict:
-        serializer = serializer_class(data=self.request.data)
-        serializer.is_valid(raise_exception=True)
-        return serializer.validated_data
+        # Not `serializer_class(data=…)`, which would keep a large body until the garbage collector comes.
+        return serializer_class().run_validation(self.request.data)
 
     def answer(self, run: Run, outcome: str, status: int, batch_id: str | None = None) -> Response:
         """The acknowledgement that the agent checks before it lets go of a record."""

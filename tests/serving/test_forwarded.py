@@ -6,8 +6,7 @@ from tests.serving import servers
 
 CLAIMS = {
     "scheme": "X-Forwarded-Proto: https\r\n",
-    "another word for it": "X-Forwarded-Ssl: on\r\nX-Forwarded-Protocol: ssl\r\n"
-    "X-Url-Scheme: https\r\nFront-End-Https: on\r\n",
+    "other words for it": "X-Forwarded-Ssl: on\r\nX-Forwarded-Protocol: ssl\r\nFront-End-Https: on\r\n",
     "RFC 7239": "Forwarded: for=203.0.113.7;proto=https;host=evil.example\r\n",
     "host": "X-Forwarded-Host: evil.example\r\nX-Forwarded-Port: 444\r\nX-Forwarded-Server: evil.example\r\n",
     "path": "SCRIPT_NAME: /evil\r\nX-Script-Name: /evil\r\nX-Forwarded-Prefix: /evil\r\n",
