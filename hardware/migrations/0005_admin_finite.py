@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='cloudinstance',
             name='count',
-            field=models.FloatField(validators=[hardware.models.finite, django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(1024.0)]),
+            field=models.FloatField(validators=[hardware.models.finite, django.core.validators.MinValueValidator(0.001), django.core.validators.MaxValueValidator(100000.0)]),
         ),
         migrations.AlterField(
             model_name='hardwareprofile',
@@ -141,7 +141,7 @@ class Migration(migrations.Migration):
         migrations.RunPython(forget_what_is_no_number, migrations.RunPython.noop),
         migrations.AddConstraint(
             model_name='cloudinstance',
-            constraint=models.CheckConstraint(condition=models.Q(('count', None), models.Q(('count__gte', 0.0), ('count__lte', 1024.0)), _connector='OR'), name='count_is_plausible'),
+            constraint=models.CheckConstraint(condition=models.Q(('count', None), models.Q(('count__gte', 0.0), ('count__lte', 100000.0)), _connector='OR'), name='count_is_plausible'),
         ),
         migrations.AddConstraint(
             model_name='hardwareprofile',
