@@ -19,8 +19,8 @@ from traceml_agent import limits
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 10_000
-#: Profiles and aliases that one import may change: some two seconds of the database's lock.
-MAX_CHANGES = 500
+#: Profiles and aliases that one import may change: about a second of the database's lock.
+MAX_CHANGES = 300
 MOST_ERRORS = 20
 COLUMNS = [
     field.name
@@ -118,7 +118,8 @@ def _check_header(header: list[str]) -> None:
 
 
 def changing(rows: list[Texts]) -> list[Texts]:
-    """The rows that would change something. Raises ValidationError where they are too many for one import."""
+    """The rows that would change something, with the columns that do. Raises ValidationError where they are too many
+    for one import."""
     slugs = Counter(row["slug"] for row in rows)
     if twice := [slug for slug, count in slugs.items() if count > 1]:
         raise ValidationError(f"The slug {twice[0][:80]} stands in two rows.")
@@ -126,9 +127,11 @@ def changing(rows: list[Texts]) -> list[Texts]:
     found, count = [], 0
     for row in rows:
         texts = _texts(known[row["slug"]]) if row["slug"] in known else {}
-        if any(not _same(column, text, texts.get(column)) for column, text in row.items()):
-            found.append(row)
-            count += 1 + len(_aliases(row.get("aliases", "")).keys() ^ _aliases(texts.get("aliases", "")).keys())
+        changed = {column: text for column, text in row.items() if not _same(column, text, texts.get(column))}
+        if changed:
+            found.append({"slug": row["slug"]} | changed)
+            names = (changed.get("aliases", ""), texts.get("aliases", "") if "aliases" in changed else "")
+            count += 1 + len(_aliases(names[0]).keys() ^ _aliases(names[1]).keys())
     if count > MAX_CHANGES:
         raise ValidationError(f"The file changes more than {MAX_CHANGES} profiles and aliases at once; split it.")
     return found

@@ -19,7 +19,7 @@ MAX_POWER_W = 100_000.0
 MAX_MEMORY_GB = 100_000.0
 MAX_PEAK = 1e6
 MAX_CORES = 100_000
-MAX_COUNT = 100_000.0
+MAX_COUNT = 100_000.0  # of the largest pods of a cloud, with room
 PEAKS = ("bf16_tflops", "fp8_tflops", "peak_tflops", "memory_gb_per_s")
 #: Fields that an estimate follows from; a change of any of them is a new revision.
 POWER_FIELDS = (

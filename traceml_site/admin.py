@@ -57,6 +57,10 @@ class GoesWithOthers(ModelAdmin):
         of_its_own = page.startswith(f"{self.opts.app_label}_{self.opts.model_name}_")
         return page.endswith(("_delete", "_changelist")) and not of_its_own
 
+    def get_model_perms(self, request):
+        """For the lists of what there is to look after."""
+        return super().get_model_perms(request) | {"delete": False}
+
 
 class Guarded(Choosing, ModelAdmin):
     """What every registered model's admin does first."""

@@ -129,9 +129,8 @@ def unknown_devices(devices) -> list[dict]:
 
     Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
     """
-    unknown = devices.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM)
     rows = (
-        unknown.order_by()
+        _unknown(devices)
         .values("name", "kind", "memory_gb")
         .annotate(
             runs=Count("run", distinct=True),
@@ -142,3 +141,12 @@ def unknown_devices(devices) -> list[dict]:
         )
     )
     return list(rows.order_by("-kwh", "name"))
+
+
+def unknown_name_count(devices) -> int:
+    """How many such names there are."""
+    return _unknown(devices).values("name").distinct().count()
+
+
+def _unknown(devices):
+    return devices.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()

@@ -244,3 +244,15 @@ def test_a_factor_put_in_force_is_in_the_audit_log(staff, admin_user, more):
     assert written() == []
     staff.post(FACTORS, chosen | {"_confirmed": "1"} | more)
     assert written() == [("emission factor changed", None, admin_user.email)]
+
+
+def test_the_start_page_of_the_admin_tells_of_unknown_devices(staff, wire):
+    wire.whole_run([sample("gpu-0", 3600, 1800)])
+    assert "unknown device" not in staff.get("/admin/").content.decode()
+    wire.whole_run([sample("gpu-0", 3600, 1800)], [ACME])
+    assert "1 unknown device<" in staff.get("/admin/").content.decode()
+
+
+def test_a_new_factor_says_that_it_is_not_in_force_yet(staff):
+    page = staff.post(f"{FACTORS}add/", {"kg_per_kwh": "0.4", "year": "2025", "source": "Ember"}, follow=True)
+    assert "is not in force yet" in page.content.decode()
