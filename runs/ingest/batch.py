@@ -1,10 +1,9 @@
 """A batch of samples, stages, metrics and calls: stored once, however often it is sent."""
 
-from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import about, metrics, outcome, totals, writers
-from runs.ingest.removal import locked_run
+from runs.ingest.removal import locked_run, upload_of
 from runs.models import Batch, Call, Device, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
 from runs.models.left_out import LeftOut, added_up
@@ -23,7 +22,7 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
     """
     if found := _known(project, run_id, batch_id):
         return _repeated(found.run, found.sha256, sha256)
-    with transaction.atomic():
+    with upload_of(project):
         run = locked_run(project, run_id)
         stored = Batch.objects.filter(run=run, batch_id=batch_id).values_list("sha256", flat=True).first()
         if stored is not None:

@@ -1,11 +1,10 @@
 """The end of a writer, and of the run when no other writer still runs."""
 
-from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
 from runs.ingest.clock import Clock
-from runs.ingest.removal import locked_run
+from runs.ingest.removal import locked_run, upload_of
 from runs.models import Project, Run, Writer
 
 
@@ -16,8 +15,10 @@ def record_finish(project: Project, run_id, data: dict, sha256: str = "") -> Run
     """
     if run := writers.just_told(project, run_id, data, sha256):
         return run
-    with transaction.atomic():
+    with upload_of(project):
         run = locked_run(project, run_id)
+        if told := writers.just_told(project, run_id, data, sha256):
+            return told
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(run, writer, data["devices"])
         writers.count_samples(run, writer, devices, data)

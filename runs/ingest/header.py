@@ -2,12 +2,11 @@
 
 import contextlib
 
-from django.db import transaction
 from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
 from runs.ingest.clock import Clock
-from runs.ingest.removal import locked_run
+from runs.ingest.removal import locked_run, upload_of
 from runs.models import EmissionFactor, Project, Pue, Run, TrackedModel
 
 #: What a header says about the run as a whole; a later header of the same run changes none of it.
@@ -22,7 +21,9 @@ def record_header(project: Project, run_id, data: dict, member_id: int = 0, sha2
     if told := writers.just_told(project, run_id, data, sha256):
         return told, False
     factor, pue = EmissionFactor.objects.active(), Pue.objects.active()
-    with transaction.atomic():
+    with upload_of(project):
+        if told := writers.just_told(project, run_id, data, sha256):
+            return told, False
         run, created = _run(project, run_id, data, factor, pue, member_id)
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(run, writer, data["devices"])

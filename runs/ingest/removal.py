@@ -1,6 +1,7 @@
 """The end of a record: a run takes back what it added to the daily totals, a project or team goes with all of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -93,6 +94,14 @@ def remove_run(run: Run, request=None) -> None:
 
 def _words(run: Run) -> str:
     return f"{run.name} ({run.run_id})" if run.name else str(run.run_id)
+
+
+@contextmanager
+def upload_of(project: Project) -> Iterator[None]:
+    """The transaction of an upload; on SQLite, where all wait for one lock, a project has one place in that line."""
+    in_line = getattr(connection, "in_line", None)
+    with in_line(project.pk) if in_line else nullcontext(), transaction.atomic():
+        yield
 
 
 def locked_run(project: Project, run_id) -> Run:

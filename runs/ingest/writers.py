@@ -12,7 +12,8 @@ from runs.models.left_out import LeftOut, added_up, total
 from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
 
 DEFAULT_WRITER = "main"
-A_MOMENT = timedelta(seconds=1)
+#: Shorter than any run may be silent.
+A_MOMENT = timedelta(seconds=2)
 
 DESCRIPTION = (
     "kind",
@@ -51,7 +52,8 @@ def writer_of(run: Run, data: dict) -> Writer:
 def just_told(project: Project, run_id, data: dict, sha256: str) -> Run | None:
     """The run, where this very header or end is the last that its writer sent, a moment ago; locks nothing.
 
-    Later the same is taken in again: of a client that tells no time it says that the run goes on.
+    Asked before the lock and again after it, for what others sent meanwhile. Later the same is taken in again: of a
+    client that tells no time it says that the run goes on.
     """
     told = Writer.objects.filter(run__project=project, run__run_id=run_id, key=data.get("writer") or DEFAULT_WRITER)
     since = timezone.now() - A_MOMENT

@@ -305,3 +305,42 @@ def test_a_file_of_a_newer_version_waits_for_an_agent_that_understands_it(run_sy
     kept.write_bytes(b"".join(lines))  # in the place of an agent that reads it
     assert run_sync()[0] == 0
     assert energies(portal.runs()[run_id_of(made)]) == expected(3)
+
+
+def test_a_portal_that_asks_to_wait_gets_everything_after_that(run_sync, place, portal):
+    """429, where more was sent than it takes in a minute: nothing is lost, nothing is sent before its time."""
+    made = [whole(place, portal=portal.url) for _ in range(3)]
+    portal.mode("429:1", times=2)
+    began = time.monotonic()
+    status, out, _ = run_sync()
+    assert status == 0
+    assert time.monotonic() - began >= 2
+    assert out.count("The portal asks to wait for 1 s: mode 429:1") == 1
+    assert out.count("delivered") == len(made)
+    assert left_in(place) == []
+
+
+def test_one_that_takes_something_now_and_then_is_waited_for_longer_than_one_that_takes_nothing(
+    run_sync, place, portal, monkeypatch
+):
+    monkeypatch.setattr(sync, "PATIENCE_S", 2.0)
+    whole(place, portal=portal.url)
+    portal.mode("429:1")
+    began = time.monotonic()
+    status, out, _ = run_sync()
+    assert status == 1
+    assert any(name.endswith(".spool") for name in left_in(place))
+    assert 2 <= time.monotonic() - began < 6
+    assert "waits: mode 429:1" in out
+    portal.mode("ok")
+    assert run_sync()[0] == 0
+
+
+@pytest.mark.parametrize("mode", ["429:3600", "429:x", "429"])
+def test_nobody_sits_before_one_that_asks_for_an_hour_or_for_no_time(run_sync, place, portal, mode):
+    whole(place, portal=portal.url)
+    portal.mode(mode)
+    began = time.monotonic()
+    assert run_sync()[0] == 1
+    assert time.monotonic() - began < 5
+    assert any(name.endswith(".spool") for name in left_in(place))

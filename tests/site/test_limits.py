@@ -149,6 +149,13 @@ def test_a_known_prefix_with_a_wrong_secret_is_a_guess(people):
     assert statuses(lambda: ask_with(f"tml_{lookup}_{'x' * 43}"), 61)[-1] == 429
 
 
+def test_agents_whose_project_was_deleted_hear_that_and_not_to_wait(people):
+    token = cast.token(people.project)
+    assert ask_with(token).status_code == 200
+    ApiToken.objects.all().delete()
+    assert statuses(lambda: ask_with(token), 70) == [401] * 70
+
+
 def test_an_address_that_a_client_claims_is_not_believed(db):
     for n in range(60):
         ask_with(wrong(n), REMOTE_ADDR="203.0.113.5", HTTP_X_FORWARDED_FOR=f"198.51.100.{n}")

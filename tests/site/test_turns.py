@@ -73,3 +73,45 @@ def test_without_a_place_for_turns_sqlite_waits_as_ever(monkeypatch):
     monkeypatch.setattr("traceml_site.sqlite3.base.SUFFIX", "/no/such/folder")
     write("kept")
     assert Team.objects.count() == 1
+
+
+def in_line(number: int, name: str, done: list[str], holds_s: float = 0.0) -> None:
+    with connection.in_line(number), transaction.atomic():
+        Team.objects.create(name=name, slug=name)
+        done.append(name)
+        time.sleep(holds_s)
+
+
+def test_of_a_line_one_at_a_time_waits_for_the_turn():
+    """A project with eight connections lets another through after a turn or two, not after eight."""
+    done: list[str] = []
+    threads = [in_thread(lambda n=n: in_line(1, f"crowd-{n}", done, 0.1)) for n in range(8)]
+    time.sleep(0.15)  # by now all of them wait
+    before = len(done)
+    in_thread(lambda: in_line(2, "other", done)).join(10)
+    assert done.index("other") - before <= 3
+    for thread in threads:
+        thread.join(10)
+    assert len(done) == 9
+
+
+def test_who_has_the_turn_stands_in_no_line():
+    """The one before it there may wait for that very turn."""
+    done: list[str] = []
+    with transaction.atomic():
+        Team.objects.create(name="first", slug="first")
+        thread = in_thread(lambda: in_line(1, "waits", done))
+        time.sleep(0.1)
+        in_line(1, "inside", done)
+    thread.join(5)
+    assert done == ["inside", "waits"]
+
+
+def test_a_line_goes_on_after_a_failure_and_keeps_no_descriptor():
+    done: list[str] = []
+    in_line(1, "warm", done)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(RuntimeError), connection.in_line(1):
+        raise RuntimeError
+    in_line(1, "next", done)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

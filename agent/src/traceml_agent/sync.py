@@ -8,6 +8,8 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 
 from traceml_agent import config, quarantine, terminal
 from traceml_agent.backlog import Backlog, Waiting
@@ -27,6 +29,8 @@ LARGE_BYTES = 1_000_000
 #: So long a file may be in another process's hands without progress; a request takes no longer than 10 s.
 STALLED_S = 15.0
 LOOK_EVERY_S = 0.1
+#: So long a portal may go on asking to wait, as it does with more than it takes in a minute, before the rest is left.
+PATIENCE_S, LEAST_WAIT_S = 120.0, 1.0
 DISCARDED = "discarded"
 #: What an outcome means to people.
 WORDS = {
@@ -155,10 +159,28 @@ class _Round:
         """Deliver a file; one that another process has in hand is waited for."""
         if not is_same(each.portal, self._client.url) and (refusal := self._refusal()):
             return refusal
-        answer, has_waited = self._send_once(each.path), True
+        return self._patiently(partial(self._send_in_turn, each.path), each.path)
+
+    def _send_in_turn(self, path: str):
+        answer, has_waited = self._send_once(path), True
         while answer.is_busy and has_waited:
-            has_waited = _wait_for_another(each.path)
-            answer = self._send_once(each.path)
+            has_waited = _wait_for_another(path)
+            answer = self._send_once(path)
+        return answer
+
+    def _patiently(self, send: Callable, path: str):
+        """Send, and go on for as long as a portal that asks to wait takes something of the file now and then."""
+        answer, waited_s, size = send(), 0.0, -1
+        while answer.outcome == "retry" and answer.after_s is not None:
+            wait_s = max(answer.after_s, LEAST_WAIT_S)
+            if waited_s + wait_s > PATIENCE_S:
+                break
+            self._report.tell_wait(wait_s, answer)
+            time.sleep(wait_s)
+            waited_s += wait_s
+            answer = send()
+            if _size_of(Sent(path).path) != size:
+                size, waited_s = _size_of(Sent(path).path), 0.0
         return answer
 
     def _send_once(self, path: str):
@@ -192,7 +214,9 @@ class _Round:
         from traceml_agent.delivery import Delivery
 
         for each in under_way:
-            if is_same(each.portal, self._client.url) and _is_over(Delivery(each.path).deliver(self._client)):
+            if not is_same(each.portal, self._client.url):
+                continue
+            if _is_over(self._patiently(partial(Delivery(each.path).deliver, self._client), each.path)):
                 return
 
     def _try_again(self, items: list[quarantine.SetAside]) -> None:
@@ -203,7 +227,7 @@ class _Round:
             is_ours = not each.portal or is_same(each.portal, self._client.url)
             if not each.is_of_a_run or not (is_ours or self._is_all):
                 continue
-            answer = quarantine.retry(self._client, each)
+            answer = self._patiently(partial(quarantine.retry, self._client, each), each.path)
             if answer.outcome == portal.QUARANTINE and self._is_discarding:
                 quarantine.discard(each)
                 answer = answer._replace(outcome=DISCARDED)
@@ -248,6 +272,7 @@ class Report:
         self._shown: Bar | None = None
         self._sizes: dict[str, int] = {}
         self._told = self._through_bytes = 0
+        self._has_told_of_waiting = False
         #: What the portal has to say of this agent's release.
         self.notice = ""
         #: Why a file was not delivered.
@@ -283,6 +308,12 @@ class Report:
         self.reasons[each.path] = answer.reason
         self._say(f"{each.run_id}  {_words(answer)}", answer.outcome)
         self.progress(0)
+
+    def tell_wait(self, wait_s: float, answer) -> None:
+        """Tell once that, and why, the portal asks to wait."""
+        if not self._has_told_of_waiting:
+            self._has_told_of_waiting = True
+            self._say(f"The portal asks to wait for {wait_s:.0f} s: {answer.reason}", "")
 
     def tell_refused(self, delivery) -> None:
         """Tell what of a run the portal did not take, in its own words."""
