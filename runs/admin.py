@@ -128,6 +128,9 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(bin_of=None)
+
     def delete_model(self, request, obj):
         remove_team(obj)
 
@@ -153,6 +156,9 @@ class ProjectAdmin(admin.ModelAdmin):
     list_display = ["name", "team", "created_at"]
     list_select_related = ["team"]
     search_fields = ["name", "team__name"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(team__bin_of=None)
 
     def delete_model(self, request, obj):
         remove_project(obj)
@@ -196,6 +202,9 @@ class RunAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request, obj=None):
         return False
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(project__team__bin_of=None)
 
     def delete_model(self, request, obj):
         remove_run(obj, request)

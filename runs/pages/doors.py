@@ -32,8 +32,14 @@ def writes(right: Right, page: str, *parts: str):
         @posts(page, "team", *parts)
         @transaction.atomic
         @wraps(view)
-        def guarded(request, team: str, **parts):
+        def changing(request, team: str, **parts):
             return view(request, writer(request.user, team, right), **parts)
+
+        @wraps(view)
+        def guarded(request, team: str, **parts):
+            if request.method != "POST":
+                place_in(Team.objects.all(), team, request.user)  # outsiders are led nowhere
+            return changing(request, team=team, **parts)
 
         return guarded
 

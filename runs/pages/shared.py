@@ -60,7 +60,7 @@ CONTEXTS = {"run": _run, "model": _model, "project": _project}
 @require_safe
 def badge(request, key):
     """The badge as an image that another site may show, with an ETag."""
-    found = get_object_or_404(Badge, key=key)
+    found = get_object_or_404(Badge.objects.shown(), key=key)
     svg = render_to_string("badge.svg", {"picture": picture(found)})
     etag = quote_etag(sha256(svg.encode()).hexdigest()[:32])
     answer = HttpResponse(svg, content_type="image/svg+xml; charset=utf-8")
