@@ -12,7 +12,19 @@ from django_tasks import task
 from django_tasks_db.models import DBTaskResult
 
 from runs.ingest.removal import hold, remove_series
-from runs.models import ApiToken, AuditEntry, DeletedRun, Invitation, Project, Remembered, Run, ShareLink
+from runs.ingest.trash import remove_for_good
+from runs.models import (
+    ApiToken,
+    AuditEntry,
+    DeletedRun,
+    Invitation,
+    Project,
+    Remembered,
+    Run,
+    ShareLink,
+    Trashed,
+)
+from runs.models.trashed import KEPT_FOR
 
 #: How long after their end links and tokens stay listed, so that people see why something works no more.
 SHOWN_AFTER_END = timedelta(days=30)
@@ -46,8 +58,14 @@ def shares() -> QuerySet:
     return ShareLink.objects.filter(expires_at__lt=_before(SHOWN_AFTER_END))
 
 
+def trash() -> QuerySet:
+    return Trashed.objects.overdue()
+
+
 def tombstones() -> QuerySet:
-    return DeletedRun.objects.filter(deleted_at__lt=_before(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS)))
+    """Notes of deleted runs; those of runs in the trash stay as long as they may be restored."""
+    kept = max(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS), KEPT_FOR + timedelta(days=1))
+    return DeletedRun.objects.filter(deleted_at__lt=_before(kept))
 
 
 def tasks() -> QuerySet:
@@ -78,6 +96,7 @@ PARTS: dict[str, Callable[[], QuerySet]] = {
     "shares": shares,
     "remembered": remembered,
     "series": series,
+    "trash": trash,
     "tombstones": tombstones,
     "audit": audit,
     "tasks": tasks,
@@ -96,6 +115,9 @@ def clean(part: str) -> int:
         if part == "series":
             for run in rows:
                 remove_series(run)
+        elif part == "trash":
+            for item in rows:
+                remove_for_good(item)
         else:
             with transaction.atomic():
                 # Against a project's deletion, which takes the same rows in another order.

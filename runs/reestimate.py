@@ -112,7 +112,8 @@ def _first(count: int, items: Iterator[tuple]) -> Iterator[tuple]:
 
 
 def touched(runs) -> Touched:
-    sums = runs.aggregate(
+    """What people see of it: runs in the trash follow a correction too, and are nobody's meanwhile."""
+    sums = runs.filter(project__team__bin_of=None).aggregate(
         runs=Count("pk"),
         teams=Count("project__team", distinct=True),
         energy_kwh=Sum("energy_kwh", default=0.0),

@@ -70,6 +70,9 @@ class TeamAdmin(admin.ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(bin_of=None)
+
     def has_add_permission(self, request):
         """With somebody who owns it."""
         return super().has_add_permission(request) and request.user.has_perm("runs.add_membership")
@@ -126,6 +129,9 @@ class ProjectAdmin(admin.ModelAdmin):
     search_fields = ["name", "team__name"]
     autocomplete_fields = ["team"]
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(team__bin_of=None)
+
     def get_readonly_fields(self, request, obj=None):
         return ["team"] if obj else []
 
@@ -180,6 +186,9 @@ class RunAdmin(admin.ModelAdmin):
     list_select_related = ["tracked_model", "project"]
     list_filter = ["kind", "status"]
     search_fields = ["name", "run_id"]
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).filter(project__team__bin_of=None)
 
     def has_add_permission(self, request):
         return False

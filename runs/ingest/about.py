@@ -1,7 +1,8 @@
 """What a run says of itself after its header: parameters, environment, tags, a name, another model or kind."""
 
+from runs.ingest.removal import model_named
 from runs.ingest.totals import UsageChanges
-from runs.models import Run, TrackedModel
+from runs.models import Run
 from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_KEYS, MAX_METADATA_BYTES, MAX_TAGS, metadata_bytes
 
@@ -17,7 +18,9 @@ def take_in(run: Run, about: dict | None, changes: UsageChanges) -> None:
     _merge(run, "environment", "package", about.get("environment") or {})
     _add_tags(run, about.get("tags") or [], changes)
     run.name = run.name or about.get("name") or ""
-    model = TrackedModel.named(run.project, about["model"]) if about.get("model") else run.tracked_model
+    model = run.tracked_model
+    if about.get("model") and about["model"] != model.name:
+        model = model_named(run.project, about["model"])
     changes.rehome(run, model, about.get("kind") or run.kind)
 
 

@@ -6,8 +6,8 @@ from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
 from runs.ingest.clock import Clock
-from runs.ingest.removal import locked_run, upload_of
-from runs.models import EmissionFactor, Project, Pue, Run, TrackedModel
+from runs.ingest.removal import locked_run, model_named, upload_of
+from runs.models import EmissionFactor, Project, Pue, Run
 
 #: What a header says about the run as a whole; a later header of the same run changes none of it.
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
@@ -43,7 +43,7 @@ def _run(project: Project, run_id, data: dict, factor: EmissionFactor, pue: Pue,
         project=project,
         run_id=run_id,
         member_id=member_id,
-        tracked_model=TrackedModel.named(project, data["model"]),
+        tracked_model=model_named(project, data["model"]),
         started_at=Clock.of(data).read(data["started_at"], "started_at").at,
         upload_interval_s=data["flush_s"],
         factor=factor,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from runs.ingest import totals
@@ -30,6 +31,7 @@ from runs.models import (
     Writer,
 )
 from runs.models.audit import Action
+from runs.models.trashed import amounts
 
 #: What holds a project's facts, each after what points at it.
 FACTS = (
@@ -60,21 +62,31 @@ class RunDeleted(Exception):
     """The run was here and somebody deleted it, or its project; a late upload may not bring it back."""
 
 
-def hold(project_ids: Iterable[int]) -> set[int]:
-    """Keep projects from being deleted until the transaction ends; returns those that are there.
+def hold(ids: Iterable[int], of: type[Project] | type[TrackedModel] = Project) -> set[int]:
+    """Keep projects (or models) from being deleted until the transaction ends; returns those that are there.
 
     Before anything else is locked: a deletion takes the project first, and then its runs.
     """
-    table, lock = connection.ops.quote_name(Project._meta.db_table), SHARED_LOCK.get(connection.vendor, "")
-    wanted = sorted(set(project_ids))
+    table, lock = connection.ops.quote_name(of._meta.db_table), SHARED_LOCK.get(connection.vendor, "")
+    wanted = sorted(set(ids))
     places = ", ".join(["%s"] * len(wanted)) or "NULL"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT id FROM {table} WHERE id IN ({places}) ORDER BY id {lock}", wanted)  # noqa: S608
         return {row[0] for row in cursor.fetchall()}
 
 
+def model_named(project: Project, name: str) -> TrackedModel:
+    """The project's model of this name, made when it is new, and kept out of the trash until the transaction ends."""
+    while True:
+        model = TrackedModel.named(project, name)
+        hold([model.pk], TrackedModel)
+        # Asked after the lock: whoever threw it away meanwhile has moved it out of the project.
+        if TrackedModel.objects.filter(pk=model.pk, project=project).exists():
+            return model
+
+
 def remove_run(run: Run, request=None) -> None:
-    """Delete a run with all that belongs to it, leaving a tombstone and an entry that `request` did it.
+    """Delete a run for good, past the trash, leaving a tombstone and an entry that `request` did it.
 
     Does nothing where somebody else has just done it.
     """
@@ -93,7 +105,8 @@ def remove_run(run: Run, request=None) -> None:
 
 
 def _words(run: Run) -> str:
-    return f"{run.name} ({run.run_id})" if run.name else str(run.run_id)
+    called = f"{run.name} ({run.run_id})" if run.name else str(run.run_id)
+    return f"{called}: {amounts(run.energy_kwh, run.emissions_kg)}"
 
 
 @contextmanager
@@ -132,6 +145,8 @@ def remove_project(project: Project) -> None:
 
     Its tokens go first, or uploads that follow each other closely would keep the deletion waiting for its turn.
     """
+    for thrown in Project.objects.filter(trashed__from_project=project):
+        remove_project(thrown)
     ApiToken.objects.filter(project=project).delete()
     with transaction.atomic():
         Project.objects.select_for_update().filter(pk=project.pk).first()
@@ -142,7 +157,8 @@ def remove_project(project: Project) -> None:
 
 def remove_team(team: Team) -> None:
     """Delete a team with all its projects."""
-    for project in team.project_set.all():
-        remove_project(project)
+    for project in Project.objects.filter(Q(team=team) | Q(team__bin_of=team)).order_by("pk"):
+        if Project.objects.filter(pk=project.pk).exists():  # not gone with the one that it was thrown away from
+            remove_project(project)
     with transaction.atomic():
         team.delete()

@@ -22,6 +22,7 @@ from runs.models.stage import Call, Stage
 from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
+from runs.models.trashed import Trashed
 from runs.models.usage import DailyUsage, ProjectUsage, RunUsage, TaggedUsage
 from runs.models.user import User
 
@@ -58,6 +59,7 @@ __all__ = [
     "TaggedUsage",
     "Team",
     "TrackedModel",
+    "Trashed",
     "User",
     "Writer",
 ]

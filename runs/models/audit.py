@@ -37,14 +37,22 @@ class Action(models.TextChoices):
     PROJECT_CREATED = "project created"
     PROJECT_CHANGED = "project changed"
     PROJECT_DELETED = "project deleted"
+    PROJECT_RESTORED = "project restored"
+    PROJECT_REMOVED = "project removed for good"
     TOKEN_ISSUED = "token issued"  # noqa: S105
     TOKEN_ROTATED = "token rotated"  # noqa: S105
     TOKEN_REVOKED = "token revoked"  # noqa: S105
+    TOKEN_REMOVED = "token removed"  # noqa: S105
     SHARE_MADE = "share link made"
     SHARE_REVOKED = "share link revoked"
     BADGE_MADE = "badge made"
     BADGE_REVOKED = "badge revoked"
     RUN_DELETED = "run deleted"
+    RUN_RESTORED = "run restored"
+    RUN_REMOVED = "run removed for good"
+    MODEL_DELETED = "model deleted"
+    MODEL_RESTORED = "model restored"
+    MODEL_REMOVED = "model removed for good"
     PROFILE_CHANGED = "hardware profile changed"
     FACTOR_CHANGED = "emission factor changed"
     PUE_CHANGED = "PUE changed"
@@ -52,6 +60,10 @@ class Action(models.TextChoices):
 
 #: Changes of the whole deployment that move every team's figures, so every team may read them.
 DEPLOYMENT_WIDE = (Action.PROFILE_CHANGED, Action.FACTOR_CHANGED, Action.PUE_CHANGED)
+
+
+#: What the portal does by itself, once something has lain in the trash.
+REMOVED_IN_TIME = (Action.RUN_REMOVED, Action.MODEL_REMOVED, Action.PROJECT_REMOVED, Action.TOKEN_REMOVED)
 
 
 class AuditQuerySet(models.QuerySet):
@@ -87,7 +99,9 @@ class AuditEntry(models.Model):
             return "who looks after this portal"
         if self.actor:
             return str(self.actor) + ("" if self.actor.is_active else DEACTIVATED)
-        return "someone whose account is gone" if self.address else "the command line"
+        if self.address:
+            return "someone whose account is gone"
+        return "the portal, after 30 days" if self.action in REMOVED_IN_TIME else "the command line"
 
     @property
     def origin(self) -> str:

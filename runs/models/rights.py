@@ -20,9 +20,15 @@ class Right(models.TextChoices):
     MAKE_TOKENS = "make tokens", "Make API tokens; rotate and revoke one's own"
     MAKE_PROJECTS = "make projects", "Make projects"
     MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
-    MANAGE_PROJECTS = "manage projects", "Rename and delete projects, and say how long they keep samples"
+    MANAGE_PROJECTS = (
+        "manage projects",
+        "Rename, delete and restore projects, say how long they keep samples, delete for good what is in the trash",
+    )
     SHARE = "share", "Make and revoke share links and badges"
-    CHANGE_RUNS = "change runs", "Tag, archive and delete runs; say which way a metric is better"
+    CHANGE_RUNS = (
+        "change runs",
+        "Tag and archive runs; delete and restore runs and models; say which way a metric is better",
+    )
     WRITE_NOTES = "write notes", "Write notes on runs and models"
     READ_AUDIT = "read the audit log", "Read the audit log"
     INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"

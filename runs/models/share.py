@@ -22,6 +22,10 @@ class SharedQuerySet(models.QuerySet):
         """What was shared of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
 
+    def shown(self):
+        """All but what lies in the trash with its subject."""
+        return self.filter(project__team__bin_of=None)
+
     def with_names(self):
         """Ready for a list: whatever names a row by one query."""
         return self.select_related("project__team", "tracked_model", "created_by").order_by("-created_at", "-id")
@@ -33,7 +37,7 @@ class ShareLinkQuerySet(SharedQuerySet):
 
     def usable(self):
         """Those that open: neither past their end, nor made by somebody who is deactivated and knows their secrets."""
-        return self.filter(expires_at__gt=timezone.now()).exclude(created_by__is_active=False)
+        return self.shown().filter(expires_at__gt=timezone.now()).exclude(created_by__is_active=False)
 
     def opened_by(self, secret: str) -> "ShareLink | None":
         """The link that this secret still opens, or None."""

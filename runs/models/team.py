@@ -27,6 +27,15 @@ class Team(models.Model):
     slug = models.SlugField(max_length=80, unique=True)
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="teams")
     created_at = models.DateTimeField(auto_now_add=True)
+    bin_of = models.OneToOneField(
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="bin",
+        help_text="Set: no team of people, but what holds the trash of this one; it never has members.",
+    )
 
     objects = TeamQuerySet.as_manager()
 

@@ -52,7 +52,8 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
             created_by__membership__team=F("project__team"),
             created_by__membership__role__in=RIGHTS[Right.MAKE_TOKENS],
         )
-        return self.filter(made_by, revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
+        here = self.filter(project__team__bin_of=None)  # and not in the trash
+        return here.filter(made_by, revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
         """The usable token that this plain text belongs to, or None."""
@@ -178,6 +179,13 @@ class ApiToken(models.Model):
             return
         with suppress(OperationalError), without_waiting():
             type(self).objects.filter(pk=self.pk).update(last_used_at=now, last_used_agent=agent[:64])
+
+    @property
+    def history(self) -> str:
+        """Who had it and how it ended, for the audit log."""
+        maker = self.created_by.email if self.created_by else "the command line"
+        ended = f"revoked {self.revoked_at:%Y-%m-%d}" if self.revoked_at else "not revoked"
+        return f"{self.prefix} ({self.name}) made by {maker} {self.created_at:%Y-%m-%d}, {ended}"
 
     def revoke(self) -> None:
         self.revoked_at = timezone.now()

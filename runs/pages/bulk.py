@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
+from runs.ingest.trash import trash_run
 from runs.models import Right, Run
 from runs.pages import query
 from runs.pages.forms import posts
@@ -84,8 +84,8 @@ def _restore(request, runs) -> None:
 def _delete(request, runs) -> None:
     words = _count(runs)
     for run in runs:
-        remove_run(run, request)
-    messages.success(request, f"Deleted {words}.")
+        trash_run(run, request)
+    messages.success(request, f"Deleted {words}. For 30 days the trash of the team’s settings can restore them.")
 
 
 def _count(runs) -> str:

@@ -5,10 +5,11 @@ from functools import wraps
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from runs.models import Membership, Right, Team
-from runs.pages.forms import posts
+from runs.pages.forms import to_the_form
 
 
 def reads(view):
@@ -29,11 +30,17 @@ def writes(right: Right, page: str, *parts: str):
     """
 
     def door(view):
-        @posts(page, "team", *parts)
         @transaction.atomic
+        def changes(request, team: str, **given):
+            return view(request, writer(request.user, team, right), **given)
+
         @wraps(view)
-        def guarded(request, team: str, **parts):
-            return view(request, writer(request.user, team, right), **parts)
+        def guarded(request, team: str, **given):
+            if request.method == "POST":
+                return changes(request, team, **given)
+            if request.method in ("GET", "HEAD"):
+                place_in(Team.objects.all(), team, request.user)  # outsiders are led nowhere
+            return to_the_form(request, reverse(page, kwargs={"team": team} | {name: given[name] for name in parts}))
 
         return guarded
 

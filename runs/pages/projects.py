@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404, redirect, render
 
-from runs.ingest.removal import remove_project
+from runs.ingest.trash import trash_project
 from runs.models import AuditEntry, Project, Right
 from runs.models.audit import Action
 from runs.pages import doors
@@ -120,9 +120,8 @@ def project_delete(request, place, project):
     form = DeleteForm(project, request.POST)
     if not form.is_valid():
         return _page(request, place, project, delete=form)
-    AuditEntry.note(request, place.team, Action.PROJECT_DELETED, project.name)
-    remove_project(project)
-    messages.success(request, f"{project.name} is deleted, with its runs and tokens.")
+    trash_project(project, request)
+    messages.success(request, f"{project.name} is deleted, with its runs and tokens. The trash keeps it for 30 days.")
     return redirect("projects", place.team.slug)
 
 

@@ -63,7 +63,7 @@ CONTEXTS = {"run": _run, "model": _model, "project": _project}
 @require_safe
 def badge(request, key):
     """The badge as an image that another site may show, with an ETag."""
-    found = Badge.objects.filter(key=key).first()
+    found = Badge.objects.shown().filter(key=key).first()
     if found is None:
         limits.GUESSES.spend(limits.address_of(request))
         raise Http404

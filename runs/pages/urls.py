@@ -1,10 +1,10 @@
 from django.urls import include, path
 
-from runs.pages import agent, audit, invitations, members, projects, shares, start, teams, tokens
+from runs.pages import agent, audit, invitations, members, projects, shares, start, teams, tokens, trash
 from runs.pages.bulk import bulk
 from runs.pages.citing import model_citation, model_cite
 from runs.pages.compare import compare, compare_export
-from runs.pages.deletion import delete_run
+from runs.pages.deletion import delete_model, delete_run
 from runs.pages.exports import metrics_export, run_export, series_export
 from runs.pages.hardware import hardware_detail, hardware_list
 from runs.pages.live import live_rows, run_series
@@ -48,6 +48,9 @@ of_a_team = [
     path("shares/<int:share>/revoke/", shares.share_revoke, name="share_revoke"),
     path("badges/new/", shares.badge_new, name="badge_new"),
     path("badges/<int:badge>/revoke/", shares.badge_revoke, name="badge_revoke"),
+    path("trash/", trash.trash, name="trash"),
+    path("trash/restore/", trash.trash_restore, name="trash_restore"),
+    path("trash/remove/", trash.trash_remove, name="trash_remove"),
     path("audit/", audit.audit, name="audit"),
     path("audit.csv", audit.audit_csv, name="audit_csv"),
 ]
@@ -76,6 +79,7 @@ urlpatterns = [
     path("models/<slug:project>/<slug:slug>/", model_detail, name="model_detail"),
     path("models/<slug:project>/<slug:slug>/cite/", model_cite, name="model_cite"),
     path("models/<slug:project>/<slug:slug>/cite.<str:form>", model_citation, name="model_citation"),
+    path("models/<slug:project>/<slug:slug>/delete/", delete_model, name="delete_model"),
     path("models/<slug:project>/<slug:slug>/notes/", model_notes, name="model_notes"),
     path("hardware/", hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware_detail, name="hardware_detail"),

@@ -9,6 +9,7 @@ register = template.Library()
 #: Beginnings of route names to the page of the side navigation that they belong to.
 PAGES = {"team_new": "team_new", "team": "team", "owner": "team", "member": "members", "invit": "members"}
 PAGES |= {"project": "projects", "token": "tokens", "share": "shares", "badge": "shares"}
+PAGES |= {"trash": "trash"}
 
 
 def _page(route: str) -> str:

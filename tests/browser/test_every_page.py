@@ -44,6 +44,8 @@ PAGES = [
     "/settings/teams/vision-lab/shares/",
     "/settings/teams/vision-lab/shares/?of=run:digits/{run_id}",
     "/settings/teams/vision-lab/shares/?of=model:digits/resnet-50",
+    "/settings/teams/vision-lab/trash/",
+    "/models/digits/resnet-50/delete/",
     "/settings/teams/vision-lab/audit/",
     "/settings/teams/vision-lab/audit/?action=token+issued&since=2026-01-01",
     "/start/",

@@ -39,14 +39,15 @@ def test_archived_runs_come_back(alice, two):
     assert Run.objects.filter(archived_at=None).count() == 2
 
 
-def test_deleting_asks_first_and_then_takes_the_runs_out_of_the_totals(alice, two):
+def test_deleting_asks_first_and_then_takes_the_runs_out_of_the_totals(alice, people, two):
     asked = post(alice, "delete", two[:1])
     assert asked.status_code == 200
     assert "Delete 1 run?" in asked.content.decode()
     assert Run.objects.count() == 2
     post(alice, "delete", two[:1], confirm="yes")
-    assert Run.objects.get().name == "two"
-    assert sum(DailyUsage.objects.values_list("energy_kwh", flat=True)) == pytest.approx(2.0)
+    assert Run.objects.for_user(people.alice).get().name == "two"
+    usage = DailyUsage.objects.for_user(people.alice)
+    assert sum(usage.values_list("energy_kwh", flat=True)) == pytest.approx(2.0)
 
 
 def test_compare_leads_to_the_comparison(alice, two):

@@ -20,9 +20,9 @@ def test_the_page_asks_first(alice, path):
 
 
 @pytest.mark.parametrize("reader", ["alice", "bob"])
-def test_an_owner_or_a_member_deletes_it(request, reader, path):
+def test_an_owner_or_a_member_deletes_it(request, people, reader, path):
     answer = request.getfixturevalue(reader).post(path, follow=True)
-    assert not Run.objects.exists()
+    assert not Run.objects.for_user(people.alice).exists()
     assert "The run the run is deleted." in answer.content.decode()
 
 

@@ -88,7 +88,7 @@ def test_a_team_goes_with_everything_in_it_and_nothing_else(alice, people, run, 
 def test_a_project_goes_with_its_runs_and_its_tokens_end(alice, people, wire, run):
     run()
     alice.post(f"{LAB}projects/digits/delete/", {"name": "Digits"})
-    assert rows(people.project) == 0
+    assert not Run.objects.for_user(people.alice).exists()
     assert wire.get("runs").status_code == 401
     assert Team.objects.filter(slug="vision-lab").exists()
 

@@ -23,6 +23,9 @@ ROUTES = {
     "tokens": (PAGE, Right.SEE),
     "shares": (PAGE, Right.SHARE),
     "audit": (PAGE, Right.READ_AUDIT),
+    "trash": (PAGE, Right.CHANGE_RUNS),
+    "trash_restore": (WRITE, Right.CHANGE_RUNS),
+    "trash_remove": (WRITE, Right.MANAGE_PROJECTS),
     "audit_csv": (PAGE, Right.READ_AUDIT),
     "team_rename": (WRITE, Right.RENAME_TEAM),
     "team_leave": (WRITE, Right.LEAVE),
@@ -122,7 +125,7 @@ def expected(role: str, verb: str, route: str) -> set[int]:
     if role == "stranger":
         return {302}
     if verb == "get" and kind == WRITE:
-        return {302}  # to the page of the form, which has a door of its own
+        return {404} if role == "outsider" else {302}  # to the page of the form, which has a door of its own
     if verb != {PAGE: "get", WRITE: "post"}[kind]:
         return {405}
     if role == "outsider":
@@ -199,7 +202,7 @@ def test_every_member_sees_the_runs_and_models_and_nobody_else(run_id, team, rol
 def test_a_run_is_deleted_by_those_who_may(run_id, team, role):
     may = dict.fromkeys(RIGHTS[Right.CHANGE_RUNS], 302) | {Role.VIEWER: 403, "outsider": 404, "stranger": 302}
     assert team.visitor.post(f"/runs/{run_id}/delete/").status_code == may[role]
-    assert Run.objects.exists() == (role not in RIGHTS[Right.CHANGE_RUNS])
+    assert Run.objects.filter(project=team.people.project).exists() == (role not in RIGHTS[Right.CHANGE_RUNS])
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -12,6 +12,7 @@ WORDS = {
     "shares": "share links that ended 30 days ago or more",
     "remembered": "tries and used codes whose time is over",
     "series": "runs whose samples are older than their project keeps them",
+    "trash": "runs, models and projects that have lain in the trash for 30 days",
     "tombstones": "notes of deleted runs older than TRACEML_TOMBSTONE_DAYS",
     "audit": "audit entries older than TRACEML_AUDIT_DAYS",
     "tasks": "jobs of the worker that are done, or failed for good 30 days ago or more",
