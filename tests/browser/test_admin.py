@@ -1,4 +1,4 @@
-"""Whoever looks after hardware, by clicks: finds the device that nobody knows, brings in a file, reads why not."""
+"""Whoever looks after hardware profiles, by clicks: finds unknown devices, brings in a file, reads why not."""
 
 import os
 
