@@ -150,9 +150,7 @@ def test_what_a_client_would_rather_have_breaks_nothing(wire, accept):
     assert wire.client.get("/api/v1/runs", headers=wire.headers | {"Accept": accept}).status_code in (200, 406)
 
 
-@pytest.mark.parametrize(
-    "content_type", ["", "x", "application/json; charset=", "multipart/form-data"]
-)
+@pytest.mark.parametrize("content_type", ["", "x", "application/json; charset=", "multipart/form-data"])
 def test_a_body_of_another_type_is_refused(wire, content_type):
     address = f"/api/v1/runs/{wire.start()}"
     answer = wire.client.generic("PUT", address, b"{}", content_type=content_type, headers=wire.headers)
