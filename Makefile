@@ -53,7 +53,7 @@ test: lint
 bench: .venv/ready-dev
 	$(BIN)/python -m tests.benchmarks --write $(PARTS)
 
-# As many generated requests to the pages, and as many to the API, others each time; on PostgreSQL by DATABASE_URL.
+# As many generated requests, half to pages and half to the API, others each time; on PostgreSQL by DATABASE_URL.
 REQUESTS ?= 10000
 fuzz: .venv/ready-dev
 	REQUESTS=$(REQUESTS) $(BIN)/python -m pytest -q tests/fuzz

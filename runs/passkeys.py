@@ -1,5 +1,6 @@
 """Forms of passkeys and security keys: allauth's, with answers of browsers read more carefully than there."""
 
+import json
 import struct
 
 from allauth.mfa.webauthn import forms as allauth_forms
@@ -8,23 +9,27 @@ from django.core.exceptions import ValidationError
 from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 NAME_LENGTH = 100
+#: Ten times what a key with its certificates comes to.
+LONGEST_ANSWER = 64 * 1024
 
 
-class KeyAnswer(forms.JSONField):
-    """What a browser says for a key. The library raises whatever it stumbles over in an answer made up by hand."""
+class KeyAnswer(forms.CharField):
+    """What a browser says for a key, as JSON. The library raises whatever it stumbles over in one made up by hand."""
 
     widget = forms.HiddenInput
 
     def __init__(self, response, **options):
         self.response = response
-        super().__init__(**options)
+        super().__init__(max_length=LONGEST_ANSWER, **options)
 
-    def validate(self, value):
-        super().validate(value)
+    def clean(self, value):
         try:
-            self.response.from_dict(value)
-        except (LookupError, TypeError, ValueError, AttributeError, struct.error):
+            answer = json.loads(super().clean(value))
+            if self.response.from_dict(answer) is None:  # of null
+                raise ValueError
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error):
             raise ValidationError("What came is no key’s answer.") from None
+        return answer
 
 
 class AddForm(allauth_forms.AddWebAuthnForm):

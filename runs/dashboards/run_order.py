@@ -15,6 +15,7 @@ PAGE_SIZE = 50
 SORTS = {
     "name": "name",
     "kind": "kind",
+    "arrived": "received_at",
     "started": "started_at",
     "duration": "duration_s",
     "energy": "energy_kwh",
@@ -24,12 +25,13 @@ SORTS = {
 }
 #: What a list can be sorted by only where it is one of some days.
 OF_DAYS = "used"
-DEFAULT_SORT = "-started"
+#: By the portal's clock: one that is wrong could keep a run on top for a day, or hide it for years.
+DEFAULT_SORT = "-arrived"
 MOST_SORT_KEYS = 3
 #: As many runs are looked up at once; where no more match, this tells their totals and pages too.
 MOST_KNOWN = 1000
 #: Columns by which an index holds the runs of a project in order.
-WALKED = ("started_at", "energy_kwh")
+WALKED = ("received_at", "energy_kwh")
 #: Of so many projects the runs are merged in their order; of more they are sorted.
 MOST_MERGED = 20
 Columns = Sequence[MetricColumn]
@@ -154,7 +156,7 @@ def _turned(key: str) -> str:
 def _in_order(runs, projects: list[int], keys: list[str], *columns: str):
     """Rows of id, `columns` and what they are sorted by, in order.
 
-    By time or energy each project's runs come off an index in their order, and a union of them is merged as it is
+    By arrival or energy each project's runs come off an index in their order, and a union of them is merged as it is
     read: a page costs what comes before it. A sort of all runs at once would read them all.
     """
     sorted_by = [key.removeprefix("-") for key in keys if key not in ("id", "-id")]

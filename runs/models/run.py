@@ -22,10 +22,10 @@ from traceml_agent.limits import MAX_OVERLAPS
 NOTICED_WITHIN = timedelta(seconds=5)
 #: A run that was never finished counts as lost when silent for longer than this many upload intervals.
 LOST_AFTER_INTERVALS = 3
-LISTED = ["project", "archived_at", "started_at", "id", "kind", "status", "tracked_model"]
-LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg"]
-SEARCHED = ["project", "archived_at", "started_at", "id", "name", "tracked_model", "run_id"]
-SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "tags", "params"]
+LISTED = ["project", "archived_at", "received_at", "id", "kind", "status", "tracked_model"]
+LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at"]
+SEARCHED = ["project", "archived_at", "received_at", "id", "name", "tracked_model", "run_id"]
+SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at", "tags", "params"]
 UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
 ADDED_UP += ["shared_kwh", "shared_kg"]

@@ -59,13 +59,17 @@ LOWER_IS_BETTER = ("energy", "emissions")
 NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
+#: From here on a number is written with an exponent: nobody counts three hundred digits.
+LONGEST = 1e15
+
+
 @lru_cache(4_000)  # a page says most figures twice, as a square or bar and in the table below it
 def significant(value: float, digits: int = DIGITS) -> str:
     """`value` with `digits` significant digits and thousands separated; zeros that say nothing are left out."""
     if value == 0:
         return "0"
     rounded = _rounded(value, digits)
-    if abs(rounded) < 1e-4:
+    if not 1e-4 <= abs(rounded) < LONGEST:
         return _short_exponent(f"{rounded:.{digits - 1}e}")
     decimals = digits - 1 - floor(log10(abs(rounded)))
     text = f"{rounded:,.{max(0, decimals)}f}"
@@ -75,7 +79,8 @@ def significant(value: float, digits: int = DIGITS) -> str:
 
 def _rounded(value: float, digits: int = DIGITS) -> float:
     """Rounded to the digits shown, so that 999.9 Wh is called 1 kWh and not 1,000 Wh."""
-    return float(f"{value * (1 + NOISE):.{digits}g}")
+    rounded = float(f"{value * (1 + NOISE):.{digits}g}")
+    return rounded if isfinite(rounded) else value  # there is no number above the largest
 
 
 def _short_exponent(number: str) -> str:

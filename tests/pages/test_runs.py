@@ -37,6 +37,14 @@ def test_charlie_sees_none_and_can_filter_by_none_of_their_models(charlie, three
     assert names(charlie.read("/runs/", project="digits")) == []
 
 
+def test_runs_are_listed_as_they_arrived_whatever_their_machines_clocks_said(alice, wire, profile):
+    """PS6: nobody's clock keeps a run on top, or hides it."""
+    for name, started_at in (("first", ago(hours=-23)), ("second", ago(days=3000)), ("third", ago(hours=1))):
+        wire.start(name=name, started_at=started_at, writer_started_at=started_at)
+    assert names(alice.read("/runs/")) == ["third", "second", "first"]
+    assert names(alice.read("/runs/", sort="-started")) == ["first", "third", "second"]
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
