@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
             ],
             options={"verbose_name_plural": "remembered"},
         ),
-        # Its throttles were minutes old at most; 0002 makes it no more.
+        # Its throttles were minutes old at most.
         migrations.RunSQL("DROP TABLE IF EXISTS cache", migrations.RunSQL.noop),
         migrations.AddField(
             "writer",
