@@ -67,7 +67,7 @@ def problem_response(error, context):
         "type": getattr(error, "default_code", "about:blank") if fields is None else "invalid",
         "title": status.phrase,
         "status": int(status),
-        "detail": "Some fields are not right; see errors." if fields is not None else str(error.detail),
+        "detail": "Some fields are not right; see errors." if fields is not None else _sendable(str(error.detail)),
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }
@@ -98,9 +98,14 @@ def _flat(detail, path: str = "") -> Iterator[dict[str, str]]:
             yield from _flat(item, _below(path, index))
     elif isinstance(detail, list):
         for item in detail:
-            yield {"field": path, "message": str(item)}
+            yield {"field": path, "message": _sendable(str(item))}
     else:
-        yield {"field": path, "message": str(detail)}
+        yield {"field": path, "message": _sendable(str(detail))}
+
+
+def _sendable(text: str) -> str:
+    """Messages quote what was sent; UTF-8 has no lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _below(path: str, key: str | int) -> str:
@@ -114,5 +119,4 @@ def _below(path: str, key: str | int) -> str:
         return key
     if PLAIN_KEY.match(key):
         return f"{path}.{key}"
-    quoted = json.dumps(key, ensure_ascii=False).encode("utf-8", "backslashreplace")  # UTF-8 has no lone surrogates
-    return f"{path}[{quoted.decode()}]"
+    return f"{path}[{_sendable(json.dumps(key, ensure_ascii=False))}]"

@@ -311,7 +311,8 @@ def buckets(curve: Curve, edges: list[float]) -> Buckets:
     found = Buckets([each.energy_j for each in counters], [], [])
     for (start_s, end_s), (before, after) in zip(pairwise(edges), pairwise(counters), strict=True):
         observed_s = after.elapsed_s - before.elapsed_s
-        is_gap = observed_s <= LEAST_OBSERVED * (end_s - start_s)
+        # Less than is stored is no time to divide by, and a writer that began before its run ends before it, too.
+        is_gap = observed_s <= max(LEAST_OBSERVED * (end_s - start_s), STORED_TO_S / 2)
         found.power_w.append(None if is_gap else (after.energy_j - before.energy_j) / observed_s)
         is_known = curve.tells_utilisation and not is_gap
         found.utilisation.append((after.busy_s - before.busy_s) / observed_s if is_known else None)

@@ -174,3 +174,30 @@ def test_times_at_the_ends_of_the_calendar_are_corrected_or_named(wire, people, 
         assert answer.status_code != 422 or field in {error["field"] for error in answer.json()["errors"]}
     for address in ("/runs/", f"/runs/{run_id}/", "/"):
         assert wire.client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["\ud800", "\udfff\ud800", "a\ud800b"])
+def test_a_refusal_that_quotes_what_was_sent_can_be_sent_itself(wire, value):
+    for body in (header(kind=value), header(started_at=value), header(tags=[value]), header(params={value: value})):
+        answer = wire.put(f"runs/{wire.start()}", body)
+        assert answer.status_code == 422
+        assert answer.json()["errors"]
+    assert wire.put(f"runs/{wire.start()}/finish", finish(status=value)).status_code == 422
+
+
+@pytest.mark.parametrize("elapsed_s", [0.0, 5e-324, 1e-9, 1e-4])
+@pytest.mark.parametrize("began", ["2000-01-01T00:00:00Z", "2026-10-25T02:30:00Z"])
+def test_a_run_of_no_time_or_whose_writer_began_long_before_has_its_page(wire, client, people, elapsed_s, began):
+    run_id = wire.start(writer_started_at=began)
+    wire.send(run_id, "b-1", batch([sample("gpu-0", elapsed_s, elapsed_s, 1e-3)]))
+    wire.finish(run_id)
+    client.force_login(people.alice)
+    for path in (
+        f"/runs/{run_id}/",
+        f"/runs/{run_id}/series",
+        f"/compare/?run={run_id}&run={wire.start()}",
+        "/",
+        "/runs/",
+    ):
+        assert client.get(path).status_code == 200, path
+    assert wire.get(f"runs/{run_id}").status_code == 200
