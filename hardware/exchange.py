@@ -17,7 +17,6 @@ from django.forms import modelform_factory
 from hardware.models import HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import limits
 
-MAX_FILE_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 10_000
 #: Profiles and aliases that one import may change: about a second of the database's lock.
 MAX_CHANGES = 300
@@ -69,8 +68,6 @@ def export(profiles: Iterable[HardwareProfile]) -> str:
 
 def read(data: bytes) -> list[Texts]:
     """The rows of a file, each as the text of its columns. Raises ValidationError in words for whoever made it."""
-    if len(data) > MAX_FILE_BYTES:
-        raise ValidationError(f"The file is larger than {MAX_FILE_BYTES // 1024**2} MiB; split it.")
     try:
         lines = list(csv.reader(io.StringIO(_decoded(data), newline=""), delimiter=_delimiter(data), strict=True))
     except csv.Error as error:

@@ -36,10 +36,7 @@ class FileForm(forms.Form):
     )
 
     def clean_import_file(self):
-        file = self.cleaned_data["import_file"]
-        if file.size > exchange.MAX_FILE_BYTES:
-            raise ValidationError(f"The file is larger than {exchange.MAX_FILE_BYTES // 1024**2} MiB; split it.")
-        return exchange.changing(exchange.read(file.read()))
+        return exchange.changing(exchange.read(self.cleaned_data["import_file"].read()))
 
 
 class ConfirmForm(forms.Form):

@@ -16,7 +16,7 @@ DETAILS = {
     403: "You may not do this.",
     404: "There is nothing at this address, or you may not see it.",
     405: "This address takes only what a form of the portal sends. Open the page of the form and send it there.",
-    413: "What you sent is too large: a form or a file may have 1 MB. Shorten it, then send it again.",
+    413: "What you sent is too large: a form may have 1 MB, a file 2 MB. Shorten it, then send it again.",
     429: "Too many tries. Wait a few minutes, then try again.",
     500: "Something went wrong on our side. It was logged; please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",

@@ -50,7 +50,7 @@ def bounded_forms(get_response):
 
     def middleware(request):
         length = request.META.get("CONTENT_LENGTH") or "0"
-        is_large = not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        is_large = not length.isdecimal() or int(length) > settings.FILE_UPLOAD_MAX_MEMORY_SIZE
         if is_large and not request.path_info.startswith("/api/"):
             return errors.too_large(request)
         return get_response(request)

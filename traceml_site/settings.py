@@ -255,7 +255,8 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{PREFIX}/"
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 CSRF_FAILURE_VIEW = "traceml_site.errors.csrf_failed"
-# A larger form or file is refused by its length; what is smaller than this is never written to the temporary folder.
+# A form with files that is larger than the latter is refused by its length, so nothing is written to the temporary
+# folder; without files it may have the former.
 # The API's parser has bounds of its own.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * DATA_UPLOAD_MAX_MEMORY_SIZE
