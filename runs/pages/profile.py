@@ -16,7 +16,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from runs.dashboards.person import everything_about
-from runs.models import AuditEntry, Membership, User
+from runs.models import ApiToken, AuditEntry, Membership, User
 from runs.models.audit import Action
 from runs.models.departure import HandOverFirst, depart, teams_that_go, teams_that_stay, teams_to_hand_over
 from runs.pages.fields import GroupedSelect
@@ -156,6 +156,8 @@ def _depart(request) -> HttpResponse:
     with transaction.atomic():
         for team in teams_that_stay(request.user):
             AuditEntry.note(request, team, Action.MEMBER_LEFT, f"{request.user.email}, whose account is deleted")
+            for token in ApiToken.objects.filter(project__team=team, created_by=request.user).order_by("pk"):
+                AuditEntry.note(request, team, Action.TOKEN_REMOVED, token.history)
         depart(request.user)
     logout(request)
     messages.success(request, "Your account is deleted.")
