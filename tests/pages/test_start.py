@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 
 from runs.agent import wheel
+from runs.ingest.removal import remove_project
 from runs.models import ApiToken, Membership, Project, Refusal, Role, Run
 from tests.pages.html import Page
 from tests.wire import Wire, header
@@ -172,7 +173,7 @@ def test_tokens_expire_as_chosen(alice):
     assert abs(ApiToken.objects.get().expires_at - timezone.now() - timedelta(days=90)) < timedelta(minutes=1)
 
 
-def test_a_refusal_goes_with_its_project(alice, people, wire):
+def test_a_refusal_goes_with_its_project(people, wire):
     wire.put("runs/7b0f9c0e-3f5c-4f0a-9a53-0d2f6b1c1a11", {})
-    alice.post("/settings/teams/vision-lab/projects/digits/delete/", {"name": "Digits"})
+    remove_project(people.project)
     assert not Refusal.objects.exists()

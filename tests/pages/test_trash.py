@@ -140,7 +140,7 @@ def test_names_stay_free_meanwhile(alice, people, run):
     run(name="anew")
     assert TrackedModel.objects.filter(project=people.project, name="resnet-50").count() == 1
     alice.post("/settings/teams/vision-lab/projects/digits/delete/", {"name": "Digits"})
-    alice.post("/settings/teams/vision-lab/projects/new/", {"name": "Digits"})
+    alice.post("/settings/teams/vision-lab/new-project/", {"name": "Digits"})
     assert Project.objects.for_user(people.alice).get().name == "Digits"
 
 
