@@ -112,7 +112,7 @@ def tag(dice):
 def remove(dice):
     if run := any_run(dice):
         remove_run(run)
-    time.sleep(0.3)
+    time.sleep(1.0)
 
 
 def correct(dice):

@@ -141,11 +141,11 @@ def test_a_form_and_a_saved_view_keep_the_team(alice, people, two_teams):
 
 
 def test_hardware_is_that_of_the_team_s_own_runs(alice, wire, people, two_teams):
-    Team.found("Empty team", people.alice)
+    empty = Team.found("Empty team", people.alice)
     page = "/hardware/nvidia-a100-sxm4-40gb/"
     assert "11 kWh" in alice.read(page, team="all").text
     assert "10 kWh" in alice.read(page, team="own-team").text
-    assert "None of your runs used this device" in alice.read(page, team="empty-team").text
+    assert "None of your runs used this device" in alice.read(page, team=empty.slug).text
 
 
 def test_a_token_s_api_knows_nothing_of_it(client, people, two_teams):
