@@ -7,6 +7,7 @@ small team; TLS and HTTP/2 are the proxy's.
 """
 
 import errno
+import io
 import re
 import selectors
 import socket
@@ -149,6 +150,8 @@ class PatientWorker(ThreadWorker):
 
     def finish_request(self, conn, fs) -> None:
         """After the application has answered: send the rest, then wait for the next request or for the end."""
+        if conn.parser:  # What the application left of the body would live as long as its request, which cycles hold.
+            conn.parser.unreader.buf = io.BytesIO()
         try:
             conn.keeps = bool(not fs.cancelled() and fs.result()) and conn.keeps
         except Exception:  # noqa: BLE001 (gunicorn has logged it)
@@ -162,7 +165,7 @@ class PatientWorker(ThreadWorker):
             self._go_on(conn)
 
     def _keepalive_after(self, conn, keepalive):
-        return keepalive  # what the application left of the body is gone with its parser
+        return keepalive  # nothing has to be read to the end first
 
     def _go_on(self, conn: Connection) -> None:
         if conn.keeps and self.alive:
