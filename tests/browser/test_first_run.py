@@ -36,6 +36,7 @@ def join(tab: Tab, path: str):
     """Sign in on the way of the link, and accept."""
     page = tab.page
     page.goto(tab.base + path)
+    page.get_by_role("link", name="Sign in").click()  # she has an account
     page.get_by_label("Email").fill("dora@example.org")
     page.get_by_label("Password", exact=True).fill(cast.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
