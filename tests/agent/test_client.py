@@ -245,7 +245,9 @@ def certificate(tmp_path):
 def test_an_own_ca_is_trusted_only_when_it_is_named(home, certificate, tmp_path):
     with FakePortal(tmp_path, cert=certificate) as portal:
         given = {"url": portal.url, "token": TOKEN}
-        assert announce(config.load(**given)).outcome == RETRY
+        answer = announce(config.load(**given))
+        assert answer.outcome == RETRY
+        assert "not trusted here; name a file that holds its authority's by TRACEML_AGENT_CA_FILE" in answer.reason
         assert announce(config.load(**given, ca_file=certificate)).outcome == DELIVERED
 
 

@@ -127,7 +127,7 @@ class Client:
             ):
                 body = _read(reply, MAX_PAGE_BYTES)
         except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
-            raise Refused(f"the portal can't be reached ({type(error).__name__})") from None
+            raise Refused(_unreachable(error)) from None
         data = _json(reply.headers, body)
         if reply.status_code not in (200, 304) or (reply.status_code == 200 and not data):
             reason = str(data.get("detail") or f"{self.url} answered with status {reply.status_code}")
@@ -145,7 +145,7 @@ class Client:
                 answer = judge(reply.status_code, reply.headers, _read(reply), (run_id, batch_id, _digest(body)))
         except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
             self.session.close()
-            return Answer(RETRY, f"the portal can't be reached ({type(error).__name__})")
+            return Answer(RETRY, _unreachable(error))
         self.notice = _plain(str((answer.body or {}).get("notice") or ""), self._token) or self.notice
         return answer._replace(reason=_plain(answer.reason, self._token))
 
@@ -231,6 +231,13 @@ def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str])
     if status in (400, 409, 411, 413, 415, 422):
         return Answer(QUARANTINE, _reason(detail, data), fields=tuple(field for field, _ in _errors(data)))
     return Answer(RETRY, detail, _retry_after_s(headers.get("Retry-After", "")))
+
+
+def _unreachable(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        remedy = "name a file that holds its authority's by TRACEML_AGENT_CA_FILE"
+        return f"the portal's certificate is not trusted here; {remedy}"
+    return f"the portal can't be reached ({type(error).__name__})"
 
 
 def _json(headers, body: bytes) -> dict:
