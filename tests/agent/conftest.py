@@ -11,7 +11,10 @@ from tests.agent.spooling import pid_of
 from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
 from tests.fakes.powercap import powercap  # noqa: F401 (a fixture)
-from traceml_agent import config, messages, spool_folder, uploader
+from traceml_agent import messages
+from traceml_agent.delivery import uploader
+from traceml_agent.inputs import config
+from traceml_agent.spool import folder as spool_folder
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -76,7 +79,7 @@ def launch():
 @pytest.fixture
 def client(settings):
     """A client of the fake portal."""
-    from traceml_agent.client import Client
+    from traceml_agent.delivery.client import Client
 
     return Client(settings)
 

@@ -5,8 +5,9 @@ import types
 import pytest
 
 from tests.fakes.proc import Tree
-from traceml_agent import host, sensors
-from traceml_agent.sensors import modules, processes, sharing
+from traceml_agent import sensors
+from traceml_agent.host import host, processes
+from traceml_agent.sensors import modules, sharing
 from traceml_agent.sensors.sharing import NOT_KNOWN, SPLIT, Sharing
 from traceml_agent.sensors.visibility import seen
 

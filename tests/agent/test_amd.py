@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from tests.fakes import amdsmi
-from traceml_agent import host
-from traceml_agent.left_out import LeftOut
-from traceml_agent.sampler import Meter
+from traceml_agent.host import host
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.sampler import Meter
 from traceml_agent.sensors import amd, source
 
 

@@ -5,9 +5,10 @@ import types
 
 import pytest
 
-from traceml_agent import host, sensors
-from traceml_agent.sampler import Meter
-from traceml_agent.sensors import apple, cpu, processes
+from traceml_agent import sensors
+from traceml_agent.host import host, processes
+from traceml_agent.measuring.sampler import Meter
+from traceml_agent.sensors import apple, cpu
 
 MJ = {"cpu_total_mj": 9_000_000, "gpu_mj": 4_000_000, "gpu_sram_mj": None, "ane_mj": 500_000, "dram_mj": 1_500_000}
 

@@ -8,9 +8,10 @@ import time
 
 import pytest
 
-from traceml_agent import host, spool
-from traceml_agent.attach import is_alive, name_of, see_its_gpus
-from traceml_agent.sensors.processes import Cgroup
+from traceml_agent.commands.watch import is_alive, name_of, see_its_gpus
+from traceml_agent.host import host
+from traceml_agent.host.processes import Cgroup
+from traceml_agent.spool import spool
 
 BURN = "s=$(date +%s); while [ $(($(date +%s)-s)) -lt 3 ]; do :; done"
 

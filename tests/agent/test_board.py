@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import board
-from traceml_agent.board import Board
+from traceml_agent.spool import board
+from traceml_agent.spool.board import Board
 from traceml_agent.watch import Counts
 
 
@@ -33,7 +33,7 @@ def calls(of) -> dict:
 def test_not_even_the_last_call_before_a_kill_is_lost(spool_path):
     code = """
 import os, sys
-from traceml_agent.board import Board, board_of
+from traceml_agent.spool.board import Board, board_of
 from traceml_agent.watch import Counts
 counts = Counts("predict", Board(board_of(sys.argv[1])))
 for _ in range(200):

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.fakes.proc import Tree
-from traceml_agent import host
-from traceml_agent.sensors.processes import Cgroup
+from traceml_agent.host import host
+from traceml_agent.host.processes import Cgroup
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import spool
-from traceml_agent.endings import of_exit_code
-from traceml_agent.program import model_of
+from traceml_agent.commands.program import model_of
+from traceml_agent.host.endings import of_exit_code
+from traceml_agent.spool import spool
 
 AGENT = [sys.executable, "-m", "traceml_agent"]
 

@@ -14,9 +14,9 @@ import pytest
 
 from tests.agent.spooling import MIB, header, new_run_id
 from tests.fakes.portal import TOKEN, FakePortal
-from traceml_agent import client as portal_client
-from traceml_agent import config
-from traceml_agent.client import DELIVERED, GONE, QUARANTINE, RETRY, RUN_UNKNOWN, STOP, Client, judge
+from traceml_agent.delivery import client as portal_client
+from traceml_agent.delivery.client import DELIVERED, GONE, QUARANTINE, RETRY, RUN_UNKNOWN, STOP, Client, judge
+from traceml_agent.inputs import config
 
 RUN = "6d0f5f5e-0000-4000-8000-000000000001"
 SENT = (RUN, "b-1", "digest")

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from traceml_agent import config
+from traceml_agent.inputs import config
 
 TOKEN = "tml_abc123def"
 pytestmark = pytest.mark.usefixtures("home")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, energies, expected, left_in, quarantined, run_id_of, whole
-from traceml_agent import spool
-from traceml_agent.client import BUSY, DELIVERED, QUARANTINE
-from traceml_agent.delivery import Delivery
-from traceml_agent.sync import sync
+from traceml_agent.commands.sync import sync
+from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE
+from traceml_agent.delivery.delivery import Delivery
+from traceml_agent.spool import spool
 
 HURT = {
     "random bytes": lambda lines: [lines[0], os.urandom(5000) + b"\n", *lines[1:]],
@@ -107,8 +107,9 @@ def test_what_bars_one_file_does_not_bar_the_others(place, settings, portal, mak
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from traceml_agent import config, delivery
-from traceml_agent.client import Client
+from traceml_agent.inputs import config
+from traceml_agent.delivery import delivery
+from traceml_agent.delivery.client import Client
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 (path,) = Path(sys.argv[3]).glob("*.spool")
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]

@@ -6,11 +6,14 @@ import time
 import pytest
 
 from tests.agent.test_meter import Scripted
-from traceml_agent import config, handle, host, limits, sensors
-from traceml_agent.declared import MOST, Declared
-from traceml_agent.sampler import Meter
+from traceml_agent import limits, sensors
+from traceml_agent.host import host
+from traceml_agent.inputs import config
+from traceml_agent.inputs.declared import MOST, Declared
+from traceml_agent.measuring.sampler import Meter
 from traceml_agent.sensors import declaration, facts, signs
 from traceml_agent.track import start
+from traceml_agent.tracking import handle
 
 pytestmark = pytest.mark.usefixtures("home")
 

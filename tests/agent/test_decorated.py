@@ -9,7 +9,7 @@ import types
 import pytest
 
 from traceml_agent import messages, track
-from traceml_agent import run as runs
+from traceml_agent.tracking import run as runs
 
 
 @pytest.fixture(autouse=True)

@@ -22,11 +22,12 @@ from tests.agent.spooling import (
     run_id_of,
     whole,
 )
-from traceml_agent import delivery, sent, spool
-from traceml_agent.client import BUSY, DELIVERED, GONE, HELD, QUARANTINE, RETRY, STOP
-from traceml_agent.delivery import Delivery
-from traceml_agent.sent import Sent
-from traceml_agent.sync import sync
+from traceml_agent.commands.sync import sync
+from traceml_agent.delivery import delivery, sent
+from traceml_agent.delivery.client import BUSY, DELIVERED, GONE, HELD, QUARANTINE, RETRY, STOP
+from traceml_agent.delivery.delivery import Delivery
+from traceml_agent.delivery.sent import Sent
+from traceml_agent.spool import spool
 
 
 def test_a_run_arrives_in_three_requests_and_its_file_goes(place, client, portal):
@@ -144,8 +145,10 @@ def test_exactly_once_through_any_sequence_of_faults(place, client, portal, seed
 
 SYNC = """
 import sys
-from traceml_agent import config, sent, spool_folder
-from traceml_agent.sync import sync
+from traceml_agent.inputs import config
+from traceml_agent.delivery import sent
+from traceml_agent.spool import folder as spool_folder
+from traceml_agent.commands.sync import sync
 if sys.argv[4] == "unlocked":
     sent.fcntl = spool_folder.fcntl = None
     spool_folder.ABANDONED_S = -1.0

@@ -2,7 +2,7 @@
 
 import os
 
-from traceml_agent.descriptors import Descriptor, above_standard
+from traceml_agent.host.descriptors import Descriptor, above_standard
 
 
 def test_one_that_became_somebody_elses_is_neither_used_nor_closed(tmp_path):

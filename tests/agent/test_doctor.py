@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, finish, run_id_of, whole
-from traceml_agent import cli, quarantine, sensors
+from traceml_agent import cli, sensors
+from traceml_agent.delivery import quarantine
 
 WRONG = "http://127.0.0.1:9"
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from traceml_agent import endings
-from traceml_agent.endings import UNKNOWN, Life, of_exception, of_exit_code
+from traceml_agent.host import endings
+from traceml_agent.host.endings import UNKNOWN, Life, of_exception, of_exit_code
 
 
 @pytest.fixture

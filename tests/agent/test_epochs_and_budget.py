@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from traceml_agent.budget import Budget
-from traceml_agent.epochs import Gauge
+from traceml_agent.tracking.budget import Budget
+from traceml_agent.tracking.epochs import Gauge
 
 
 @pytest.fixture

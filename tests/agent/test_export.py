@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from traceml_agent import cli, config
-from traceml_agent.spool import Spool
+from traceml_agent import cli
+from traceml_agent.inputs import config
+from traceml_agent.spool.spool import Spool
 
 RUN = "0b8e2f1c-1111-4222-8333-444455556666"
 CPU = {

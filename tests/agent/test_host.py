@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import catalogue, host
-from traceml_agent.sensors import processes
+from traceml_agent import catalogue
+from traceml_agent.host import host, processes
 
 CPUINFO = """processor\t: {n}
 model name\t: AMD EPYC 7742 64-Core Processor
@@ -116,7 +116,7 @@ def test_without_proc_the_name_is_the_kernels_by_sysctl(root, tmp_path):
     code = f"""
 import ctypes
 ctypes.CDLL({str(tmp_path / "sysctl.so")!r}, mode=ctypes.RTLD_GLOBAL)
-from traceml_agent import host
+from traceml_agent.host import host
 found = host.processor()
 print(found.name, found.threads >= found.cores >= 1)
 """
@@ -232,7 +232,7 @@ def test_a_process_alone_has_no_launcher(rank, monkeypatch):
 RANK = """
 import os, subprocess, sys
 os.sched_setaffinity(0, eval(sys.argv[1]))
-code = "import os, sys; os.sched_setaffinity(0, eval(sys.argv[1])); from traceml_agent import host; " \\
+code = "import os, sys; os.sched_setaffinity(0, eval(sys.argv[1])); from traceml_agent.host import host; " \\
     "from traceml_agent.sensors import cpu; print(cpu.Cpu('job', host.Target()).facts['threads'])"
 settings = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 subprocess.run([sys.executable, "-c", code, sys.argv[2]], env=os.environ | settings, check=True)

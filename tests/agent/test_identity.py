@@ -6,7 +6,9 @@ import uuid
 
 import pytest
 
-from traceml_agent import config, identity, limits
+from traceml_agent import limits
+from traceml_agent.host import identity
+from traceml_agent.inputs import config
 
 
 def test_a_run_id_is_a_random_uuid():

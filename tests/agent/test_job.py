@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from traceml_agent import job, spool
+from traceml_agent.host import job
+from traceml_agent.spool import spool
 
 LAUNCHERS = {
     "torchrun with an id": {"WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "exp-7", "MASTER_ADDR": "n1", "LOCAL_RANK": "0"},
@@ -100,7 +101,7 @@ def test_the_ranks_of_this_host_are_counted(monkeypatch, environment, count):
     assert job.local_size() == count
 
 
-CLAIM = "import sys, time\nfrom traceml_agent.claims import Claims\nc = Claims('r', sys.argv[1])\n"
+CLAIM = "import sys, time\nfrom traceml_agent.host.claims import Claims\nc = Claims('r', sys.argv[1])\n"
 CLAIM += "print([uuid for uuid in ('GPU-1', 'GPU-2') if c.take(uuid)], flush=True)\nsys.stdin.read()"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from traceml_agent.journal import MAX_ROWS, Journal
+from traceml_agent.tracking.journal import MAX_ROWS, Journal
 
 
 @pytest.fixture

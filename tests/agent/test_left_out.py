@@ -3,7 +3,7 @@
 import threading
 
 from traceml_agent import limits, messages
-from traceml_agent.left_out import LeftOut
+from traceml_agent.inputs.left_out import LeftOut
 
 
 def test_it_is_counted_by_what_it_was_and_why_and_said_once(monkeypatch, caplog):

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from traceml_agent import metadata
-from traceml_agent.left_out import LeftOut
+from traceml_agent.inputs import metadata
+from traceml_agent.inputs.left_out import LeftOut
 
 
 class Size(IntEnum):
@@ -110,7 +110,9 @@ def test_parameters_that_json_knows_are_kept_as_they_are():
 
 
 def test_equal_sets_are_equal_in_every_process():
-    code = "from traceml_agent import metadata; print(metadata.params({'x': {'adam', 'sgd', 'lion', 'adagrad'}}))"
+    code = (
+        "from traceml_agent.inputs import metadata; print(metadata.params({'x': {'adam', 'sgd', 'lion', 'adagrad'}}))"
+    )
     words = [sys.executable, "-c", code]
     told = {
         subprocess.run(words, env=os.environ | {"PYTHONHASHSEED": seed}, check=True, capture_output=True).stdout

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from traceml_agent.board import Board
-from traceml_agent.sampler import MOST_S, Meter, Sampler, sample_spacing_s
+from traceml_agent.measuring.sampler import MOST_S, Meter, Sampler, sample_spacing_s
 from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.spool.board import Board
 
 
 class Scripted(Sensor):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import config, endings, host, neighbours
-from traceml_agent.neighbours import ALL, FOR_EVER, HOST, MACHINE, Part, Place, Told, told_by
-from traceml_agent.sampler import Meter
+from traceml_agent.host import endings, host, neighbours
+from traceml_agent.host.neighbours import ALL, FOR_EVER, HOST, MACHINE, Part, Place, Told, told_by
+from traceml_agent.inputs import config
+from traceml_agent.measuring.sampler import Meter
 from traceml_agent.sensors import Reading, Sensor, facts
 
 

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from tests.fakes.nvml import found, gpu
-from traceml_agent.left_out import LeftOut
-from traceml_agent.sampler import Meter
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.sampler import Meter
 from traceml_agent.sensors import source
 
 

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from traceml_agent import messages, metadata
-from traceml_agent.left_out import LeftOut
+from traceml_agent import messages
+from traceml_agent.inputs import metadata
+from traceml_agent.inputs.left_out import LeftOut
 
 
 @pytest.fixture(autouse=True)

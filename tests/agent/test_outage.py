@@ -10,9 +10,10 @@ import time
 import pytest
 
 from tests.agent.spooling import begun, chunk, is_stored, pid_of, whole
-from traceml_agent import config, uploader
-from traceml_agent.endings import Life
-from traceml_agent.uploader_process import LOOK_AGAIN_S, _Work
+from traceml_agent.delivery import uploader
+from traceml_agent.delivery.uploader_process import LOOK_AGAIN_S, _Work
+from traceml_agent.host.endings import Life
+from traceml_agent.inputs import config
 
 
 def test_where_nobody_listens_finish_returns_at_once(place, settings, portal, launch, caplog):

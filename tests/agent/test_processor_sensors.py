@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import host
-from traceml_agent.sensors import cpu, memory, processes, rapl
-from traceml_agent.sensors.processes import Processes, PsutilProcesses
+from traceml_agent.host import host, processes
+from traceml_agent.host.processes import Processes, PsutilProcesses
+from traceml_agent.sensors import cpu, memory, rapl
 
 BURN = "import time; t = time.process_time()\nwhile time.process_time() - t < {seconds}: pass"
 

@@ -14,7 +14,7 @@ import uuid
 
 import pytest
 
-from traceml_agent import spool
+from traceml_agent.spool import spool
 
 
 @pytest.fixture

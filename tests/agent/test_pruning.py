@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from traceml_agent.pruning import prune
+from traceml_agent.delivery.pruning import prune
 
 BODY: dict[str, Any] = {
     "model": "m",

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, energies, expected, finish, left_in, new_run_id, run_id_of, whole
-from traceml_agent import quarantine, spool_folder
-from traceml_agent.client import BUSY, DELIVERED, QUARANTINE, RETRY, STOP
-from traceml_agent.spool import records
+from traceml_agent.delivery import quarantine
+from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE, RETRY, STOP
+from traceml_agent.spool import folder as spool_folder
+from traceml_agent.spool.spool import records
 
 REASON = "Some fields are not right; see errors. metrics[0].name: must not be empty"
 
@@ -94,7 +95,7 @@ def test_what_a_file_has_delivered_before_is_not_sent_twice(place, settings, por
     made = whole(place)
     with Path(made.path).open("ab") as file:
         file.write(b"damaged\n")
-    from traceml_agent.delivery import Delivery
+    from traceml_agent.delivery.delivery import Delivery
 
     assert Delivery(made.path).deliver(client).outcome == QUARANTINE
     asked = len(portal.requests())

@@ -2,9 +2,9 @@
 
 import pytest
 
-from traceml_agent import host
-from traceml_agent.left_out import LeftOut
-from traceml_agent.sampler import Meter
+from traceml_agent.host import host
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.sampler import Meter
 from traceml_agent.sensors import cpu, memory, rapl
 
 #: Of the EPYC by its profile.

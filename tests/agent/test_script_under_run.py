@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from traceml_agent import spool
-from traceml_agent.delivery import merged
+from traceml_agent.delivery.delivery import merged
+from traceml_agent.spool import spool
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.agent.spooling import MIB, begun, chunk, expected, finish, new_run_id, whole
-from traceml_agent import config, spool, spool_folder
-from traceml_agent.spool import Spool
+from traceml_agent.inputs import config
+from traceml_agent.spool import folder as spool_folder
+from traceml_agent.spool import spool
+from traceml_agent.spool.spool import Spool
 
 
 def stored(path) -> list[dict]:

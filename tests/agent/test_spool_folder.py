@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, new_run_id, whole
-from traceml_agent import config, spool, spool_folder
-from traceml_agent.spool import Spool
+from traceml_agent.inputs import config
+from traceml_agent.spool import folder as spool_folder
+from traceml_agent.spool import spool
+from traceml_agent.spool.spool import Spool
 
 
 @pytest.fixture

@@ -11,9 +11,12 @@ import pytest
 
 from tests.agent.spooling import begun, chunk, energies, expected, left_in, run_id_of, whole
 from tests.fakes.portal import FakePortal
-from traceml_agent import cli, quarantine, spool, sync
-from traceml_agent.delivery import Delivery
-from traceml_agent.uploader import is_for
+from traceml_agent import cli
+from traceml_agent.commands import sync
+from traceml_agent.delivery import quarantine
+from traceml_agent.delivery.delivery import Delivery
+from traceml_agent.delivery.uploader import is_for
+from traceml_agent.spool import spool
 
 WRONG = "http://127.0.0.1:9"
 
@@ -69,7 +72,7 @@ def test_what_another_portal_has_of_a_run_arrives_here_as_well(run_sync, place, 
         made = begun(place, portal=other.url)
         made.append("chunk", chunk(1))
         there = sync.config.load(url=other.url, token=other.token, spool_dir=settings.spool_dir)
-        from traceml_agent.client import Client
+        from traceml_agent.delivery.client import Client
 
         Delivery(made.path).deliver(Client(there))
         assert energies(other.runs()[run_id_of(made)]) == expected(1)

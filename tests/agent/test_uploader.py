@@ -27,8 +27,9 @@ from tests.agent.spooling import (
     whole,
 )
 from tests.fakes.portal import TOKEN
-from traceml_agent import spool_folder, uploader
-from traceml_agent.delivery import Delivery
+from traceml_agent.delivery import uploader
+from traceml_agent.delivery.delivery import Delivery
+from traceml_agent.spool import folder as spool_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +37,8 @@ ROOT = Path(__file__).parents[2]
 PARENT = """
 import os, signal, sys, time
 from tests.agent.spooling import begun, chunk, finish, pid_of
-from traceml_agent import config, uploader
+from traceml_agent.inputs import config
+from traceml_agent.delivery import uploader
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 made = begun(settings.spool_dir)
 handle = uploader.launch(settings)
@@ -226,7 +228,8 @@ def test_the_token_is_nowhere_but_in_the_header_of_requests(place, settings, por
 
 
 def test_the_training_loads_neither_requests_nor_what_it_needs():
-    code = "import sys, traceml_agent.uploader, traceml_agent.spool, traceml_agent.config; print(*sys.modules)"
+    modules = "traceml_agent.delivery.uploader, traceml_agent.spool.spool, traceml_agent.inputs.config"
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"requests", "urllib3", "ssl", "http.client", "gzip", "subprocess"} & set(loaded)
 
@@ -235,7 +238,7 @@ def test_a_module_beside_the_script_is_not_taken_for_the_agents(place, portal, h
     (home / "requests.py").write_text("raise SystemExit")
     made = whole(place)
     code = (
-        "import sys; from traceml_agent import config, uploader\n"
+        "import sys; from traceml_agent.inputs import config; from traceml_agent.delivery import uploader\n"
         "settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])\n"
         "handle = uploader.launch(settings); handle.own(sys.argv[4]); print(handle.finish(10.0)); handle.close()"
     )

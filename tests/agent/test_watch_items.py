@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from traceml_agent.items import items_of
+from traceml_agent.watching.items import items_of
 
 BATCH = np.zeros((8, 3))
 Record = namedtuple("Record", "age city")

@@ -18,8 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from traceml_agent import host
-from traceml_agent.sampler import Meter, Sampler
+from traceml_agent.host import host
+from traceml_agent.measuring.sampler import Meter, Sampler
 from traceml_agent.sensors import nvidia
 
 ROOT = Path(__file__).parents[2]

@@ -49,7 +49,8 @@ def test_a_child_forked_while_another_thread_starts_a_run_starts_its_own(run, pr
     """Profiler: a worker forked at the wrong moment hung in the tracker's start, for a lock that nobody held."""
     out, _ = run("""
         import os, threading
-        from traceml_agent import start, uploader
+        from traceml_agent import start
+        from traceml_agent.delivery import uploader
 
         launch, has_begun, may_go_on = uploader.launch, threading.Event(), threading.Event()
 
@@ -298,7 +299,8 @@ def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arri
     """Hyperparameter search: a worker's start looked for its parent's run, which was just delivered, and failed."""
     _, err = run("""
         import os
-        from traceml_agent import spool, start
+        from traceml_agent import start
+        from traceml_agent.spool import spool
 
         run = start("parent")
         if not os.fork():

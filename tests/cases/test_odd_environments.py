@@ -13,7 +13,7 @@ import pytest
 
 from tests.cases.conftest import last_t_s, metrics, status
 from tests.fakes.portal import ROOT
-from traceml_agent import spool
+from traceml_agent.spool import spool
 
 PACKAGE = ROOT / "agent" / "src" / "traceml_agent"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import host, messages
+from traceml_agent import messages
+from traceml_agent.host import host
 from traceml_agent.sensors import nvidia
 
 SOURCE = Path(__file__).parent / "nvml.c"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.agent.spooling import whole
 from tests.fakes.portal import FakePortal
-from traceml_agent import config
+from traceml_agent.inputs import config
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Tests that take settings and spool from their surroundings, in their own process and in others.

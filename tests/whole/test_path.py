@@ -14,7 +14,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from runs.models import Batch, DailyUsage, Device, Run
 from tests import people as cast
-from traceml_agent import catalogue, estimation, spool
+from traceml_agent import catalogue, estimation
+from traceml_agent.spool import spool
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("catalogue")]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from traceml_agent import host
+from traceml_agent.host import host
 from traceml_agent.messages import warn
 
 #: What people call that which a probe looks for.
@@ -93,7 +93,7 @@ def of_host(scope: str = "job", target: host.Target | None = None) -> Iterator[S
 
     Of several ranks each reports its part; the whole machine, which is nobody's part, only the first of a host.
     """
-    from traceml_agent import job
+    from traceml_agent.host import job
     from traceml_agent.sensors import cpu, memory
 
     _left_out.clear()

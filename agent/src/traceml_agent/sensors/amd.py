@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent.host import host
 from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
 from traceml_agent.sensors.sharing import Sharing

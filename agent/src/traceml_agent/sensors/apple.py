@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent.host import host
 from traceml_agent.sensors import Reading, Sensor, facts, leave_out, rapl
 from traceml_agent.sensors.cpu import Cpu
 from traceml_agent.sensors.memory import Memory, total_gb

@@ -9,9 +9,9 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host, job
+from traceml_agent.host import host, job
+from traceml_agent.host.processes import launcher, of_target
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import launcher, of_target
 
 #: A machine draws little more than its idle power where no more than this share of its threads is busy, or no more than
 #: a tenth of one. Over less than so many seconds nothing is learnt of it: the kernel tells CPU time in hundredths.

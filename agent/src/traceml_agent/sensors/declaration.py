@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import host, job
-from traceml_agent.declared import Declared
+from traceml_agent.host import host, job
+from traceml_agent.inputs.declared import Declared
 from traceml_agent.messages import warn
 from traceml_agent.sensors import Reading, Sensor, facts
 
@@ -44,7 +44,7 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
 def known_as(given: str) -> tuple[str, str, list[str]]:
     """What the catalogue calls an accelerator as people write it, its kind, and slugs of what else it may be."""
-    from traceml_agent.estimate import common
+    from traceml_agent.commands.estimate import common
 
     match, others = common(given)
     if match is None:
@@ -57,7 +57,7 @@ def known_as(given: str) -> tuple[str, str, list[str]]:
 
 def makers(declared: Iterable[Declared]) -> set[str]:
     """Makers of what was declared, as the first word of what `unmeasured` names."""
-    from traceml_agent.estimate import common
+    from traceml_agent.commands.estimate import common
 
     matches = (common(one.name)[0] for one in declared)
     return {match.profile.vendor for match in matches if match}

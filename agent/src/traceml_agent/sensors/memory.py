@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host, job
+from traceml_agent.host import host, job
+from traceml_agent.host.processes import of_target
 from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import of_target
 
 #: Memory in use is looked up at most so often, and more often only while a tenth of the run is less than that: opening
 #: /proc cost a quarter of a tick, for a figure that moves slowly.

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent.host import host
 from traceml_agent.messages import warn
 from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import held_by

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from traceml_agent import host
+from traceml_agent.host import host
 from traceml_agent.sensors import MOST_POWER
 
 POWERCAP = "sys/class/powercap"

@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable
 
-from traceml_agent import host
-from traceml_agent.sensors.processes import launcher, processes
+from traceml_agent.host import host
+from traceml_agent.host.processes import launcher, processes
 
 #: How often it is looked whether strangers came or went.
 LOOK_EVERY_S = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from traceml_agent import host
+from traceml_agent.host import host
 
 #: PCI vendors.
 GOOGLE, HABANA, INTEL, NVIDIA, QUALCOMM = "0x1ae0", "0x1da3", "0x8086", "0x10de", "0x17cb"
