@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.agent.test_meter import Scripted
+from tests.agent.measuring.test_meter import Scripted
 from traceml_agent import limits, sensors
 from traceml_agent.host import host
 from traceml_agent.inputs import config

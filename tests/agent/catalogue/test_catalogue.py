@@ -7,7 +7,7 @@ import pytest
 
 from traceml_agent import catalogue
 
-CASES = Path(__file__).parents[1] / "hardware" / "match_cases.csv"
+CASES = Path(__file__).parents[2] / "hardware" / "match_cases.csv"
 NAMES = [(row["raw"], row["kind"]) for row in csv.DictReader(CASES.open(newline=""))]
 NAMES += [("AMD EPYC", "cpu"), ("", "cpu"), ("", "gpu"), ("Orin", "gpu"), ("NVIDIA TITAN Xp", "gpu"), ("7", "cpu")]
 

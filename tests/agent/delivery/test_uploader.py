@@ -31,7 +31,7 @@ from traceml_agent.delivery import uploader
 from traceml_agent.delivery.delivery import Delivery
 from traceml_agent.spool import folder as spool_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 PARENT = """

@@ -111,7 +111,7 @@ def test_without_proc_the_name_is_the_kernels_by_sysctl(root, tmp_path):
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("no C compiler: the fake sysctl can't be made")
-    source = Path(__file__).parent.parent / "fakes" / "sysctl.c"
+    source = Path(__file__).parents[2] / "fakes" / "sysctl.c"
     subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "sysctl.so", source], check=True)
     code = f"""
 import ctypes

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.agent.test_watch import Model, double
+from tests.agent.watching.test_watch import Model, double
 from traceml_agent.watch import _counted
 
 
