@@ -13,8 +13,8 @@ from tests.fakes.portal import FakePortal
 from tests.fakes.powercap import powercap  # noqa: F401 (a fixture)
 from traceml_agent import messages
 from traceml_agent.delivery import uploader
+from traceml_agent.host import private
 from traceml_agent.inputs import config
-from traceml_agent.spool import folder as spool_folder
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -33,7 +33,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setenv("TRACEML_AGENT_MEMORY", str(folder / "memory"))
-    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(folder / "memory"))
+    monkeypatch.setattr(private, "MEMORY_FOLDER", str(folder / "memory"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(messages, "_said", {})
     return folder

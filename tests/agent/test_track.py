@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 LINE = "TraceML: "
 
@@ -45,7 +45,7 @@ def records(tmp_path):
 
     def read(kind):
         files = sorted((tmp_path / "spool").glob("*.spool")) if (tmp_path / "spool").exists() else []
-        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        everything = [record for file in files for _, record in recording.read(str(file)) if record]
         return [record["body"] for record in everything if record["type"] == kind]
 
     return read

@@ -176,9 +176,11 @@ def test_a_process_that_collects_no_garbage_keeps_no_descriptor_of_its_runs(run,
 
 HANGS = """
 import os, time
-from traceml_agent import sensors, start
+from traceml_agent import start
+from traceml_agent.sensors import discovery
+from traceml_agent.sensors.sensor import Reading, Sensor
 
-class Hanging(sensors.Sensor):
+class Hanging(Sensor):
     facts = {"key": "gpu-0", "kind": "gpu", "name": "GPU", "uuid": "GPU-1", "basis": "sensor", "method": "nvml"}
 
     def __init__(self):
@@ -186,12 +188,12 @@ class Hanging(sensors.Sensor):
 
     def read(self):
         next(self.readings, None) is None and time.sleep(1000)
-        return sensors.Reading(power_w=100.0)
+        return Reading(power_w=100.0)
 
-sensors.of_accelerators = lambda *_: [Hanging()]
+discovery.of_accelerators = lambda *_: [Hanging()]
 first = start("first")
 time.sleep(2)
-sensors.of_accelerators = lambda *_: []
+discovery.of_accelerators = lambda *_: []
 """
 
 
@@ -300,17 +302,17 @@ def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arri
     _, err = run("""
         import os
         from traceml_agent import start
-        from traceml_agent.spool import spool
+        from traceml_agent.spool import recording
 
         run = start("parent")
         if not os.fork():
-            found = spool.is_finished
+            found = recording.is_finished
 
             def is_finished(path):
                 os.unlink(path)  # the parent has ended, and its file is delivered
                 return found(path)
 
-            spool.is_finished = is_finished
+            recording.is_finished = is_finished
             start("child").stop()
             os._exit(0)
         os.wait()

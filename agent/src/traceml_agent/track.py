@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from traceml_agent.tracking.telling import Telling
 
 #: The run of the block that the code at hand stands in: right in threads and under asyncio.
-_current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
-
-
+_block: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
 #: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
 _inert_run = None
 
@@ -81,7 +79,9 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
         return outer
     if job.local_size() < job.size():
         budget.only_warns("ranks of several hosts")
-    return Run(model, kind, name, tags, params, chosen, budget).begin()
+    block = _block.get()
+    around = block.run_id if block is not None and block.is_measuring else ""
+    return Run(model, kind, name, tags, params, chosen, budget, around=around).begin()
 
 
 @guarded(_inert)
@@ -89,10 +89,10 @@ def current_run() -> Telling:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
     from traceml_agent.tracking import handle
-    from traceml_agent.tracking.run import current
+    from traceml_agent.tracking.current import last
 
-    block = _current.get()
-    return (block if block and block.is_open else None) or current() or handle.outer() or _inert()
+    block = _block.get()
+    return (block if block and block.is_open else None) or last() or handle.outer() or _inert()
 
 
 class track:
@@ -117,17 +117,17 @@ class track:
 
     def __enter__(self) -> Telling:
         run = _begun(*self._arguments, **self._options)
-        self._runs.append((run, _current.set(run)))
+        self._runs.append((run, _block.set(run)))
         return run
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
             # One `track` may be entered by several threads or tasks, which leave in any order.
-            here = _current.get()
+            here = _block.get()
             mine = [number for number, (run, _) in enumerate(self._runs) if run is here] or [-1]
             run, token = self._runs.pop(mine[-1])
             try:
-                _current.reset(token)
+                _block.reset(token)
             except ValueError:  # left in another thread or task than it was entered in
                 pass
             run.__exit__(kind, error, traceback)

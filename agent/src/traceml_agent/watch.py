@@ -96,9 +96,9 @@ def watch(model, name=None, run=None, **settings):
 @guarded()
 def _watch(model, name, run, settings):
     from traceml_agent.track import start
-    from traceml_agent.tracking import run as runs
+    from traceml_agent.tracking import current
 
-    target = run or runs.current() or start(name or type_name(model), kind="inference", **settings)
+    target = run or current.last() or start(name or type_name(model), kind="inference", **settings)
     if not target:
         return model
     return _counted(model, target.watched, target.board)

@@ -13,7 +13,7 @@ import pytest
 
 from traceml_agent.commands.program import model_of
 from traceml_agent.host.endings import of_exit_code
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 AGENT = [sys.executable, "-m", "traceml_agent"]
 
@@ -37,7 +37,7 @@ def agent(environment, tmp_path):
 def records(tmp_path):
     def read(kind):
         files = sorted((tmp_path / "spool").glob("*.spool"))
-        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        everything = [record for file in files for _, record in recording.read(str(file)) if record]
         return [record["body"] for record in everything if record["type"] == kind]
 
     return read

@@ -8,7 +8,7 @@ import pytest
 
 from traceml_agent import cli
 from traceml_agent.inputs import config
-from traceml_agent.spool.spool import Spool
+from traceml_agent.spool.file import Spool
 
 RUN = "0b8e2f1c-1111-4222-8333-444455556666"
 CPU = {

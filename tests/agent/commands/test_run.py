@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from traceml_agent.delivery.delivery import merged
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def records(tmp_path):
 
     def read(kind):
         files = sorted((tmp_path / "spool").glob("*.spool"))
-        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        everything = [record for file in files for _, record in recording.read(str(file)) if record]
         return [record["body"] for record in everything if record["type"] == kind]
 
     return read

@@ -13,10 +13,9 @@ from tests.agent.spooling import begun, chunk, energies, expected, left_in, run_
 from tests.fakes.portal import FakePortal
 from traceml_agent import cli
 from traceml_agent.commands import sync
-from traceml_agent.delivery import quarantine
 from traceml_agent.delivery.delivery import Delivery
-from traceml_agent.delivery.uploader import is_for
-from traceml_agent.spool import spool
+from traceml_agent.delivery.readdress import is_for
+from traceml_agent.spool import quarantine, recording
 
 WRONG = "http://127.0.0.1:9"
 
@@ -84,11 +83,11 @@ def test_what_another_portal_has_of_a_run_arrives_here_as_well(run_sync, place, 
 
 def test_a_run_sent_to_another_address_belongs_to_this_one_from_then_on(run_sync, place, portal, settings):
     made = whole(place, portal=WRONG, chunks=30)
-    content = [record for _, record in spool.records(made.path)]
+    content = [record for _, record in recording.read(made.path)]
     portal.mode("503", only="/batches/")
     assert run_sync("--all")[0] == 1
     assert is_for(made.path, settings)
-    assert [record for _, record in spool.records(made.path)][1:] == content[1:]
+    assert [record for _, record in recording.read(made.path)][1:] == content[1:]
     portal.mode("ok")
     assert run_sync()[0] == 0
     assert energies(portal.runs()[run_id_of(made)]) == expected(30)
@@ -149,7 +148,7 @@ def test_a_run_under_way_for_another_address_is_not_taken_from_its_process(run_s
     made = begun(place, portal=WRONG)
     assert run_sync("--all")[0] == 0
     made.append("chunk", chunk(1))
-    assert (portal.requests(), len(list(spool.records(made.path)))) == ([], 2)
+    assert (portal.requests(), len(list(recording.read(made.path)))) == ([], 2)
 
 
 def test_without_a_portal_what_waits_is_told_and_how_to_set_one(run_sync, place, monkeypatch):
@@ -301,7 +300,7 @@ def test_a_process_that_has_a_file_in_hand_and_gets_no_further_is_not_waited_for
 def test_a_file_of_a_newer_version_waits_for_an_agent_that_understands_it(run_sync, place, portal, settings):
     made = whole(place, portal=settings.url)
     lines = Path(made.path).read_bytes().splitlines(keepends=True)
-    newer = [spool.encode(spool.decode(line) | {"v": 2}) for line in lines]
+    newer = [recording.encode(recording.decode(line) | {"v": 2}) for line in lines]
     Path(made.path).write_bytes(b"".join(newer))
     assert run_sync()[0] == 1
     (kept,) = (place / "quarantine").glob("*.spool")

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from traceml_agent.commands.watch import is_alive, name_of, see_its_gpus
-from traceml_agent.host import host
+from traceml_agent.host.allocation import Target
 from traceml_agent.host.processes import Cgroup
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 BURN = "s=$(date +%s); while [ $(($(date +%s)-s)) -lt 3 ]; do :; done"
 
@@ -37,7 +37,7 @@ def watch(tmp_path):
 def bodies(tmp_path):
     def read():
         (file,) = (tmp_path / "spool").glob("*.spool")
-        return [record["body"] for _, record in spool.records(str(file)) if record]
+        return [record["body"] for _, record in recording.read(str(file)) if record]
 
     return read
 
@@ -75,14 +75,14 @@ def test_a_watched_script_gives_its_name_to_the_model(tmp_path):
     for words, name in ((["-u", "train_digits.py"], "train_digits"), (["./server"], "server")):
         with subprocess.Popen([sys.executable, *words], cwd=tmp_path) as target:
             time.sleep(0.3)
-            assert name_of(host.Target(target.pid)) == name
+            assert name_of(Target(target.pid)) == name
             target.kill()
 
 
 def test_a_process_of_the_kernel_is_named_by_what_the_kernel_calls_it(tree):
     tree("proc/2/cmdline", "")
     tree("proc/2/comm", "kthreadd\n")
-    assert name_of(host.Target(2)) == "kthreadd"
+    assert name_of(Target(2)) == "kthreadd"
 
 
 @pytest.mark.parametrize("words", [("--pid", "999999999"), ("--cgroup", "/no/such/group"), ()])
@@ -96,9 +96,9 @@ def test_what_is_not_there_is_said_with_the_remedy(watch, words):
 def test_a_zombie_is_not_alive():
     child = subprocess.Popen(["true"])
     deadline = time.monotonic() + 5
-    while is_alive(host.Target(child.pid)) and time.monotonic() < deadline:
+    while is_alive(Target(child.pid)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not is_alive(host.Target(child.pid))
+    assert not is_alive(Target(child.pid))
     child.wait()
 
 
@@ -107,8 +107,8 @@ def test_a_process_is_named_by_its_program_and_its_gpus_are_its_own(monkeypatch)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     with subprocess.Popen(["sleep", "60"], env={"CUDA_VISIBLE_DEVICES": "3"}) as target:
         time.sleep(0.3)
-        assert name_of(host.Target(target.pid)) == "sleep"
-        see_its_gpus(host.Target(target.pid))
+        assert name_of(Target(target.pid)) == "sleep"
+        see_its_gpus(Target(target.pid))
         target.kill()
     assert (os.environ["CUDA_VISIBLE_DEVICES"], "CUDA_DEVICE_ORDER" in os.environ) == ("3", False)
 
@@ -130,7 +130,7 @@ def test_a_v2_cgroup_tells_its_cpu_time_and_memory(tree):
     tree("sys/fs/cgroup/job/memory.current", "5000000000\n")
     tree("sys/fs/cgroup/job/memory.stat", "anon 1\ninactive_file 1000000000\n")
     tree("sys/fs/cgroup/job/cgroup.procs", "1\n")
-    target = host.Target(cgroup="/sys/fs/cgroup/job")
+    target = Target(cgroup="/sys/fs/cgroup/job")
     assert (Cgroup(target).cpu_s(), Cgroup(target).used_gb(), is_alive(target)) == (2.5, 4.0, True)
 
 
@@ -138,5 +138,5 @@ def test_a_v1_cgroup_tells_its_cpu_time_and_memory(tree):
     tree("sys/fs/cgroup/cpuacct/job/cpuacct.usage", "1500000000\n")
     tree("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "3000000000\n")
     tree("sys/fs/cgroup/memory/job/memory.stat", "total_inactive_file 1000000000\n")
-    cgroup = Cgroup(host.Target(cgroup="/job"))
+    cgroup = Cgroup(Target(cgroup="/job"))
     assert (cgroup.cpu_s(), cgroup.used_gb()) == (1.5, 2.0)

@@ -27,7 +27,7 @@ from traceml_agent.delivery import delivery, sent
 from traceml_agent.delivery.client import BUSY, DELIVERED, GONE, HELD, QUARANTINE, RETRY, STOP
 from traceml_agent.delivery.delivery import Delivery
 from traceml_agent.delivery.sent import Sent
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 
 def test_a_run_arrives_in_three_requests_and_its_file_goes(place, client, portal):
@@ -148,10 +148,11 @@ import sys
 from traceml_agent.inputs import config
 from traceml_agent.delivery import sent
 from traceml_agent.spool import folder as spool_folder
+from traceml_agent.spool import files
 from traceml_agent.commands.sync import sync
 if sys.argv[4] == "unlocked":
     sent.fcntl = spool_folder.fcntl = None
-    spool_folder.ABANDONED_S = -1.0
+    files.ABANDONED_S = -1.0
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 for _ in range(3):
     sync(settings)
@@ -283,7 +284,7 @@ def test_a_run_whose_header_is_refused_is_held_back_while_it_lives_and_then_set_
     assert sending.deliver(client).outcome == QUARANTINE
     assert (sending.done, left_in(place)) == (True, [])
     name = next(name for name in quarantined(place) if name.endswith(".spool"))
-    kept = [record["n"] for _, record in spool.records(str(place / "quarantine" / name))]
+    kept = [record["n"] for _, record in recording.read(str(place / "quarantine" / name))]
     assert kept[:3] == [0, 1, 2]
 
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.agent.spooling import begun, chunk, is_stored, pid_of, whole
-from traceml_agent.delivery import uploader
+from traceml_agent.delivery.channel import Channel
 from traceml_agent.delivery.uploader_process import LOOK_AGAIN_S, _Work
 from traceml_agent.host.endings import Life
 from traceml_agent.inputs import config
@@ -60,7 +60,7 @@ def test_a_stopped_uploader_holds_nobody_up(settings, launch):
 
 def test_the_uploader_is_not_held_up_by_a_parent_that_never_reads():
     ours, theirs = socket.socketpair()
-    line, began = uploader.Line(ours), time.monotonic()
+    line, began = Channel(ours), time.monotonic()
     with ours, theirs:
         for _ in range(20_000):
             line.send({"warning": "x" * 400})

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, energies, expected, finish, left_in, new_run_id, run_id_of, whole
-from traceml_agent.delivery import quarantine
+from traceml_agent.delivery import retrying
 from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE, RETRY, STOP
-from traceml_agent.spool import folder as spool_folder
-from traceml_agent.spool.spool import records
+from traceml_agent.spool import files, quarantine
+from traceml_agent.spool.recording import records
 
 REASON = "Some fields are not right; see errors. metrics[0].name: must not be empty"
 
@@ -33,7 +33,7 @@ def test_refused_records_are_kept_with_the_portals_words(kept, portal):
 
 
 def test_records_that_now_pass_arrive_under_their_batch_id_and_leave_the_quarantine(kept, client, portal, settings):
-    assert quarantine.retry(client, kept).outcome == DELIVERED
+    assert retrying.retry(client, kept).outcome == DELIVERED
     run = portal.runs()[kept.run_id]
     assert (list(run["batches"]), energies(run)) == (["w-1-1-2"], expected(2))
     assert quarantine.waiting(settings) == []
@@ -46,14 +46,14 @@ def test_a_refused_end_of_a_run_is_sent_again_as_its_end(place, settings, portal
     quarantine.keep(str(place), run_id_of(made), "w-1", (9, 9), REASON, [body], portal.url)
     (each,) = quarantine.waiting(settings)
     assert each.what == "end of the run"
-    assert quarantine.retry(client, each).outcome == DELIVERED
+    assert retrying.retry(client, each).outcome == DELIVERED
     assert [end["status"] for end in portal.runs()[run_id_of(made)]["finishes"]] == ["completed"]
 
 
 @pytest.mark.parametrize("mode", ["422", "409", "unknown"])
 def test_records_that_are_refused_again_stay_with_the_newest_reason(kept, client, portal, settings, mode):
     portal.mode(mode)
-    assert quarantine.retry(client, kept).outcome == QUARANTINE
+    assert retrying.retry(client, kept).outcome == QUARANTINE
     (each,) = quarantine.waiting(settings)
     assert (each.reason != REASON, each.since, each.what) == (True, kept.since, "2 records")
 
@@ -61,13 +61,13 @@ def test_records_that_are_refused_again_stay_with_the_newest_reason(kept, client
 @pytest.mark.parametrize(("mode", "outcome"), [("503", RETRY), ("401", STOP)])
 def test_a_portal_that_takes_nothing_leaves_the_quarantine_as_it_is(kept, client, portal, settings, mode, outcome):
     portal.mode(mode)
-    assert quarantine.retry(client, kept).outcome == outcome
+    assert retrying.retry(client, kept).outcome == outcome
     assert quarantine.waiting(settings) == [kept]
 
 
 def test_records_of_a_run_that_was_deleted_on_the_portal_go(kept, client, portal, settings):
     portal.mode("410")
-    quarantine.retry(client, kept)
+    retrying.retry(client, kept)
     assert quarantine.waiting(settings) == []
 
 
@@ -85,7 +85,7 @@ def test_a_whole_file_that_now_passes_is_delivered_through_the_spool(place, sett
     made = whole(place)
     quarantine.set_aside(made.path, REASON, portal.url)
     (each,) = quarantine.waiting(settings)
-    assert quarantine.retry(client, each).outcome == DELIVERED
+    assert retrying.retry(client, each).outcome == DELIVERED
     assert energies(portal.runs()[run_id_of(made)]) == expected(3)
     assert (left_in(place), list((place / "quarantine").iterdir())) == ([], [])
 
@@ -100,7 +100,7 @@ def test_what_a_file_has_delivered_before_is_not_sent_twice(place, settings, por
     assert Delivery(made.path).deliver(client).outcome == QUARANTINE
     asked = len(portal.requests())
     (each,) = quarantine.waiting(settings)
-    assert quarantine.retry(client, each).outcome == QUARANTINE
+    assert retrying.retry(client, each).outcome == QUARANTINE
     assert len(portal.requests()) == asked
     assert [each.run_id for each in quarantine.waiting(settings)] == [run_id_of(made)]
 
@@ -110,7 +110,7 @@ def test_a_whole_file_waits_in_the_spool_where_the_portal_fails(place, settings,
     quarantine.set_aside(made.path, REASON, portal.url)
     portal.mode("503")
     (each,) = quarantine.waiting(settings)
-    assert quarantine.retry(client, each).outcome == RETRY
+    assert retrying.retry(client, each).outcome == RETRY
     assert (Path(made.path).exists(), quarantine.waiting(settings)) == (True, [])
 
 
@@ -118,14 +118,14 @@ def test_a_file_of_a_run_still_under_way_is_left_alone(place, settings, portal, 
     made = begun(place)
     quarantine.set_aside(made.path, REASON, portal.url)
     (each,) = quarantine.waiting(settings)
-    assert quarantine.retry(client, each).outcome == BUSY
+    assert retrying.retry(client, each).outcome == BUSY
     assert made.append("chunk", chunk(1))
     assert [record["type"] for _, record in records(each.path)] == ["header", "chunk"]
 
 
 def test_of_two_that_try_again_at_once_one_comes_too_late_and_nothing_is_lost(kept, client, portal, settings):
-    quarantine.retry(client, kept)
-    assert quarantine.retry(client, kept).outcome == DELIVERED
+    retrying.retry(client, kept)
+    assert retrying.retry(client, kept).outcome == DELIVERED
     assert quarantine.waiting(settings) == []
 
 
@@ -133,7 +133,7 @@ def test_of_two_that_try_again_at_once_one_comes_too_late_and_nothing_is_lost(ke
 def test_what_cannot_be_read_stays_and_is_told(kept, client, settings, content):
     Path(kept.path).write_bytes(content)
     (each,) = quarantine.waiting(settings)
-    assert quarantine.retry(client, each).outcome == QUARANTINE
+    assert retrying.retry(client, each).outcome == QUARANTINE
     assert Path(kept.path).exists()
 
 
@@ -146,7 +146,7 @@ def test_what_earlier_versions_kept_is_understood(place, settings, portal, clien
     made = whole(place)
     Path(made.path).rename(place / "quarantine" / Path(made.path).name)
     assert {each.reason for each in quarantine.waiting(settings)} == {"no", quarantine.UNTOLD}
-    assert [quarantine.retry(client, each).outcome for each in quarantine.waiting(settings)] == [DELIVERED] * 2
+    assert [retrying.retry(client, each).outcome for each in quarantine.waiting(settings)] == [DELIVERED] * 2
     assert quarantine.waiting(settings) == []
 
 
@@ -154,10 +154,10 @@ def test_what_was_never_a_runs_is_shown_and_never_sent(place, settings, portal, 
     place.mkdir()
     (place / "noname.spool").write_text("x")
     os.mkfifo(place / f"{new_run_id()}.w-1.spool")
-    assert spool_folder.spool_files(str(place)) == []
+    assert files.spool_files(str(place)) == []
     foreign = quarantine.waiting(settings)
     assert {(each.is_of_a_run, each.reason) for each in foreign} == {(False, quarantine.FOREIGN)}
-    assert [quarantine.retry(client, each).outcome for each in foreign] == [QUARANTINE] * 2
+    assert [retrying.retry(client, each).outcome for each in foreign] == [QUARANTINE] * 2
     assert portal.requests() == []
 
 

@@ -29,6 +29,7 @@ from tests.agent.spooling import (
 from tests.fakes.portal import TOKEN
 from traceml_agent.delivery import uploader
 from traceml_agent.delivery.delivery import Delivery
+from traceml_agent.host import private
 from traceml_agent.spool import folder as spool_folder
 
 ROOT = Path(__file__).parents[3]
@@ -294,7 +295,7 @@ def test_a_run_arrives_where_no_disk_can_be_written(settings, portal, launch, tm
         monkeypatch.setenv(name, str(tmp_path / "blocked"))
     settings.take("spool_dir", tmp_path / "blocked" / "spool", "test")
     place = spool_folder.folder(settings)
-    assert place.startswith(spool_folder.MEMORY_FOLDER)
+    assert place.startswith(private.MEMORY_FOLDER)
     made = whole(place, portal=settings.url)  # the folder is everybody's: another uploader leaves it alone
     handle = launch(settings)
     handle.own(made.path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from traceml_agent import catalogue
-from traceml_agent.host import host, processes
+from traceml_agent.host import allocation, cpuinfo, processes, system
 
 CPUINFO = """processor\t: {n}
 model name\t: AMD EPYC 7742 64-Core Processor
@@ -37,14 +37,14 @@ def root(tmp_path, monkeypatch):
 def test_hyper_threads_are_no_cores_and_sockets_are_told_apart(root):
     blocks = [CPUINFO.format(n=n, socket=n % 2, core=n // 4) for n in range(8)]
     root("proc/cpuinfo", "\n".join(blocks))
-    found = host.processor()
+    found = cpuinfo.processor()
     assert (found.name, found.sockets, found.cores, found.threads) == ("AMD EPYC 7742 64-Core Processor", 2, 4, 8)
 
 
 def test_without_topology_every_thread_is_a_core(root):
     root("proc/cpuinfo", "processor\t: 0\n\nprocessor\t: 1\n")
     root("proc/device-tree/model", "Raspberry Pi 5 Model B\0")
-    found = host.processor()
+    found = cpuinfo.processor()
     assert (found.name, found.cores, found.threads) == ("Raspberry Pi 5 Model B", 2, 2)
 
 
@@ -71,21 +71,21 @@ def test_an_arm_core_is_named_so_that_the_catalogue_knows_it(root, by, part, bes
     root("proc/cpuinfo", "\n".join(ARM.format(n=n, by=by, part=part) for n in range(4)))
     if beside:
         root(*beside)
-    found, match = host.processor(), catalogue.match(name, "cpu")
+    found, match = cpuinfo.processor(), catalogue.match(name, "cpu")
     assert (found.name, found.cores, found.threads, match and match.slug) == (name, 4, 4, slug)
 
 
 def test_an_architecture_is_no_model(root):
     root("proc/cpuinfo", "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\n")
-    assert host.processor().name == "ARMv8 Processor rev 1 (v8l)"
+    assert cpuinfo.processor().name == "ARMv8 Processor rev 1 (v8l)"
     root("proc/device-tree/model", "NVIDIA Jetson AGX Orin Developer Kit\0")
-    assert host.processor().name == "NVIDIA Jetson AGX Orin Developer Kit"
+    assert cpuinfo.processor().name == "NVIDIA Jetson AGX Orin Developer Kit"
 
 
 def test_threads_of_a_core_are_told_apart_where_cpuinfo_names_no_cores(root):
     root("proc/cpuinfo", "\n\n".join(f"processor\t: {n}\ncpu\t\t: POWER9, altivec supported" for n in range(8)))
     root("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-3\n")
-    found = host.processor()
+    found = cpuinfo.processor()
     assert (found.name, found.cores, found.threads) == ("POWER9, altivec supported", 2, 8)
 
 
@@ -96,7 +96,7 @@ def test_a_hybrid_processor_with_cpus_taken_out_breaks_nothing(root):
     root(
         "proc/cpuinfo", "\n".join([*blocks, "processor\t: 6\nmodel name\t: AMD EPYC 7742 64-Core Processor\n", "junk"])
     )
-    found = host.processor()
+    found = cpuinfo.processor()
     assert (found.sockets, found.cores, found.threads) == (1, 4, 6)
 
 
@@ -104,7 +104,7 @@ def test_a_hybrid_processor_with_cpus_taken_out_breaks_nothing(root):
     ("text", "count"), [("0-3,8,10", 6), ("5", 1), ("", None), (None, None), ("nonsense", None), ("0-", None)]
 )
 def test_the_kernels_lists_of_cpus_are_counted(text, count):
-    assert host.counted(text) == count
+    assert system.counted(text) == count
 
 
 def test_without_proc_the_name_is_the_kernels_by_sysctl(root, tmp_path):
@@ -116,8 +116,8 @@ def test_without_proc_the_name_is_the_kernels_by_sysctl(root, tmp_path):
     code = f"""
 import ctypes
 ctypes.CDLL({str(tmp_path / "sysctl.so")!r}, mode=ctypes.RTLD_GLOBAL)
-from traceml_agent.host import host
-found = host.processor()
+from traceml_agent.host import cpuinfo
+found = cpuinfo.processor()
 print(found.name, found.threads >= found.cores >= 1)
 """
     environment = os.environ | {"TRACEML_AGENT_ROOT": str(tmp_path / "nowhere")}
@@ -126,11 +126,11 @@ print(found.name, found.threads >= found.cores >= 1)
 
 
 def test_where_nothing_tells_a_name_there_is_one_all_the_same(root):
-    assert host.processor().name
+    assert cpuinfo.processor().name
 
 
 def test_affinity_bounds_the_allocation(root):
-    assert host.allocated_threads(64) == 8
+    assert allocation.allocated_threads(64) == 8
 
 
 def test_a_v2_quota_of_any_ancestor_bounds_the_allocation(root):
@@ -138,28 +138,28 @@ def test_a_v2_quota_of_any_ancestor_bounds_the_allocation(root):
     root("sys/fs/cgroup/pods/a/b/cpu.max", "max 100000\n")
     root("sys/fs/cgroup/pods/a/cpu.max", "250000 100000\n")
     root("sys/fs/cgroup/pods/cpu.max", "400000 100000\n")
-    assert host.allocated_threads(64) == 2.5
+    assert allocation.allocated_threads(64) == 2.5
 
 
 def test_a_v1_quota_bounds_the_allocation_even_where_the_mount_hides_the_path(root):
     root("proc/self/cgroup", "4:cpu,cpuacct:/docker/abc\n")
     root("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "150000\n")
     root("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n")
-    assert host.allocated_threads(64) == 1.5
+    assert allocation.allocated_threads(64) == 1.5
 
 
 def test_no_quota_is_no_bound(root):
     root("proc/self/cgroup", "4:cpu:/\n")
     root("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n")
     root("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n")
-    assert host.cgroup_threads() is None
+    assert allocation.cgroup_threads() is None
 
 
 def test_the_scheduler_bounds_the_allocation(root, monkeypatch):
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
     monkeypatch.setenv("SLURM_MEM_PER_NODE", "16384")
-    assert host.allocated_threads(64) == 4
-    assert host.allocated_gb() == pytest.approx(17.18, abs=0.01)
+    assert allocation.allocated_threads(64) == 4
+    assert allocation.allocated_gb() == pytest.approx(17.18, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_the_scheduler_bounds_the_allocation(root, monkeypatch):
 def test_memory_that_slurm_granted_is_an_allocation_however_it_was_asked_for(root, monkeypatch, variables, megabytes):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found_gb = host.allocated_gb()
+    found_gb = allocation.allocated_gb()
     assert found_gb == (None if megabytes is None else pytest.approx(megabytes * 2**20 / 1e9))
 
 
@@ -194,9 +194,9 @@ def test_a_memory_limit_is_an_allocation_and_none_is_none(root):
     root("proc/self/cgroup", "0::/job\n7:memory:/old\n")
     root("sys/fs/cgroup/job/memory.max", "8000000000\n")
     root("sys/fs/cgroup/memory/old/memory.limit_in_bytes", "9223372036854771712\n")
-    assert host.allocated_gb() == 8.0
+    assert allocation.allocated_gb() == 8.0
     root("sys/fs/cgroup/job/memory.max", "max\n")
-    assert host.allocated_gb() is None
+    assert allocation.allocated_gb() is None
 
 
 @pytest.fixture
@@ -232,8 +232,9 @@ def test_a_process_alone_has_no_launcher(rank, monkeypatch):
 RANK = """
 import os, subprocess, sys
 os.sched_setaffinity(0, eval(sys.argv[1]))
-code = "import os, sys; os.sched_setaffinity(0, eval(sys.argv[1])); from traceml_agent.host import host; " \\
-    "from traceml_agent.sensors import cpu; print(cpu.Cpu('job', host.Target()).facts['threads'])"
+code = "import os, sys; os.sched_setaffinity(0, eval(sys.argv[1])); " \\
+    "from traceml_agent.host.allocation import Target; " \\
+    "from traceml_agent.sensors import cpu; print(cpu.Cpu('job', Target()).facts['threads'])"
 settings = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
 subprocess.run([sys.executable, "-c", code, sys.argv[2]], env=os.environ | settings, check=True)
 """

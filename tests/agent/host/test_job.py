@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from traceml_agent.host import job
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 LAUNCHERS = {
     "torchrun with an id": {"WORLD_SIZE": "8", "TORCHELASTIC_RUN_ID": "exp-7", "MASTER_ADDR": "n1", "LOCAL_RANK": "0"},
@@ -77,7 +77,7 @@ with track("digits") as run:
     files = list(tmp_path.glob("*.spool"))
     assert len(files) == 4
     assert len({file.name.partition(".")[0] for file in files}) == 1
-    records = [record["body"] for file in files for _, record in spool.records(str(file)) if record]
+    records = [record["body"] for file in files for _, record in recording.read(str(file)) if record]
     assert len({stage["id"] for body in records for stage in body.get("stages", [])}) == 1
     cores = sum(body["devices"][0]["cores"] for body in records if "status" in body)
     assert cores == pytest.approx(os.cpu_count(), rel=0.01)  # the host once, not four times

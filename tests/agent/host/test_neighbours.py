@@ -6,23 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent.host import endings, host, neighbours
-from traceml_agent.host.neighbours import ALL, FOR_EVER, HOST, MACHINE, Part, Place, Told, told_by
+from traceml_agent.host import endings, holds, neighbours
+from traceml_agent.host.allocation import Target
+from traceml_agent.host.holds import FOR_EVER, MACHINE, Told, told_by
+from traceml_agent.host.neighbours import ALL, HOST, Part, Place
 from traceml_agent.inputs import config
-from traceml_agent.measuring.sampler import Meter
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     """A host without other runs."""
     monkeypatch.setattr(neighbours, "boards_folder", lambda: str(tmp_path))
-    monkeypatch.setattr(neighbours, "_here", None)
+    monkeypatch.setattr(holds, "_here", None)
 
 
 def place(run: str = "run-1", outer: str = "", **settings) -> Place:
     given = config.load(url="http://127.0.0.1:9", token="tml_x", **settings)
-    return Place(run, f"w-{os.getpid():x}-{int(endings.own_beginning()):x}-{run}", given, host.Target(), outer)
+    return Place(run, f"w-{os.getpid():x}-{int(endings.own_beginning()):x}-{run}", given, Target(), outer)
 
 
 def another(like: neighbours.Hold, run: str, **changes) -> Told:
@@ -30,8 +32,8 @@ def another(like: neighbours.Hold, run: str, **changes) -> Told:
     parent = os.getppid()
     writer = f"w-{parent:x}-{int(endings.began_at(parent)):x}-{run}"
     told = like.told._replace(writer=writer, run=run, root=f"{parent:x}-9", **changes)
-    Path(neighbours._neighbourhood().place, told.name).touch()
-    neighbours._neighbourhood()._changed_ns = -1
+    Path(holds.of_this_host().place, told.name).touch()
+    holds.of_this_host()._changed_ns = -1
     return told
 
 
@@ -51,7 +53,7 @@ def test_a_hold_is_all_in_its_name():
 def test_what_is_no_hold_of_ours_breaks_nothing(name):
     hold = place().host(4, 16)
     hold.begin(0.0)
-    Path(neighbours._neighbourhood().place, name or "empty").touch()
+    Path(holds.of_this_host().place, name or "empty").touch()
     assert told_by(name) is None
     assert held(hold) == ALL
 
@@ -91,10 +93,10 @@ def test_a_run_of_the_whole_machine_counts_what_runs_of_its_project_measure_too(
     hold = place().host(4, 16)
     hold.begin(0.0)
     told = another(hold, "run-2", began=5.0)
-    neighbours._neighbourhood().look()
-    neighbours._neighbourhood().others = {told.name: told._replace(root=MACHINE)}
+    holds.of_this_host().look()
+    holds.of_this_host().others = {told.name: told._replace(root=MACHINE)}
     assert held(hold) == Part(1.0, 1.0, 0.5)
-    neighbours._neighbourhood().others = {told.name: told._replace(root=MACHINE, project="another")}
+    holds.of_this_host().others = {told.name: told._replace(root=MACHINE, project="another")}
     assert held(hold) == ALL
 
 

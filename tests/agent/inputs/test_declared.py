@@ -6,12 +6,13 @@ import time
 import pytest
 
 from tests.agent.measuring.test_meter import Scripted
-from traceml_agent import limits, sensors
-from traceml_agent.host import host
+from traceml_agent import limits
+from traceml_agent.host import cpuinfo
 from traceml_agent.inputs import config
 from traceml_agent.inputs.declared import MOST, Declared
-from traceml_agent.measuring.sampler import Meter
-from traceml_agent.sensors import declaration, facts, signs
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.sensors import declaration, discovery, unmeasured
+from traceml_agent.sensors.sensor import facts
 from traceml_agent.track import start
 from traceml_agent.tracking import handle
 
@@ -159,19 +160,19 @@ def tpu(monkeypatch, tmp_path):
     (tmp_path / "root/proc/self").mkdir(parents=True)
     (tmp_path / "root/proc/self/stat").touch()
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path / "root"))
-    monkeypatch.setattr(sensors, "_left_out", {})
+    monkeypatch.setattr(unmeasured, "left_out", {})
 
 
 @pytest.mark.parametrize(("given", "named"), [(None, ["Google TPU"]), ("TPU v4", []), ("H100", ["Google TPU"])])
 def test_what_was_declared_is_no_more_named_as_left_out(tpu, given, named):
-    list(sensors.of_accelerators(declared=config.load(devices=given).devices))
-    assert [what for what, _ in sensors.unmeasured()] == named
-    assert all("declare it" in reason for _, reason in sensors.unmeasured())
+    list(discovery.of_accelerators(declared=config.load(devices=given).devices))
+    assert [what for what, _ in discovery.unmeasured()] == named
+    assert all("declare it" in reason for _, reason in discovery.unmeasured())
 
 
 def test_the_reasons_are_as_short_as_the_wire_wants_them():
-    longest = max(map(len, signs.NODES.values()))
-    assert longest + 1 + len(signs.NOT_MEASURED) <= limits.MAX_TEXT
+    longest = max(map(len, unmeasured.NODES.values()))
+    assert longest + 1 + len(unmeasured.NOT_MEASURED) <= limits.MAX_TEXT
 
 
 def test_a_run_estimates_what_was_declared(tmp_path):
@@ -196,5 +197,5 @@ def test_inside_a_measured_command_the_declaration_is_told_of(monkeypatch, caplo
 
 def test_a_processor_of_that_name_is_host_and_no_declaration():
     cpu = Scripted()
-    cpu.facts = facts("cpu-0", "cpu", host.processor().name)
+    cpu.facts = facts("cpu-0", "cpu", cpuinfo.processor().name)
     assert len(of_declared("TPU v4", [cpu])) == 1

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from traceml_agent.measuring.sampler import MOST_S, Meter, Sampler, sample_spacing_s
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import MOST_S, Sampler, sample_spacing_s
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 from traceml_agent.spool.board import Board
 
 

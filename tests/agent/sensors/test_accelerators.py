@@ -5,14 +5,14 @@ import types
 import pytest
 
 from tests.fakes.proc import Tree
-from traceml_agent import sensors
-from traceml_agent.host import host, processes
-from traceml_agent.sensors import modules, sharing
+from traceml_agent.host import processes
+from traceml_agent.host.allocation import Target
+from traceml_agent.sensors import discovery, modules, sharing
 from traceml_agent.sensors.sharing import NOT_KNOWN, SPLIT, Sharing
 from traceml_agent.sensors.visibility import seen
 
 ANOTHER_NAMESPACE = 4026532999
-TARGET = host.Target(100)
+TARGET = Target(100)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_jobs_that_share_an_idle_gpu_take_together_what_it_draws(tree, monkeypat
     monkeypatch.setattr(sharing.time, "monotonic", lambda: clock[0])
     tree.process(200, 1)
     uses: list = []
-    jobs = [Sharing(lambda: [100, 200], lambda: list(uses), host.Target(pid)) for pid in (100, 200)]
+    jobs = [Sharing(lambda: [100, 200], lambda: list(uses), Target(pid)) for pid in (100, 200)]
     for clock[0] in range(30):
         assert [job.part() for job in jobs] == [0.5, 0.5]
     uses[:] = [(100, 40)]
@@ -148,7 +148,7 @@ def test_the_server_of_several_clients_is_no_stranger(tree):
 
 def test_a_watched_cgroups_processes_are_the_jobs(tree):
     tree.put("sys/fs/cgroup/job/cgroup.procs", "500\n501\n")
-    target = host.Target(cgroup="/job")
+    target = Target(cgroup="/job")
     beside = Sharing(lambda: [500, 501, 200], lambda: [(500, 10), (501, 10), (200, 20)], target)
     assert beside.part() == 0.5
 
@@ -205,7 +205,7 @@ def test_a_broken_library_is_one_warning_and_the_others_go_on(tree, tmp_path, mo
     tree.put("proc/driver/nvidia/version", "")
     tree.put("sys/module/amdgpu/refcnt", "")
     monkeypatch.setattr("traceml_agent.messages._said", {})
-    assert list(sensors.of_accelerators()) == []
+    assert list(discovery.of_accelerators()) == []
     said = [record.getMessage() for record in caplog.records]
     assert [text.split()[1] for text in said] == ["nvidia", "amd"]
 
@@ -216,5 +216,5 @@ def test_only_the_first_rank_of_a_host_reports_the_whole_machine(monkeypatch):
     counts = []
     for rank in ("0", "1"):
         monkeypatch.setenv("LOCAL_RANK", rank)
-        counts.append((len(list(sensors.of_host("machine"))), len(list(sensors.of_host("job")))))
+        counts.append((len(list(discovery.of_host("machine"))), len(list(discovery.of_host("job")))))
     assert counts == [(2, 2), (0, 2)]

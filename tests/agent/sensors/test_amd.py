@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from tests.fakes import amdsmi
-from traceml_agent.host import host
+from traceml_agent.host.allocation import Target
 from traceml_agent.inputs.left_out import LeftOut
-from traceml_agent.measuring.sampler import Meter
+from traceml_agent.measuring.meter import Meter
 from traceml_agent.sensors import amd, source
 
 
@@ -37,7 +37,7 @@ def cards(monkeypatch, tmp_path):
 
 
 def found(scope="job"):
-    return list(amd.probe(scope, host.Target()))
+    return list(amd.probe(scope, Target()))
 
 
 def test_a_card_is_described_as_the_driver_gives_it(cards):

@@ -5,10 +5,10 @@ import types
 
 import pytest
 
-from traceml_agent import sensors
-from traceml_agent.host import host, processes
-from traceml_agent.measuring.sampler import Meter
-from traceml_agent.sensors import apple, cpu
+from traceml_agent.host import processes
+from traceml_agent.host.allocation import Target
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.sensors import apple, cpu, discovery
 
 MJ = {"cpu_total_mj": 9_000_000, "gpu_mj": 4_000_000, "gpu_sram_mj": None, "ane_mj": 500_000, "dram_mj": 1_500_000}
 
@@ -31,7 +31,7 @@ def chip(monkeypatch, tmp_path):
 
 
 def found(scope="job"):
-    return list(apple.probe(scope, host.Target()))
+    return list(apple.probe(scope, Target()))
 
 
 def test_the_chips_counters_take_the_place_of_what_was_estimated(chip):
@@ -41,7 +41,7 @@ def test_the_chips_counters_take_the_place_of_what_was_estimated(chip):
         ("cpu-0", "split", ("cpu-0",)),
         ("ram", "split", ("ram",)),
     ]
-    assert {part.facts["key"] for part in sensors.of_host()} == {"cpu-0", "ram"}
+    assert {part.facts["key"] for part in discovery.of_host()} == {"cpu-0", "ram"}
 
 
 def test_gpu_and_neural_engine_are_counted_in_joules(chip):

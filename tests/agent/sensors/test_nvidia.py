@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.fakes.nvml import found, gpu, uuids
-from traceml_agent.measuring.sampler import Meter
+from traceml_agent.measuring.meter import Meter
 from traceml_agent.sensors import nvidia, sharing
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes.nvml import found, gpu
 from traceml_agent.inputs.left_out import LeftOut
-from traceml_agent.measuring.sampler import Meter
+from traceml_agent.measuring.meter import Meter
 from traceml_agent.sensors import source
 
 

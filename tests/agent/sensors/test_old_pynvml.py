@@ -8,8 +8,7 @@ import pynvml
 import pytest
 
 from tests.fakes.nvml import found, gpu, uuids
-from traceml_agent import sensors
-from traceml_agent.sensors import nvidia
+from traceml_agent.sensors import discovery, nvidia
 
 
 class OldPynvml:
@@ -65,10 +64,10 @@ def test_no_single_function_that_is_missing_costs_the_gpu(old, missing):
 )
 def test_another_module_of_that_name_is_one_warning_with_the_remedy(old, caplog, missing):
     old(missing)
-    assert list(sensors.of_accelerators()) == []
+    assert list(discovery.of_accelerators()) == []
     (said,) = [record.getMessage() for record in caplog.records]
     assert "pip install --force-reinstall nvidia-ml-py" in said
-    assert [what for what, _ in sensors.unmeasured()] == ["NVIDIA GPU"]
+    assert [what for what, _ in discovery.unmeasured()] == ["NVIDIA GPU"]
 
 
 def test_names_may_be_bytes(old, monkeypatch):

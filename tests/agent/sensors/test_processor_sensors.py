@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent.host import host, processes
+from traceml_agent.host import allocation, cpuinfo, processes, system
+from traceml_agent.host.allocation import Target
 from traceml_agent.host.processes import Processes, PsutilProcesses
 from traceml_agent.sensors import cpu, memory, rapl
 
@@ -115,7 +116,7 @@ def test_memory_is_what_the_processes_hold(tree):
 def test_memory_that_forked_children_share_is_not_counted_for_each(tree):
     block = bytearray(os.urandom(1)) * 100_000_000
     children = [os.fork() or os._exit(time.sleep(3) or 0) for _ in range(2)]
-    assert tree.used_gb() <= host.memory_info("MemTotal") - host.memory_info("MemAvailable")
+    assert tree.used_gb() <= system.memory_info("MemTotal") - system.memory_info("MemAvailable")
     for child in children:
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -177,7 +178,7 @@ def test_what_is_no_number_is_no_reading(powercap, text):
 def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
     file = powercap("intel-rapl:0", "package-0", 0)
     file.unlink()
-    (sensor,) = cpu.probe("job", host.Target())
+    (sensor,) = cpu.probe("job", Target())
     assert sensor.facts["basis"] == ""
     assert "udevadm" in sensor.facts["note"]
     assert "a+r" not in sensor.facts["note"]
@@ -185,7 +186,7 @@ def test_an_unreadable_counter_is_named_with_its_remedy(powercap, monkeypatch):
 
 def test_the_whole_machines_energy_is_the_counters(powercap):
     powercap("intel-rapl:0", "package-0", 0)
-    (sensor,) = cpu.probe("machine", host.Target())
+    (sensor,) = cpu.probe("machine", Target())
     before = sensor.read()
     powercap("intel-rapl:0", energy_uj=50_000_000)
     assert sensor.read().energy_j - before.energy_j == 50
@@ -201,7 +202,7 @@ def ten_seconds(powercap, monkeypatch):
         machine_s, clock = iter([0.0, 0.0, 64.0]), iter([0.0, 0.0, 10.0])
         monkeypatch.setattr(cpu, "machine_cpu_s", lambda: next(machine_s))
         monkeypatch.setattr(cpu.time, "monotonic", lambda: next(clock))
-        processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
+        processor = cpuinfo.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
         packages = cpu.Packages(rapl.zones("package"), processor, held, whole=False)
         packages.job_j(0.0)
         powercap("intel-rapl:0", energy_uj=1_000_000_000)
@@ -229,13 +230,13 @@ def test_ranks_that_read_the_same_counter_take_parts_that_add_up(ten_seconds):
 def test_dram_replaces_the_estimate_of_memory(powercap):
     powercap("intel-rapl:0/intel-rapl:0:0", "dram", 0)
     powercap("intel-rapl:0", "package-0", 0)
-    (sensor,) = memory.probe("machine", host.Target())
+    (sensor,) = memory.probe("machine", Target())
     sensor.read()
     powercap("intel-rapl:0/intel-rapl:0:0", energy_uj=3_000_000)
     assert (sensor.facts["basis"], sensor.read().energy_j) == ("counter", 3.0)
 
 
 def test_a_job_with_an_allocation_holds_all_of_it(powercap, monkeypatch):
-    monkeypatch.setattr(host, "allocated_gb", lambda target: 4.0)
-    (sensor,) = memory.probe("job", host.Target())
+    monkeypatch.setattr(allocation, "allocated_gb", lambda target: 4.0)
+    (sensor,) = memory.probe("job", Target())
     assert (sensor.facts["memory_gb"], sensor.read().busy_share) == (4.0, 1.0)

@@ -2,9 +2,10 @@
 
 import pytest
 
-from traceml_agent.host import host
+from traceml_agent.host import cpuinfo
+from traceml_agent.host.allocation import Target
 from traceml_agent.inputs.left_out import LeftOut
-from traceml_agent.measuring.sampler import Meter
+from traceml_agent.measuring.meter import Meter
 from traceml_agent.sensors import cpu, memory, rapl
 
 #: Of the EPYC by its profile.
@@ -17,14 +18,14 @@ def turbo(powercap, monkeypatch):
     """A laptop's processor at some watts, read every second; the meter after `seconds` of it."""
     clock = [0.0]
     monkeypatch.setattr(cpu.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(host, "processor", lambda: host.Processor(LAPTOP, 1, 16, 22))
+    monkeypatch.setattr(cpuinfo, "processor", lambda: cpuinfo.Processor(LAPTOP, 1, 16, 22))
 
     def metered(watts, seconds, scope="machine", **constraints):
         powercap("intel-rapl:0", "package-0", 0)
         folder = powercap("intel-rapl:0").parent
         for name, value in constraints.items():
             (folder / name).write_text(f"{value}\n")
-        (sensor,) = cpu.probe(scope, host.Target())
+        (sensor,) = cpu.probe(scope, Target())
         meter, energy_uj = Meter(sensor), 0.0
         meter.read(1.0)
         for clock[0] in range(1, seconds + 1):
@@ -99,7 +100,7 @@ def test_memory_whose_counter_stands_still_is_estimated(powercap, monkeypatch):
     monkeypatch.setattr(memory.time, "monotonic", lambda: clock[0])
     powercap("intel-rapl:0", "package-0", 0)
     powercap("intel-rapl:0/intel-rapl:0:0", "dram", 0)
-    (sensor,) = memory.probe("machine", host.Target())
+    (sensor,) = memory.probe("machine", Target())
     meter = Meter(sensor)
     for clock[0] in range(10):
         meter.read(1.0)
@@ -118,7 +119,7 @@ def learning(powercap, monkeypatch):
         powercap("intel-rapl:0", "package-0", 0)
         monkeypatch.setattr(cpu, "machine_cpu_s", lambda: now["machine_s"])
         monkeypatch.setattr(cpu.time, "monotonic", lambda: now["s"])
-        processor = host.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
+        processor = cpuinfo.Processor("AMD EPYC 7742 64-Core Processor", 1, 64, 128)
         packages = cpu.Packages(rapl.zones("package"), processor, 0.25, whole=False)
         given = [packages.job_j(0.0)]
         for seconds, watts, machine_s, job_s in intervals:
@@ -172,5 +173,5 @@ def test_where_one_of_several_counters_can_not_be_read_none_passes_for_all(power
 def test_a_socket_whose_counter_is_not_readable_is_named_with_the_remedy(powercap):
     powercap("intel-rapl:0", "package-0", 1000)
     powercap("intel-rapl:1", "package-1")
-    (sensor,) = cpu.probe("job", host.Target())
+    (sensor,) = cpu.probe("job", Target())
     assert (sensor.facts["basis"], sensor.facts["note"]) == ("", rapl.REMEDY)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from traceml_agent import sensors
-from traceml_agent.sensors import amd
+from traceml_agent.sensors import amd, discovery, unmeasured
+from traceml_agent.sensors.unmeasured import leave_out
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def put(tmp_path, monkeypatch):
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/stat").touch()  # a Linux
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(root))
-    monkeypatch.setattr(sensors, "_left_out", {})
+    monkeypatch.setattr(unmeasured, "left_out", {})
 
     def write(path, text=""):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +25,8 @@ def put(tmp_path, monkeypatch):
 
 
 def named():
-    assert list(sensors.of_accelerators()) == []
-    return [what for what, _ in sensors.unmeasured()]
+    assert list(discovery.of_accelerators()) == []
+    return [what for what, _ in discovery.unmeasured()]
 
 
 def pci(slot, vendor, device):
@@ -74,7 +74,7 @@ def test_an_amd_card_without_amdsmi_is_named_with_the_remedy(put, monkeypatch, v
     put("sys/module/amdgpu/refcnt")
     put("sys/class/drm/renderD128/device/mem_info_vram_total", f"{vram:.0f}")
     assert named() == found
-    assert all(reason == amd.REMEDY for _, reason in sensors.unmeasured())
+    assert all(reason == amd.REMEDY for _, reason in discovery.unmeasured())
 
 
 def test_a_mac_without_the_extra_is_told_of_it(monkeypatch, tmp_path):
@@ -87,10 +87,10 @@ def test_a_mac_without_the_extra_is_told_of_it(monkeypatch, tmp_path):
 def test_a_processor_that_can_not_be_read_is_named_too(put, monkeypatch):
     monkeypatch.setattr("traceml_agent.sensors.cpu.probe", broken := lambda *about: 1 / 0)
     broken.__module__ = "traceml_agent.sensors.cpu"
-    list(sensors.of_host())
+    list(discovery.of_host())
     assert named() == ["CPU"]
 
 
 def test_what_an_earlier_look_left_out_is_forgotten(put):
-    sensors.leave_out("NVIDIA GPU 3", "is lost")
+    leave_out("NVIDIA GPU 3", "is lost")
     assert named() == []

@@ -12,7 +12,7 @@ from tests.agent.spooling import begun, chunk, energies, expected, left_in, quar
 from traceml_agent.commands.sync import sync
 from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE
 from traceml_agent.delivery.delivery import Delivery
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 
 HURT = {
     "random bytes": lambda lines: [lines[0], os.urandom(5000) + b"\n", *lines[1:]],
@@ -21,15 +21,15 @@ HURT = {
     "zeros between": lambda lines: [lines[0], b"\0" * 4096 + b"\n", *lines[1:]],
     "unknown version": lambda lines: [
         lines[0],
-        spool.encode({"v": 9, "n": 7, "type": "chunk", "body": {}}),
+        recording.encode({"v": 9, "n": 7, "type": "chunk", "body": {}}),
         *lines[1:],
     ],
-    "huge line": lambda lines: [lines[0], b"x" * (spool.MAX_LINE_BYTES + 99) + b"\n", *lines[1:]],
+    "huge line": lambda lines: [lines[0], b"x" * (recording.MAX_LINE_BYTES + 99) + b"\n", *lines[1:]],
     "hostile types": lambda lines: [
         lines[0],
-        spool.encode({"v": 1, "n": 50, "type": "header", "body": []}),
-        spool.encode({"v": 1, "n": -3, "type": "chunk", "body": {}}),
-        spool.encode({"v": 1, "n": 51, "type": "chunk", "body": {"samples": "none"}}),
+        recording.encode({"v": 1, "n": 50, "type": "header", "body": []}),
+        recording.encode({"v": 1, "n": -3, "type": "chunk", "body": {}}),
+        recording.encode({"v": 1, "n": 51, "type": "chunk", "body": {"samples": "none"}}),
         *lines[1:],
     ],
 }
@@ -74,7 +74,7 @@ def test_numbers_far_apart_do_no_harm(place, client, portal):
     made.close()
     with Path(made.path).open("ab") as file:
         for n in (2**52, 3, 2**40, 1):
-            file.write(spool.encode({"v": 1, "n": n, "type": "chunk", "body": chunk(1)}))
+            file.write(recording.encode({"v": 1, "n": n, "type": "chunk", "body": chunk(1)}))
     assert Delivery(made.path).deliver(client).outcome == DELIVERED
     assert len(energies(portal.runs()[run_id_of(made)])) == 4
 
@@ -83,7 +83,7 @@ SIDECARS = [
     os.urandom(3000),
     b"[" * 3000,
     b'00000000 {"batch": [0, 999999999999]}\n',
-    *map(spool.sealed, (b'{"ack": [5, 1]}', b'{"batch": ["a", {}]}', b'{"x": 1}', b"7", b"[" * 90)),
+    *map(recording.sealed, (b'{"ack": [5, 1]}', b'{"batch": ["a", {}]}', b'{"x": 1}', b"7", b"[" * 90)),
 ]
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.agent.spooling import begun, chunk, new_run_id, whole
+from traceml_agent.host import private
 from traceml_agent.inputs import config
+from traceml_agent.spool import file, files, names
 from traceml_agent.spool import folder as spool_folder
-from traceml_agent.spool import spool
-from traceml_agent.spool.spool import Spool
+from traceml_agent.spool.file import Spool
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def no_disk(home, tmp_path, monkeypatch):
     blocked.touch()
     monkeypatch.setenv("HOME", str(blocked))
     monkeypatch.setenv("TMPDIR", str(blocked))
-    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(blocked / "none"))
+    monkeypatch.setattr(private, "MEMORY_FOLDER", str(blocked / "none"))
     return blocked
 
 
@@ -50,12 +51,12 @@ def test_without_any_place_records_wait_in_memory_with_one_warning(no_disk, capl
 
 
 def test_a_spool_in_memory_says_so_and_stays_small(no_disk, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(tmp_path))
+    monkeypatch.setattr(private, "MEMORY_FOLDER", str(tmp_path))
     made = Spool.create(config.load(), new_run_id(), "w-1")
     made.append("header", {"model": "m"})
     for number in range(100):
         made.append("chunk", chunk(number, note="x" * 100_000))
-    assert Path(made.path).stat().st_size <= spool.MEMORY_LIMIT_BYTES
+    assert Path(made.path).stat().st_size <= file.MEMORY_LIMIT_BYTES
     assert "lies in memory" in caplog.text
 
 
@@ -64,7 +65,7 @@ def test_a_link_in_a_public_place_is_not_used(home, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/proc/none")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / f"traceml-{os.getuid()}").symlink_to(tmp_path / "trap")
-    assert spool_folder.folder(config.load()).startswith(spool_folder.MEMORY_FOLDER)
+    assert spool_folder.folder(config.load()).startswith(private.MEMORY_FOLDER)
     assert list((tmp_path / "trap").iterdir()) == []
 
 
@@ -80,9 +81,9 @@ def test_somebody_elses_folder_is_not_used(home, tmp_path, monkeypatch):
 
 def test_a_file_has_a_living_writer_until_its_process_lets_go(tmp_path):
     made = begun(tmp_path)
-    assert spool_folder.has_living_writer(made.path)
+    assert files.has_living_writer(made.path)
     made.close()
-    assert not spool_folder.has_living_writer(made.path)
+    assert not files.has_living_writer(made.path)
 
 
 @pytest.mark.parametrize(
@@ -94,22 +95,22 @@ def test_a_writer_on_another_host_lives_as_long_as_its_file_grows_where_locks_ar
 ):
     mounts = tmp_path / "mounts"
     mounts.write_text(f"proc /proc proc rw 0 0\nserver:/home {tmp_path} nfs4 {options} 0 0\n")
-    monkeypatch.setattr(spool_folder, "MOUNTS", str(mounts))
-    monkeypatch.setattr(spool_folder, "_host_code", lambda: "aaaa")
-    made = begun(tmp_path, writer=spool_folder.new_writer())
+    monkeypatch.setattr(files, "MOUNTS", str(mounts))
+    monkeypatch.setattr(names, "host_code", lambda: "aaaa")
+    made = begun(tmp_path, writer=names.new_writer())
     made.close()
-    monkeypatch.setattr(spool_folder, "_host_code", lambda: "bbbb")
-    assert spool_folder.has_living_writer(made.path) is lives
+    monkeypatch.setattr(names, "host_code", lambda: "bbbb")
+    assert files.has_living_writer(made.path) is lives
     os.utime(made.path, (0, 0))
-    assert not spool_folder.has_living_writer(made.path)
+    assert not files.has_living_writer(made.path)
 
 
 def test_an_empty_file_is_being_made_unless_it_is_old(tmp_path):
     path = tmp_path / f"{new_run_id()}.w-1.spool"
     path.touch()
-    assert spool_folder.has_living_writer(str(path))
+    assert files.has_living_writer(str(path))
     os.utime(path, (0, 0))
-    assert not spool_folder.has_living_writer(str(path))
+    assert not files.has_living_writer(str(path))
 
 
 def test_what_cannot_be_a_spool_file_is_set_aside_and_the_others_are_listed(tmp_path):
@@ -120,5 +121,5 @@ def test_what_cannot_be_a_spool_file_is_set_aside_and_the_others_are_listed(tmp_
     (tmp_path / names[2]).mkdir()
     (tmp_path / "noname.spool").write_text("x")
     (tmp_path / "unrelated.txt").write_text("x")
-    assert spool_folder.spool_files(str(tmp_path)) == [good.path]
+    assert files.spool_files(str(tmp_path)) == [good.path]
     assert {path.name for path in (tmp_path / "quarantine").iterdir()} == {*names, "noname.spool"}

@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 
 from tests.agent.spooling import MIB, begun, chunk, expected, finish, new_run_id, whole
 from traceml_agent.inputs import config
-from traceml_agent.spool import folder as spool_folder
-from traceml_agent.spool import spool
-from traceml_agent.spool.spool import Spool
+from traceml_agent.spool import file, files, recording
+from traceml_agent.spool.file import Spool
 
 
 def stored(path) -> list[dict]:
-    return [record for _, record in spool.records(str(path)) if record]
+    return [record for _, record in recording.read(str(path)) if record]
 
 
 def joules(path) -> list[float]:
@@ -31,11 +30,11 @@ def joules(path) -> list[float]:
 
 
 def damaged(path) -> int:
-    return [record for _, record in spool.records(str(path))].count(None)
+    return [record for _, record in recording.read(str(path))].count(None)
 
 
 def line(record) -> bytes:
-    return spool.encode(record)
+    return recording.encode(record)
 
 
 def test_records_come_back_in_order(tmp_path):
@@ -64,9 +63,9 @@ def test_a_line_in_the_making_is_left_out_until_it_ends(tmp_path):
 
 def test_reading_goes_on_where_it_stopped(tmp_path):
     made = begun(tmp_path)
-    ((end, _),) = spool.records(made.path)
+    ((end, _),) = recording.read(made.path)
     made.append("chunk", chunk(1))
-    assert [record["n"] for _, record in spool.records(made.path, end)] == [1]
+    assert [record["n"] for _, record in recording.read(made.path, end)] == [1]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_reading_goes_on_where_it_stopped(tmp_path):
         os.urandom(3000).replace(b"\n", b"") + b"\n",
         b"00000000 {}\n",
         b"\n\n",
-        b"x" * (2 * spool.MAX_LINE_BYTES + 5) + b"\n",
+        b"x" * (2 * recording.MAX_LINE_BYTES + 5) + b"\n",
         line({"v": 1, "n": 9, "type": "chunk", "body": {}})[:-9] + b"\n",
     ],
     ids=["zeros", "random", "checksum", "empty", "huge", "torn"],
@@ -111,25 +110,25 @@ def test_damaged_lines_are_skipped_one_by_one(tmp_path, bad):
     ],
 )
 def test_a_whole_line_of_another_shape_is_no_record(record):
-    assert spool.decode(line(record)) is None
+    assert recording.decode(line(record)) is None
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"1e999", b"-Infinity", b"1" * 5000, b"[" * 100_000])
 def test_a_line_with_a_number_or_depth_that_cannot_travel_is_no_record(text):
     body = b'{"v":1,"n":1,"type":"chunk","body":{"x":%s}}' % text
-    assert spool.decode(b"%08x %s\n" % (zlib.crc32(body), body)) is None
+    assert recording.decode(b"%08x %s\n" % (zlib.crc32(body), body)) is None
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_make_reading_a_line_fail(data):
-    assert spool.decode(data) is None
+    assert recording.decode(data) is None
 
 
 @given(st.integers(min_value=0), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(place, change):
     good = bytearray(line({"v": 1, "n": 1, "type": "chunk", "body": {"samples": []}}))
     good[place % (len(good) - 1)] ^= change
-    found = spool.decode(bytes(good))
+    found = recording.decode(bytes(good))
     # What is left are the checksum's own spellings: upper case, and signs that int() passes over.
     assert found is None or found == {"v": 1, "n": 1, "type": "chunk", "body": {"samples": []}}
 
@@ -265,8 +264,8 @@ def test_what_waits_in_memory_is_bounded_and_keeps_header_and_finish(tmp_path):
     for number in range(100):
         made.append("chunk", chunk(number, note="x" * 100_000))
     made.append("finish", finish(100))
-    waiting = [spool.decode(each) for each in made._waiting]
-    assert sum(map(len, made._waiting)) <= spool.MEMORY_LIMIT_BYTES
+    waiting = [recording.decode(each) for each in made._waiting]
+    assert sum(map(len, made._waiting)) <= file.MEMORY_LIMIT_BYTES
     assert (waiting[0]["type"], waiting[-1]["type"]) == ("header", "finish")
     assert waiting[-2]["body"]["samples"] == chunk(99)["samples"]
     assert made.dropped == 100 - (len(waiting) - 2)
@@ -302,4 +301,4 @@ def test_runs_of_one_folder_share_the_cap(tmp_path):
     second = begun(tmp_path, limit_bytes=MIB)
     for number in range(2000):
         second.append("chunk", chunk(number))
-    assert spool_folder.size_of(str(tmp_path)) <= MIB
+    assert files.size_of(str(tmp_path)) <= MIB

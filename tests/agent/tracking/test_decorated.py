@@ -9,6 +9,7 @@ import types
 import pytest
 
 from traceml_agent import messages, track
+from traceml_agent.tracking import current
 from traceml_agent.tracking import run as runs
 
 
@@ -19,7 +20,7 @@ def offline(home, monkeypatch):
 
 def running() -> int:
     """The runs under way."""
-    return sum(run.is_measuring for run in runs._active)
+    return sum(run.is_measuring for run in current.started)
 
 
 def last_status(monkeypatch):
@@ -234,11 +235,11 @@ def test_one_decorator_names_each_function_that_it_is_given():
 
     @decorate
     def first():
-        names.append(runs.current().model)
+        names.append(current.last().model)
 
     @decorate
     def second():
-        names.append(runs.current().model)
+        names.append(current.last().model)
 
     first(), second()
     assert names == ["first", "second"]

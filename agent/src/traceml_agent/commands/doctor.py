@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 
-from traceml_agent import sensors
 from traceml_agent.commands import selftest, terminal
 from traceml_agent.commands.finding import Finding
 from traceml_agent.commands.terminal import Bar, counted
@@ -14,7 +13,8 @@ from traceml_agent.delivery.backlog import Backlog, dropped_records
 from traceml_agent.figures import duration
 from traceml_agent.inputs import config
 from traceml_agent.measuring.summary import profile_of
-from traceml_agent.spool import spool
+from traceml_agent.sensors import discovery
+from traceml_agent.spool import folder
 
 TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
 EXAMPLE = "traceml-agent doctor --quick"
@@ -74,7 +74,7 @@ class Examination:
 def examine(settings, is_quick: bool, bar: Bar) -> Examination:
     """Look at every device, the spool and the portal; unless it has to be quick, measure for five seconds as well."""
     found = _sensors(settings)
-    place = spool.folder(settings)
+    place = folder.folder(settings)
     findings = [*_unmeasured(), _spool(place), *_backlog(settings), *_portal(settings)]
     if not is_quick:
         findings += selftest.examine(found, settings.scope, place, bar)
@@ -83,8 +83,8 @@ def examine(settings, is_quick: bool, bar: Bar) -> Examination:
 
 def _sensors(settings) -> list:
     """Those that a run would read: a module's power holds its processor's already."""
-    accelerators = sensors.of_accelerators(settings.scope, declared=settings.devices)
-    found = [*sensors.of_host(settings.scope), *accelerators]
+    accelerators = discovery.of_accelerators(settings.scope, declared=settings.devices)
+    found = [*discovery.of_host(settings.scope), *accelerators]
     replaced = {key for sensor in found for key in sensor.replaces}
     return [sensor for sensor in found if sensor.facts["key"] not in replaced]
 
@@ -125,7 +125,7 @@ def _per(profile) -> str:
 
 def _unmeasured() -> list[Finding]:
     """Accelerators that are there and not read."""
-    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in sensors.unmeasured()]
+    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in discovery.unmeasured()]
 
 
 def _spool(place: str | None) -> Finding:

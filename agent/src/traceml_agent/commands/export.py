@@ -12,8 +12,10 @@ from traceml_agent.commands import terminal
 from traceml_agent.commands.terminal import Complaint
 from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
-from traceml_agent.spool import spool
-from traceml_agent.spool.folder import SUFFIX, folders, spool_files
+from traceml_agent.spool import recording
+from traceml_agent.spool.files import spool_files
+from traceml_agent.spool.folder import folders
+from traceml_agent.spool.names import SUFFIX
 from traceml_agent.tracking.journal import WORK
 
 TEXT = (
@@ -140,7 +142,7 @@ def _files_of(run: str, files: list[str]) -> list[str]:
 
 def _bodies(path: str, kind: str | None = None) -> Iterator[dict]:
     """Bodies of a file's records one by one: a spool may be larger than memory."""
-    for _, record in spool.records(path):
+    for _, record in recording.read(path):
         if record and kind in (None, record["type"]):
             yield record["body"]
 

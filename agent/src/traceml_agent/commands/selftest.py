@@ -16,9 +16,10 @@ from traceml_agent import figures
 from traceml_agent.commands.finding import Finding
 from traceml_agent.commands.terminal import Bar
 from traceml_agent.host.identity import new_run_id
-from traceml_agent.measuring.sampler import Meter
+from traceml_agent.measuring.meter import Meter
 from traceml_agent.measuring.summary import energy_of
-from traceml_agent.spool.spool import Spool, records
+from traceml_agent.spool import recording
+from traceml_agent.spool.file import Spool
 
 TEST_S, LOAD_S, READ_EVERY_S = 5.0, 2.5, 0.25
 #: CPU time that was seen may differ by this share from the load's own word, and the time observed from the clock's.
@@ -128,7 +129,7 @@ def _round_trip(place: str) -> Finding:
             spool.append("header", body)
             spool.flush_to_disk()
             spool.close()
-            back = [record["body"] for _, record in records(spool.path or "") if record]
+            back = [record["body"] for _, record in recording.read(spool.path or "") if record]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

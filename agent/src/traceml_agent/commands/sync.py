@@ -13,11 +13,11 @@ from functools import partial
 
 from traceml_agent.commands import terminal
 from traceml_agent.commands.terminal import Bar, Complaint, counted
-from traceml_agent.delivery import quarantine
 from traceml_agent.delivery.backlog import Backlog, Waiting
 from traceml_agent.delivery.readdress import is_same, readdress
 from traceml_agent.delivery.sent import Sent
 from traceml_agent.inputs import config
+from traceml_agent.spool import quarantine
 
 TEXT = "Deliver what waits in the spool, and try again what the portal refused."
 EXAMPLE = "traceml-agent sync --all"
@@ -224,12 +224,13 @@ class _Round:
     def _try_again(self, items: list[quarantine.SetAside]) -> None:
         """What was set aside earlier: the portal may take it now."""
         from traceml_agent.delivery import client as portal
+        from traceml_agent.delivery import retrying
 
         for each in items:
             is_ours = not each.portal or is_same(each.portal, self._client.url)
             if not each.is_of_a_run or not (is_ours or self._is_all):
                 continue
-            answer = self._patiently(partial(quarantine.retry, self._client, each), each.path)
+            answer = self._patiently(partial(retrying.retry, self._client, each), each.path)
             if answer.outcome == portal.QUARANTINE and self._is_discarding:
                 quarantine.discard(each)
                 answer = answer._replace(outcome=DISCARDED)

@@ -10,7 +10,8 @@ import time
 from traceml_agent.commands import terminal
 from traceml_agent.commands.program import model_of
 from traceml_agent.commands.terminal import Complaint
-from traceml_agent.host import host
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
 from traceml_agent.inputs import config, metadata
 from traceml_agent.tracking.run import Run
 
@@ -36,14 +37,14 @@ def add_command(commands) -> None:
 
 def command(options) -> int:
     """Measure until the target ends."""
-    target = host.Target(options.pid, options.cgroup)
+    target = Target(options.pid, options.cgroup)
     if not is_alive(target):
         raise Complaint(f"{options.cgroup or options.pid} is not running: check `ps` or /sys/fs/cgroup", 2)
     attach(target, options.model or name_of(target), options.kind, options.name, devices=options.device)
     return 0
 
 
-def attach(target: host.Target, model: str, kind: str, name: str | None, **settings) -> Run:
+def attach(target: Target, model: str, kind: str, name: str | None, **settings) -> Run:
     """Measure the target until it ends; returns the stopped run. `settings` are those of `config.load`.
 
     Ctrl-C, SIGTERM and SIGHUP end the measuring, not the target: what was watched until then is complete.
@@ -60,28 +61,28 @@ def attach(target: host.Target, model: str, kind: str, name: str | None, **setti
     return run
 
 
-def is_alive(target: host.Target) -> bool:
+def is_alive(target: Target) -> bool:
     """Whether the process runs (a zombie does not), or the cgroup has any process."""
     if target.cgroup:
-        return any(host.read(folder, "cgroup.procs") for folder in target.own_folders("cpu"))
-    state = (host.read("proc", str(target.pid), "stat") or "").rpartition(")")[2].split()
+        return any(system.read(folder, "cgroup.procs") for folder in target.own_folders("cpu"))
+    state = (system.read("proc", str(target.pid), "stat") or "").rpartition(")")[2].split()
     return bool(state) and state[0] not in ("Z", "X")
 
 
-def name_of(target: host.Target) -> str:
+def name_of(target: Target) -> str:
     """What a target is called that nobody named: its script, module or program, or the end of the cgroup's path."""
     if target.cgroup:
         return os.path.basename(target.cgroup.rstrip("/")) or "cgroup"
-    words = (host.read("proc", str(target.pid), "cmdline") or "").rstrip("\0").split("\0")
+    words = (system.read("proc", str(target.pid), "cmdline") or "").rstrip("\0").split("\0")
     # The kernel's own processes have no command line.
-    return model_of(words) or host.read("proc", str(target.pid), "comm") or str(target.pid)
+    return model_of(words) or system.read("proc", str(target.pid), "comm") or str(target.pid)
 
 
-def see_its_gpus(target: host.Target) -> None:
+def see_its_gpus(target: Target) -> None:
     """Take over which GPUs the process sees. Its environment is readable by its owner and root alone."""
     if target.is_self or target.cgroup:
         return
-    pairs = (entry.partition("=") for entry in (host.read("proc", str(target.pid), "environ") or "").split("\0"))
+    pairs = (entry.partition("=") for entry in (system.read("proc", str(target.pid), "environ") or "").split("\0"))
     theirs = {name: value for name, _, value in pairs}
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
         os.environ.pop(name, None)

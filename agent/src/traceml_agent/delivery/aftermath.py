@@ -7,10 +7,10 @@ import os
 import time
 
 from traceml_agent.host import endings
+from traceml_agent.host.private import open_regular
 from traceml_agent.messages import iso
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 from traceml_agent.spool.board import DEVICE, PART, PARTS, left_by
-from traceml_agent.spool.folder import open_regular
 
 try:
     import fcntl
@@ -26,7 +26,7 @@ class _Told:
         self.last_n = -1
         self.finish: dict | None = None
         self.elapsed_s: dict[str, float] = {}
-        for _, record in spool.records(path):
+        for _, record in recording.read(path):
             if record is None:
                 continue
             self.last_n = max(self.last_n, record["n"])
@@ -99,10 +99,10 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
     size = os.fstat(descriptor).st_size
     is_torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
     records = [
-        {"v": spool.VERSION, "n": n, "type": kind, "body": body} for n, (kind, body) in enumerate(bodies, first_n)
+        {"v": recording.VERSION, "n": n, "type": kind, "body": body} for n, (kind, body) in enumerate(bodies, first_n)
     ]
-    os.write(descriptor, (b"\n" if is_torn else b"") + b"".join(map(spool.encode, records)))
-    spool.sync_to_disk(descriptor)
+    os.write(descriptor, (b"\n" if is_torn else b"") + b"".join(map(recording.encode, records)))
+    recording.sync_to_disk(descriptor)
 
 
 def _samples_on(board, found: _Told) -> list[dict]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from traceml_agent.commands.terminal import counted
-from traceml_agent.delivery import quarantine
 from traceml_agent.delivery.readdress import is_same
-from traceml_agent.spool import spool
-from traceml_agent.spool.folder import NAME, folders, has_living_writer, spool_files
+from traceml_agent.spool import file, quarantine, recording
+from traceml_agent.spool.files import has_living_writer, spool_files
+from traceml_agent.spool.folder import folders
+from traceml_agent.spool.names import NAME
 
 #: A run's last record is shorter than this, so it is found without reading the whole file.
-TAIL_BYTES = 2 * spool.RESERVED_BYTES
+TAIL_BYTES = 2 * file.RESERVED_BYTES
 
 
 class Waiting(NamedTuple):
@@ -107,7 +108,7 @@ class Backlog:
 def read(path: str) -> Waiting:
     """A file's description by its name and header. Raises OSError."""
     match = NAME.fullmatch(os.path.basename(path))
-    headers = (record["body"] for _, record in spool.records(path) if record and record["type"] == "header")
+    headers = (record["body"] for _, record in recording.read(path) if record and record["type"] == "header")
     header: dict = next(headers, {})
     run_id, writer = match.groups() if match else ("", "")
     model, started_at, portal = (_text(header.get(name)) for name in ("model", "started_at", "portal"))
@@ -121,7 +122,7 @@ def dropped_records(files: Iterable[Waiting]) -> int:
 
 def _dropped(path: str) -> int:
     try:
-        found = spool.records(path, max(0, os.path.getsize(path) - TAIL_BYTES))
+        found = recording.read(path, max(0, os.path.getsize(path) - TAIL_BYTES))
         ends = [record["body"] for _, record in found if record and record["type"] == "finish"]
     except OSError:
         return 0

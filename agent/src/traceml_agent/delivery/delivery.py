@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from traceml_agent.delivery import aftermath, quarantine
+from traceml_agent.delivery import aftermath
 from traceml_agent.delivery import client as portal
 from traceml_agent.delivery.client import Answer
 from traceml_agent.delivery.pruning import prune
 from traceml_agent.delivery.sent import Group, Sent
-from traceml_agent.spool import board, spool
-from traceml_agent.spool.folder import NAME, has_living_writer, open_regular
+from traceml_agent.host.private import open_regular
+from traceml_agent.spool import board, quarantine, recording
+from traceml_agent.spool.files import has_living_writer
+from traceml_agent.spool.names import NAME
 from traceml_agent.tracking.journal import enriched
 
 MAX_BATCH_ROWS = 1000
@@ -135,7 +137,7 @@ class Delivery:
         """Read on until a slice of the file is in memory; whether there is anything to send."""
         self._pending = {n: each for n, each in self._pending.items() if not self._sent.is_acknowledged(n)}
         size, until, start = sum(length for length, _ in self._pending.values()), -1, self._read_bytes
-        for end, record in spool.records(self.path, self._read_bytes):
+        for end, record in recording.read(self.path, self._read_bytes):
             if record is None:
                 self._damaged = True
             else:
@@ -162,7 +164,7 @@ class Delivery:
         """What is marked as sent must not be lost here by a power failure: its repeat would be another batch."""
         descriptor = open_regular(self.path, os.O_RDONLY)
         with contextlib.suppress(OSError):
-            spool.sync_to_disk(descriptor)
+            recording.sync_to_disk(descriptor)
         os.close(descriptor)
 
     def _groups(self, header_only: bool) -> list[tuple[Group, list[dict]]]:
@@ -224,7 +226,7 @@ class Delivery:
         if self.header is None:
             answer = Answer(portal.QUARANTINE, "the file holds no readable header")
         else:
-            body = {name: value for name, value in self.header.items() if name not in spool.LOCAL}
+            body = {name: value for name, value in self.header.items() if name not in recording.LOCAL}
             answer = self._pruned(body, lambda kept: client.put_run(self.run_id, kept))
         if answer.outcome == portal.QUARANTINE:
             if self._alive:
@@ -317,13 +319,13 @@ def _weight(record: dict) -> int:
     """Rows of a chunk; header and finish fill a batch of their own."""
     if record["type"] != "chunk":
         return MAX_BATCH_ROWS + 1
-    return max(len(record["body"].get(name) or ()) for name in spool.ROWS)
+    return max(len(record["body"].get(name) or ()) for name in recording.ROWS)
 
 
 def merged(bodies: list[dict]) -> dict:
     """One batch body of several chunks: samples and metrics in a row, of devices, stages and calls the latest."""
     result: dict = {}
-    for name, key in spool.ROWS.items():
+    for name, key in recording.ROWS.items():
         rows = [row for body in bodies for row in body.get(name) or ()]
         result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
     for body in bodies:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from traceml_agent.delivery.uploader import is_for
-from traceml_agent.spool import spool
-from traceml_agent.spool.folder import folders, is_written_by, run_of, spool_files, writer_of
+from traceml_agent.delivery.readdress import is_for
+from traceml_agent.spool import recording
+from traceml_agent.spool.files import spool_files
+from traceml_agent.spool.folder import folders
+from traceml_agent.spool.names import is_written_by, run_of, writer_of
 
 
 class Family:
@@ -42,5 +44,5 @@ class Family:
 
 def _header(path: str) -> dict:
     with contextlib.suppress(OSError):
-        return next((record["body"] for _, record in spool.records(path) if record), {})
+        return next((record["body"] for _, record in recording.read(path) if record), {})
     return {}

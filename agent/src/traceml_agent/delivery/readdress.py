@@ -6,9 +6,9 @@ import contextlib
 import os
 
 from traceml_agent.delivery.sent import Sent
+from traceml_agent.host.private import open_regular
 from traceml_agent.inputs import config
-from traceml_agent.spool import spool
-from traceml_agent.spool.folder import open_regular
+from traceml_agent.spool import recording
 
 
 def portal_of(path: str) -> str:
@@ -24,6 +24,14 @@ def _portal(header: dict | None) -> str:
 def is_same(address: str, url: str) -> bool:
     """Whether two addresses are one portal: host and port count, and for what is no address its text."""
     return (config.origin_of(address) or address) == (config.origin_of(url) or url)
+
+
+def is_for(path: str, settings) -> bool:
+    """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
+    with contextlib.suppress(OSError):
+        portal = portal_of(path)
+        return bool(portal) and is_same(portal, settings.url)
+    return False
 
 
 def readdress(path: str, url: str) -> bool:
@@ -43,14 +51,14 @@ def readdress(path: str, url: str) -> bool:
             return True
         if _portal(header):
             os.truncate(sent.path, 0)
-        _copy(path, start, end, spool.encode(header | {"body": header["body"] | {"portal": url}}))
+        _copy(path, start, end, recording.encode(header | {"body": header["body"] | {"portal": url}}))
     return True
 
 
 def _header(path: str) -> tuple[int, int, dict | None]:
     """Where the header's line begins and ends, and the record."""
     start = 0
-    for end, record in spool.records(path):
+    for end, record in recording.read(path):
         if record and record["type"] == "header":
             return start, end, record
         start = end
@@ -73,7 +81,7 @@ def _copy(path: str, start: int, end: int, line: bytes) -> None:
             old.seek(end)
             shutil.copyfileobj(old, new)
             new.flush()
-            spool.sync_to_disk(new.fileno())
+            recording.sync_to_disk(new.fileno())
         shutil.copystat(path, draft)  # the order of files is by age
         os.replace(draft, path)
     except BaseException:

@@ -13,8 +13,9 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from traceml_agent.spool.folder import SENT_SUFFIX, SUFFIX, open_regular
-from traceml_agent.spool.spool import sealed, unsealed
+from traceml_agent.host.private import open_regular
+from traceml_agent.spool.names import SENT_SUFFIX, SUFFIX
+from traceml_agent.spool.recording import sealed, unsealed
 
 try:
     import fcntl

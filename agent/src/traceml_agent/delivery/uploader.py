@@ -8,17 +8,15 @@ sees how that ended, and delivers the rest.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 import threading
 import time
 
 from traceml_agent.delivery import detached
-from traceml_agent.delivery.readdress import is_same, portal_of
+from traceml_agent.delivery.channel import Channel
 from traceml_agent.host import endings
-from traceml_agent.host.descriptors import Descriptor, above_standard
+from traceml_agent.host.descriptors import above_standard
 from traceml_agent.messages import warn
 
 #: So many that end before they say a word are started.
@@ -29,76 +27,10 @@ _uploaders: dict[tuple, Uploader | None] = {}
 _launching = threading.RLock()
 
 
-class Line:
-    """Lines of JSON through a socket, for both ends; nothing here waits longer than it is asked to."""
-
-    def __init__(self, socket):
-        self._descriptor = Descriptor(socket.detach())
-        self._rest = b""
-        self.ended = False
-
-    @property
-    def number(self) -> int:
-        """What `select` takes."""
-        return self._descriptor.number
-
-    @contextlib.contextmanager
-    def _socket(self):
-        """The socket, as long as its number is still ours. Raises OSError after that.
-
-        Of the type below the one that cooperative frameworks replace: theirs would switch to other code, or wait for a
-        hub that is gone.
-        """
-        import _socket
-
-        if not self._descriptor.is_ours:
-            self.ended = True
-            raise OSError("the descriptor was closed")
-        found = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self._descriptor.number)
-        try:
-            yield found
-        finally:
-            found.detach()
-
-    def send(self, message: dict, wait_s: float = 0.0) -> None:
-        """Send a line. One that the other end is gone for, or has no room for within `wait_s`, is lost."""
-        import _socket
-
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            with self._socket() as found:
-                found.settimeout(wait_s)
-                found.send(data, getattr(_socket, "MSG_NOSIGNAL", 0))  # a script may have made SIGPIPE deadly
-        except (BrokenPipeError, ConnectionResetError):
-            self.ended = True
-        except OSError:
-            pass
-
-    def receive(self, wait_s: float) -> list[dict]:
-        """Lines that arrive within the time; returns with the first, or at the end."""
-        try:
-            with self._socket() as found:
-                found.settimeout(max(wait_s, 0.0))
-                data = found.recv(65536)
-        except (BlockingIOError, TimeoutError):
-            return []
-        except OSError:
-            data = b""
-        self.ended = not data
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        return list(filter(None, map(_parsed, lines)))
-
-
-def _parsed(line: bytes) -> dict | None:
-    with contextlib.suppress(ValueError):
-        return json.loads(line)
-    return None
-
-
 class Uploader:
     """The training's handle on its uploader process."""
 
-    def __init__(self, line: Line, flush_s: float):
+    def __init__(self, line: Channel, flush_s: float):
         self._line = line
         self.flush_s = flush_s
         self.pid = 0  # once it has said so
@@ -226,7 +158,7 @@ def launch(settings) -> Uploader | None:
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
         warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
         return None
-    line = Line(ours)
+    line = Channel(ours)
     parent = {"parent": os.getpid(), "began": endings.own_beginning(), "life": life}
     line.send(parent | {"settings": settings.as_dict()})
     return Uploader(line, settings.flush_s)
@@ -236,7 +168,7 @@ def _start_thread(theirs) -> None:
     """Upload from a thread, where any process of ours would be met by `os.wait()`; what it can't deliver stays."""
     from traceml_agent.delivery.uploader_process import serve
 
-    line = Line(theirs)
+    line = Channel(theirs)
     threading.Thread(target=serve, args=(line,), name="traceml-uploader", daemon=True).start()
 
 
@@ -248,11 +180,3 @@ def _forget_the_parents() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_the_parents)
-
-
-def is_for(path: str, settings) -> bool:
-    """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
-    with contextlib.suppress(OSError):
-        portal = portal_of(path)
-        return bool(portal) and is_same(portal, settings.url)
-    return False

@@ -11,13 +11,15 @@ import time
 from typing import Any
 
 from traceml_agent.delivery import aftermath
+from traceml_agent.delivery.channel import Channel
 from traceml_agent.delivery.family import Family
-from traceml_agent.delivery.uploader import Line, is_for
+from traceml_agent.delivery.readdress import is_for
 from traceml_agent.host import forks
 from traceml_agent.host.endings import Life
 from traceml_agent.inputs import config
 from traceml_agent.spool import board
-from traceml_agent.spool.folder import folders, has_living_writer, spool_files
+from traceml_agent.spool.files import has_living_writer, spool_files
+from traceml_agent.spool.folder import folders
 
 #: The first samples go out this soon; later ones further apart, up to the upload interval.
 FIRST_S = 2.5
@@ -44,10 +46,10 @@ def main() -> None:
     """The process: it leads no terminal and ends when the training is gone and nothing is left."""
     import socket
 
-    serve(Line(socket.socket(fileno=0)))
+    serve(Channel(socket.socket(fileno=0)))
 
 
-def serve(line: Line) -> None:
+def serve(line: Channel) -> None:
     """Take the settings from the first line, then deliver until the training is gone and nothing is left."""
     messages = line.receive(10.0)
     if not messages:
@@ -68,7 +70,7 @@ def serve(line: Line) -> None:
 class _Work:
     """What the process knows: the training's files, those of dead processes, when to try again, and until when."""
 
-    def __init__(self, settings, line: Line, life: Life):
+    def __init__(self, settings, line: Channel, life: Life):
         self.settings, self.line, self.life = settings, line, life
         self.family = Family(settings, life.pid, life.began)
         self.client: Any = None

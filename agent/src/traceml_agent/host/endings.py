@@ -9,7 +9,7 @@ import struct
 import sys
 import time
 
-from traceml_agent.host import host
+from traceml_agent.host import allocation, system
 from traceml_agent.host.descriptors import above_standard
 
 #: Signals by which a scheduler, a container's runtime or a person says that a process may go.
@@ -264,9 +264,9 @@ class Life:
 
 def _oom_kills() -> int:
     count = 0
-    for folder in host.cgroup_folders("memory"):
+    for folder in allocation.cgroup_folders("memory"):
         for name in ("memory.events", "memory.oom_control"):
-            for line in (host.read(folder, name) or "").splitlines():
+            for line in (system.read(folder, name) or "").splitlines():
                 if line.startswith("oom_kill "):
                     count += int(line.split()[1])
     return count

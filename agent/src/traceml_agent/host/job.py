@@ -43,6 +43,12 @@ def local_size() -> int:
     return max(count or 1, 1) if size() > 1 else 1
 
 
+def local_rank() -> int:
+    """This process's number among the job's ranks on this host, by torchrun, SLURM, Open MPI and Intel MPI."""
+    names = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)
+
+
 def _number_before(text: str) -> int | None:
     """SLURM writes `4(x2)` for two hosts of four tasks each."""
     digits = text.partition("(")[0].partition(",")[0]

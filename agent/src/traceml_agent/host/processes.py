@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 
-from traceml_agent.host import host, job
+from traceml_agent.host import job, system
+from traceml_agent.host.allocation import Target
 from traceml_agent.host.descriptors import Descriptor, above_standard
 
 #: Pids are used again: how long one is remembered as a stranger's.
@@ -23,7 +24,7 @@ class Processes:
     def __init__(self, pid: int):
         self.pid = pid
         self._tick_s = 1.0 / os.sysconf("SC_CLK_TCK")
-        self._page_gb = os.sysconf("SC_PAGE_SIZE") / host.GB
+        self._page_gb = os.sysconf("SC_PAGE_SIZE") / system.GB
         self._strangers: set[str] = set()
         self._family: set[str] = set()
         self._forget_at = self._fresh_until = 0.0
@@ -64,7 +65,7 @@ class Processes:
 
     def _pages(self, pid: str) -> tuple[int, ...]:
         """Size, resident and file-backed pages of a process; zeros once it ended."""
-        text = self._own_statm() if pid == str(os.getpid()) else host.read("proc", pid, "statm")
+        text = self._own_statm() if pid == str(os.getpid()) else system.read("proc", pid, "statm")
         fields = (text or "").split()[:3]
         return tuple(map(int, fields)) if len(fields) == 3 else (0, 0, 0)
 
@@ -73,7 +74,7 @@ class Processes:
         try:
             if self._statm is None or not self._statm.is_ours:
                 with above_standard():
-                    self._statm = Descriptor(os.open(host.path("proc", "self", "statm"), os.O_RDONLY | os.O_CLOEXEC))
+                    self._statm = Descriptor(os.open(system.path("proc", "self", "statm"), os.O_RDONLY | os.O_CLOEXEC))
             return os.pread(self._statm.number, 128, 0).decode()
         except OSError:
             return None
@@ -93,7 +94,7 @@ class Processes:
             return self._family
         if now > self._forget_at:
             self._strangers, self._forget_at = set(), now + STRANGERS_FOR_S
-        living = {name for name in os.listdir(host.path("proc")) if name.isdigit()}
+        living = {name for name in os.listdir(system.path("proc")) if name.isdigit()}
         parents = {pid: _parent(pid) for pid in living - self._strangers}
         family = {str(self.pid)}
         while grown := {pid for pid, parent in parents.items() if parent in family and pid not in family}:
@@ -104,7 +105,7 @@ class Processes:
 
 
 def _machine_used_gb() -> float:
-    total_gb, available_gb = host.memory_info("MemTotal"), host.memory_info("MemAvailable")
+    total_gb, available_gb = system.memory_info("MemTotal"), system.memory_info("MemAvailable")
     return total_gb - available_gb if total_gb and available_gb else float("inf")
 
 
@@ -119,7 +120,7 @@ def _has_children() -> bool:
 
 def _stat(pid: str) -> list[str]:
     """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
-    return (host.read("proc", pid, "stat") or "").rpartition(")")[2].split()
+    return (system.read("proc", pid, "stat") or "").rpartition(")")[2].split()
 
 
 def _parent(pid: str) -> str:
@@ -169,7 +170,7 @@ class PsutilProcesses:
                 total += process.memory_info().rss
             except self._psutil.Error:
                 continue
-        return total / host.GB
+        return total / system.GB
 
 
 _trees: dict[int, Processes | PsutilProcesses] = {}
@@ -179,7 +180,7 @@ def processes(pid: int | None = None) -> Processes | PsutilProcesses:
     """The process tree below this process, or another one; sensors share it."""
     root = pid or os.getpid()
     if root not in _trees:
-        _trees[root] = (Processes if host.has_proc() else PsutilProcesses)(root)
+        _trees[root] = (Processes if system.has_proc() else PsutilProcesses)(root)
     return _trees[root]
 
 
@@ -191,7 +192,7 @@ if hasattr(os, "register_at_fork"):
 class Cgroup:
     """A cgroup's own counters, whoever its processes are and were."""
 
-    def __init__(self, target: host.Target):
+    def __init__(self, target: Target):
         self._cpu = [folder for folder in target.own_folders("cpuacct") if usage_s(folder) is not None]
         self._memory = target.own_folders("memory")
         if not self._cpu:
@@ -214,29 +215,29 @@ class Cgroup:
 
 def usage_s(folder: str) -> float | None:
     """CPU seconds of a cgroup by version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
-    for line in (host.read(folder, "cpu.stat") or "").splitlines():
+    for line in (system.read(folder, "cpu.stat") or "").splitlines():
         if line.startswith("usage_usec "):
             return float(line.split()[1]) / 1e6
-    nanoseconds = host.number(folder, "cpuacct.usage")
+    nanoseconds = system.number(folder, "cpuacct.usage")
     return None if nanoseconds is None else nanoseconds / 1e9
 
 
 def held_gb(folder: str) -> float | None:
     """GB that a cgroup holds, less file pages that the kernel would give up at once; version 2, else version 1."""
-    used = host.number(folder, "memory.current")
+    used = system.number(folder, "memory.current")
     if used is None:
-        used = host.number(folder, "memory.usage_in_bytes")
-    return None if used is None else max(used - _inactive(folder), 0.0) / host.GB
+        used = system.number(folder, "memory.usage_in_bytes")
+    return None if used is None else max(used - _inactive(folder), 0.0) / system.GB
 
 
 def _inactive(folder: str) -> float:
     """Bytes; of version 1 the total, since the plain field leaves out the cgroups below."""
-    pairs = (line.partition(" ") for line in (host.read(folder, "memory.stat") or "").splitlines())
+    pairs = (line.partition(" ") for line in (system.read(folder, "memory.stat") or "").splitlines())
     fields = {name: value for name, _, value in pairs}
     return float(fields.get("total_inactive_file") or fields.get("inactive_file") or 0.0)
 
 
-def of_target(target: host.Target) -> Processes | PsutilProcesses | Cgroup:
+def of_target(target: Target) -> Processes | PsutilProcesses | Cgroup:
     """CPU time and memory of what is measured: its process tree, or the cgroup where one was named.
 
     Never a cgroup that the job happens to own: who joins it later, such as another kernel of one Jupyter server, would
@@ -247,7 +248,7 @@ def of_target(target: host.Target) -> Processes | PsutilProcesses | Cgroup:
 
 def ancestors(pid: int) -> set[int]:
     """Pids above a process, up to the first; empty where the system does not tell."""
-    if not host.has_proc():
+    if not system.has_proc():
         import psutil
 
         return {parent.pid for parent in psutil.Process(pid).parents()}
@@ -268,7 +269,7 @@ def launcher() -> int:
     mark = next((name for name in job.RANKS if name in os.environ), "")
     pid = str(os.getppid()) if mark and job.local_size() > 1 else ""
     while pid not in ("", "0"):
-        environment = host.read("proc", pid, "environ") or ""
+        environment = system.read("proc", pid, "environ") or ""
         if not any(each.startswith(f"{mark}=") for each in environment.split("\0")):
             return int(pid)
         pid = _parent(pid)

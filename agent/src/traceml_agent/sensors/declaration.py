@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from traceml_agent.host import host, job
+from traceml_agent.host import job
 from traceml_agent.inputs.declared import Declared
 from traceml_agent.messages import warn
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 #: What names of accelerators that the catalogue does not know tell of their kind.
 KINDS = (("tpu", "tpu"), ("gaudi", "npu"), ("trainium", "npu"), ("inferentia", "npu"), ("npu", "npu"), ("ipu", "npu"))
@@ -24,7 +24,7 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
     Of several ranks on a host the first reports what was declared, which is the host's.
     """
-    if job.local_size() > 1 and host.local_rank() > 0:
+    if job.local_size() > 1 and job.local_rank() > 0:
         return
     there = Counter(_slug(sensor.facts) for sensor in measured if sensor.facts["kind"] != "cpu")
     number = 0

@@ -20,7 +20,10 @@ from collections.abc import Iterator
 
 from traceml_agent.host import endings
 from traceml_agent.host.descriptors import Descriptor, above_standard
-from traceml_agent.spool.folder import ABANDONED_S, BOARD_SUFFIX, SUFFIX, board_of, boards_folder, process_of
+from traceml_agent.host.private import boards_folder
+from traceml_agent.spool.files import ABANDONED_S
+from traceml_agent.spool.folder import board_of
+from traceml_agent.spool.names import BOARD_SUFFIX, SUFFIX, process_of
 
 try:
     import fcntl

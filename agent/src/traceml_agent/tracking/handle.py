@@ -18,19 +18,13 @@ from traceml_agent.host.bell import Bell
 from traceml_agent.inputs import config, metadata
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.messages import guarded
-from traceml_agent.spool import spool
+from traceml_agent.spool import recording
 from traceml_agent.spool.board import Board, discard, left_by
-from traceml_agent.spool.folder import (
-    board_of,
-    has_living_writer,
-    is_usable,
-    is_written_by,
-    new_writer,
-    run_of,
-    spool_files,
-)
-from traceml_agent.spool.spool import Spool
-from traceml_agent.tracking import run as runs
+from traceml_agent.spool.file import Spool
+from traceml_agent.spool.files import has_living_writer, spool_files
+from traceml_agent.spool.folder import board_of, is_usable
+from traceml_agent.spool.names import is_written_by, new_writer, run_of
+from traceml_agent.tracking import current
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.telling import Telling
@@ -41,6 +35,10 @@ WRITE_S = 0.5
 AT_ONCE, AT_ONCE_PER_S = 100, 20
 #: Between two looks at a budget.
 LOOK_EVERY_S = 1.0
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from traceml_agent.tracking.run import Run
 
 _scribes: dict[tuple[str, int], Scribe] = {}
 #: A signal's handler may tell something while the code that it interrupted does.
@@ -70,9 +68,9 @@ class Handle(Telling):
         """Where calls of watched models are counted."""
         return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
 
-    def _mine(self) -> runs.Run | None:
+    def _mine(self) -> Run | None:
         """The run itself, where this process measures it."""
-        return next((run for run in runs.active() if run.run_id == self.run_id), None)
+        return next((run for run in current.active() if run.run_id == self.run_id), None)
 
     @property
     def summary(self) -> numbers.Record:
@@ -290,8 +288,8 @@ def outer() -> Handle | None:
         return None
     for path in reversed(spool_files(place)):
         with contextlib.suppress(OSError):  # the run ended just now, and its file is delivered
-            if is_written_by(path, pid, began) and has_living_writer(path) and not spool.is_finished(path):
-                header: dict = next((record["body"] for _, record in spool.records(path) if record), {})
+            if is_written_by(path, pid, began) and has_living_writer(path) and not recording.is_finished(path):
+                header: dict = next((record["body"] for _, record in recording.read(path) if record), {})
                 if "clock_s" in header and "child_of" not in header:
                     return Handle(run_of(path), path, identity.host_name(), header)
     return None

@@ -45,7 +45,7 @@ def end_former(run) -> None:
     if run.cell is None:
         return
     from traceml_agent.messages import warn
-    from traceml_agent.tracking.run import active
+    from traceml_agent.tracking.current import active
 
     for former in active():
         if former is not run and former.cell and _takes_the_place_of(run, former):

@@ -11,19 +11,23 @@ import threading
 import time
 from collections.abc import Iterable
 
-from traceml_agent import sensors
 from traceml_agent.delivery import uploader
-from traceml_agent.host import endings, forks, host, identity, job, neighbours
+from traceml_agent.host import endings, forks, identity, job, neighbours
+from traceml_agent.host.allocation import Target
 from traceml_agent.host.claims import Claims
 from traceml_agent.inputs import config, metadata
 from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.measuring import summary as numbers
-from traceml_agent.measuring.sampler import Meter, Sampler
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import Sampler
 from traceml_agent.messages import guarded, iso, warn
+from traceml_agent.sensors import discovery
+from traceml_agent.sensors.sensor import Sensor
 from traceml_agent.spool.board import Board, discard
-from traceml_agent.spool.folder import board_of, new_writer
-from traceml_agent.spool.spool import Spool
-from traceml_agent.tracking import notebook
+from traceml_agent.spool.file import Spool
+from traceml_agent.spool.folder import board_of
+from traceml_agent.spool.names import new_writer
+from traceml_agent.tracking import current, notebook
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.epochs import Gauge
 from traceml_agent.tracking.journal import Journal
@@ -33,15 +37,16 @@ from traceml_agent.version import __version__
 STATUSES = ("completed", "failed", "cancelled", "stopped")
 #: What of a command's run the script that it starts may say better.
 ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
-_active: list[Run] = []
 
 
 class Run(Telling):
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
-    def __init__(self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=()):
+    def __init__(
+        self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=(), around=""
+    ):
         self.settings = settings
-        self._target: host.Target = target or host.Target()
+        self._target: Target = target or Target()
         self._pid = os.getpid()
         self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self.rank = job.rank()
@@ -68,9 +73,9 @@ class Run(Telling):
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
         self._ending, self._is_ending = threading.RLock(), False
-        self._place = neighbours.Place(self.run_id, self.writer, settings, self._target, _block_around())
+        self._place = neighbours.Place(self.run_id, self.writer, settings, self._target, around)
         self._told_overlaps: list[dict] = []
-        self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, host.local_rank())
+        self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, job.local_rank())
 
     @property
     def place(self) -> str:
@@ -79,9 +84,9 @@ class Run(Telling):
 
     def begin(self) -> Run:
         """Start measuring: everything that takes long happens on the sampler's thread."""
-        self._sampler.meters = self._meters(sensors.of_host(self.settings.scope, self._target))
+        self._sampler.meters = self._meters(discovery.of_host(self.settings.scope, self._target))
         endings.at_end_of_process(end_of_process)
-        _active.append(self)
+        current.started.append(self)
         try:
             # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must
             # not be met by the user's code.
@@ -98,7 +103,7 @@ class Run(Telling):
             numbers.announce(self)
         return self
 
-    def _meters(self, found: Iterable[sensors.Sensor]) -> list[Meter]:
+    def _meters(self, found: Iterable[Sensor]) -> list[Meter]:
         """A meter for each sensor; runs that hold the same device at once know of each other."""
         meters, of_host = [], None
         for sensor in found:
@@ -113,12 +118,12 @@ class Run(Telling):
     def _prepare(self) -> None:
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
-        accelerators = sensors.of_accelerators(self.settings.scope, self._target, self.settings.devices)
+        accelerators = discovery.of_accelerators(self.settings.scope, self._target, self.settings.devices)
         found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
         self._sampler.meters = kept + self._meters(found)  # at once, for others may read it meanwhile
-        for what, reason in sensors.unmeasured():
+        for what, reason in discovery.unmeasured():
             self._journal.left_out.note(what, reason)
 
     def _header(self) -> dict:
@@ -300,9 +305,9 @@ class Run(Telling):
         if job.size() > 1:
             self._tell_ranks()
         self._summary = self._so_far()
-        if self in _active:
-            _active.remove(self)
-            job.tell_children(current())
+        if self in current.started:
+            current.started.remove(self)
+            job.tell_children(current.last())
         finish = self._finish(status, exception, self._summary.duration_s)
         self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
@@ -343,30 +348,11 @@ def _nothing() -> None:
     """A log needs no reading of its own: the next record comes within seconds."""
 
 
-def _block_around() -> str:
-    """The run of the block that the code at hand stands in, if this process measures it; empty for none."""
-    from traceml_agent.track import _current
-
-    block = _current.get()
-    return block.run_id if isinstance(block, Run) and block.is_measuring else ""
-
-
 def let_others_read(run: Run) -> None:
     """Have the process's other runs read at the instant that one begins or ends: what they share changes there."""
-    for other in active():
+    for other in current.active():
         if other is not run:
             other._sampler.catch_up(older_than_s=0.0)
-
-
-def active() -> list[Run]:
-    """The runs that this process measures, the oldest first."""
-    return [run for run in _active if run.is_measuring]
-
-
-def current() -> Run | None:
-    """The run that was started last in this process and still runs."""
-    mine = active()
-    return mine[-1] if mine else None
 
 
 @guarded()
@@ -376,7 +362,7 @@ def end_of_process() -> None:
     What ends without one may still have an exit code that says otherwise: the uploader sees that.
     """
     crash = None if notebook.is_interactive() else getattr(sys, "last_type", None)
-    for run in active():
+    for run in current.active():
         how = endings.of_exception(crash, getattr(sys, "last_value", None), run.kind)
         run._end(*how, unsure=crash is None and not notebook.is_interactive())
     uploaders = uploader.all_of_this_process()

@@ -9,118 +9,27 @@ docs/wire.md. As long as the process lives it holds a shared lock on the file.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import threading
 import time
-import zlib
-from collections.abc import Iterator
-from math import isfinite
 
 from traceml_agent.host.descriptors import Descriptor, above_standard
+from traceml_agent.host.private import make_private, open_regular
 from traceml_agent.messages import warn
-from traceml_agent.spool.folder import SUFFIX, folder, is_in_memory, make_private, open_regular, size_of
+from traceml_agent.spool import recording
+from traceml_agent.spool.files import size_of
+from traceml_agent.spool.folder import folder, is_in_memory
+from traceml_agent.spool.names import SUFFIX
 
 try:
     import fcntl
 except ImportError:  # Windows: no locks, and correctness does not rest on them
     fcntl = None  # type: ignore[assignment]
 
-VERSION = 1
-MAX_LINE_BYTES = 8 * 1024 * 1024
 SYNC_EVERY_S = 30.0
 MEMORY_LIMIT_BYTES = 4 * 1024 * 1024
-TYPES = ("header", "chunk", "finish")
-#: The lists a body may hold, with what each row of them must have as text.
-ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
-#: What a header holds for this machine alone: the portal that the run is for, the writer whose child wrote the file,
-#: the run's start by the monotonic clock and the one on the wall, and what a command's script may say better.
-LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
 #: Room that chunks leave for the last record, which makes the totals right.
 RESERVED_BYTES = 64 * 1024
-
-
-_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def encode(record: dict) -> bytes:
-    """A record as its line."""
-    return sealed(_as_json(record).encode())
-
-
-def sealed(text: bytes) -> bytes:
-    """A line that shows whether it is whole."""
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def unsealed(line: bytes) -> bytes:
-    """The text of a line; raises ValueError where it is damaged."""
-    text = line[9:].rstrip(b"\n")
-    if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(text):
-        raise ValueError("the checksum is another")
-    return text
-
-
-def decode(line: bytes) -> dict | None:
-    """The record of a line, or None where it is damaged, of another version or of another shape."""
-    try:
-        record = json.loads(unsealed(line), parse_float=_finite, parse_constant=_finite)
-    except (ValueError, RecursionError):
-        return None
-    return record if _is_record(record) else None
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _is_record(record) -> bool:
-    return (
-        isinstance(record, dict)
-        and record.get("v") == VERSION
-        and record.get("type") in TYPES
-        and type(record.get("n")) is int
-        and 0 <= record["n"] < 2**53
-        and _is_body(record.get("body"))
-    )
-
-
-def _is_body(body) -> bool:
-    if not isinstance(body, dict):
-        return False
-    lists = [(body[name], key) for name, key in ROWS.items() if name in body]
-    return all(
-        isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows)
-        for rows, key in lists
-    )
-
-
-def records(path: str, start: int = 0) -> Iterator[tuple[int, dict | None]]:
-    """Records of a spool file from an offset on, each with the offset of its end; None for a damaged line.
-
-    A last line without its end is left out: it may be in the making. Raises OSError for what is no file.
-    """
-    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-        file.seek(start)
-        while line := file.readline(MAX_LINE_BYTES):
-            whole = line.endswith(b"\n")
-            while not line.endswith(b"\n"):
-                if not (line := file.readline(MAX_LINE_BYTES)):
-                    return
-            yield file.tell(), decode(line) if whole else None
-
-
-def is_finished(path: str) -> bool:
-    """Whether a spool file holds its end. Raises OSError."""
-    return any(record is not None and record["type"] == "finish" for _, record in records(path))
-
-
-def sync_to_disk(descriptor: int) -> None:
-    """Make what was written to a file survive a power loss."""
-    getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 class Spool:
@@ -169,7 +78,7 @@ class Spool:
     def _line(self, kind: str, body: dict) -> bytes | None:
         number, self._n = self._n, self._n + 1  # first: a handler that logs in between gets another one
         try:
-            line = encode({"v": VERSION, "n": number, "type": kind, "body": body})
+            line = recording.encode({"v": recording.VERSION, "n": number, "type": kind, "body": body})
         except (ValueError, TypeError, RecursionError) as error:
             warn(f"a record could not be written: {error}")
             self.dropped += 1
@@ -288,7 +197,7 @@ class Spool:
             return
         try:
             if self._is_open():
-                sync_to_disk(self._descriptor.number)
+                recording.sync_to_disk(self._descriptor.number)
                 self._measure()
         except OSError as error:
             warn(f"the spool can't be synced ({error.strerror})")

@@ -1,10 +1,15 @@
-"""Cheap signs of accelerators that nothing here can measure: device nodes and PCI vendors, no library, no import."""
+"""Accelerators that are present but not measured.
+
+Either a probe found one and could not read it, or there are cheap signs of one that has no probe: device nodes and PCI
+vendors. Looking for them loads no library.
+"""
 
 from __future__ import annotations
 
 import os
 
-from traceml_agent.host import host
+from traceml_agent.host import system
+from traceml_agent.messages import warn
 
 #: PCI vendors.
 GOOGLE, HABANA, INTEL, NVIDIA, QUALCOMM = "0x1ae0", "0x1da3", "0x8086", "0x10de", "0x17cb"
@@ -30,10 +35,18 @@ NODES = {
 }
 #: Variables that are set where a TPU is, whose device nodes a container may not show.
 TPU_VARIABLES = ("TPU_ACCELERATOR_TYPE", "COLAB_TPU_ADDR")
+#: What the probes of this process left out, with the reason of each.
+left_out: dict[str, str] = {}
 
 
-def unmeasured() -> list[tuple[str, str]]:
-    """What is there and why it is not measured, once each."""
+def leave_out(what: str, reason: str) -> None:
+    """Say once that a device is there and not measured, and keep it for `unmeasured`."""
+    left_out[what] = reason
+    warn(reason)
+
+
+def signs() -> list[tuple[str, str]]:
+    """What has no probe, each with the reason."""
     nodes = _listed("dev")
     numbered = {node.rstrip("0123456789") for node in nodes if node[-1:].isdecimal()}
     found = [what for node, what in NODES.items() if node in numbered]
@@ -53,26 +66,26 @@ def unmeasured() -> list[tuple[str, str]]:
 
 def _listed(*place: str) -> list[str]:
     try:
-        return os.listdir(host.path(*place))
+        return os.listdir(system.path(*place))
     except OSError:
         return []
 
 
 def _vendor(kind: str, name: str) -> str | None:
-    return host.read("sys", "class", kind, name, "device", "vendor")
+    return system.read("sys", "class", kind, name, "device", "vendor")
 
 
 def _is_intel_card(name: str) -> bool:
     """Whether it is a card of Intel's rather than a processor's graphics."""
     if _vendor("drm", name) != INTEL:
         return False
-    return os.path.basename(os.path.realpath(host.path("sys", "class", "drm", name, "device"))) != INTEGRATED
+    return os.path.basename(os.path.realpath(system.path("sys", "class", "drm", name, "device"))) != INTEGRATED
 
 
 def _has_tpu() -> bool:
     """From v5 on a TPU has no node of its own: virtual machines get it by VFIO."""
     place = ("sys", "bus", "pci", "devices")
     return any(
-        host.read(*place, name, "vendor") == GOOGLE and host.read(*place, name, "device") in TPUS
+        system.read(*place, name, "vendor") == GOOGLE and system.read(*place, name, "device") in TPUS
         for name in _listed(*place)
     )

@@ -14,8 +14,10 @@ import re
 import time
 from typing import NamedTuple
 
+from traceml_agent.host.private import open_regular
 from traceml_agent.messages import iso, warn
-from traceml_agent.spool.folder import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX, folders, has_living_writer, open_regular
+from traceml_agent.spool.folder import folders
+from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX
 
 #: The newest of what was refused is kept, up to this size.
 MAX_BYTES = 32 * 1024 * 1024
@@ -50,9 +52,9 @@ def keep(place: str, run_id: str, writer: str, group: tuple[int, int], reason: s
     path = os.path.join(_folder(place), f"{run_id}.{writer}.{group[0]}-{group[1]}.json")
     content = {"reason": reason, "since": iso(time.time()), "portal": portal, "records": records}
     try:
-        _write(path, content)
+        write(path, content)
     except (ValueError, RecursionError):
-        _write(path, content | {"records": [], "reason": f"{reason} (too deeply nested to be kept)"})
+        write(path, content | {"records": [], "reason": f"{reason} (too deeply nested to be kept)"})
 
 
 def set_aside(path: str, reason: str, portal: str = "") -> None:
@@ -60,13 +62,13 @@ def set_aside(path: str, reason: str, portal: str = "") -> None:
     with contextlib.suppress(OSError):
         kept = os.path.join(_folder(os.path.dirname(path)), os.path.basename(path))
         if reason:
-            _write(_reason_of(kept), {"reason": reason, "since": iso(time.time()), "portal": portal})
+            write(reason_of(kept), {"reason": reason, "since": iso(time.time()), "portal": portal})
         try:
             os.replace(path, kept)
         except OSError:
-            _unlink(_reason_of(kept))
+            unlink(reason_of(kept))
             raise
-        os.replace(_sent_of(path), _sent_of(kept))
+        os.replace(sent_of(path), sent_of(kept))
 
 
 def waiting(settings) -> list[SetAside]:
@@ -80,85 +82,21 @@ def removed(settings) -> int:
     return sum(_size(os.path.join(place, QUARANTINE, REMOVED)) for place in folders(settings))
 
 
-def retry(client, each: SetAside):
-    """Send an item again and return the client's Answer; what is delivered leaves the quarantine.
-
-    Records go under the batch id that they had. A whole file goes back to the spool, as one for the client's portal;
-    there it stays where the portal can't be reached, and if it is refused again it returns with the new reason.
-    """
-    from traceml_agent.delivery import client as portal
-
-    try:
-        if not each.is_of_a_run:
-            return portal.Answer(portal.QUARANTINE, each.reason)
-        return _retry_group(client, each) if _is_group(each.path) else _retry_file(client, each)
-    except FileNotFoundError:
-        return portal.Answer(portal.DELIVERED, "another process tries it again")
-    except OSError as error:
-        return portal.Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
-
-
 def discard(each: SetAside) -> None:
     """Delete an item for good."""
-    for path in (each.path, _sent_of(each.path), _reason_of(each.path)):
-        _unlink(path)
-    _unlink(os.path.join(os.path.dirname(each.path), REMOVED))
-
-
-def _retry_group(client, each: SetAside):
-    from traceml_agent.delivery import client as portal
-
-    os.stat(each.path)
-    content, batch_id = _read(each.path), GROUP.sub(r"\2-\3-\4", os.path.basename(each.path))
-    try:
-        answer = _sent_again(client, each, content["records"], batch_id)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):
-        return portal.Answer(portal.QUARANTINE, "the kept records can't be read")
-    if answer.outcome in (portal.DELIVERED, portal.GONE):
-        _unlink(each.path)
-    elif answer.outcome == portal.RUN_UNKNOWN:
-        answer = portal.Answer(portal.QUARANTINE, answer.reason)
-    if answer.outcome == portal.QUARANTINE:
-        _write(each.path, content | {"reason": answer.reason, "portal": client.url})
-    return answer
-
-
-def _sent_again(client, each: SetAside, records: list[dict], batch_id: str):
-    from traceml_agent.delivery import client as portal
-    from traceml_agent.delivery.delivery import merged
-
-    bodies = [record["body"] for record in records]
-    if records[0]["type"] == "finish":
-        return client.put_finish(each.run_id, {"writer": each.writer} | bodies[0])
-    return client.put_batch(each.run_id, batch_id, portal.encode({"writer": each.writer} | merged(bodies)))
-
-
-def _retry_file(client, each: SetAside):
-    from traceml_agent.delivery import client as portal
-    from traceml_agent.delivery.delivery import Delivery
-    from traceml_agent.delivery.readdress import readdress
-
-    path = os.path.join(os.path.dirname(os.path.dirname(each.path)), os.path.basename(each.path))
-    if os.path.lexists(path):
-        return portal.Answer(portal.BUSY, "a file of the same name waits in the spool")
-    if has_living_writer(each.path):
-        return portal.Answer(portal.BUSY, "its run is still under way")
-    with contextlib.suppress(FileNotFoundError):
-        os.replace(_sent_of(each.path), _sent_of(path))
-    os.replace(each.path, path)
-    _unlink(_reason_of(each.path))
-    readdress(path, client.url)
-    return Delivery(path).deliver(client)
+    for path in (each.path, sent_of(each.path), reason_of(each.path)):
+        unlink(path)
+    unlink(os.path.join(os.path.dirname(each.path), REMOVED))
 
 
 def _described(path: str) -> SetAside:
     """An item by its name and its reason."""
     name = os.path.basename(path)
     if match := GROUP.fullmatch(name):
-        content = _read(path)
+        content = read(path)
         what = _named(content.get("records"))
     elif (match := NAME.fullmatch(name)) and _is_regular(path):
-        content, what = _read(_reason_of(path)), "whole file"
+        content, what = read(reason_of(path)), "whole file"
     else:
         return SetAside("", "", name, FOREIGN, iso(_age(path)), "", path)
     reason, since, portal = (_text(content.get(word)) for word in ("reason", "since", "portal"))
@@ -189,8 +127,8 @@ def _remove(path: str) -> None:
     """Delete an item that has to make room; counted, and told."""
     if not os.path.isfile(path):
         return
-    for part in (path, _sent_of(path), _reason_of(path)):
-        _unlink(part)
+    for part in (path, sent_of(path), reason_of(path)):
+        unlink(part)
     with contextlib.suppress(OSError):
         counter = open_regular(os.path.join(os.path.dirname(path), REMOVED), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(counter, b".")
@@ -211,15 +149,15 @@ def _is_part(name: str) -> bool:
     return name.endswith((SENT_SUFFIX, SUFFIX + ".json"))
 
 
-def _is_group(path: str) -> bool:
+def is_group(path: str) -> bool:
     return GROUP.fullmatch(os.path.basename(path)) is not None
 
 
-def _reason_of(path: str) -> str:
+def reason_of(path: str) -> str:
     return path + ".json"
 
 
-def _sent_of(path: str) -> str:
+def sent_of(path: str) -> str:
     return path.removesuffix(SUFFIX) + SENT_SUFFIX
 
 
@@ -228,7 +166,7 @@ def _is_regular(path: str) -> bool:
 
 
 def _size_of_item(path: str) -> int:
-    return sum(map(_size, (path, _sent_of(path), _reason_of(path))))
+    return sum(map(_size, (path, sent_of(path), reason_of(path))))
 
 
 def _size(path: str) -> int:
@@ -245,12 +183,12 @@ def _age(path: str) -> float:
         return 0.0
 
 
-def _unlink(path: str) -> None:
+def unlink(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)
 
 
-def _read(path: str) -> dict:
+def read(path: str) -> dict:
     """A JSON object, or an empty one where there is none."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         with os.fdopen(open_regular(path, os.O_RDONLY), encoding="utf-8") as file:
@@ -259,7 +197,7 @@ def _read(path: str) -> dict:
     return {}
 
 
-def _write(path: str, content: dict) -> None:
+def write(path: str, content: dict) -> None:
     """Write a JSON object as a whole or not at all."""
     draft = path + DRAFT
     try:
@@ -267,7 +205,7 @@ def _write(path: str, content: dict) -> None:
             json.dump(content, file)
         os.replace(draft, path)
     except BaseException:
-        _unlink(draft)
+        unlink(draft)
         raise
 
 
