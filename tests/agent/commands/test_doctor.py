@@ -8,7 +8,7 @@ import pytest
 
 from tests.agent.spooling import begun, chunk, finish, run_id_of, whole
 from traceml_agent import cli
-from traceml_agent.sensors import discovery
+from traceml_agent.sensors import unmeasured
 from traceml_agent.spool import quarantine
 
 WRONG = "http://127.0.0.1:9"
@@ -95,6 +95,6 @@ def test_a_clock_that_is_off_is_told_with_the_remedy(doctor, portal, portal_is_a
 
 
 def test_an_accelerator_that_is_not_measured_is_a_fault(doctor, monkeypatch):
-    monkeypatch.setattr(discovery, "unmeasured", lambda: [("TPU v5e", "no reader for it")], raising=False)
+    monkeypatch.setattr(unmeasured, "devices", lambda: [("TPU v5e", "no reader for it")], raising=False)
     status, found = doctor()
     assert (status, found["not measured"]["text"]) == (1, "TPU v5e: no reader for it")

@@ -9,8 +9,7 @@ import pytest
 from tests.agent.spooling import begun, chunk, energies, expected, finish, left_in, new_run_id, run_id_of, whole
 from traceml_agent.delivery import retrying
 from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE, RETRY, STOP
-from traceml_agent.spool import files, quarantine
-from traceml_agent.spool.recording import records
+from traceml_agent.spool import files, quarantine, recording
 
 REASON = "Some fields are not right; see errors. metrics[0].name: must not be empty"
 
@@ -120,7 +119,7 @@ def test_a_file_of_a_run_still_under_way_is_left_alone(place, settings, portal, 
     (each,) = quarantine.waiting(settings)
     assert retrying.retry(client, each).outcome == BUSY
     assert made.append("chunk", chunk(1))
-    assert [record["type"] for _, record in records(each.path)] == ["header", "chunk"]
+    assert [record["type"] for _, record in recording.read(each.path)] == ["header", "chunk"]
 
 
 def test_of_two_that_try_again_at_once_one_comes_too_late_and_nothing_is_lost(kept, client, portal, settings):

@@ -229,7 +229,7 @@ def test_the_token_is_nowhere_but_in_the_header_of_requests(place, settings, por
 
 
 def test_the_training_loads_neither_requests_nor_what_it_needs():
-    modules = "traceml_agent.delivery.uploader, traceml_agent.spool.spool, traceml_agent.inputs.config"
+    modules = "traceml_agent.delivery.uploader, traceml_agent.spool.file, traceml_agent.inputs.config"
     code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert not {"requests", "urllib3", "ssl", "http.client", "gzip", "subprocess"} & set(loaded)

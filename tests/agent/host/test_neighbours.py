@@ -18,7 +18,7 @@ from traceml_agent.sensors.sensor import Reading, Sensor, facts
 @pytest.fixture(autouse=True)
 def alone(monkeypatch, tmp_path):
     """A host without other runs."""
-    monkeypatch.setattr(neighbours, "boards_folder", lambda: str(tmp_path))
+    monkeypatch.setattr(holds, "boards_folder", lambda: str(tmp_path))
     monkeypatch.setattr(holds, "_here", None)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes.nvml import found, gpu, uuids
-from traceml_agent.sensors import discovery
+from traceml_agent.sensors import discovery, unmeasured
 
 
 def test_a_mig_slice_takes_its_sevenths_of_the_boards_energy_and_says_so(gpus, monkeypatch):
@@ -70,7 +70,7 @@ def test_of_a_slice_no_utilisation_is_known(gpus):
 def test_a_board_with_mig_on_and_no_slice_is_named_as_not_measured(gpus):
     gpus(gpu(slices="0"))
     assert list(discovery.of_accelerators()) == []
-    assert [what for what, _ in discovery.unmeasured()] == ["NVIDIA GPU"]
+    assert [what for what, _ in unmeasured.devices()] == ["NVIDIA GPU"]
 
 
 def test_the_whole_machine_takes_the_whole_board_of_slices(gpus):

@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from tests.fakes.nvml import found, gpu, uuids
-from traceml_agent.sensors import discovery, nvidia
+from traceml_agent.sensors import discovery, nvidia, unmeasured
 
 
 class OldPynvml:
@@ -67,7 +67,7 @@ def test_another_module_of_that_name_is_one_warning_with_the_remedy(old, caplog,
     assert list(discovery.of_accelerators()) == []
     (said,) = [record.getMessage() for record in caplog.records]
     assert "pip install --force-reinstall nvidia-ml-py" in said
-    assert [what for what, _ in discovery.unmeasured()] == ["NVIDIA GPU"]
+    assert [what for what, _ in unmeasured.devices()] == ["NVIDIA GPU"]
 
 
 def test_names_may_be_bytes(old, monkeypatch):

@@ -26,7 +26,7 @@ def put(tmp_path, monkeypatch):
 
 def named():
     assert list(discovery.of_accelerators()) == []
-    return [what for what, _ in discovery.unmeasured()]
+    return [what for what, _ in unmeasured.devices()]
 
 
 def pci(slot, vendor, device):
@@ -74,7 +74,7 @@ def test_an_amd_card_without_amdsmi_is_named_with_the_remedy(put, monkeypatch, v
     put("sys/module/amdgpu/refcnt")
     put("sys/class/drm/renderD128/device/mem_info_vram_total", f"{vram:.0f}")
     assert named() == found
-    assert all(reason == amd.REMEDY for _, reason in discovery.unmeasured())
+    assert all(reason == amd.REMEDY for _, reason in unmeasured.devices())
 
 
 def test_a_mac_without_the_extra_is_told_of_it(monkeypatch, tmp_path):

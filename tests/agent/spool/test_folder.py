@@ -34,7 +34,7 @@ def test_places_are_tried_in_order(no_disk, tmp_path, monkeypatch, caplog):
     ):
         if variable == "MEMORY_FOLDER":
             value.mkdir()
-            monkeypatch.setattr(spool_folder, variable, str(value))
+            monkeypatch.setattr(private, variable, str(value))
         elif variable:
             monkeypatch.setenv(variable, str(value))
         place = spool_folder.folder(config.load())

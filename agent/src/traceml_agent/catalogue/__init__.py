@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from traceml_agent.catalogue import profiles
-from traceml_agent.catalogue.device_names import accelerator_keys, cpu_keys
+from traceml_agent.catalogue.candidates import one_power_class
+from traceml_agent.catalogue.device_names import accelerator_keys, cpu_keys, vgpu_gb
 from traceml_agent.catalogue.matching import MEMORY_SLUG, Catalogue, is_cut
 from traceml_agent.catalogue.profiles import (
     DATA,
@@ -115,6 +116,24 @@ def profile_for(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Pro
     if kind == "ram":
         return _memory()
     return seed_for(name, kind == "cpu").profile_for(name, kind, memory_gb, power_limit_w)
+
+
+def most_likely(name: str) -> tuple[Match | None, list]:
+    """The accelerator that a name as people write it means most likely, and others of that name and another power.
+
+    A driver's `NVIDIA H100` is a card of 64 GB that few have; who writes H100 means that of 80 GB. None where the name
+    leaves several open of which none is common.
+    """
+    found = explain(name, "gpu")
+    variants = [] if vgpu_gb(name) else seed(False).variants(name)
+    if len(variants) < 2:
+        return found, []
+    ours, known = found and found.profile, rented()
+    best = max(variants, key=lambda each: (known[each.slug], each.form_factor != "laptop", each == ours))
+    if not (known[best.slug] or found):
+        return None, variants
+    others = [each for each in variants if one_power_class([best, each]) is None]
+    return (found if best == ours else Match(best, "the common one")), others
 
 
 def resolve(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match:

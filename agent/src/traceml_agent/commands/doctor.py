@@ -7,13 +7,13 @@ import shutil
 import time
 
 from traceml_agent.commands import selftest, terminal
-from traceml_agent.commands.finding import Finding
-from traceml_agent.commands.terminal import Bar, counted
+from traceml_agent.commands.selftest import Finding
+from traceml_agent.commands.terminal import Bar
 from traceml_agent.delivery.backlog import Backlog, dropped_records
-from traceml_agent.figures import duration
+from traceml_agent.figures import counted, duration
 from traceml_agent.inputs import config
 from traceml_agent.measuring.summary import profile_of
-from traceml_agent.sensors import discovery
+from traceml_agent.sensors import discovery, unmeasured
 from traceml_agent.spool import folder
 
 TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
@@ -125,7 +125,7 @@ def _per(profile) -> str:
 
 def _unmeasured() -> list[Finding]:
     """Accelerators that are there and not read."""
-    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in discovery.unmeasured()]
+    return [Finding("not measured", False, f"{what}: {reason}") for what, reason in unmeasured.devices()]
 
 
 def _spool(place: str | None) -> Finding:

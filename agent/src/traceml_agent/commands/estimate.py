@@ -6,11 +6,10 @@ import json
 import re
 
 from traceml_agent import estimation, figures
-from traceml_agent.catalogue import Match
-from traceml_agent.catalogue.candidates import one_power_class
-from traceml_agent.catalogue.device_names import part_of_card, vgpu_gb
+from traceml_agent.catalogue.device_names import part_of_card
 from traceml_agent.commands import terminal
 from traceml_agent.commands.terminal import Complaint, positive
+from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
 
 TEXT = "Estimate energy and emissions of hardware over hours, offline, from the catalogue."
@@ -63,7 +62,7 @@ def estimate(options) -> numbers.Record:
         energy_kwh=energy_kwh,
         energy_low_kwh=estimation.energy_kwh(total.low_j),
         energy_high_kwh=estimation.energy_kwh(total.high_j),
-        emissions_kg=estimation.emissions_kg(energy_kwh, numbers.catalogue().factor().kg_per_kwh),
+        emissions_kg=estimation.emissions_kg(energy_kwh, config.catalogue().factor().kg_per_kwh),
         hours=options.hours,
         utilisation=options.utilisation,
         devices=[row for row, _ in rows],
@@ -74,18 +73,18 @@ def _of_instance(name: str | None) -> list[str]:
     """The GPUs of a machine type as `--gpu` takes them."""
     if name is None:
         return []
-    found = numbers.catalogue().instance(name)
+    found = config.catalogue().instance(name)
     if found is None:
         raise Complaint(f"no machine type {name} is known; give its GPUs with --gpu", 2)
-    return [f"{found.number:g}x {numbers.catalogue().seed(False).by_slug[found.slug].name}"]
+    return [f"{found.number:g}x {config.catalogue().seed(False).by_slug[found.slug].name}"]
 
 
 def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Energy]:
     """A device with its energy; `8x NAME` counts eight of it."""
     counted = _COUNTED.match(given)
     count, name = (float(counted[1]), given[counted.end() :]) if counted else (1, given)
-    catalogue = numbers.catalogue()
-    match, others = common(name) if kind == "gpu" else (catalogue.explain(name, kind), [])
+    catalogue = config.catalogue()
+    match, others = catalogue.most_likely(name) if kind == "gpu" else (catalogue.explain(name, kind), [])
     if match is None:
         raise Complaint(_open(name, others) if others else _unknown(name, kind), 2)
     cores, share = _cores_held(match.profile, count, options) if kind == "cpu" else (None, count)
@@ -97,25 +96,6 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
     row["held"] = _held(match.profile, facts, count, options)
     row["notes"] = _also(name, match.profile, others)
     return row, energy
-
-
-def common(name: str) -> tuple[Match | None, list]:
-    """The accelerator that a name as people write it means most likely, and others of that name and another power.
-
-    A driver's `NVIDIA H100` is a card of 64 GB that few have; who writes H100 means that of 80 GB. None where the name
-    leaves several open of which none is common.
-    """
-    catalogue = numbers.catalogue()
-    found = catalogue.explain(name, "gpu")
-    variants = [] if vgpu_gb(name) else catalogue.seed(False).variants(name)
-    if len(variants) < 2:
-        return found, []
-    ours, rented = found and found.profile, catalogue.rented()
-    best = max(variants, key=lambda each: (rented[each.slug], each.form_factor != "laptop", each == ours))
-    if not (rented[best.slug] or found):
-        return None, variants
-    others = [each for each in variants if one_power_class([best, each]) is None]
-    return (found if best == ours else Match(best, "the common one")), others
 
 
 def _cores_held(profile, count: float, options) -> tuple[float | None, float]:
@@ -158,7 +138,7 @@ def _open(name: str, variants: list) -> str:
 
 
 def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
-    profile, elapsed_s = numbers.catalogue().profile_for("Memory", "ram"), options.hours * 3600
+    profile, elapsed_s = config.catalogue().profile_for("Memory", "ram"), options.hours * 3600
     facts = estimation.Facts("ram", elapsed_s, elapsed_s, memory_gb=options.memory_gb)
     return _with_energy(profile, "name", f"{options.memory_gb:g} GB of memory", 1, facts)
 
@@ -175,7 +155,7 @@ def _with_energy(profile, how: str, name: str, count: float, facts) -> tuple[num
 def _unknown(name: str, kind: str) -> str:
     import difflib
 
-    profiles = numbers.catalogue().seed(kind == "cpu").by_slug.values()
+    profiles = config.catalogue().seed(kind == "cpu").by_slug.values()
     names = {profile.name.lower(): profile.name for profile in profiles}
     near = [key for key in names if name.lower() in key]
     near += [key for key in difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4) if key not in near]

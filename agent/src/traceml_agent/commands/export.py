@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from traceml_agent.commands import terminal
 from traceml_agent.commands.terminal import Complaint
 from traceml_agent.inputs import config
-from traceml_agent.measuring import summary as numbers
-from traceml_agent.spool import recording
+from traceml_agent.inputs.config import Refused
+from traceml_agent.measuring.spooled import bodies, latest, rows, summary
 from traceml_agent.spool.files import spool_files
 from traceml_agent.spool.folder import folders
-from traceml_agent.spool.names import SUFFIX
-from traceml_agent.tracking.journal import WORK
+from traceml_agent.spool.names import run_of, writer_of
 
 TEXT = (
     "Write a run as JSON or CSV: from the spool, or from the portal once it is delivered, with a token that may read."
@@ -45,7 +44,7 @@ def command(options) -> int:
     if options.list or not options.run:
         for line in _listed(files):
             print(line)
-        _list_delivered(settings, {_run_of(path) for path in files})
+        _list_delivered(settings, {run_of(path) for path in files})
         return 0
     run = _wanted(options.run.lower(), files, settings)
     with open(options.output, "w", encoding="utf-8", newline="") if options.output else _Stdout() as out:
@@ -63,7 +62,7 @@ def _wanted(asked: str, files: list[str], settings):
         raise Complaint(f"the spool holds no run {asked}; to export one that a portal has, {NO_PORTAL}")
     try:
         return _delivered(asked, here, settings)
-    except Complaint as complaint:
+    except (Complaint, Refused) as complaint:
         if not here:
             raise Complaint(f"the spool holds no run {asked}; {complaint}") from None
         print(f"traceml-agent: only the spool was looked through; {complaint}", file=sys.stderr)
@@ -91,8 +90,8 @@ def _delivered(asked: str, here: list[str], settings):
 def _is_later(here: list[str], newest: dict) -> bool:
     from traceml_agent.delivery.delivered import began_at
 
-    header: dict = next(_bodies(here[0], "header"), {})
-    is_same = _run_of(here[0]) == newest["run_id"]
+    header: dict = next(bodies(here[0], "header"), {})
+    is_same = run_of(here[0]) == newest["run_id"]
     return is_same or began_at(header.get("started_at")) > began_at(newest["started_at"])
 
 
@@ -104,7 +103,7 @@ def _list_delivered(settings, listed: set[str]) -> None:
 
     try:
         runs = delivered.Portal(settings).latest()
-    except Complaint as complaint:
+    except (Complaint, Refused) as complaint:
         print(f"traceml-agent: only the spool is listed; {complaint}", file=sys.stderr)
         return
     for run in runs:
@@ -122,49 +121,22 @@ class _Stdout:
         sys.stdout.flush()
 
 
-def _run_of(path: str) -> str:
-    return os.path.basename(path).partition(".")[0]
-
-
-def _writer_of(path: str) -> str:
-    return os.path.basename(path).removesuffix(SUFFIX).partition(".")[2]
-
-
 def _files_of(run: str, files: list[str]) -> list[str]:
     """The files of all writers of one run; `files` are the oldest first."""
     if run == "latest":
-        run = _run_of(files[-1]) if files else ""
-    runs = {_run_of(path) for path in files if run and _run_of(path).startswith(run)}
+        run = run_of(files[-1]) if files else ""
+    runs = {run_of(path) for path in files if run and run_of(path).startswith(run)}
     if len(runs) > 1:
         raise Complaint(f"several runs begin with {run}; give the whole id")
-    return [path for path in files if _run_of(path) in runs]
-
-
-def _bodies(path: str, kind: str | None = None) -> Iterator[dict]:
-    """Bodies of a file's records one by one: a spool may be larger than memory."""
-    for _, record in recording.read(path):
-        if record and kind in (None, record["type"]):
-            yield record["body"]
+    return [path for path in files if run_of(path) in runs]
 
 
 def _listed(files: list[str]) -> Iterator[str]:
     for path in files:
-        header: dict = next(_bodies(path, "header"), {})
-        finish: dict = next(_bodies(path, "finish"), {})
+        header: dict = next(bodies(path, "header"), {})
+        finish: dict = next(bodies(path, "finish"), {})
         state, size_kb = finish.get("status", "not finished"), os.path.getsize(path) / 1000
-        yield f"{_run_of(path)}  {header.get('started_at', '?')}  {state}  {size_kb:.0f} kB  {header.get('model', '?')}"
-
-
-def _rows(files: list[str], name: str) -> Iterator[dict]:
-    for path in files:
-        for body in _bodies(path):
-            for row in body.get(name) or ():
-                yield {"writer": _writer_of(path)} | row
-
-
-def _latest(files: list[str], name: str, key: str) -> list[dict]:
-    """The last report of each stage, call or device: they are cumulative."""
-    return list({(row["writer"], row[key]): row for row in _rows(files, name)}.values())
+        yield f"{run_of(path)}  {header.get('started_at', '?')}  {state}  {size_kb:.0f} kB  {header.get('model', '?')}"
 
 
 class Spooled:
@@ -172,18 +144,18 @@ class Spooled:
 
     def __init__(self, files: list[str]):
         self._files = files
-        self.run_id = _run_of(files[0])
+        self.run_id = run_of(files[0])
 
     def parts(self) -> dict:
         """All but what is written row by row."""
-        finishes = [{"writer": _writer_of(path)} | body for path in self._files for body in _bodies(path, "finish")]
+        finishes = [{"writer": writer_of(path)} | body for path in self._files for body in bodies(path, "finish")]
         return {
             "run_id": self.run_id,
-            "headers": [body for path in self._files for body in _bodies(path, "header")],
+            "headers": [body for path in self._files for body in bodies(path, "header")],
             "summary": summary(self._files),
             "devices": self.devices(),
-            "stages": _latest(self._files, "stages", "id"),
-            "calls": _latest(self._files, "calls", "method"),
+            "stages": latest(self._files, "stages", "id"),
+            "calls": latest(self._files, "calls", "method"),
             "finishes": [
                 {name: body[name] for name in body if name not in ("samples", "devices")} for body in finishes
             ],
@@ -191,11 +163,11 @@ class Spooled:
 
     def devices(self) -> list[dict]:
         """The devices as they were described, each with its writer."""
-        return _latest(self._files, "devices", "key")
+        return latest(self._files, "devices", "key")
 
     def rows(self, name: str) -> Iterator[dict]:
         """Rows of samples or metrics, one by one."""
-        return _rows(self._files, name)
+        return rows(self._files, name)
 
 
 def write_json(run, out) -> None:
@@ -225,28 +197,3 @@ def write_csv(run, out) -> None:
 
 def _cell(value):
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-class _Counted:
-    """A device's last counters, as a meter has them."""
-
-    def __init__(self, facts: dict, sample: dict):
-        self.facts, self.profile = facts, None
-        self.elapsed_s, self.busy_s, self.energy_j = (sample[name] for name in ("elapsed_s", "busy_s", "energy_j"))
-        self.held_s = sample.get("held_s", self.elapsed_s)
-
-
-def summary(files: list[str]) -> numbers.Record:
-    """What `Run.stop` returns, of the last counters and all that was told in these files of one run."""
-    last = {(row["writer"], row["device"]): row for row in _rows(files, "samples")}
-    devices = {(row["writer"], row["key"]): row for row in _latest(files, "devices", "key")}
-    counted = [_Counted(devices[place], sample) for place, sample in last.items() if place in devices]
-    found = numbers.summarise(counted, max((row["t_s"] for row in last.values()), default=0.0), None)
-    work = dict.fromkeys(WORK, 0.0)
-    for row in _rows(files, "metrics"):
-        if row["name"] in work:
-            work[row["name"]] += row["value"]
-    found["work"] = numbers.per_unit(work, found.energy_kwh)
-    told = ([body["left_out"] for body in _bodies(path) if "left_out" in body] for path in files)
-    found["left_out"] = [row for lists in told if lists for row in lists[-1]]  # the last has all of the former
-    return found

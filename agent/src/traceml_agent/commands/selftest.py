@@ -13,7 +13,6 @@ import tempfile
 import time
 
 from traceml_agent import figures
-from traceml_agent.commands.finding import Finding
 from traceml_agent.commands.terminal import Bar
 from traceml_agent.host.identity import new_run_id
 from traceml_agent.measuring.meter import Meter
@@ -29,6 +28,16 @@ until = time.monotonic() + {LOAD_S}
 while time.monotonic() < until: pass
 print(time.process_time())"""
 MIB = 1024 * 1024
+
+
+class Finding:
+    """One line of the examination: what was looked at, whether it is well, and what to do about it."""
+
+    def __init__(self, subject: str, is_well: bool, text: str, remedy: str = ""):
+        self.subject, self.is_well, self.text, self.remedy = subject, is_well, text, "" if is_well else remedy
+
+    def as_dict(self) -> dict:
+        return {"subject": self.subject, "ok": self.is_well, "text": self.text, "remedy": self.remedy}
 
 
 def examine(found: list, scope: str, place: str | None, bar: Bar) -> list[Finding]:

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from functools import partial
 
 from traceml_agent.commands import terminal
-from traceml_agent.commands.terminal import Bar, Complaint, counted
+from traceml_agent.commands.terminal import Bar, Complaint
 from traceml_agent.delivery.backlog import Backlog, Waiting
 from traceml_agent.delivery.readdress import is_same, readdress
 from traceml_agent.delivery.sent import Sent
+from traceml_agent.figures import counted
 from traceml_agent.inputs import config
 from traceml_agent.spool import quarantine
 

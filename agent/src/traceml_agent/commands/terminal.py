@@ -47,11 +47,6 @@ def positive(text: str) -> float:
     return number
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
-
-
 class Bar:
     """A bar on stderr where that is a terminal, and nothing elsewhere. As a context it ends its line, come what may."""
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from traceml_agent.catalogue.profiles import DATA, FACTOR_FILE, GENERIC_FILE, Profile, read_profiles
 from traceml_agent.commands import terminal
-from traceml_agent.commands.terminal import Bar, Complaint, counted
+from traceml_agent.commands.terminal import Bar, Complaint
+from traceml_agent.figures import counted
 from traceml_agent.inputs import config
 
 TEXT = "Fetch the portal's hardware catalogue and emission factor, for estimates made on this machine."

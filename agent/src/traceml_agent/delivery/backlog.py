@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from traceml_agent.commands.terminal import counted
 from traceml_agent.delivery.readdress import is_same
+from traceml_agent.figures import counted
 from traceml_agent.spool import file, quarantine, recording
 from traceml_agent.spool.files import has_living_writer, spool_files
 from traceml_agent.spool.folder import folders

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from traceml_agent.commands.terminal import Complaint
 from traceml_agent.delivery import client
+from traceml_agent.inputs.config import Refused
 
 #: How many of a project's latest runs are looked through for the beginning of an id, and how many are listed.
 MAX_LOOKED_THROUGH, MAX_LISTED = 200, 20
@@ -21,15 +21,12 @@ J_PER_KWH = 3.6e6
 
 
 class Portal:
-    """The read side of a portal. Every call raises Complaint, with the portal's words, where it does not answer."""
+    """The read side of a portal. Every call raises Refused, with the portal's words, where it does not answer."""
 
     def __init__(self, settings):
         client.MAX_PAGE_BYTES = MAX_SERIES_BYTES
         self.url = settings.url
-        try:
-            self._client = client.Client(settings)
-        except client.Refused as refusal:
-            raise Complaint(str(refusal)) from None
+        self._client = client.Client(settings)
 
     def latest(self, count: int = MAX_LISTED) -> list[dict]:
         """The project's runs that arrived last, newest first."""
@@ -41,15 +38,15 @@ class Portal:
             alike = [each["run_id"] for each in self.latest(MAX_LOOKED_THROUGH) if each["run_id"].startswith(run_id)]
             if len(alike) != 1:
                 found = "several runs begin" if alike else f"none of the latest {MAX_LOOKED_THROUGH} runs begins"
-                raise Complaint(f"on {self.url} {found} with {run_id}; give the whole id")
+                raise Refused(f"on {self.url} {found} with {run_id}; give the whole id")
             run_id = alike[0]
         return Delivered(self.url, self._get(f"runs/{run_id}"), self._get(f"runs/{run_id}/series"))
 
     def _get(self, path: str) -> dict:
         try:
             body, _ = self._client.get(path)
-        except client.Refused as refusal:
-            raise Complaint(f"{self.url}: {str(refusal).rstrip('.')}{_remedy(str(refusal))}") from None
+        except Refused as refusal:
+            raise Refused(f"{self.url}: {str(refusal).rstrip('.')}{_remedy(str(refusal))}") from None
         return body or {}
 
 

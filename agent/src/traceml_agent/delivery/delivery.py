@@ -19,7 +19,7 @@ from traceml_agent.host.private import open_regular
 from traceml_agent.spool import board, quarantine, recording
 from traceml_agent.spool.files import has_living_writer
 from traceml_agent.spool.names import NAME
-from traceml_agent.tracking.journal import enriched
+from traceml_agent.spool.recording import enriched
 
 MAX_BATCH_ROWS = 1000
 MAX_BATCH_BYTES = 512 * 1024

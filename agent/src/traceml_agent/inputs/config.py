@@ -203,6 +203,14 @@ def catalogue_folder() -> str:
     return os.path.join(base, "traceml", "catalogue")
 
 
+def catalogue():
+    """The catalogue that this machine estimates with: its copy of the portal's, else the bundled one."""
+    from traceml_agent import catalogue as found
+
+    found.use(catalogue_folder())
+    return found
+
+
 def keep_login(url: str, token: str) -> str:
     """Write address and token to the user's file, which nobody else may read; returns its path."""
     import json

@@ -6,9 +6,12 @@ import os
 import sys
 
 from traceml_agent import figures
+from traceml_agent.inputs import config
 
 #: A process of many runs prints its first ones; who wants none sets `quiet`.
 PRINTED_RUNS = 3
+#: Metrics that are amounts of useful work: added up over calls and ranks, not followed.
+WORK = ("samples", "tokens")
 _printed: set[str] = set()
 
 
@@ -22,36 +25,6 @@ class Record(dict):
             raise AttributeError(name) from None
 
 
-#: What of a summary the ranks of a job add up.
-RANK_TOTALS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_kwh")
-
-
-def totals_of(summary: Record, work: dict[str, float]) -> dict[str, float]:
-    """What a rank tells the others of its host."""
-    measured_kwh = summary.measured_share * summary.energy_kwh
-    return {name: summary.get(name, measured_kwh) for name in RANK_TOTALS} | work
-
-
-def add_ranks(summary: Record, work: dict[str, float], others: list[dict[str, float]]) -> None:
-    """Add to a rank's summary and work those of the others on its host."""
-    totals = totals_of(summary, work)
-    for other in others:
-        for name in totals:
-            totals[name] += other.get(name, 0.0)
-    summary.update({name: totals[name] for name in RANK_TOTALS if name in summary})
-    summary["measured_share"] = totals["measured_kwh"] / summary.energy_kwh if summary.energy_kwh else 0.0
-    work.update({name: totals[name] for name in work})
-
-
-def catalogue():
-    """The catalogue that this machine estimates with: its copy of the portal's, else the bundled one."""
-    from traceml_agent import catalogue as found
-    from traceml_agent.inputs import config
-
-    found.use(config.catalogue_folder())
-    return found
-
-
 def summarise(meters: list, duration_s: float, url: str | None) -> Record:
     """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
     from traceml_agent import estimation
@@ -63,7 +36,7 @@ def summarise(meters: list, duration_s: float, url: str | None) -> Record:
         energy_kwh=energy_kwh,
         energy_low_kwh=estimation.energy_kwh(total.low_j),
         energy_high_kwh=estimation.energy_kwh(total.high_j),
-        emissions_kg=estimation.emissions_kg(energy_kwh, catalogue().factor().kg_per_kwh),
+        emissions_kg=estimation.emissions_kg(energy_kwh, config.catalogue().factor().kg_per_kwh),
         duration_s=duration_s,
         measured_share=total.measured_share,
         url=url,
@@ -95,7 +68,7 @@ def facts_of(meter):
 
 def profile_of(facts: dict):
     """The catalogue's profile for a device, or its kind's fallback."""
-    return catalogue().profile_for(
+    return config.catalogue().profile_for(
         facts["name"], facts["kind"], memory_gb=facts.get("memory_gb"), power_limit_w=facts.get("power_limit_w")
     )
 

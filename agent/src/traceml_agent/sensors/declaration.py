@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from traceml_agent.host import job
+from traceml_agent.inputs import config
 from traceml_agent.inputs.declared import Declared
 from traceml_agent.messages import warn
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
@@ -44,9 +45,7 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
 def known_as(given: str) -> tuple[str, str, list[str]]:
     """What the catalogue calls an accelerator as people write it, its kind, and slugs of what else it may be."""
-    from traceml_agent.commands.estimate import common
-
-    match, others = common(given)
+    match, others = config.catalogue().most_likely(given)
     if match is None:
         kind = next((kind for word, kind in KINDS if word in given.lower()), "gpu")
         return given, kind, [each.slug for each in others] or [given.lower()]
@@ -57,9 +56,7 @@ def known_as(given: str) -> tuple[str, str, list[str]]:
 
 def makers(declared: Iterable[Declared]) -> set[str]:
     """Makers of what was declared, as the first word of what `unmeasured` names."""
-    from traceml_agent.commands.estimate import common
-
-    matches = (common(one.name)[0] for one in declared)
+    matches = (config.catalogue().most_likely(one.name)[0] for one in declared)
     return {match.profile.vendor for match in matches if match}
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from traceml_agent.host import job
 from traceml_agent.host.allocation import Target
+from traceml_agent.sensors import unmeasured
 from traceml_agent.sensors.sensor import Sensor
-from traceml_agent.sensors.unmeasured import leave_out, left_out, signs
 
 #: What people call that which a probe looks for.
 NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
@@ -25,7 +25,7 @@ def of_host(scope: str = "job", target: Target | None = None) -> Iterator[Sensor
     """
     from traceml_agent.sensors import cpu, memory
 
-    left_out.clear()
+    unmeasured.left_out.clear()
     if scope == "machine" and job.local_size() > 1 and job.local_rank() > 0:
         return iter(())
     return _found([cpu.probe, memory.probe], scope, target or Target())
@@ -35,36 +35,17 @@ def of_accelerators(scope: str = "job", target: Target | None = None, declared: 
     """GPUs and their kin: a vendor's library may take seconds to load. Then what was declared and isn't measured."""
     from traceml_agent.sensors import amd, apple, nvidia
 
-    for what in left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # what an earlier run met
-        del left_out[what]
-    _declared[:] = declared
+    for what in unmeasured.left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # what an earlier run met
+        del unmeasured.left_out[what]
+    unmeasured.declared[:] = declared
     measured = []
     for sensor in _found([nvidia.probe, amd.probe, apple.probe], scope, target or Target()):
         measured.append(sensor)
         yield sensor
-    if _declared:
+    if unmeasured.declared:
         from traceml_agent.sensors import declaration
 
-        yield from _found([declaration.probe], list(_declared), measured)
-
-
-#: What was declared to the last `of_accelerators`.
-_declared: list = []
-
-
-def unmeasured() -> list[tuple[str, str]]:
-    """What is there and not measured, accelerators above all, each with the reason and, where there is one, the remedy.
-
-    What the probes met, so it is asked after `of_accelerators` was read; and, by cheap signs, what has no probe. Where
-    accelerators of a maker were declared, none of that maker's: their energy is estimated.
-    """
-    found = [*left_out.items(), *signs()]
-    if not _declared:
-        return found
-    from traceml_agent.sensors import declaration
-
-    makers = declaration.makers(_declared)
-    return [(what, reason) for what, reason in found if what.split()[0] not in makers]
+        yield from _found([declaration.probe], list(unmeasured.declared), measured)
 
 
 def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Sensor]:
@@ -73,4 +54,4 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
             yield from probe(*about)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries raise anything; the run goes on)
             name = probe.__module__.rpartition(".")[2]
-            leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")
+            unmeasured.leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")

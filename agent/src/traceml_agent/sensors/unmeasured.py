@@ -37,12 +37,29 @@ NODES = {
 TPU_VARIABLES = ("TPU_ACCELERATOR_TYPE", "COLAB_TPU_ADDR")
 #: What the probes of this process left out, with the reason of each.
 left_out: dict[str, str] = {}
+#: What was declared to the last `of_accelerators`.
+declared: list = []
 
 
 def leave_out(what: str, reason: str) -> None:
-    """Say once that a device is there and not measured, and keep it for `unmeasured`."""
+    """Say once that a device is there and not measured, and keep it for `devices`."""
     left_out[what] = reason
     warn(reason)
+
+
+def devices() -> list[tuple[str, str]]:
+    """What is present and not measured, accelerators above all, each with the reason and, where there is one, a remedy.
+
+    Asked after `discovery.of_accelerators` was read: that tells what the probes met. Accelerators of a maker of which
+    some were declared are left out, since their energy is estimated.
+    """
+    found = [*left_out.items(), *signs()]
+    if not declared:
+        return found
+    from traceml_agent.sensors import declaration
+
+    makers = declaration.makers(declared)
+    return [(what, reason) for what, reason in found if what.split()[0] not in makers]
 
 
 def signs() -> list[tuple[str, str]]:

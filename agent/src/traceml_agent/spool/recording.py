@@ -103,3 +103,9 @@ def is_finished(path: str) -> bool:
 def sync_to_disk(descriptor: int) -> None:
     """Make what was written to a file survive a power loss."""
     getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def enriched(former: dict, about: dict) -> dict:
+    """What was told of a run with what is told now: parameters and environment are merged."""
+    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
+    return former | about | merged

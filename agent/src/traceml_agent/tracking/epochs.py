@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from traceml_agent import figures
+from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.messages import guarded
 
@@ -97,7 +98,7 @@ class Epochs:
             energy_kwh=expected,
             energy_low_kwh=low,
             energy_high_kwh=high,
-            emissions_kg=estimation.emissions_kg(expected, numbers.catalogue().factor().kg_per_kwh),
+            emissions_kg=estimation.emissions_kg(expected, config.catalogue().factor().kg_per_kwh),
             duration_s=estimation.forecast(self._durations_s, total)[0],
         )
 

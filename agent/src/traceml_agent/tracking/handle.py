@@ -79,7 +79,7 @@ class Handle(Telling):
 
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
-        from traceml_agent.commands.export import summary
+        from traceml_agent.measuring.spooled import summary
 
         self._write()
         while True:

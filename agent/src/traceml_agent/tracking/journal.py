@@ -10,14 +10,14 @@ from math import isfinite
 
 from traceml_agent.inputs import metadata
 from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.summary import WORK
 from traceml_agent.spool.board import Board
+from traceml_agent.spool.recording import enriched
 from traceml_agent.tracking.stages import NoStage, Stage
 
 #: Rows of one kind in a record, of which several make a batch, and stages of a run: the portal takes no more of them.
 MAX_ROWS = 1000
 MAX_STAGES = 20_000
-#: Metrics that are amounts of useful work: added up over calls and ranks, not followed.
-WORK = ("samples", "tokens")
 
 
 class Journal:
@@ -125,12 +125,6 @@ class Journal:
             return {}
         self._told_left_out = rows
         return {"left_out": rows}
-
-
-def enriched(former: dict, about: dict) -> dict:
-    """What was told of a run with what is told now: parameters and environment are merged."""
-    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
-    return former | about | merged
 
 
 def _drained(rows: deque) -> Iterator:

@@ -14,14 +14,13 @@ from collections.abc import Iterable
 from traceml_agent.delivery import uploader
 from traceml_agent.host import endings, forks, identity, job, neighbours
 from traceml_agent.host.allocation import Target
-from traceml_agent.host.claims import Claims
 from traceml_agent.inputs import config, metadata
 from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.measuring.meter import Meter
 from traceml_agent.measuring.sampler import Sampler
 from traceml_agent.messages import guarded, iso, warn
-from traceml_agent.sensors import discovery
+from traceml_agent.sensors import discovery, unmeasured
 from traceml_agent.sensors.sensor import Sensor
 from traceml_agent.spool.board import Board, discard
 from traceml_agent.spool.file import Spool
@@ -31,6 +30,7 @@ from traceml_agent.tracking import current, notebook
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.epochs import Gauge
 from traceml_agent.tracking.journal import Journal
+from traceml_agent.tracking.ranks import Ranks
 from traceml_agent.tracking.telling import Telling
 from traceml_agent.version import __version__
 
@@ -68,14 +68,13 @@ class Run(Telling):
         self._about, self._environment = list(about), identity.environment()
         self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
         self.budget, self._gauge = budget or Budget(), Gauge()
-        self._epochs = self._last_epoch = 0
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
         self._stand_in: Telling | None = None
         self._ending, self._is_ending = threading.RLock(), False
         self._place = neighbours.Place(self.run_id, self.writer, settings, self._target, around)
         self._told_overlaps: list[dict] = []
-        self._claims = Claims(self.run_id, self.place if job.size() > 1 else None, job.local_rank())
+        self._ranks = Ranks(self.run_id, self.place)
 
     @property
     def place(self) -> str:
@@ -119,11 +118,11 @@ class Run(Telling):
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
         accelerators = discovery.of_accelerators(self.settings.scope, self._target, self.settings.devices)
-        found = [sensor for sensor in accelerators if self._claims.take(sensor.facts["uuid"])]
+        found = [sensor for sensor in accelerators if self._ranks.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
         self._sampler.meters = kept + self._meters(found)  # at once, for others may read it meanwhile
-        for what, reason in discovery.unmeasured():
+        for what, reason in unmeasured.devices():
             self._journal.left_out.note(what, reason)
 
     def _header(self) -> dict:
@@ -196,8 +195,7 @@ class Run(Telling):
             if each.is_gone:
                 self._hand_over()
         self._write(samples)
-        if job.size() > 1:
-            self._tell_ranks()
+        self._tell_ranks()
 
     def look(self) -> None:
         """After each tick and each epoch: whether the budget is used."""
@@ -205,22 +203,16 @@ class Run(Telling):
             self.budget.check(self, self._so_far())
 
     def begins_no_further_epoch(self) -> bool:
-        """Of a job's ranks the first decides, one epoch ahead, which all know by its end as they have worked together.
-
-        One that stopped alone would leave the others waiting for it.
-        """
+        """In a job the first rank decides, one epoch ahead: one that stopped alone would leave the others waiting."""
         if job.size() == 1:
             return super().begins_no_further_epoch()
-        self._epochs += 1
-        if self.rank == 0 and self.budget.stops and not self._last_epoch:
-            self._last_epoch = self._epochs
+        if self._ranks.end_with_the_next_epoch(self.budget.stops):
             self._tell_ranks()
-        told = self._claims.others(job.local_size()) if self.rank else []
-        last = max((each.get("last_epoch", 0) for each in told), default=0) or self._last_epoch
-        return 0 < last < self._epochs
+        return self._ranks.are_past_the_last_epoch()
 
     def _tell_ranks(self) -> None:
-        self._claims.tell(numbers.totals_of(self._own(), self._work()) | {"last_epoch": self._last_epoch})
+        if job.size() > 1:
+            self._ranks.tell(self._own(), self._work())
 
     def energy_j(self, now: float) -> float:
         """Joules so far at a monotonic time: the devices' last readings, and their power since."""
@@ -263,8 +255,7 @@ class Run(Telling):
         summary = self._own()
         work = self._work()
         if job.size() > 1:
-            numbers.add_ranks(summary, work, self._claims.others(job.local_size()))
-            summary["ranks"] = numbers.Record(of=job.size(), here=job.local_size())
+            self._ranks.add_to(summary, work)
         summary["work"] = numbers.per_unit(work, summary.energy_kwh)
         summary["left_out"] = self._journal.left_out.rows()
         if self._spool.dropped:
@@ -302,8 +293,7 @@ class Run(Telling):
         since = {name: version for name, version in identity.packages().items() if name not in self._environment}
         self._journal.tell({"environment": since} if since else {})
         self._write()
-        if job.size() > 1:
-            self._tell_ranks()
+        self._tell_ranks()
         self._summary = self._so_far()
         if self in current.started:
             current.started.remove(self)
@@ -315,7 +305,7 @@ class Run(Telling):
             discard(self._spool.path or "")  # all that stands on its board is written
         if self.board:
             self.board.close()
-        self._claims.release()
+        self._ranks.release()
         for each in uploader.all_of_this_process():
             each.wake()
         if self.rank == 0:
