@@ -145,7 +145,7 @@ class SpooledRun:
         self.run_id = run_of(files[0])
 
     def parts(self) -> dict:
-        """All but what is written row by row."""
+        """Everything except what is written row by row."""
         finishes = [{"writer": writer_of(path)} | body for path in self._files for body in bodies(path, "finish")]
         return {
             "run_id": self.run_id,
@@ -160,7 +160,7 @@ class SpooledRun:
         }
 
     def devices(self) -> list[dict]:
-        """The devices as they were described, each with its writer."""
+        """The facts of the devices, each with its writer."""
         return latest(self._files, "devices", "key")
 
     def rows(self, name: str) -> Iterator[dict]:

@@ -32,7 +32,7 @@ def command(options) -> int:
         raise Complaint("not a token: copy it as the portal shows it, starting with tml_", 2)
     portal = client.Client(settings)
     answer = portal.check_token()
-    if answer.outcome != client.QUARANTINE:  # a body that can't be right is refused only after the token was taken
+    if answer.outcome != client.QUARANTINE:  # an invalid body is refused only after the token was accepted
         raise Complaint(f"{settings.url} did not accept the token, so nothing is saved: {answer.reason}")
     try:
         path = config.keep_login(settings.url, settings.token)
