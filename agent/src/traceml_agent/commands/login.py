@@ -1,4 +1,4 @@
-"""`traceml-agent login`: keep a portal's address and token, once the portal has said that it knows the token."""
+"""`traceml-agent login`: save a portal's address and token, once the portal has accepted the token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Ask for what is missing, try the token, and keep both in a file that only this user may read."""
+    """Ask for what is missing, try the token, and save both in a file that only this user can read."""
     from traceml_agent.delivery import client
 
     settings = config.load(url=options.url)
@@ -63,7 +63,7 @@ def _asked_token(url: str) -> str:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error", getpass.GetPassWarning)  # it would show the token, and go on
+        warnings.simplefilter("error", getpass.GetPassWarning)  # it would show the token, and continue
         try:
             return getpass.getpass(f"Token for {url} (not shown): ")
         except (getpass.GetPassWarning, EOFError):
@@ -71,7 +71,7 @@ def _asked_token(url: str) -> str:
 
 
 def _say_what_overrides(kept: config.Settings) -> None:
-    """Name what stands above the user's file and says something else."""
+    """Name settings that override the user's file with other values."""
     in_force = config.load()
     for name in ("url", config.SECRET):
         origin = in_force.origins[name]
