@@ -110,7 +110,7 @@ def range_bar(row, most_kwh: float):
     return {"row": row, "ends": ends, "width": row.energy_kwh * scale, "low": low, "range": high - low}
 
 
-@register.inclusion_tag("hardware/_power_scale.html")
+@register.inclusion_tag("hardware_pages/_power_scale.html")
 def power_scale(page):
     """A device's mean power as a bar, with a line from idle to full load, in percent of the largest of them."""
     scale = 100 / max(page.mean_w, page.full_load_w, page.idle_w)

@@ -6,7 +6,7 @@ import pytest
 
 from runs.models import User
 from runs.models.departure import deactivate
-from tests.pages.accounts import FRESH, code_now
+from tests.screens.signing_in import FRESH, code_now
 
 pytestmark = pytest.mark.browser
 

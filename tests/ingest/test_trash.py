@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from runs import housekeeping, reestimate
 from runs.ingest import trash
+from runs.jobs import housekeeping, reestimate
 from runs.models import (
     ApiToken,
     AuditEntry,

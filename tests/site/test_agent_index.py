@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from runs import agent
-from tests.pages.html import Page
+from runs import agent_wheel as agent
+from tests.screens.html import Page
 from traceml_site.checks import the_agent_is_here
 
 ROOT = Path(__file__).resolve().parents[2]

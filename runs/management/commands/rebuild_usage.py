@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import rebuild
+from runs.jobs import rebuild
 from runs.templatetags import units
 
 

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.templatetags import units
 
 

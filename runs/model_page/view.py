@@ -1,0 +1,58 @@
+"""Models: their list, a model's page, its notes, and its figures to cite."""
+
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods
+
+from runs.model_page import list as models
+from runs.model_page.page import model_page
+from runs.model_page.points import Asked
+from runs.models import TrackedModel
+from runs.selection.metric_columns import VALUES
+from runs.web import query
+from runs.web.notes import edit_notes
+from runs.web.scope import choices_of, of_a_team, scope_of
+
+#: The orders that the form offers; a click on a column's head turns any of them round.
+SORTS = {"-emissions": "CO₂e", "-energy": "Energy", "-runs": "Runs", "-used": "Last run", "name": "Name"}
+
+
+@of_a_team
+def model_list(request):
+    search, sort = query.asked(request, "q"), query.asked(request, "sort")
+    if sort.removeprefix("-") not in models.SORTS:
+        sort = models.DEFAULT_SORT
+    found = models.model_list(choices_of(request), search, sort, query.asked(request, "page"))
+    context = {
+        "list": found,
+        "page": found.page,
+        "models": found.page.object_list,
+        "search": search,
+        "sort": sort,
+        "sorts": SORTS if sort in SORTS else SORTS | {sort: "as chosen"},
+    }
+    return render(request, "model_page/list.html", context)
+
+
+def model_or_404(request, project: str, slug: str) -> TrackedModel:
+    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
+    return get_object_or_404(models, project__slug=project, slug=slug)
+
+
+def model_detail(request, project, slug):
+    model, quantity = model_or_404(request, project, slug), query.quantity(request)
+    asked = Asked(*(query.asked(request, name) for name in Asked._fields))
+    context = {
+        "model": model,
+        "page": model_page(model, timezone.now(), quantity, asked),
+        "quantity": quantity,
+        "values": VALUES,
+        "place": scope_of(request).place_in(model.project.team_id),
+    }
+    return render(request, "model_page/page.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def model_notes(request, project, slug):
+    return edit_notes(request, model_or_404(request, project, slug), reverse("model_detail", args=[project, slug]))
