@@ -31,13 +31,12 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from runs import limits, mail
-from runs.models import Invitation, User
+from runs.models import User
+from runs.text import LONGEST_EMAIL
+from runs.web.arrival import invitation_opens_the_door
 
 logger = logging.getLogger(__name__)
-#: The session's key of the invitation that this browser came with, put there by the page of its link.
-INVITATION = "invitation"
 LOCKED_OUT_S = 300
-LONGEST_EMAIL = 254
 
 
 def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
@@ -57,9 +56,7 @@ def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
         """Whether this browser may make an account: an invitation opens the door for it, whatever the setting."""
-        if settings.TRACEML_SIGNUP == "open":
-            return True
-        return Invitation.objects.open().filter(pk=request.session.get(INVITATION)).exists()
+        return settings.TRACEML_SIGNUP == "open" or invitation_opens_the_door(request)
 
     def authenticate(self, request, **credentials):
         """None for a locked account as well: allauth's own page for it would confirm the password."""

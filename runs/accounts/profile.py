@@ -15,10 +15,16 @@ from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from runs.accounts.departure import (
+    HandOverFirst,
+    depart,
+    teams_that_go,
+    teams_that_stay,
+    teams_to_hand_over,
+)
 from runs.accounts.person import everything_about
 from runs.models import ApiToken, AuditEntry, Membership, User
 from runs.models.audit import Action
-from runs.models.departure import HandOverFirst, depart, teams_that_go, teams_that_stay, teams_to_hand_over
 from runs.text import clean_text
 from runs.web.fields import GroupedSelect
 from runs.web.forms import posts

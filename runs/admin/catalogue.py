@@ -18,7 +18,6 @@ from hardware.admin import HardwareProfileAdmin
 from hardware.changes import last_change
 from hardware.exchange import Taken
 from hardware.models import CloudInstance, HardwareAlias, HardwareProfile
-from runs.hardware_pages.page import unknown_devices
 from runs.jobs import reestimate
 from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation
 from runs.models.audit import Action
@@ -232,8 +231,7 @@ class UnknownDeviceAdmin(admin.ModelAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         found = [
-            row | {"resolve": _resolve_url(row), "new": _new_profile_url(row)}
-            for row in unknown_devices(Device.objects)
+            row | {"resolve": _resolve_url(row), "new": _new_profile_url(row)} for row in Device.objects.unknown_names()
         ]
         context = {
             **self.admin_site.each_context(request),

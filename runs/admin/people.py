@@ -19,10 +19,7 @@ from django.db import transaction
 from django_tasks_db.models import DBTaskResult
 
 from runs.accounts.adapters import move_to_address
-from runs.accounts.profile import time_zones
-from runs.models import AuditEntry, Team, User
-from runs.models.audit import Action
-from runs.models.departure import (
+from runs.accounts.departure import (
     HandOverFirst,
     activate,
     deactivate,
@@ -30,6 +27,9 @@ from runs.models.departure import (
     teams_left_without_owner,
     teams_that_stay,
 )
+from runs.accounts.profile import time_zones
+from runs.models import AuditEntry, Team, User
+from runs.models.audit import Action
 from traceml_site.admin import GoesWithOthers
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait (jobs have a page of their own).

@@ -12,7 +12,7 @@ from runs.ingest.batch import record_batch
 from runs.ingest.finish import record_finish
 from runs.ingest.header import record_header
 from runs.models import Batch, Membership, Project, Run, Team, TrackedModel, User
-from runs.models.slug import free_slug
+from runs.slugs import free_slug
 
 TEAM = "Demo lab"
 OWNER = PEOPLE[0][0]

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Count, F, Max, Min, Q, Sum, Value, When
+from django.db.models import Case, F, Q, Sum, Value, When
 
 from hardware.changes import Change, history_of
 from hardware.models import HardwareAlias, HardwareProfile
@@ -122,31 +122,3 @@ def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
     if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
         return None
     return seen["energy_kwh"] * estimation.J_PER_KWH / seen["device_s"]
-
-
-def unknown_devices(devices) -> list[dict]:
-    """Names among these devices that have no profile, with what they touch: the most used first.
-
-    Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
-    """
-    rows = (
-        _unknown(devices)
-        .values("name", "kind", "memory_gb")
-        .annotate(
-            runs=Count("run", distinct=True),
-            teams=Count("project__team", distinct=True),
-            first_seen=Min("run__started_at"),
-            last_seen=Max("run__last_seen_at"),
-            kwh=Sum("energy_kwh"),
-        )
-    )
-    return list(rows.order_by("-kwh", "name"))
-
-
-def unknown_name_count(devices) -> int:
-    """How many such names there are."""
-    return _unknown(devices).values("name").distinct().count()
-
-
-def _unknown(devices):
-    return devices.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()

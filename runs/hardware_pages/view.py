@@ -18,7 +18,7 @@ def hardware_list(request):
     catalogue = dashboard.profiles(*reader, filters, query.asked(request, "page"))
     is_unknown = filters.seen == dashboard.UNKNOWN
     context = {
-        "unknown": dashboard.unknown_devices(Device.objects.for_user(*reader)) if is_unknown else None,
+        "unknown": Device.objects.for_user(*reader).unknown_names() if is_unknown else None,
         "unknown_kwh": dashboard.unknown_kwh(*reader),
         "page": catalogue.page,
         "seen": catalogue.seen,

@@ -6,9 +6,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from runs.ingest.clock import MAX_AHEAD, Clock, Reading
+from runs.left_out import LeftOut, added_up, total
 from runs.models import Device, Project, Run, Writer
 from runs.models.device import PARTS
-from runs.models.left_out import LeftOut, added_up, total
 from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
 
 DEFAULT_WRITER = "main"

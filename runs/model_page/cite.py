@@ -7,9 +7,9 @@ from django.utils import timezone
 from runs.addresses import origin
 from runs.model_page import citing
 from runs.model_page.cited import DEFAULT_SCOPE, SCOPES, cited
-from runs.model_page.view import model_or_404
 from runs.models import Badge
 from runs.web import query
+from runs.web.access import model_or_404
 from runs.web.scope import scope_of
 
 

@@ -1,16 +1,19 @@
-"""Models: their list, a model's page, its notes, and its figures to cite."""
+"""Models: their list, a model's page, its notes, and its deletion."""
 
-from django.shortcuts import get_object_or_404, render
+from django.contrib import messages
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from runs.ingest.trash import WAY_BACK, trash_model
 from runs.model_page import list as models
 from runs.model_page.page import model_page
 from runs.model_page.points import Asked
-from runs.models import TrackedModel
+from runs.models import Right
 from runs.selection.metric_columns import VALUES
 from runs.web import query
+from runs.web.access import model_or_404, require
 from runs.web.notes import edit_notes
 from runs.web.scope import choices_of, of_a_team, scope_of
 
@@ -35,11 +38,6 @@ def model_list(request):
     return render(request, "model_page/list.html", context)
 
 
-def model_or_404(request, project: str, slug: str) -> TrackedModel:
-    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
-    return get_object_or_404(models, project__slug=project, slug=slug)
-
-
 def model_detail(request, project, slug):
     model, quantity = model_or_404(request, project, slug), query.quantity(request)
     asked = Asked(*(query.asked(request, name) for name in Asked._fields))
@@ -56,3 +54,15 @@ def model_detail(request, project, slug):
 @require_http_methods(["GET", "POST"])
 def model_notes(request, project, slug):
     return edit_notes(request, model_or_404(request, project, slug), reverse("model_detail", args=[project, slug]))
+
+
+@require_http_methods(["GET", "POST"])
+def delete_model(request, project, slug):
+    """A page that says what goes, and the deed."""
+    model = model_or_404(request, project, slug)
+    require(request, Right.CHANGE_RUNS, model.project_id)
+    if request.method == "POST":
+        trash_model(model, request)
+        messages.success(request, f"The model {model} is deleted with its runs. {WAY_BACK}")
+        return redirect("model_list")
+    return render(request, "model_page/delete.html", {"model": model, "runs": model.run_set.count()})

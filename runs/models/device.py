@@ -3,6 +3,7 @@
 from datetime import date
 
 from django.db import models
+from django.db.models import Count, Max, Min, Q, Sum
 
 from hardware.models import HardwareProfile
 from runs.models.project import Project
@@ -22,6 +23,31 @@ class DeviceQuerySet(models.QuerySet):
         """The devices of the projects that this person may see; with a team of its projects alone."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
+
+    def not_in_catalogue(self):
+        """Devices that no profile has, or a generic one alone; memory counts by its size, so it needs no profile."""
+        return self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()
+
+    def unknown_names(self) -> list[dict]:
+        """Names among these devices that have no profile, with what they touch: the most used first.
+
+        Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
+        """
+        rows = (
+            self.not_in_catalogue()
+            .values("name", "kind", "memory_gb")
+            .annotate(
+                runs=Count("run", distinct=True),
+                teams=Count("project__team", distinct=True),
+                first_seen=Min("run__started_at"),
+                last_seen=Max("run__last_seen_at"),
+                kwh=Sum("energy_kwh"),
+            )
+        )
+        return list(rows.order_by("-kwh", "name"))
+
+    def unknown_name_count(self) -> int:
+        return self.not_in_catalogue().values("name").distinct().count()
 
 
 class Device(models.Model):

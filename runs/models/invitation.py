@@ -9,9 +9,9 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from runs.models.rights import RIGHTS, Right, Role
 from runs.models.team import Membership, Team
 from runs.models.token import digest_of
+from runs.rights import RIGHTS, Right, Role
 
 OPEN_FOR = timedelta(days=7)
 

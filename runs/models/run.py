@@ -8,13 +8,13 @@ from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from runs.left_out import LeftOut, added_up
 from runs.models.factor import EmissionFactor
 from runs.models.indexes import SearchIndex
-from runs.models.left_out import LeftOut, added_up
 from runs.models.lookups import HasItem, HasItems
 from runs.models.project import Project
-from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
+from runs.rights import RIGHTS, Right
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_OVERLAPS
 

@@ -13,9 +13,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models.project import Project
-from runs.models.rights import RIGHTS, Right
 from runs.models.run import Run
 from runs.models.waiting import without_waiting
+from runs.rights import RIGHTS, Right
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12

@@ -4,7 +4,7 @@ from django.http import Http404
 from django.shortcuts import render
 from django.utils import timezone
 
-from runs.exports.csv_file import csv_answer
+from runs.exports.files import csv_answer
 from runs.figures import periods
 from runs.models import EmissionFactor, RunUsage
 from runs.report import year as dashboard

@@ -1,4 +1,4 @@
-"""Runs and samples as plain rows for files; the unit is the last word of a column's name."""
+"""Runs as plain rows for files; the unit is the last word of a column's name."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -6,16 +6,13 @@ from datetime import UTC, datetime
 
 from django.db.models import Count
 
-from runs.figures.curves import profile_of
 from runs.models import Metric, Run
-from runs.models.batch import Logged
 from runs.models.metric import WORK
 from runs.run_list.page import hardware_of
 from runs.selection.choices import Choices
 from runs.selection.run_days import Days, used_of, with_used
-from traceml_agent import estimation
 
-CHUNK = 500
+READ_AT_ONCE = 500
 RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
 RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
 RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params", "shared_kwh", "overlaps"]
@@ -25,18 +22,16 @@ DAYS_COLUMNS = ["used_from", "used_until", "used_energy_kwh", "used_emissions_kg
 #: As many metrics have columns of their own in a CSV; of more the rest stand in one column.
 MOST_METRICS = 100
 OTHERS = "other_metrics"
-LOGGED_COLUMNS = list(Logged._fields)
-SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
 
 def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
     """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
     runs = Run.objects.select_related("tracked_model", "project__team", "factor").defer("environment", "usage")
     runs = with_used(runs, days) if days.are_set else runs
-    for first in range(0, len(pks), CHUNK):
-        chunk = pks[first : first + CHUNK]
-        by_pk, hardware, metrics = runs.in_bulk(chunk), hardware_of(chunk), _metrics_of(chunk)
-        for pk in chunk:
+    for first in range(0, len(pks), READ_AT_ONCE):
+        some = pks[first : first + READ_AT_ONCE]
+        by_pk, hardware, metrics = runs.in_bulk(some), hardware_of(some), _metrics_of(some)
+        for pk in some:
             if run := by_pk.get(pk):
                 who = {"team": run.project.team.name, "run_by": found.members.name_of(run.member_id)}
                 yield _run_row(run, hardware.get(pk, ""), metrics[pk]) | who | _of_days(run, days)
@@ -99,33 +94,3 @@ def _run_row(run: Run, hardware: str, metrics: dict[str, dict]) -> dict:
 
 def _iso(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat() if at else None
-
-
-def sample_rows(run: Run) -> Iterator[dict]:
-    """Every stored sample with its cumulative counters, and the energy that TraceML counts up to it."""
-    devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
-    profiles = {key: profile_of(device) for key, device in devices.items()}
-    batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
-    for batch in batches.iterator(chunk_size=CHUNK):  # a month's samples are never in memory at once
-        for key, samples in batch.samples().items():
-            device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
-            for sample in samples:
-                held_s = device.held_share * sample.elapsed_s
-                energy = estimation.device_energy(device.facts(held_s, sample.busy_s, sample.energy_j), profile)
-                yield {
-                    "writer": batch.writer.key,
-                    "device": key,
-                    "basis": energy.basis,
-                    "t_s": sample.t_s,
-                    "elapsed_s": sample.elapsed_s,
-                    "busy_s": sample.busy_s,
-                    "measured_energy_j": sample.energy_j,
-                    "counted_energy_j": energy.energy_j,
-                }
-
-
-def logged_rows(run: Run) -> Iterator[dict]:
-    """Every value that the run logged and its project still keeps, process by process as they came."""
-    batches = run.batches.exclude(metrics=[]).select_related("writer", "run").defer("series")
-    for batch in batches.order_by("writer_id", "pk").iterator(chunk_size=CHUNK):
-        yield from (value._asdict() for value in batch.logged())

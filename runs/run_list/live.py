@@ -1,27 +1,12 @@
-"""What open pages ask for while runs go on: JSON for a run's page, rows for a list."""
+"""What an open list asks for while runs go on: their rows anew, and how many more there are."""
 
-from django.http import JsonResponse
 from django.shortcuts import render
-from django.utils import timezone
 
 from runs.run_list.page import live_rows as rows_of
-from runs.run_list.view import asked_filters, asked_look, run_or_404
-from runs.run_page import live as dashboard
+from runs.run_list.view import asked_filters, asked_look
 from runs.templatetags import units
-from runs.templatetags.times import words
 from runs.web import query
 from runs.web.scope import choices_of
-
-
-def run_series(request, run_id):
-    """With `start` and `end` that part of the run; else what came after `since`, with state and key figures."""
-    run = run_or_404(request, run_id)
-    start_s, end_s = query.asked_number(request, "start"), query.asked_number(request, "end")
-    if start_s is not None and end_s is not None:
-        return JsonResponse(dashboard.part(run, start_s, end_s))
-    found = dashboard.increment(run, max(0.0, query.asked_number(request, "since") or 0.0))
-    return JsonResponse(found | {"state": run.state, "seen": words(run.last_seen_at, timezone.now())})
-
 
 #: What a list tells beside its query string: which of its runs still run, its units, how many runs it knows.
 OWN = ("run", "kwh", "kg", "used_kwh", "used_kg", "known")

@@ -2,14 +2,14 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from django.http import Http404, HttpResponseRedirect
+from django.http import HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.formats import date_format
 
 from runs.models import Right, Run, SavedView
 from runs.run_list import page as dashboard
 from runs.run_list.order import OF_DAYS, sort_heads
-from runs.selection.choices import Choices, with_sender
+from runs.selection.choices import Choices
 from runs.selection.group_tests import Difference, against, base_group, may_be_compared
 from runs.selection.groups import GROUPS, Group
 from runs.selection.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
@@ -180,12 +180,3 @@ def _shown(name: str, value, choices: Choices) -> str:
     named = {"project": choices.projects, "model": dict(choices.offered), "archived": ARCHIVED}
     text = named.get(name, {}).get(value, value)
     return text.capitalize() if name in ("kind", "state") else text
-
-
-def run_or_404(request, run_id) -> Run:
-    """The run that this address means to this person."""
-    runs = Run.objects.for_user(request.user).addressed([run_id])
-    run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
-    if run is None:
-        raise Http404
-    return run

@@ -10,8 +10,8 @@ from django.utils.text import Truncator
 
 from runs.figures.charts import Chart, Mark
 from runs.figures.curves import Curve, Span, curves, profile_of, span_between
+from runs.left_out import LeftOut, added_up, total
 from runs.models import Device, Metric, Run, RunRevision, Writer
-from runs.models.left_out import LeftOut, added_up, total
 from runs.models.run import attempts_of
 from runs.run_page import series
 from runs.run_page.events import Event, events

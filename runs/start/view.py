@@ -14,11 +14,11 @@ from django.views.decorators.http import require_safe
 from runs.agent_wheel import install_command
 from runs.models import ApiToken, Membership, Project, Right
 from runs.start.news import news as dashboard
-from runs.teams.invitations import arrive
-from runs.teams.tokens import LIFETIMES, TokenForm
 from runs.web import access as doors
 from runs.web import query
+from runs.web.arrival import arrive
 from runs.web.forms import show_once, shows_once, to_the_form
+from runs.web.token_form import LIFETIMES, TokenForm
 from traceml_site.checks import is_loopback
 
 TABS = {

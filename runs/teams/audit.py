@@ -4,7 +4,7 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import render
 
-from runs.exports.csv_file import csv_answer
+from runs.exports.files import csv_answer
 from runs.models import Right
 from runs.models.audit import Action
 from runs.teams import audit_log as dashboard

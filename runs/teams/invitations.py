@@ -17,10 +17,9 @@ from runs.models import AuditEntry, Invitation, Right, Team
 from runs.models.audit import Action
 from runs.teams import members as members_page
 from runs.web import access as doors
+from runs.web.arrival import SESSION_KEY, invited
 from runs.web.forms import show_once
 
-#: Where a browser that opened an invitation's link keeps its number, over sign-up and login.
-SESSION_KEY = "invitation"
 #: So that nobody can use the portal to send mail to the world.
 MOST_A_DAY = 50
 
@@ -94,22 +93,6 @@ def _accept(request, invitation) -> bool:
         return False
     messages.success(request, f"You are {membership.get_role_display().lower()} of {membership.team} now.")
     return True
-
-
-def invited(request) -> Invitation | None:
-    """The open invitation whose link this browser opened."""
-    invitations = Invitation.objects.open().select_related("team", "invited_by")
-    return invitations.filter(pk=request.session.get(SESSION_KEY)).first()
-
-
-def arrive(request):
-    """For somebody without a team: a redirect to the invitation that they came with, else a team of their own."""
-    if Team.objects.for_user(request.user).exists():
-        return None
-    if invited(request):
-        return redirect("join")
-    Team.personal_for(request.user)
-    return None
 
 
 def _gone(request):

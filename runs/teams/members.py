@@ -6,11 +6,11 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.shortcuts import get_object_or_404, redirect, render
 
-from runs.accounts.adapters import LONGEST_EMAIL
 from runs.models import AuditEntry, Invitation, Right
 from runs.models.audit import Action
-from runs.models.rights import Role
 from runs.models.team import LastOwner
+from runs.rights import Role
+from runs.text import LONGEST_EMAIL
 from runs.web import access as doors
 from runs.web.forms import shows_once
 

@@ -1,11 +1,12 @@
 """Which way a metric is better, as a team chooses for its project."""
 
-from django.core.exceptions import BadRequest, PermissionDenied
-from django.shortcuts import get_object_or_404, redirect
+from django.core.exceptions import BadRequest
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from runs.models import Metric, MetricDirection, Project, Right
+from runs.models import Metric, MetricDirection, Right
+from runs.web.access import project_or_404, require
 from runs.web.forms import posts
 
 BETTER = {"lower": True, "higher": False}
@@ -14,9 +15,8 @@ BETTER = {"lower": True, "higher": False}
 @posts("run_list")
 def metric_direction(request, project):
     """Keep the choice for every page and file, and go back to where it was made."""
-    found = get_object_or_404(Project.objects.for_user(request.user), slug=project)
-    if not Project.objects.for_user(request.user, Right.CHANGE_RUNS).filter(pk=found.pk).exists():
-        raise PermissionDenied
+    found = project_or_404(request, project)
+    require(request, Right.CHANGE_RUNS, found.pk)
     better, name = request.POST.get("better"), request.POST.get("metric", "").replace("\0", "")
     if better not in BETTER:
         raise BadRequest("better must be lower or higher")

@@ -12,8 +12,8 @@ from runs.ingest.removal import remove_team
 from runs.models import AuditEntry, Membership, OwnershipOffer, Right, Team
 from runs.models.audit import Action
 from runs.models.team import LastOwner
-from runs.teams.invitations import arrive
 from runs.web import access as doors
+from runs.web.arrival import arrive
 from runs.web.fields import Name, TypedName
 
 

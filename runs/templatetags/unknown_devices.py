@@ -2,7 +2,6 @@
 
 from django import template
 
-from runs.hardware_pages.page import unknown_name_count
 from runs.models import Device
 
 register = template.Library()
@@ -11,4 +10,4 @@ register = template.Library()
 @register.simple_tag
 def unknown_device_count(user) -> int:
     """How many names agents reported that no profile has; 0 for whoever may not look at them."""
-    return unknown_name_count(Device.objects) if user.has_perm("runs.view_unknowndevice") else 0
+    return Device.objects.unknown_name_count() if user.has_perm("runs.view_unknowndevice") else 0

@@ -1,14 +1,16 @@
-"""Who may come in: a team's settings are 404 for people outside of it, 403 where a member's role lacks the right."""
+"""Who may open what: 404 for people outside of a team, 403 where a member's role lacks the right."""
 
 from functools import wraps
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from runs.models import Membership, Right, Team
+from runs.models import Membership, Project, Right, Run, Team, TrackedModel
+from runs.selection.choices import with_sender
 from runs.web.forms import to_the_form
 
 
@@ -61,3 +63,27 @@ def place_in(teams, slug: str, user) -> Membership:
     place = get_object_or_404(Membership.objects.select_related("user"), team=team, user=user)
     place.team = team
     return place
+
+
+def run_or_404(request, run_id) -> Run:
+    """The run that this address means to this person, with its sender, model, team and factor."""
+    runs = Run.objects.for_user(request.user).addressed([run_id])
+    run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
+    if run is None:
+        raise Http404
+    return run
+
+
+def model_or_404(request, project: str, slug: str) -> TrackedModel:
+    models = TrackedModel.objects.for_user(request.user).select_related("project__team")
+    return get_object_or_404(models, project__slug=project, slug=slug)
+
+
+def project_or_404(request, slug: str) -> Project:
+    return get_object_or_404(Project.objects.for_user(request.user), slug=slug)
+
+
+def require(request, right: Right, project_id: int) -> None:
+    """Raises PermissionDenied where the person lacks this right in the project."""
+    if not Project.objects.for_user(request.user, right).filter(pk=project_id).exists():
+        raise PermissionDenied

@@ -4,12 +4,12 @@ from hashlib import sha256
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import QueryDict
 from django.shortcuts import redirect, render
 
-from runs.models import Project, Right
+from runs.models import Right
+from runs.web.access import require
 from runs.web.fields import Notes
 
 
@@ -20,8 +20,7 @@ class NotesForm(forms.Form):
 
 def edit_notes(request, subject, back: str):
     """Show the form or save what it brought; `subject` has `notes`, `project_id` and its page at `back`."""
-    if not Project.objects.for_user(request.user, Right.WRITE_NOTES).filter(pk=subject.project_id).exists():
-        raise PermissionDenied
+    require(request, Right.WRITE_NOTES, subject.project_id)
     sent = request.POST.copy()
     form = NotesForm(sent or None, initial={"notes": subject.notes, "before": _digest(subject.notes)})
     if request.method == "POST" and form.is_valid() and _saved(subject, form, sent):

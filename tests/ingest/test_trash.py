@@ -365,7 +365,7 @@ def test_a_team_goes_with_its_trash(runs, people):
 
 
 def test_an_account_that_leaves_takes_its_own_team_s_trash_along(runs, people):
-    from runs.models.departure import depart
+    from runs.accounts.departure import depart
 
     trash.trash_run(runs[0])
     people.bob.delete()

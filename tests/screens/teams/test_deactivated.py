@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.test import Client
 
+from runs.accounts.departure import activate, deactivate, teams_to_hand_over
 from runs.models import (
     ApiToken,
     AuditEntry,
@@ -19,7 +20,6 @@ from runs.models import (
     ShareLink,
     User,
 )
-from runs.models.departure import activate, deactivate, teams_to_hand_over
 from runs.models.team import LastOwner
 from tests.people import PASSWORD
 from tests.screens.html import Page

@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 
-from runs.exports.csv_file import csv_answer
+from runs.exports.files import csv_answer
 
 TEXTS = ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "\nx", "'quoted", "plain", 'a "b", c', "ä\u2028", "", "x=1", " =1"]
 

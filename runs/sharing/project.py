@@ -1,19 +1,20 @@
-"""What a share link shows of a model or a project: the members' own figures, and nothing that leads on from there.
+"""What a share link shows of a project: the members' own figures, and nothing that leads on from there.
 
 Without details, names that may say more than the maker meant are taken off the rows before a template sees them.
 """
 
-from datetime import date, datetime
+from datetime import date
 from typing import NamedTuple
+
+from django.shortcuts import render
+from django.utils import timezone
 
 from runs.figures import usage
 from runs.figures.charts import Chart
 from runs.figures.corrections import Corrections, corrections
 from runs.figures.periods import period
-from runs.figures.run_links import Line
-from runs.model_page import page as model
-from runs.model_page.points import Points
-from runs.models import Correction, DailyUsage, EmissionFactor, Project, ProjectUsage, Run, TrackedModel
+from runs.models import Correction, DailyUsage, EmissionFactor, Project, ProjectUsage, Run, ShareLink
+from runs.web import query
 
 MODELS_SHOWN = 10
 LATEST_RUNS = 8
@@ -29,26 +30,11 @@ class ProjectPage(NamedTuple):
     corrections: Corrections
 
 
-def model_page(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> model.ModelPage:
-    """A model's page whose points lead nowhere; without details there is no word of what its runs logged."""
-    page = model.model_page(shared, now, quantity, with_logged=with_details)
-    page = page._replace(energies=_for_strangers(page.energies, with_details))
-    if not with_details:
-        finals, latest = ([*map(_nameless_line, lines)] for lines in (page.finals, page.runs))
-        return page._replace(finals=finals, tradeoff=None, runs=latest)
-    compared = page.tradeoff and page.tradeoff._replace(chart=_for_strangers(page.tradeoff.chart, with_details))
-    return page._replace(tradeoff=compared)
-
-
-def _for_strangers(chart: Points | None, with_details: bool) -> Points | None:
-    if chart is None or with_details:
-        return chart and chart._replace(leads_on=False)
-    points = [point._replace(run=_nameless_line(point.run)) for point in chart.points]
-    return chart._replace(leads_on=False, points=points)
-
-
-def _nameless_line(line: Line) -> Line:
-    return line._replace(name="", exception="")
+def shared_project(request, link: ShareLink):
+    """The project for whoever holds the link."""
+    quantity = query.quantity(request)
+    page = project_page(link.project, link.with_details, timezone.now().date(), quantity)
+    return render(request, "sharing/project.html", {"link": link, "shared": True, "page": page, "quantity": quantity})
 
 
 def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> ProjectPage:
