@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Subquery, Sum
 
 from hardware.models import HardwareProfile
 from runs.figures.run_links import Line
 from runs.models import DailyUsage, Run, TrackedModel
-from runs.models.run import LOST_AFTER_INTERVALS
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
 ALL = tuple(Run.Kind.values)
@@ -160,9 +159,9 @@ class Waste(NamedTuple):
     states: list[tuple[str, int, float]]
 
 
-def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
+def waste(model: TrackedModel, now: datetime) -> Waste:
     """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
-    runs = bad_ends(model, now, intervals_s, Run.WASTABLE)
+    runs = bad_ends(model, now, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
@@ -171,12 +170,6 @@ def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
     return Waste(count, energy_kwh, emissions_kg, states)
 
 
-def bad_ends(model: TrackedModel, now: datetime, intervals_s: set[float], kinds: Iterable[str] = ALL):
-    """The runs that failed, were cancelled or got lost. `intervals_s` are the upload intervals that its runs have."""
-    lost = Q(last_seen_at__lt=now - timedelta(seconds=LOST_AFTER_INTERVALS * LONGEST_INTERVAL_S))
-    for interval_s in intervals_s:
-        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
-        lost |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
-    ended = Q(status__in=[Run.Status.FAILED, Run.Status.CANCELLED])
-    bad = ended | Q(status=Run.Status.RUNNING) & lost
-    return Run.objects.filter(bad, tracked_model=model, kind__in=kinds).order_by()
+def bad_ends(model: TrackedModel, now: datetime, kinds: Iterable[str] = ALL):
+    """The runs that failed, were cancelled or got lost."""
+    return Run.objects.filter(tracked_model=model, kind__in=kinds).came_to_nothing(now).order_by()

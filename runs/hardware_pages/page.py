@@ -121,4 +121,4 @@ def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
     """Mean power of such a device over all its time in runs, W; of a core or a gigabyte there is none to compare."""
     if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
         return None
-    return seen["energy_kwh"] * estimation.J_PER_KWH / seen["device_s"]
+    return estimation.mean_power_w(seen["energy_kwh"], seen["device_s"])

@@ -71,13 +71,12 @@ def _facts(
     of_model = Run.objects.filter(tracked_model=model)
     within = of_model.filter(kind__in=life.by_kind) if life else of_model.filter(pk__in=[run.pk for run in finals])
     groups = _groups(within)
-    intervals_s = {run.upload_interval_s for run in runs}
     return Cited(
         model=model,
         scope=scope,
         amounts=amounts,
         finals=finals,
-        bad_ends=bad_ends(model, now, intervals_s, kinds).count() if life else 0,
+        bad_ends=bad_ends(model, now, kinds).count() if life else 0,
         kinds=[kind for kind in Run.Kind.values if kind in {group.kind for group in groups}],
         first=min(group.first for group in groups),
         last=max(group.last for group in groups),
@@ -132,7 +131,7 @@ def _cards(runs: list[Line]) -> list[str]:
         by_run.setdefault(device.run_id, []).append(device)
     for run, devices in by_run.items():
         for device in carriers(devices):
-            key = (device.profile.name if device.profile else device.name, device.kind)
+            key = (device.hardware_name, device.kind)
             places.setdefault(key, {}).setdefault(run, set()).add((device.writer.host, device.key))
             elapsed_s[key] = elapsed_s.get(key, 0.0) + device.last_facts().elapsed_s
     found = []

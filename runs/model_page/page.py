@@ -114,7 +114,7 @@ def model_page(
     return ModelPage(
         life=life,
         finals=final_runs(model, runs, MOST_POINTS),
-        waste=waste(model, now, {run.upload_interval_s for run in runs}),
+        waste=waste(model, now),
         predictions=counted,
         break_even=break_even(life, _by_day(days), counted, now.date()),
         growth=_growth(days, now.date(), quantity),

@@ -17,8 +17,8 @@ from django.db.models.functions import Coalesce, Greatest
 from runs.figures.lifetime import IDLE, WITHOUT_RESULT
 from runs.figures.periods import Period
 from runs.models import Run, RunUsage
+from runs.models.run import RunQuerySet
 from runs.selection.run_days import Days, on_days
-from runs.selection.run_filters import in_state
 from runs.templatetags import units
 
 MOST_WASTED_RUNS = 5
@@ -50,9 +50,9 @@ def days_of(period: Period) -> Days:
     return Days() if period.preset == "all" else Days(period.first, period.last)
 
 
-def lost_kwh(runs: QuerySet, period: Period, now) -> dict[int, float]:
+def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
     """What each run that fell silent used in the period, the most first; `runs` are those that the filters leave."""
-    lost = in_state(runs.filter(kind__in=Run.WASTABLE), Run.LOST, now).order_by()
+    lost = runs.filter(kind__in=Run.WASTABLE).lost(now).order_by()
     rows = on_days(RunUsage.objects.filter(run__in=lost.values("pk")), days_of(period)).order_by()
     sums = rows.values_list("run").annotate(kwh=Sum("energy_kwh")).filter(kwh__gt=0)
     return dict(sums.order_by("-kwh", "-run"))

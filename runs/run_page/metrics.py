@@ -66,7 +66,7 @@ def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], na
     """The values of one metric on the run's own clock, in the order of time."""
     found = []
     for writer_id, rows in metrics.items():
-        offset_s = (writers[writer_id].started_at - run.started_at).total_seconds()
+        offset_s = run.seconds_to(writers[writer_id].started_at)
         found += [(offset_s + t_s, value) for t_s, logged, value in rows if logged == name]
     return [Logged(*each) for each in sorted(found, key=_time)]
 

@@ -40,7 +40,7 @@ class StageRow(NamedTuple):
     def mean_power_w(self) -> float | None:
         if self.energy_kwh is None or self.duration_s <= 0:
             return None
-        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s
+        return estimation.mean_power_w(self.energy_kwh, self.duration_s)
 
 
 def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
