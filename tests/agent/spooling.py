@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests import wire
-from traceml_agent.spool import Spool
+from traceml_agent.spool.file import Spool
 
 MIB = 1024 * 1024
 

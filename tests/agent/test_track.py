@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from traceml_agent import spool
+from traceml_agent.spool import recording
 
 LINE = "TraceML: "
 
@@ -45,7 +45,7 @@ def records(tmp_path):
 
     def read(kind):
         files = sorted((tmp_path / "spool").glob("*.spool")) if (tmp_path / "spool").exists() else []
-        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        everything = [record for file in files for _, record in recording.read(str(file)) if record]
         return [record["body"] for record in everything if record["type"] == kind]
 
     return read
@@ -375,7 +375,7 @@ def test_messages_go_to_the_logger_and_stdout_stays_the_scripts(script):
 @pytest.mark.parametrize(("last", "environment"), [("strict=True", {}), ("strict=None", {"TRACEML_AGENT_STRICT": "1"})])
 def test_for_developers_the_agents_own_faults_raise(script, last, environment):
     process = script(
-        f"import traceml_agent, traceml_agent.budget as b; b.Budget = None; traceml_agent.start('x', {last})",
+        f"import traceml_agent, traceml_agent.tracking.budget as b; b.Budget = None; traceml_agent.start('x', {last})",
         **environment,
     )
     assert process.returncode == 1

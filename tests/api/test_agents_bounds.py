@@ -10,10 +10,11 @@ from runs.api import serializers
 from runs.api.parsers import parse_object
 from runs.models import Metric, Run
 from tests import wire as bodies
-from traceml_agent import limits, metadata
-from traceml_agent.client import encode
-from traceml_agent.left_out import LeftOut
-from traceml_agent.pruning import prune
+from traceml_agent import limits
+from traceml_agent.delivery.client import encode
+from traceml_agent.delivery.pruning import prune
+from traceml_agent.inputs import metadata
+from traceml_agent.inputs.left_out import LeftOut
 
 ANY_TEXT = st.text(st.characters(), max_size=600) | st.sampled_from(["\u0958" * 200, "🜁" * 600, "\u202ex", "\ud800"])
 PLAIN = (st.none(), st.booleans(), st.integers(), st.floats(), ANY_TEXT, st.binary(max_size=600))

@@ -18,8 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from traceml_agent import host
-from traceml_agent.sampler import Meter, Sampler
+from traceml_agent.host.allocation import Target
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import Sampler
 from traceml_agent.sensors import nvidia
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +208,7 @@ def rows(nvml, board: nvidia.Board) -> Iterator[Figures]:
 
 def first_board() -> tuple[object, nvidia.Board] | None:
     """NVML with its first board, or None where there is none."""
-    if next(nvidia.probe("machine", host.Target()), None) is None:
+    if next(nvidia.probe("machine", Target()), None) is None:
         return None
     import pynvml
 

@@ -137,25 +137,3 @@ def test_the_portal_takes_only_the_pure_modules_of_the_agent():
 def test_the_agent_knows_nothing_of_the_portal(folder):
     portal = ("django", "runs", "hardware", "traceml_site", "rest_framework")
     assert offenders(python_files(folder), lambda name: name.split(".")[0] in portal) == []
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        "estimation",
-        "forecasting",
-        "student",
-        "catalogue",
-        "shelves",
-        "candidates",
-        "device_names",
-        "limits",
-        "profiles",
-    ],
-)
-def test_the_pure_modules_need_the_standard_library_alone(module):
-    import sys
-
-    path = ROOT / "agent" / "src" / "traceml_agent" / f"{module}.py"
-    allowed = sys.stdlib_module_names | {"traceml_agent"}
-    assert offenders([path], lambda name: name.split(".")[0] not in allowed) == []

@@ -17,10 +17,12 @@ from __future__ import annotations
 from math import isfinite
 from typing import NamedTuple, Protocol
 
-from traceml_agent.device_names import part_of_card
+from traceml_agent.catalogue.device_names import part_of_card
+from traceml_agent.catalogue.power_classes import (
+    POWER_CLASSES as POWER_CLASSES,  # for the portal, which imports no more
+)
+from traceml_agent.catalogue.power_classes import PowerClass, class_of
 from traceml_agent.forecasting import forecast as forecast
-from traceml_agent.power_classes import POWER_CLASSES as POWER_CLASSES  # for the portal, which imports no more
-from traceml_agent.power_classes import PowerClass, class_of
 
 J_PER_KWH = 3.6e6
 

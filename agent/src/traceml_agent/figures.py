@@ -55,6 +55,11 @@ def share(part: float) -> str:
     return f"<{LEAST_SHARE:.2%}".replace("%", " %") if 0 < part < LEAST_SHARE else f"{significant(100 * part)} %"
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """A duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.25 s`."""
     if _rounded(seconds) < 60:

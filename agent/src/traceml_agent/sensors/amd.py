@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-from traceml_agent import host
-from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
+from traceml_agent.sensors.sensor import MOST_GPU_W, Reading, Sensor, facts, most_gpu_w
 from traceml_agent.sensors.sharing import Sharing
 from traceml_agent.sensors.source import COUNTER, SENSOR, Source
+from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 #: Cards of two dies, of which one, the first as a rule, has the sensors of both and the other reads 0 W.
@@ -33,9 +35,9 @@ REMEDY = "AMD GPUs are in use and not measured: pip install amdsmi"
 LEAST_OF_A_CARD_GB = 4.0
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The GPUs that the job sees, several dies of one card together; all of them with `scope="machine"`."""
-    if not any(os.path.exists(host.path(*sign)) for sign in SIGNS):
+    if not any(os.path.exists(system.path(*sign)) for sign in SIGNS):
         return
     smi = _library()
     if smi is None:
@@ -56,7 +58,7 @@ def _library():
 
     found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
     if found is None:
-        if _has_card() or "libamdhip64" in (host.read("proc", "self", "maps") or ""):
+        if _has_card() or "libamdhip64" in (system.read("proc", "self", "maps") or ""):
             leave_out("AMD GPU", REMEDY)
         return None
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
@@ -69,14 +71,14 @@ def _library():
 
 def _has_card() -> bool:
     """Whether there is a card with memory of its own: graphics of a processor, whose energy that has, hold little."""
-    root = host.path("sys", "class", "drm")
+    root = system.path("sys", "class", "drm")
     names = os.listdir(root) if os.path.isdir(root) else []
     sizes = (
-        host.number("sys", "class", "drm", name, "device", "mem_info_vram_total")
+        system.number("sys", "class", "drm", name, "device", "mem_info_vram_total")
         for name in names
         if name.startswith("renderD")
     )
-    return any(size and size >= LEAST_OF_A_CARD_GB * host.GB for size in sizes)
+    return any(size and size >= LEAST_OF_A_CARD_GB * system.GB for size in sizes)
 
 
 def _library_is_there(module: str) -> bool:
@@ -164,7 +166,7 @@ class Card:
 
     def memory_gb(self) -> float | None:
         total = self.ask("amdsmi_get_gpu_memory_total", self._smi.AmdSmiMemoryType.VRAM)
-        return total / host.GB if total else None
+        return total / system.GB if total else None
 
     def energy_j(self) -> float | None:
         """Joules by the accumulator, which counts in units of its resolution in µJ (`power` before amdsmi 6.2.1)."""
@@ -207,7 +209,7 @@ class Gpu(Sensor):
     every_s = 0.0
     is_divided = True
 
-    def __init__(self, package: list[Card], dies: list[Card], note: str, target: host.Target | None):
+    def __init__(self, package: list[Card], dies: list[Card], note: str, target: Target | None):
         first = package[0]
         self._dies, self._share = dies, len(dies) / len(package)
         self._sharing = Sharing(self._pids, lambda: None, target) if target else None

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
-from traceml_agent.sensors import Reading, Sensor, facts, leave_out, rapl
+from traceml_agent.host import cpuinfo, system
+from traceml_agent.host.allocation import Target
+from traceml_agent.sensors import rapl
 from traceml_agent.sensors.cpu import Cpu
 from traceml_agent.sensors.memory import Memory, total_gb
 from traceml_agent.sensors.modules import CPU, MEMORY
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
+from traceml_agent.sensors.unmeasured import leave_out
 
 #: Counters of graphics and neural engine, in mJ; a chip that lacks one gives None.
 GPU_FIELDS = ("gpu_mj", "gpu_sram_mj", "ane_mj")
@@ -26,9 +29,9 @@ STILL_S = 60.0
 STILL = "its energy counter stands still, so its energy may be missing"
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The chip's GPU with its neural engine; CPU and memory too, in the place of what was estimated of them."""
-    if host.has_proc():  # a Linux
+    if system.has_proc():  # a Linux
         return
     try:
         from zeus_apple_silicon import AppleEnergyMonitor
@@ -83,7 +86,7 @@ class Gpu(Sensor):
     def __init__(self, part: Part):
         self._part = part
         self._first: tuple[float, float] | None = None
-        name = f"{host.processor().name} GPU"
+        name = f"{cpuinfo.processor().name} GPU"
         self.facts = facts("gpu-0", "gpu", name, basis="counter", method=METHOD, note=NOTE)
 
     def read(self) -> Reading:

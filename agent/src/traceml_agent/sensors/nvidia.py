@@ -9,12 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
 from traceml_agent.messages import warn
-from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import held_by
+from traceml_agent.sensors.sensor import MOST_GPU_W, Reading, Sensor, facts, most_gpu_w
 from traceml_agent.sensors.sharing import SPLIT, Sharing
 from traceml_agent.sensors.source import COUNTER, SENSOR, Source
+from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -33,7 +35,7 @@ WANTED = (
 REMEDY = "pip uninstall -y nvidia-ml-py3 pynvml; pip install --force-reinstall nvidia-ml-py"
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The GPUs, or the MIG slice of one, that the job sees; all of them, whole, with `scope="machine"`."""
     if not _driver_may_be_there():
         return
@@ -75,7 +77,7 @@ def _started():
                 "NVIDIA GPU",
                 f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.",
             )
-        elif os.path.exists(host.path("dev", "nvidiactl")):
+        elif os.path.exists(system.path("dev", "nvidiactl")):
             remedy = "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility"
             leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as {LIBRARY} is not there: {remedy}")
         return None
@@ -99,7 +101,7 @@ def _boards(nvml) -> Iterator[tuple[int, Board]]:
 
 def _driver_may_be_there() -> bool:
     """Cheap signs of a driver: without one neither ctypes nor pynvml need be loaded."""
-    if os.name == "nt" or any(os.path.exists(host.path(*place)) for place in SIGNS):
+    if os.name == "nt" or any(os.path.exists(system.path(*place)) for place in SIGNS):
         return True
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     return any(os.path.exists(os.path.join(folder, LIBRARY)) for folder in folders if folder)
@@ -224,7 +226,7 @@ class Gpu(Sensor):
     every_s = 0.0
     is_divided, is_split = True, False
 
-    def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: host.Target | None = None):
+    def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: Target | None = None):
         self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
         self._sharing = Sharing(gpu.board.pids, gpu.board.uses, target) if target else None
         self._told = {""}
@@ -235,7 +237,7 @@ class Gpu(Sensor):
         self._source = Source(gpu.board.energy_j, gpu.board.power_w, self.most_w)
         notes = " ".join(filter(None, (gpu.note, note)))
         self.facts = facts(gpu.key, "gpu", gpu.name, uuid=gpu.uuid, share=gpu.share, note=notes)
-        self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": limit_w}
+        self.facts |= {"memory_gb": memory.total / system.GB if memory else None, "power_limit_w": limit_w}
         self.facts |= self._method()
         self.replaces = held_by(gpu.name, is_measured=bool(self.facts["basis"]))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from traceml_agent.sensors import Reading
+from traceml_agent.sensors.sensor import Reading
 
 #: A source that gave nothing for so long, though the device draws power or is busy, has stopped [ROCm/amdsmi issue 22].
 STILL_S = 5.0
