@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.models import Run, RunRevision, Writer
 from runs.models.run import LOST_AFTER_INTERVALS, attempts_of
-from runs.templatetags import units
 
 #: Data that came so much later than the run began was kept by the agent meanwhile.
 LATE = timedelta(minutes=5)
