@@ -8,13 +8,13 @@ from typing import NamedTuple
 from django.db.models import F
 
 from runs.figures import curves as curves_of
+from runs.figures import units
 from runs.figures.charts import MOST_SERIES, Chart, Series
 from runs.figures.curves import Curve
 from runs.models import Batch, Device, Metric, Run, Stage
 from runs.models.device import in_words
 from runs.selection.group_tests import Difference, differences, may_be_compared
 from runs.selection.groups import group_rows
-from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_RUNS = 8

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from django.db.models import Max, QuerySet, Sum
 
+from runs.figures import units
 from runs.figures.run_links import Line
 from runs.models import RunRevision
 from runs.models.reestimation import LEAST_KG
-from runs.templatetags import units
 
 #: The last ones say enough on a page; the runs' own pages keep all.
 MOST_TOLD = 3

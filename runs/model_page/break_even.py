@@ -8,10 +8,10 @@ from typing import NamedTuple
 from django.db.models import FloatField, Sum
 from django.db.models.functions import Cast
 
+from runs.figures import units
 from runs.figures.lifetime import Amounts, Lifetime, added, amounts_of
 from runs.figures.run_links import Line
 from runs.models import Call, Metric, Run
-from runs.templatetags import units
 
 #: The present rate is that of so many days.
 RATE_DAYS = 30

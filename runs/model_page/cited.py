@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from django.db.models import Max, Min
 
+from runs.figures import units
 from runs.figures.corrections import Corrections, corrections, corrections_of_runs
 from runs.figures.lifetime import ALL, TRAINING, Amounts, HardwareShare, added, amounts_of, bad_ends, lifetime
 from runs.figures.run_links import Line, newest
@@ -13,7 +14,6 @@ from runs.model_page.finals import final_runs
 from runs.model_page.points import MOST_POINTS
 from runs.models import Correction, Device, EmissionFactor, Run, TrackedModel
 from runs.models.device import carriers
-from runs.templatetags import units
 
 SCOPES = {
     "both": "All attempts and the final run",

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import yaml
 
 from runs.exports import escapes
+from runs.figures import units
 from runs.figures.lifetime import Amounts
 from runs.figures.run_links import Line
 from runs.model_page.bibliography import entries, key_of
 from runs.model_page.cited import Cited
-from runs.templatetags import units
 
 #: What it is called and served as, by the ending of its file.
 FORMS = {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.db.models import Count
 from django.urls import reverse
 
+from runs.figures import units
 from runs.figures.charts import drawn
 from runs.figures.lifetime import TRAINING
 from runs.figures.run_links import Line
@@ -15,7 +16,6 @@ from runs.model_page.cheapest import OFFERED_PERCENT, Cheapest, asked_percent, c
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.selection.metric_columns import VALUES
-from runs.templatetags import units
 
 #: So many runs are read one by one; a chart draws fewer, for each costs its address, and a table shows fewer still.
 MOST_POINTS = 500

@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from runs.figures import periods, usage
+from runs.figures import periods, units, usage
 from runs.figures.periods import Period
 from runs.models.usage import AMOUNTS, Total
-from runs.templatetags import units
 
 #: The sparkline's size in the units of its view box.
 WIDTH, HEIGHT = 100.0, 24.0

@@ -14,12 +14,12 @@ from typing import NamedTuple
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 
+from runs.figures import units
 from runs.figures.lifetime import IDLE, WITHOUT_RESULT
 from runs.figures.periods import Period
 from runs.models import Run, RunUsage
 from runs.models.run import RunQuerySet
 from runs.selection.run_days import Days, on_days
-from runs.templatetags import units
 
 MOST_WASTED_RUNS = 5
 #: Runs of a long period that began earlier than this before it are not looked for among the most idle ones.

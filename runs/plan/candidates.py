@@ -4,9 +4,9 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from hardware.models import HardwareProfile
+from runs.figures import units
 from runs.models import DailyUsage, Device, EmissionFactor, Pue, Run
 from runs.models.device import ACCELERATORS
-from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_CHOICES = 4

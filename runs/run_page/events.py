@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.models import Run, RunRevision, Writer
 from runs.models.run import attempts_of
 from runs.silence import longest_silence
-from runs.templatetags import units
 
 #: Data that came so much later than the run began was kept by the agent meanwhile.
 LATE = timedelta(minutes=5)

@@ -5,9 +5,9 @@ from itertools import accumulate
 from math import ceil
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.figures.charts import Chart, Mark, Series
 from runs.figures.curves import Curve, end_of, energy_until_j
-from runs.templatetags import units
 from traceml_agent import estimation
 
 #: A gain below this share of the best value is hardly one.

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
+from runs.figures import units
 from runs.figures.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
 from runs.models import Device, Run
 from runs.run_page.page import device_names
 from runs.run_page.series import charts, lines_of, over, says, totals_kwh
-from runs.templatetags import units
 
 #: A device's last sample may lie this far behind another's; batches that end before it bring nothing new.
 BEHIND_S = 60.0

@@ -8,6 +8,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import prefetch_related_objects
 from django.utils.text import Truncator
 
+from runs.figures import units
 from runs.figures.charts import Chart, Mark
 from runs.figures.curves import Curve, Span, curves, profile_of, span_between
 from runs.left_out import LeftOut, added_up, total
@@ -20,7 +21,6 @@ from runs.run_page.metrics import WorkRow, curves_offered, figures_of, learned_o
 from runs.run_page.outlook import Outlook, outlook
 from runs.run_page.stages import StageRow, parts_of, stage_rows
 from runs.run_page.writers import processes_of, writer_names
-from runs.templatetags import units
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_WRITERS
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.figures.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, drawn
 from runs.figures.curves import (
     Buckets,
@@ -23,7 +24,6 @@ from runs.figures.curves import (
     utilisation_of,
 )
 from runs.models import Run, Stage
-from runs.templatetags import units
 from traceml_agent import estimation
 
 #: A bucket of so many samples or more has a band between the lowest and the highest of them.

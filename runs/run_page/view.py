@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from runs.figures import times
 from runs.ingest.trash import WAY_BACK, trash_run
 from runs.jobs import reestimate
 from runs.models import Right, Run, ShareLink
@@ -15,7 +16,6 @@ from runs.run_page.outlook import MOST_PLANNED
 from runs.run_page.overlaps import overlaps_of
 from runs.run_page.page import Asked, run_page
 from runs.selection.choices import sender_of
-from runs.templatetags import times
 from runs.web import query
 from runs.web.access import require, run_or_404
 from runs.web.forms import posts

@@ -25,12 +25,12 @@ SCREENS = [
 ]
 #: What screens share, and what of each other that may know.
 BELOW_THE_SCREENS = {
-    "figures": ["templatetags"],
-    "selection": ["figures", "templatetags"],
-    "exports": ["figures", "selection", "templatetags"],
+    "figures": [],
+    "selection": ["figures"],
+    "exports": ["figures", "selection"],
     "web": ["figures", "selection", "exports", "templatetags"],
     "ingest": [],
-    "jobs": ["ingest", "templatetags"],
+    "jobs": ["ingest"],
 }
 #: Modules of `runs` itself that anybody may know.
 PLAIN = [

@@ -1,4 +1,4 @@
-"""Figures for people in a terminal, by the portal's rules (runs/templatetags/units.py; a test compares the two).
+"""Figures for people in a terminal, by the portal's rules (runs/figures/units.py; a test compares the two).
 
 Three significant digits, ties away from zero, the unit in which the figure reads best; a range in its figure's unit.
 """
