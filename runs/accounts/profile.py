@@ -9,9 +9,9 @@ from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import logout
-from django.core.exceptions import ValidationError
+from django.core.exceptions import BadRequest, ValidationError
 from django.db import transaction
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -104,7 +104,7 @@ def save_theme(request):
     """What the switch in the header was set to, so that every browser of this person has it."""
     theme = request.POST.get("theme")
     if theme not in User.Theme.values:
-        return HttpResponseBadRequest("theme must be one of " + ", ".join(User.Theme.values))
+        raise BadRequest("The parameter theme must be one of " + ", ".join(User.Theme.values) + ".")
     User.objects.filter(pk=request.user.pk).update(theme=theme)
     return HttpResponse(status=204)
 

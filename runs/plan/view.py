@@ -108,7 +108,7 @@ def _run(request) -> Run:
     try:
         run_id = UUID(query.asked(request, "run"))
     except ValueError as error:
-        raise BadRequest("run must be the id of a run") from error
+        raise BadRequest("The parameter run must be the id of a run.") from error
     run = Run.objects.for_user(request.user).with_names().filter(run_id=run_id).order_by("received_at").first()
     if run is None:
         raise Http404

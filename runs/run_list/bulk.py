@@ -28,7 +28,7 @@ def bulk(request):
     if action == "compare":
         return redirect(reverse("compare") + "?" + "&".join(f"run={run_id}" for run_id in run_ids))
     if action not in ACTIONS:
-        raise BadRequest(f"No action is called {action!r}")
+        raise BadRequest("Unknown action.")
     runs = Run.objects.for_user(request.user, Right.CHANGE_RUNS).addressed(run_ids).select_related("tracked_model")
     if not runs:
         messages.warning(request, "Select at least one run that you may change.")

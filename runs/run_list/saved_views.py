@@ -45,7 +45,7 @@ def save_view(request):
         messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return redirect("run_list")
     if SavedView.objects.filter(user=request.user).count() >= MOST_VIEWS:
-        raise BadRequest(f"Nobody has more than {MOST_VIEWS} views")
+        raise BadRequest(f"Limit reached: {MOST_VIEWS} saved views. Delete one first.")
     view = form.save()
     messages.success(request, f"Saved as “{view.name}”.")
     return redirect(f"{reverse('run_list')}?{view.query}")

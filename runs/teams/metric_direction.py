@@ -19,10 +19,10 @@ def metric_direction(request, project):
     require(request, Right.CHANGE_RUNS, found.pk)
     better, name = request.POST.get("better"), request.POST.get("metric", "").replace("\0", "")
     if better not in BETTER:
-        raise BadRequest("better must be lower or higher")
+        raise BadRequest("The parameter better must be lower or higher.")
     # Names that were logged are clean, and no more than the project's runs have.
     if not Metric.objects.filter(project=found, name=name).exists():
-        raise BadRequest("No run of this project logged this metric")
+        raise BadRequest("No run of this project logged this metric.")
     MetricDirection.objects.update_or_create(project=found, name=name, defaults={"lower": BETTER[better]})
     return redirect(_back(request))
 

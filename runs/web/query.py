@@ -26,7 +26,7 @@ def _clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
     try:
         return clean_text(text, longest)
     except ValidationError as error:
-        raise BadRequest(f"{name} {error.message}") from error
+        raise BadRequest(f"The parameter {name} {error.message}.") from error
 
 
 def asked_list(request, name: str) -> list[str]:
@@ -56,7 +56,7 @@ def asked_date(request, name: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise BadRequest(f"{name} must be a day such as 2026-05-01") from error
+        raise BadRequest(f"The parameter {name} must be a date such as 2026-05-01.") from error
 
 
 def asked_time(request, name: str) -> datetime | None:
@@ -70,7 +70,7 @@ def asked_time(request, name: str) -> datetime | None:
             raise ValueError
         return moment.astimezone(UTC)
     except ValueError as error:
-        raise BadRequest(f"{name} must be a time with its zone, such as 2026-01-31T12:00:00Z") from error
+        raise BadRequest(f"The parameter {name} must be a time with its zone, such as 2026-01-31T12:00:00Z.") from error
 
 
 def asked_number(request, name: str) -> float | None:
@@ -79,9 +79,9 @@ def asked_number(request, name: str) -> float | None:
     try:
         number = float(text) if text else None
     except ValueError as error:
-        raise BadRequest(f"{name} must be a number") from error
+        raise BadRequest(f"The parameter {name} must be a number.") from error
     if number is not None and not isfinite(number):
-        raise BadRequest(f"{name} must be a number")
+        raise BadRequest(f"The parameter {name} must be a number.")
     return number
 
 

@@ -15,11 +15,11 @@ def refuse_odd_values(execute, sql, params, many, context):
     PostgreSQL raises ValueError for the former, SQLite OverflowError for the latter; a view knows neither.
     """
     if any(isinstance(text, str) and "\0" in text for row in (params if many else [params]) for text in _of(row)):
-        raise SuspiciousOperation("Text must not contain NUL")
+        raise SuspiciousOperation("Text must not contain the character NUL.")
     try:
         return execute(sql, params, many, context)
     except UnicodeEncodeError:
-        raise SuspiciousOperation("Text must not contain lone surrogates") from None
+        raise SuspiciousOperation("Text must not contain lone surrogates.") from None
     except OverflowError as error:
         raise DataError(str(error)) from error
 
