@@ -32,7 +32,7 @@ class HardwareFilters(NamedTuple):
         return any((self.search, self.kind, self.seen))
 
 
-class Catalogue(NamedTuple):
+class ProfileList(NamedTuple):
     """A page of profiles, and the slugs of those that the reader's own runs used."""
 
     page: Page
@@ -55,7 +55,7 @@ class ProfilePage(NamedTuple):
         return self.changes[0].at if self.changes else None
 
 
-def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue:
+def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileList:
     """A page of the catalogue's profiles that match the search by name, vendor, family or alias.
 
     Those that the reader's own runs used, of one team or of all, come first, unless another order is asked for.
@@ -69,7 +69,7 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue
         found = found.filter(kind=filters.kind)
     if filters.seen == SEEN:
         found = found.filter(slug__in=seen)
-    return Catalogue(Paginator(found, PAGE_SIZE).get_page(page), seen)
+    return ProfileList(Paginator(found, PAGE_SIZE).get_page(page), seen)
 
 
 def _order(sort: str, seen: set[str]) -> list:

@@ -7,8 +7,8 @@ from django.db.models import Max, Min
 
 from runs.figures import units
 from runs.figures.corrections import Corrections, corrections, corrections_of_runs
-from runs.figures.lifetime import ALL, TRAINING, Amounts, HardwareShare, added, amounts_of, bad_ends, lifetime
-from runs.figures.run_links import Line, newest
+from runs.figures.lifetime import ALL, TRAINING, Footprint, HardwareShare, added, amounts_of, bad_ends, lifetime
+from runs.figures.run_links import RunLink, newest
 from runs.model_page.break_even import Predictions, predictions
 from runs.model_page.finals import final_runs
 from runs.model_page.points import MOST_POINTS
@@ -32,8 +32,8 @@ class Cited(NamedTuple):
 
     model: TrackedModel
     scope: str
-    amounts: Amounts
-    finals: list[Line]
+    amounts: Footprint
+    finals: list[RunLink]
     bad_ends: int
     kinds: list[str]
     first: datetime
@@ -46,7 +46,7 @@ class Cited(NamedTuple):
     as_of: date
 
     @property
-    def final(self) -> Amounts:
+    def final(self) -> Footprint:
         return added(map(amounts_of, self.finals))
 
 
@@ -61,7 +61,12 @@ def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
 
 
 def _facts(
-    model: TrackedModel, scope: str, now: datetime, runs: list[Line], finals: list[Line], kinds: tuple[str, ...] = ()
+    model: TrackedModel,
+    scope: str,
+    now: datetime,
+    runs: list[RunLink],
+    finals: list[RunLink],
+    kinds: tuple[str, ...] = (),
 ) -> Cited | None:
     """The facts of all runs of these kinds, or without any of the final ones alone."""
     life = lifetime(model, kinds) if kinds else None
@@ -91,7 +96,7 @@ def _facts(
     )
 
 
-class Group(NamedTuple):
+class CitedRuns(NamedTuple):
     """Runs that are alike in what a citation says of them."""
 
     factor: int
@@ -101,9 +106,9 @@ class Group(NamedTuple):
     last: datetime
 
 
-def _groups(runs) -> list[Group]:
+def _groups(runs) -> list[CitedRuns]:
     alike = runs.order_by().values_list("factor", "pue", "kind")
-    return [Group(*row) for row in alike.annotate(Min("started_at"), Max("last_seen_at"))]
+    return [CitedRuns(*row) for row in alike.annotate(Min("started_at"), Max("last_seen_at"))]
 
 
 def _device_hours(hardware: list[HardwareShare]) -> list[str]:
@@ -121,7 +126,7 @@ def _hours(device_kind: str, seconds: float) -> str:
     return f"{shown} {Device.Kind(device_kind).label}-hour{'' if shown == '1' else 's'}"
 
 
-def _cards(runs: list[Line]) -> list[str]:
+def _cards(runs: list[RunLink]) -> list[str]:
     """What carried these runs: how many of each there were at most, and their device-hours."""
     places: dict[tuple[str, str], dict[int, set]] = {}
     elapsed_s: dict[tuple[str, str], float] = {}

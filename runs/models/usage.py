@@ -36,7 +36,7 @@ RAN = ["project", "day", "run", "energy_kwh", "emissions_kg", "failed_kwh", "can
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
-class Total(models.Sum):
+class PlainSum(models.Sum):
     """A sum as the database gives it, which is a float already: to see to that of each took a tenth of an overview."""
 
     convert_value = staticmethod(Expression._convert_value_noop)  # type: ignore[attr-defined, assignment]

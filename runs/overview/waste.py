@@ -26,7 +26,7 @@ MOST_WASTED_RUNS = 5
 LONGEST_RUN = timedelta(days=31)
 
 
-class Waste(NamedTuple):
+class WasteRow(NamedTuple):
     """A way to waste energy: what it is in words, how much, its share of the period's energy, what finds its runs."""
 
     name: str
@@ -58,7 +58,7 @@ def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
     return dict(sums.order_by("-kwh", "-run"))
 
 
-def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
+def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
     """`totals` are the period's, `lost` what lost runs used in it."""
     count = units.counted(len(lost), "run")
     silent = f"trainings and evaluations that fell silent, {count}: look whether their machines live"
@@ -73,7 +73,7 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
     ]
     whole_kwh = totals["energy_kwh"]
     return [
-        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
+        WasteRow(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
         for name, words, kwh, state in rows
         if kwh
     ]

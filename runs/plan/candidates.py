@@ -12,7 +12,7 @@ from traceml_agent import estimation
 MOST_CHOICES = 4
 
 
-class Limit(NamedTuple):
+class SpeedLimit(NamedTuple):
     """What the speed of a work may hang on: a profile's field, in words and with its unit."""
 
     field: str
@@ -25,10 +25,10 @@ class Limit(NamedTuple):
 
 #: By what a person says that the work computes in; the first is assumed where nothing is said.
 LIMITS = {
-    "bf16": Limit("bf16_tflops", "dense BF16 throughput", "TFLOPS"),
-    "fp8": Limit("fp8_tflops", "dense FP8 throughput", "TFLOPS"),
-    "fp32": Limit("peak_tflops", "single-precision throughput", "TFLOPS"),
-    "memory": Limit("memory_gb_per_s", "memory bandwidth", "GB/s"),
+    "bf16": SpeedLimit("bf16_tflops", "dense BF16 throughput", "TFLOPS"),
+    "fp8": SpeedLimit("fp8_tflops", "dense FP8 throughput", "TFLOPS"),
+    "fp32": SpeedLimit("peak_tflops", "single-precision throughput", "TFLOPS"),
+    "memory": SpeedLimit("memory_gb_per_s", "memory bandwidth", "GB/s"),
 }
 ASSUMED, MEMORY = "bf16", "memory"
 
@@ -57,7 +57,7 @@ class Energies(NamedTuple):
         return Energies(*(own + kwh for own in self))
 
 
-class Row(NamedTuple):
+class CandidateRow(NamedTuple):
     """A choice with its figures, all None where nothing can be claimed; `assumption` says what they rest on."""
 
     name: str
@@ -93,7 +93,7 @@ class Speed(NamedTuple):
     said: str
 
 
-class Work(NamedTuple):
+class PlannedWork(NamedTuple):
     """What a past run was: devices of one profile that carried it, and the rest of the machine beside them.
 
     `part` is what it held of each device, 2/7 of a MIG slice; `ratio` the carrying devices' energy over what the
@@ -112,14 +112,14 @@ class Work(NamedTuple):
     rest_kwh: float
 
 
-def rows(choices: list[Choice], work: Work | None = None, by: str = "") -> list[Row]:
+def rows(choices: list[Choice], work: PlannedWork | None = None, by: str = "") -> list[CandidateRow]:
     """The past run as it was, where there is one, then each choice; speeds go by one of LIMITS."""
     if work is None:
         return [_planned(choice) for choice in choices]
     return [_as_it_was(work), *(_instead(work, choice, by) for choice in choices)]
 
 
-def _planned(choice: Choice) -> Row:
+def _planned(choice: Choice) -> CandidateRow:
     energies = _estimated(choice, choice.hours, choice.utilisation)
     return _row(choice, choice.hours, energies, _assumed(choice))
 
@@ -138,16 +138,16 @@ def _estimated(choice: Choice, hours: float, utilisation: float, cores: float | 
     return Energies(*(estimation.energy_kwh(j) for j in (energy.energy_j, energy.low_j, energy.high_j)))
 
 
-def _row(choice: Choice, hours: float, energies: Energies, assumption: str) -> Row:
+def _row(choice: Choice, hours: float, energies: Energies, assumption: str) -> CandidateRow:
     return _figures(choice.profile.name, choice.profile, choice.number, assumption, hours, energies)
 
 
-def _figures(name: str, profile, number: float, assumption: str, hours: float, energies: Energies) -> Row:
+def _figures(name: str, profile, number: float, assumption: str, hours: float, energies: Energies) -> CandidateRow:
     factor, pue = EmissionFactor.objects.active().kg_per_kwh, Pue.objects.active().value
     emissions = [estimation.emissions_kg(kwh, factor, pue) for kwh in energies]
     power_w = 1000 * energies.kwh / hours if hours else 0.0
     figures = (hours, power_w, *energies, *emissions)
-    return Row(name, profile, number, assumption, *figures)  # type: ignore[call-arg]  # mypy counts a star as one
+    return CandidateRow(name, profile, number, assumption, *figures)  # type: ignore[call-arg]  # mypy counts a star as one
 
 
 def _assumed(choice: Choice) -> str:
@@ -155,7 +155,7 @@ def _assumed(choice: Choice) -> str:
     return f"between {idle_w:g} W idle and {full_w:g} W at full load each, {100 * choice.utilisation:g} % busy"
 
 
-def _as_it_was(work: Work) -> Row:
+def _as_it_was(work: PlannedWork) -> CandidateRow:
     name = work.profile.name if work.profile else "unknown hardware"
     rest = units.text("energy", work.rest_kwh)
     said = f"as it was, {100 * work.utilisation:.0f} % busy; {rest} of it by the rest of the machine"
@@ -166,11 +166,11 @@ def _whole(run: Run) -> Energies:
     return Energies(run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh)
 
 
-def _instead(work: Work, choice: Choice, by: str) -> Row:
+def _instead(work: PlannedWork, choice: Choice, by: str) -> CandidateRow:
     """The same work on other devices: number and speed make the time, and the rest of the machine runs as long."""
     speed = _speed(work, choice, by)
     if speed.speed_up is None:
-        return Row(choice.profile.name, choice.profile, choice.number, speed.said)
+        return CandidateRow(choice.profile.name, choice.profile, choice.number, speed.said)
     stretch = work.number / (choice.number * speed.speed_up)
     energies = _moved(work, choice, stretch)
     if speed.slowest:
@@ -178,7 +178,7 @@ def _instead(work: Work, choice: Choice, by: str) -> Row:
     return _row(choice, work.hours * stretch, energies, f"{speed.said}; {_driven(work, choice)}")
 
 
-def _moved(work: Work, choice: Choice, stretch: float) -> Energies:
+def _moved(work: PlannedWork, choice: Choice, stretch: float) -> Energies:
     """Energy of the work where it takes `stretch` times as long: on its own hardware what it was, in proportion."""
     rest_kwh = work.rest_kwh * stretch
     if choice.profile == work.profile:
@@ -189,7 +189,7 @@ def _moved(work: Work, choice: Choice, stretch: float) -> Energies:
     return estimate.times(work.ratio).plus(rest_kwh)
 
 
-def _driven(work: Work, choice: Choice) -> str:
+def _driven(work: PlannedWork, choice: Choice) -> str:
     """How busy and at what power the devices are taken to run."""
     said = f"{100 * work.utilisation:.0f} % busy as before"
     if choice.profile != work.profile and abs(work.ratio - 1) > 0.005:
@@ -197,7 +197,7 @@ def _driven(work: Work, choice: Choice) -> str:
     return f"{said}; scales evenly with their number"
 
 
-def _speed(work: Work, choice: Choice, by: str) -> Speed:
+def _speed(work: PlannedWork, choice: Choice, by: str) -> Speed:
     if choice.speed_up:
         return Speed(choice.speed_up, None, f"each {choice.speed_up:g} times as fast, as you said")
     if choice.profile == work.profile:
@@ -224,18 +224,18 @@ def _speed(work: Work, choice: Choice, by: str) -> Speed:
     return Speed(speed_up, None, f"{said}, the slower of the two limits (memory bandwidth: {slower})")
 
 
-def _ratio(limit: Limit, work: Work, choice: Choice) -> float | None:
+def _ratio(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> float | None:
     """One of the choice's devices over what the run held of one of its own, by a limit."""
     before, after = limit.of(work.profile), limit.of(choice.profile)
     return after / (before * work.part) if before and after else None
 
 
-def _peaks(limit: Limit, work: Work, choice: Choice) -> str:
+def _peaks(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> str:
     held = "" if work.part == 1.0 else f"{units.significant(work.part)} × "
     return f"{limit.words} ({limit.of(choice.profile):g} over {held}{limit.of(work.profile):g} {limit.unit})"
 
 
-def work_of(run: Run) -> Work:
+def work_of(run: Run) -> PlannedWork:
     """What carried a run: the profile of its accelerators, else of its processors, that used the most energy."""
     devices = [device for device in run.devices.select_related("profile") if device.counted and device.elapsed_s]
     carrying = [device for device in devices if device.kind in ACCELERATORS] or [
@@ -250,7 +250,7 @@ def work_of(run: Run) -> Work:
     told_s = sum(device.elapsed_s for device in told)
     number = len({device.uuid or device.key for device in mine}) or 1
     carrying_kwh = sum(device.energy_kwh for device in mine)
-    return Work(
+    return PlannedWork(
         run,
         mine[0].profile if mine else None,
         number,

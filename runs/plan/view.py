@@ -115,7 +115,7 @@ def _run(request) -> Run:
     return run
 
 
-def _forms(request, work: dashboard.Work | None) -> list[ChoiceForm]:
+def _forms(request, work: dashboard.PlannedWork | None) -> list[ChoiceForm]:
     """A form for each choice in the query string, and an empty one where there is none or one more is asked for."""
     form_class = InsteadForm if work else ChoiceForm
     fields = form_class.base_fields.items()

@@ -16,7 +16,7 @@ HARDLY = 0.01
 MOST_POINTS = 200
 
 
-class Logged(NamedTuple):
+class MetricPoint(NamedTuple):
     """One value of a metric, in seconds since the run's start."""
 
     at_s: float
@@ -30,7 +30,7 @@ class Learned(NamedTuple):
     name: str
     lower: bool
     best: float
-    within: Logged
+    within: MetricPoint
     share_after: float
     after_kwh: float
     chart: Chart | None
@@ -49,7 +49,7 @@ class Learned(NamedTuple):
         )
 
 
-def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -> Learned | None:
+def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool) -> Learned | None:
     """What the run's energy bought of one metric; None for fewer than two values, and where no energy is known."""
     total_j = energy_until_j(curves, end_of(curves))
     if len(points) < 2 or total_j <= 0:
@@ -68,7 +68,7 @@ def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -
     )
 
 
-def metric_chart(curves: list[Curve], points: list[Logged], name: str, lower: bool, within: Logged) -> Chart:
+def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool, within: MetricPoint) -> Chart:
     """The metric and its best so far over the energy used; of many values the extremes of every few."""
     values = [point.value for point in points]
     bests = list(accumulate(values, min if lower else max))
