@@ -8,15 +8,15 @@ from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
-    from traceml_agent.tracking.telling import Telling
+    from traceml_agent.tracking.interface import RunInterface
 
 #: The run of the block that the code at hand stands in: right in threads and under asyncio.
-_block: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
+_block: contextvars.ContextVar[RunInterface | None] = contextvars.ContextVar("traceml_run", default=None)
 #: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
 _inert_run = None
 
 
-def _inert(model=None) -> Telling:
+def _inert(model=None) -> RunInterface:
     global _inert_run
     if _inert_run is None:
         from traceml_agent.tracking.inert import InertRun
@@ -37,7 +37,7 @@ def start(
     budget_kg=None,
     on_budget="warn",
     **settings,
-) -> Telling:
+) -> RunInterface:
     """Start a run and return it; call `stop()` at its end, or let the end of the process do so. Never raises.
 
     `model` is the model's name, the same over its whole life; `kind` is training, finetuning, evaluation, inference or
@@ -53,7 +53,9 @@ def start(
 
 
 @guarded(_inert)
-def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
+def _begun(
+    model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings
+) -> RunInterface:
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
     from traceml_agent.host import forks
 
@@ -85,7 +87,7 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
 
 
 @guarded(_inert)
-def current_run() -> Telling:
+def current_run() -> RunInterface:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
     from traceml_agent.tracking import handle
@@ -113,9 +115,9 @@ class track:
     def __init__(self, model=None, kind="training", name=None, tags=None, params=None, **settings):
         self._arguments = (model, kind, name, tags, params)
         self._options = settings
-        self._runs: list[tuple[Telling, contextvars.Token]] = []
+        self._runs: list[tuple[RunInterface, contextvars.Token]] = []
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> RunInterface:
         run = _begun(*self._arguments, **self._options)
         self._runs.append((run, _block.set(run)))
         return run
@@ -142,7 +144,7 @@ class track:
         """What arrives in another process has not begun."""
         return _track_of, (self._arguments, self._options)
 
-    async def __aenter__(self) -> Telling:
+    async def __aenter__(self) -> RunInterface:
         return self.__enter__()
 
     async def __aexit__(self, kind, error, traceback) -> None:

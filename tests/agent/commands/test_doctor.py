@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, finish, run_id_of, whole
+from tests.agent.spooling import begun, finish, run_id_of, update, whole
 from traceml_agent import cli
 from traceml_agent.sensors import unmeasured
 from traceml_agent.spool import quarantine
@@ -74,7 +74,7 @@ def test_what_was_never_a_runs_is_told_and_is_no_fault(doctor, place):
 def test_what_a_run_had_to_leave_out_is_counted(doctor, place):
     made = begun(place)
     for number in range(400):
-        made.append("chunk", chunk(number, note="x" * 2000))
+        made.append("update", update(number, note="x" * 2000))
     made.append("finish", finish(400) | {"dropped_records": 12})
     made.close()
     assert Path(made.path).stat().st_size > 500_000, "only its end is read"

@@ -46,10 +46,10 @@ def write(export):
         made = Spool.create(config.load(), run_id, writer)
         made.append("header", {"model": "digits", "started_at": "2026-11-25T10:00:00Z"})
         stage = {"id": "1", "name": "epoch 1", "parent": "", "start_s": 0.0, "end_s": None}
-        made.append("chunk", {"devices": [CPU], "samples": [sample(10.0, 5.0)], "stages": [stage]})
+        made.append("update", {"devices": [CPU], "samples": [sample(10.0, 5.0)], "stages": [stage]})
         metric = {"t_s": 15.0, "name": "loss", "value": 0.5}
         rows = {"samples": [sample(20.0, 10.0)], "stages": [stage | {"end_s": 20.0}], "metrics": [metric]}
-        made.append("chunk", {"devices": [CPU]} | rows)
+        made.append("update", {"devices": [CPU]} | rows)
         if finish:
             made.append("finish", {"status": "completed", "devices": [CPU], "samples": [sample(30.0, 15.0)]})
         made.close()

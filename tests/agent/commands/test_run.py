@@ -48,7 +48,7 @@ def test_a_script_under_run_tells_of_itself_in_the_one_run(agent, records, tmp_p
     agent("run", "--", sys.executable, "train.py")
     assert len({header["writer"] for header in records("header")}) == 1
     assert [finish["status"] for finish in records("finish") if "status" in finish] == ["completed"]
-    told = merged(records("chunk"))
+    told = merged(records("update"))
     assert told["about"].pop("environment")["python"]
     assert told["about"] == {
         "model": "resnet-50",
@@ -63,7 +63,7 @@ def test_a_script_under_run_tells_of_itself_in_the_one_run(agent, records, tmp_p
 def test_what_is_said_to_run_counts_more_than_what_its_script_says(agent, records, tmp_path):
     (tmp_path / "train.py").write_text(SCRIPT)
     agent("run", "--model", "mine", "--kind", "training", "--", sys.executable, "train.py")
-    assert set(merged(records("chunk"))["about"]) == {"name", "params", "environment"}
+    assert set(merged(records("update"))["about"]) == {"name", "params", "environment"}
 
 
 def test_a_command_that_fails_has_failed_by_its_scripts_exception(agent, records, tmp_path):
@@ -103,7 +103,7 @@ with traceml_agent.track("resnet-50"):
     import optuna
 """)
     agent("run", "--", sys.executable, "train.py")
-    told = merged(records("chunk"))["about"]["environment"]
+    told = merged(records("update"))["about"]["environment"]
     assert (told["lightgbm"], told["optuna"]) == ("9.9", "9.9")
     assert "xgboost" not in told
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, energies, expected, left_in, run_id_of, whole
+from tests.agent.spooling import begun, energies, expected, left_in, run_id_of, update, whole
 from tests.fakes.portal import FakePortal
 from traceml_agent import cli
 from traceml_agent.commands import sync
+from traceml_agent.delivery import sync_round
 from traceml_agent.delivery.delivery import Delivery
 from traceml_agent.delivery.readdress import is_for
 from traceml_agent.spool import quarantine, recording
@@ -69,20 +70,20 @@ def test_what_another_portal_has_of_a_run_arrives_here_as_well(run_sync, place, 
     (tmp_path / "other").mkdir()
     with FakePortal(tmp_path / "other") as other:
         made = begun(place, portal=other.url)
-        made.append("chunk", chunk(1))
+        made.append("update", update(1))
         there = sync.config.load(url=other.url, token=other.token, spool_dir=settings.spool_dir)
         from traceml_agent.delivery.client import Client
 
         Delivery(made.path).deliver(Client(there))
         assert energies(other.runs()[run_id_of(made)]) == expected(1)
-    made.append("chunk", chunk(2))
+    made.append("update", update(2))
     made.close()
     assert run_sync("--all")[0] == 0
     assert energies(portal.runs()[run_id_of(made)]) == expected(2)
 
 
 def test_a_run_sent_to_another_address_belongs_to_this_one_from_then_on(run_sync, place, portal, settings):
-    made = whole(place, portal=WRONG, chunks=30)
+    made = whole(place, portal=WRONG, updates=30)
     content = [record for _, record in recording.read(made.path)]
     portal.mode("503", only="/batches/")
     assert run_sync("--all")[0] == 1
@@ -103,7 +104,7 @@ def test_no_run_changes_its_portal_while_that_takes_nothing(run_sync, place, por
 
 
 def test_what_is_damaged_in_a_run_for_another_address_costs_no_more_than_elsewhere(run_sync, place, portal):
-    made = whole(place, portal=WRONG, chunks=3)
+    made = whole(place, portal=WRONG, updates=3)
     lines = Path(made.path).read_bytes().splitlines(keepends=True)
     Path(made.path).write_bytes(b"".join([lines[0], b"damaged\n", *lines[1:]]))
     assert run_sync("--all")[0] == 1
@@ -140,14 +141,14 @@ def test_a_run_still_under_way_waits_for_nothing(run_sync, place, settings, port
     made = begun(place, portal=settings.url)
     status, out, _ = run_sync()
     assert (status, out) == (0, "1 run is under way.\nNothing waits in the spool.\n")
-    assert made.append("chunk", chunk(1)), "its file is as it was"
+    assert made.append("update", update(1)), "its file is as it was"
     assert set(portal.runs()) == {run_id_of(made)}, "what it has recorded by now is sent"
 
 
 def test_a_run_under_way_for_another_address_is_not_taken_from_its_process(run_sync, place, portal):
     made = begun(place, portal=WRONG)
     assert run_sync("--all")[0] == 0
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     assert (portal.requests(), len(list(recording.read(made.path)))) == ([], 2)
 
 
@@ -256,7 +257,7 @@ def test_json_of_a_portal_that_fails_has_the_reason_beside_each_run(run_sync, pl
 
 
 def test_two_at_once_both_end_with_0_when_all_is_delivered(configured, place, portal, settings):
-    runs = {run_id_of(whole(place, portal=settings.url, chunks=40)) for _ in range(6)}
+    runs = {run_id_of(whole(place, portal=settings.url, updates=40)) for _ in range(6)}
     for _ in range(4):
         made = whole(place, portal=settings.url)
         quarantine.set_aside(made.path, "no", settings.url)
@@ -291,7 +292,7 @@ def test_a_process_that_has_a_file_in_hand_and_gets_no_further_is_not_waited_for
     run_sync, place, settings, monkeypatch
 ):
     made = whole(place, portal=settings.url)
-    monkeypatch.setattr(sync, "STALLED_S", 0.5)
+    monkeypatch.setattr(sync_round, "STALLED_S", 0.5)
     with Delivery(made.path)._sent.locked():
         status, out, _ = run_sync()
     assert (status, "waits: another process delivers it" in out) == (1, True)
@@ -325,7 +326,7 @@ def test_a_portal_that_asks_to_wait_gets_everything_after_that(run_sync, place, 
 def test_one_that_takes_something_now_and_then_is_waited_for_longer_than_one_that_takes_nothing(
     run_sync, place, portal, monkeypatch
 ):
-    monkeypatch.setattr(sync, "PATIENCE_S", 2.0)
+    monkeypatch.setattr(sync_round, "PATIENCE_S", 2.0)
     whole(place, portal=portal.url)
     portal.mode("429:1")
     began = time.monotonic()

@@ -12,7 +12,6 @@ import pytest
 from tests import wire
 from tests.agent.spooling import (
     begun,
-    chunk,
     energies,
     expected,
     finish,
@@ -20,6 +19,7 @@ from tests.agent.spooling import (
     new_run_id,
     quarantined,
     run_id_of,
+    update,
     whole,
 )
 from traceml_agent.commands.sync import sync
@@ -31,11 +31,11 @@ from traceml_agent.spool import recording
 
 
 def test_a_run_arrives_in_three_requests_and_its_file_goes(place, client, portal):
-    made = whole(place, chunks=3)
+    made = whole(place, updates=3)
     assert Delivery(made.path).deliver(client).outcome == DELIVERED
     run = portal.runs()[run_id_of(made)]
     assert energies(run) == expected(3)
-    assert run["finishes"][0]["samples"] == chunk(3)["samples"]
+    assert run["finishes"][0]["samples"] == update(3)["samples"]
     assert (len(portal.requests()), left_in(place)) == (3, [])
 
 
@@ -54,11 +54,11 @@ def test_the_portal_that_a_run_is_for_is_no_business_of_the_portals(place, clien
 
 def test_a_short_run_that_was_announced_at_once_costs_no_more(place, client, portal):
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     sending = Delivery(made.path)
     sending.deliver(client, header_only=True)
     assert len(portal.requests()) == 1
-    made.append("chunk", chunk(2))
+    made.append("update", update(2))
     made.append("finish", finish(2))
     sending.deliver(client)
     assert (len(portal.requests()), energies(portal.runs()[run_id_of(made)])) == (3, expected(2))
@@ -68,7 +68,7 @@ def test_a_living_run_is_delivered_as_it_grows(place, client, portal):
     made = begun(place)
     sending = Delivery(made.path)
     for number in range(1, 5):
-        made.append("chunk", chunk(number))
+        made.append("update", update(number))
         assert sending.deliver(client).outcome == DELIVERED
         assert energies(portal.runs()[run_id_of(made)]) == expected(number)
     assert Path(made.path).exists()
@@ -78,7 +78,7 @@ def test_the_rest_of_a_dead_run_is_delivered_and_its_file_goes(place, client, po
     made = begun(place)
     sending = Delivery(made.path)
     sending.deliver(client)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     made.close()
     sending.deliver(client)
     assert (energies(portal.runs()[run_id_of(made)]), left_in(place)) == (expected(1), [])
@@ -102,10 +102,10 @@ def test_what_was_stored_but_never_answered_is_stored_once(place, client, portal
     made = begun(place)
     sending = Delivery(made.path)
     sending.deliver(client)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     portal.mode("drop", times=1)
     assert sending.deliver(client).outcome == RETRY
-    made.append("chunk", chunk(2))  # the repeat must not take it along
+    made.append("update", update(2))  # the repeat must not take it along
     made.append("finish", finish(2))
     made.close()
     Delivery(made.path).deliver(client)  # as after a crash: only the disk remembers
@@ -131,7 +131,7 @@ def test_exactly_once_through_any_sequence_of_faults(place, client, portal, seed
     for _ in range(25):
         for _ in range(chance.randrange(4)):
             written += 1
-            made.append("chunk", chunk(written))
+            made.append("update", update(written))
         portal.mode(chance.choice(["ok", "drop", "drop", "503", "unknown", "captive"]), times=chance.randrange(3))
         if sending is None or chance.random() < 0.5:
             sending = Delivery(made.path)
@@ -147,11 +147,10 @@ SYNC = """
 import sys
 from traceml_agent.inputs import config
 from traceml_agent.delivery import sent
-from traceml_agent.spool import folder as spool_folder
 from traceml_agent.spool import files
 from traceml_agent.commands.sync import sync
 if sys.argv[4] == "unlocked":
-    sent.fcntl = spool_folder.fcntl = None
+    sent.fcntl = files.fcntl = None
     files.ABANDONED_S = -1.0
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
 for _ in range(3):
@@ -161,7 +160,7 @@ for _ in range(3):
 
 @pytest.mark.parametrize("locks", ["locked", "unlocked"])
 def test_several_at_once_on_one_folder_deliver_each_run_once(place, portal, locks):
-    runs = {run_id_of(whole(place, chunks=40)) for _ in range(8)}
+    runs = {run_id_of(whole(place, updates=40)) for _ in range(8)}
     command = [sys.executable, "-c", SYNC, portal.url, portal.token, str(place), locks]
     processes = [subprocess.Popen(command) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4
@@ -177,21 +176,21 @@ def test_of_two_plans_the_one_that_was_written_first_holds_for_both(tmp_path, mo
     with one.locked(), other.locked():
         one.plan([(1, 5)])
         other.plan([(0, 0), (1, 7)])
-        assert [other.group_of(n) for n in (0, 1, 5, 6)] == [(0, 0), (1, 5), (1, 5), None]
+        assert [other.batch_of(n) for n in (0, 1, 5, 6)] == [(0, 0), (1, 5), (1, 5), None]
         other.plan([(6, 7)])
         one.plan([(6, 9)])
-        assert [one.group_of(n) for n in (0, 7, 8)] == [(0, 0), (6, 7), None]
+        assert [one.batch_of(n) for n in (0, 7, 8)] == [(0, 0), (6, 7), None]
 
 
 def test_plans_that_overlap_are_settled_by_who_was_first(place, portal, settings, client):
     """Two without locks: one has planned less than the other saw."""
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     first, second = Delivery(made.path), Delivery(made.path)
     portal.mode("503", only="batches")
     first.deliver(client)
-    made.append("chunk", chunk(2))
-    made.append("chunk", chunk(3))
+    made.append("update", update(2))
+    made.append("update", update(3))
     second.deliver(client)
     portal.mode("ok")
     second.deliver(client)
@@ -203,7 +202,7 @@ def test_batches_stay_within_the_portals_limits(place, client, portal):
     made = begun(place)
     for number in range(1, 13):
         metrics = [{"t_s": 1.0, "name": "loss", "value": 0.5}] * 400
-        made.append("chunk", chunk(number, metrics=metrics))
+        made.append("update", update(number, metrics=metrics))
     made.append("finish", finish(12))
     Delivery(made.path).deliver(client)
     run = portal.runs()[run_id_of(made)]
@@ -212,7 +211,7 @@ def test_batches_stay_within_the_portals_limits(place, client, portal):
 
 
 def test_a_long_backlog_is_read_in_slices(place, client, portal, monkeypatch):
-    made = whole(place, chunks=500)
+    made = whole(place, updates=500)
     monkeypatch.setattr(delivery, "SLICE_BYTES", 5_000)
     monkeypatch.setattr(delivery, "MAX_BATCH_ROWS", 30)
     sending = Delivery(made.path)
@@ -228,7 +227,7 @@ def test_of_devices_stages_and_calls_a_batch_has_the_latest(place, client, porta
     made = begun(place)
     for number in (1, 2):
         stage = {"id": "1", "name": "epoch 1", "start_s": 0.0, "end_s": [None, 9.0][number - 1]}
-        made.append("chunk", chunk(number, stages=[stage], calls=[{"method": "predict", "calls": number}]))
+        made.append("update", update(number, stages=[stage], calls=[{"method": "predict", "calls": number}]))
     Delivery(made.path).deliver(client)
     (batch,) = portal.runs()[run_id_of(made)]["batches"].values()
     assert [stage["end_s"] for stage in batch["stages"]] == [9.0]
@@ -240,24 +239,24 @@ def test_of_devices_stages_and_calls_a_batch_has_the_latest(place, client, porta
 def test_a_refused_batch_goes_to_quarantine_and_the_rest_arrives(place, client, portal, status):
     made = begun(place)
     sending = Delivery(made.path)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     portal.mode(str(status), only="batches")
     answer = sending.deliver(client)
     portal.mode("ok")
-    made.append("chunk", chunk(2))
+    made.append("update", update(2))
     made.append("finish", finish(2))
     assert (answer.outcome, sending.deliver(client).outcome) == (QUARANTINE, DELIVERED)
     run = portal.runs()[run_id_of(made)]
     assert (energies(run), len(run["finishes"]), left_in(place)) == (expected(2, first=2), 1, [])
     (name,) = quarantined(place)
     kept = json.loads((place / "quarantine" / name).read_text())
-    assert kept["records"][0]["body"]["samples"] == chunk(1)["samples"]
+    assert kept["records"][0]["body"]["samples"] == update(1)["samples"]
     assert f"mode {status}" in kept["reason"]
 
 
 def test_what_is_refused_and_cannot_be_set_aside_stays_and_holds_nothing_else_up(place, client, portal):
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     made.append("finish", finish(1))
     made.close()
     (place / "quarantine").write_text("in the way")
@@ -275,11 +274,11 @@ def test_what_is_refused_and_cannot_be_set_aside_stays_and_holds_nothing_else_up
 
 def test_a_run_whose_header_is_refused_is_held_back_while_it_lives_and_then_set_aside_whole(place, client, portal):
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     portal.mode("422")
     sending = Delivery(made.path)
     assert sending.deliver(client).outcome == HELD
-    assert made.append("chunk", chunk(2))
+    assert made.append("update", update(2))
     made.close()
     assert sending.deliver(client).outcome == QUARANTINE
     assert (sending.done, left_in(place)) == (True, [])
@@ -299,7 +298,7 @@ def test_a_run_that_the_portal_deleted_is_not_taken_from_a_writer_that_lives(pla
 
 def test_a_run_that_died_without_a_word_gets_its_end(place, client, portal):
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     made.close()
     assert Delivery(made.path).deliver(client).outcome == DELIVERED
     (finish,) = portal.runs()[run_id_of(made)]["finishes"]
@@ -318,7 +317,7 @@ def test_a_portal_that_forgot_the_run_is_told_again(place, client, portal):
     made = begun(place)
     sending = Delivery(made.path)
     sending.deliver(client)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     portal.mode("unknown", times=1)
     assert sending.deliver(client).outcome == DELIVERED
     run = portal.runs()[run_id_of(made)]

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, is_stored, pid_of, whole
+from tests.agent.spooling import begun, is_stored, pid_of, update, whole
 from traceml_agent.delivery.channel import Channel
 from traceml_agent.delivery.uploader_process import LOOK_AGAIN_S, _Work
 from traceml_agent.host.endings import Life
@@ -73,7 +73,7 @@ def test_after_an_outage_the_same_process_delivers_everything(place, settings, p
     handle = launch(settings)
     handle.own(made.path)
     for number in range(1, 6):
-        made.append("chunk", chunk(number))
+        made.append("update", update(number))
     handle.wake()
     time.sleep(1.0)
     portal.start()

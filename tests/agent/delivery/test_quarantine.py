@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, energies, expected, finish, left_in, new_run_id, run_id_of, whole
+from tests.agent.spooling import begun, energies, expected, finish, left_in, new_run_id, run_id_of, update, whole
 from traceml_agent.delivery import retrying
 from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE, RETRY, STOP
 from traceml_agent.spool import files, quarantine, recording
@@ -19,7 +19,7 @@ def kept(place, settings, portal, client):
     """A group of two records that the portal refused, of a run that it knows."""
     run_id = new_run_id()
     client.put_run(run_id, {"model": "m", "started_at": "2026-01-01T00:00:00Z"})
-    rows = [{"v": 1, "n": n, "type": "chunk", "body": chunk(n)} for n in (1, 2)]
+    rows = [{"v": 1, "n": n, "type": "update", "body": update(n)} for n in (1, 2)]
     place.mkdir(exist_ok=True)
     quarantine.keep(str(place), run_id, "w-1", (1, 2), REASON, rows, portal.url)
     (each,) = quarantine.waiting(settings)
@@ -118,8 +118,8 @@ def test_a_file_of_a_run_still_under_way_is_left_alone(place, settings, portal, 
     quarantine.set_aside(made.path, REASON, portal.url)
     (each,) = quarantine.waiting(settings)
     assert retrying.retry(client, each).outcome == BUSY
-    assert made.append("chunk", chunk(1))
-    assert [record["type"] for _, record in recording.read(each.path)] == ["header", "chunk"]
+    assert made.append("update", update(1))
+    assert [record["type"] for _, record in recording.read(each.path)] == ["header", "update"]
 
 
 def test_of_two_that_try_again_at_once_one_comes_too_late_and_nothing_is_lost(kept, client, portal, settings):
@@ -140,7 +140,7 @@ def test_what_earlier_versions_kept_is_understood(place, settings, portal, clien
     run_id = new_run_id()
     client.put_run(run_id, {"model": "m", "started_at": "2026-01-01T00:00:00Z"})
     (place / "quarantine").mkdir(parents=True)
-    rows = [{"v": 1, "n": 1, "type": "chunk", "body": chunk(1)}]
+    rows = [{"v": 1, "n": 1, "type": "update", "body": update(1)}]
     (place / "quarantine" / f"{run_id}.w-1.1-1.json").write_text(json.dumps({"reason": "no", "records": rows}))
     made = whole(place)
     Path(made.path).rename(place / "quarantine" / Path(made.path).name)

@@ -15,7 +15,6 @@ import pytest
 
 from tests.agent.spooling import (
     begun,
-    chunk,
     energies,
     expected,
     finish,
@@ -23,6 +22,7 @@ from tests.agent.spooling import (
     is_stored,
     pid_of,
     run_id_of,
+    update,
     wait_until,
     whole,
 )
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 
 PARENT = """
 import os, signal, sys, time
-from tests.agent.spooling import begun, chunk, finish, pid_of
+from tests.agent.spooling import begun, update, finish, pid_of
 from traceml_agent.inputs import config
 from traceml_agent.delivery import uploader
 settings = config.load(url=sys.argv[1], token=sys.argv[2], spool_dir=sys.argv[3])
@@ -61,13 +61,13 @@ def parent(settings, portal):
 def test_a_live_run_is_announced_at_once_and_its_samples_each_interval(place, settings, portal, launch):
     settings.take("upload_s", 2.0, "test")
     made = begun(place)
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     began = time.monotonic()
     launch(settings).own(made.path)
     portal.wait_for(lambda portal: portal.runs(), seconds=3.0)
     portal.wait_for(is_stored(made, 1))
     assert 1.5 < time.monotonic() - began < 6.0
-    made.append("chunk", chunk(2))
+    made.append("update", update(2))
     portal.wait_for(is_stored(made, 2))
 
 
@@ -76,14 +76,14 @@ def test_woken_it_delivers_at_once(place, settings, portal, launch):
     handle = launch(settings)
     handle.own(made.path)
     portal.wait_for(lambda portal: portal.runs())
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     handle.wake()
     portal.wait_for(is_stored(made, 1), seconds=3.0)
 
 
 def test_finish_returns_when_all_is_delivered_and_then_the_process_ends(place, settings, portal, launch):
     first, second = whole(place), begun(place)
-    second.append("chunk", chunk(1))
+    second.append("update", update(1))
     handle = launch(settings)
     handle.own(first.path)
     handle.own(second.path)
@@ -110,7 +110,7 @@ def test_a_short_run_costs_three_requests(place, settings, portal, launch):
     handle = launch(settings)
     handle.own(made.path)
     portal.wait_for(lambda portal: portal.runs())
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     made.append("finish", finish(1))
     made.close()
     handle.wake()
@@ -123,7 +123,7 @@ def test_a_short_run_costs_three_requests(place, settings, portal, launch):
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "exit"])
 def test_what_a_killed_parent_left_is_delivered_and_the_uploader_ends(portal, parent, place, how):
     end = "os._exit(0)" if how == "exit" else f"os.kill(os.getpid(), signal.{how})"
-    dead = parent(f"print(pid_of(handle), flush=True)\nfor n in 1, 2: made.append('chunk', dict({chunk(1)}))\n{end}")
+    dead = parent(f"print(pid_of(handle), flush=True)\nfor n in 1, 2: made.append('update', dict({update(1)}))\n{end}")
     pid = int(dead.stdout.readline())
     dead.communicate()
     portal.wait_for(lambda portal: [len(energies(run)) for run in portal.runs().values()] == [2])
@@ -135,7 +135,7 @@ ENDLESS = """
 n = 0
 while True:
     n += 1
-    made.append("chunk", chunk(n)) and print(n, flush=True)
+    made.append("update", update(n)) and print(n, flush=True)
     time.sleep(0.005)
 """
 
@@ -191,7 +191,7 @@ def test_files_of_dead_processes_are_delivered_at_the_next_start(place, settings
 
 def test_the_own_run_does_not_wait_for_what_dead_ones_left(place, settings, portal, launch):
     for _ in range(50):
-        whole(place, chunks=1)
+        whole(place, updates=1)
     handle = launch(settings)
     handle.own(whole(place).path)
     assert handle.finish(10.0)
@@ -257,7 +257,7 @@ def test_a_broken_pipe_does_not_kill_a_script_that_made_sigpipe_deadly(parent):
 
 
 def test_ctrl_c_at_a_terminal_ends_the_training_and_not_the_uploader(portal, parent, place):
-    process = parent("made.append('chunk', chunk(1)); print(pid_of(handle), flush=True); time.sleep(30)")
+    process = parent("made.append('update', update(1)); print(pid_of(handle), flush=True); time.sleep(30)")
     pid = int(process.stdout.readline())
     portal.wait_for(lambda portal: portal.runs())
     assert os.getsid(pid) != os.getsid(process.pid)
@@ -281,7 +281,7 @@ def test_without_an_interpreter_to_start_there_is_a_warning_and_no_uploader(sett
 
 def test_eight_agents_on_one_folder(portal, parent, place):
     whole(place, portal=portal.url)
-    code = "for n in range(1, 21): made.append('chunk', chunk(n))\nmade.append('finish', finish(20)); made.close()\n"
+    code = "for n in range(1, 21): made.append('update', update(n))\nmade.append('finish', finish(20)); made.close()\n"
     processes = [parent(code + "handle.wake(); handle.finish(20.0); handle.close()") for _ in range(8)]
     assert [process.communicate()[1] for process in processes] == [""] * 8
     portal.wait_for(lambda portal: sorted(map(len, map(energies, portal.runs().values()))) == [3] + [20] * 8)

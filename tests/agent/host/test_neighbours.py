@@ -8,8 +8,8 @@ import pytest
 
 from traceml_agent.host import endings, holds, neighbours
 from traceml_agent.host.allocation import Target
-from traceml_agent.host.holds import FOR_EVER, MACHINE, Told, told_by
-from traceml_agent.host.neighbours import ALL, HOST, Part, Place
+from traceml_agent.host.holds import FOR_EVER, MACHINE, HoldRecord, record_of
+from traceml_agent.host.neighbours import ALL, HOST, Neighbours, Shares
 from traceml_agent.inputs import config
 from traceml_agent.measuring.meter import Meter
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
@@ -22,31 +22,31 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setattr(holds, "_here", None)
 
 
-def place(run: str = "run-1", outer: str = "", **settings) -> Place:
+def place(run: str = "run-1", outer: str = "", **settings) -> Neighbours:
     given = config.load(url="http://127.0.0.1:9", token="tml_x", **settings)
-    return Place(run, f"w-{os.getpid():x}-{int(endings.own_beginning()):x}-{run}", given, Target(), outer)
+    return Neighbours(run, f"w-{os.getpid():x}-{int(endings.own_beginning()):x}-{run}", given, Target(), outer)
 
 
-def another(like: neighbours.Hold, run: str, **changes) -> Told:
+def another(like: neighbours.Hold, run: str, **changes) -> HoldRecord:
     """A hold of another process, of which only a file is known."""
     parent = os.getppid()
     writer = f"w-{parent:x}-{int(endings.began_at(parent)):x}-{run}"
-    told = like.told._replace(writer=writer, run=run, root=f"{parent:x}-9", **changes)
-    Path(holds.of_this_host().place, told.name).touch()
+    record = like.record._replace(writer=writer, run=run, root=f"{parent:x}-9", **changes)
+    Path(holds.of_this_host().place, record.name).touch()
     holds.of_this_host()._changed_ns = -1
-    return told
+    return record
 
 
-def held(hold: neighbours.Hold, since: float = 0.0, until: float = 10.0) -> Part:
+def held(hold: neighbours.Hold, since: float = 0.0, until: float = 10.0) -> Shares:
     hold._last = 0.0, 0.0, ALL
     return hold.part(since, until)
 
 
 def test_a_hold_is_all_in_its_name():
-    told = Told(HOST, "w-1f-2a-0b", "run-1", "1f-42", "", "p", "q", "a", 4.0, 16.0, 12.5, FOR_EVER)
-    assert told_by(told.name) == told
-    assert told_by(told._replace(ended=13.25).name).ended == 13.25
-    assert told.process == (31, "42")
+    record = HoldRecord(HOST, "w-1f-2a-0b", "run-1", "1f-42", "", "p", "q", "a", 4.0, 16.0, 12.5, FOR_EVER)
+    assert record_of(record.name) == record
+    assert record_of(record._replace(ended=13.25).name).ended == 13.25
+    assert record.process == (31, "42")
 
 
 @pytest.mark.parametrize("name", ["", "x", "2~host", "1~~~~~~~~~~~~", "1~host~w~r~o~u~p~q~a~x~y~z~", "~" * 12])
@@ -54,7 +54,7 @@ def test_what_is_no_hold_of_ours_breaks_nothing(name):
     hold = place().host(4, 16)
     hold.begin(0.0)
     Path(holds.of_this_host().place, name or "empty").touch()
-    assert told_by(name) is None
+    assert record_of(name) is None
     assert held(hold) == ALL
 
 
@@ -62,7 +62,7 @@ def test_jobs_that_may_use_the_same_cores_share_them_while_both_live():
     hold = place().host(16, 16)
     hold.begin(0.0)
     another(hold, "run-2", began=5.0)
-    assert held(hold) == Part(1.0, 0.75, 1.0)
+    assert held(hold) == Shares(1.0, 0.75, 1.0)
     another(hold, "run-3", began=5.0, ended=7.5)
     assert held(hold).held == pytest.approx(0.75)  # of the same process as run-2
 
@@ -83,7 +83,7 @@ def test_all_jobs_together_hold_no_more_than_the_host_has():
 
 def test_ranks_of_one_job_that_share_its_cores_hold_their_parts_in_full():
     hold = place().host(4, 16)
-    hold.told = hold.told._replace(whole=8.0)
+    hold.record = hold.record._replace(whole=8.0)
     hold.begin(0.0)
     another(hold, "run-1")
     assert held(hold) == ALL
@@ -92,11 +92,11 @@ def test_ranks_of_one_job_that_share_its_cores_hold_their_parts_in_full():
 def test_a_run_of_the_whole_machine_counts_what_runs_of_its_project_measure_too():
     hold = place().host(4, 16)
     hold.begin(0.0)
-    told = another(hold, "run-2", began=5.0)
+    record = another(hold, "run-2", began=5.0)
     holds.of_this_host().look()
-    holds.of_this_host().others = {told.name: told._replace(root=MACHINE)}
-    assert held(hold) == Part(1.0, 1.0, 0.5)
-    holds.of_this_host().others = {told.name: told._replace(root=MACHINE, project="another")}
+    holds.of_this_host().others = {record.name: record._replace(root=MACHINE)}
+    assert held(hold) == Shares(1.0, 1.0, 0.5)
+    holds.of_this_host().others = {record.name: record._replace(root=MACHINE, project="another")}
     assert held(hold) == ALL
 
 
@@ -148,7 +148,7 @@ def test_a_gpu_whose_driver_tells_each_process_use_is_not_divided_again():
     another(meter.hold, "run-2")
     measured(meter, 500.0)
     assert meter.energy_j == 500.0
-    assert meter.hold.told.held == 0.0, "and takes nothing of the others'"
+    assert meter.hold.record.held == 0.0, "and takes nothing of the others'"
 
 
 def test_a_gpu_that_two_runs_of_a_process_measure_is_counted_once():

@@ -63,8 +63,8 @@ def test_a_stretch_is_seen_alike_by_counter_power_and_traceml(gpus):
     thread.start()
     try:
         pynvml.nvmlInit()
-        board = nvidia.Board(pynvml, 0, pynvml.nvmlDeviceGetHandleByIndex(0))
-        found = Watch(nvidia.Gpu(pynvml, board), board).figures("steady", 2.0)
+        board = nvidia.NvidiaBoard(pynvml, 0, pynvml.nvmlDeviceGetHandleByIndex(0))
+        found = Watch(nvidia.NvidiaGpu(pynvml, board), board).figures("steady", 2.0)
     finally:
         over.set()
         thread.join()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, energies, expected, left_in, quarantined, run_id_of, whole
+from tests.agent.spooling import begun, energies, expected, left_in, quarantined, run_id_of, update, whole
 from traceml_agent.commands.sync import sync
 from traceml_agent.delivery.client import BUSY, DELIVERED, QUARANTINE
 from traceml_agent.delivery.delivery import Delivery
@@ -21,15 +21,15 @@ HURT = {
     "zeros between": lambda lines: [lines[0], b"\0" * 4096 + b"\n", *lines[1:]],
     "unknown version": lambda lines: [
         lines[0],
-        recording.encode({"v": 9, "n": 7, "type": "chunk", "body": {}}),
+        recording.encode({"v": 9, "n": 7, "type": "update", "body": {}}),
         *lines[1:],
     ],
     "huge line": lambda lines: [lines[0], b"x" * (recording.MAX_LINE_BYTES + 99) + b"\n", *lines[1:]],
     "hostile types": lambda lines: [
         lines[0],
         recording.encode({"v": 1, "n": 50, "type": "header", "body": []}),
-        recording.encode({"v": 1, "n": -3, "type": "chunk", "body": {}}),
-        recording.encode({"v": 1, "n": 51, "type": "chunk", "body": {"samples": "none"}}),
+        recording.encode({"v": 1, "n": -3, "type": "update", "body": {}}),
+        recording.encode({"v": 1, "n": 51, "type": "update", "body": {"samples": "none"}}),
         *lines[1:],
     ],
 }
@@ -37,7 +37,7 @@ HURT = {
 
 @pytest.mark.parametrize("hurt", HURT.values(), ids=HURT)
 def test_of_a_damaged_file_all_that_is_whole_arrives_and_the_rest_is_kept_aside(place, client, portal, hurt):
-    made = whole(place, chunks=5)
+    made = whole(place, updates=5)
     path = Path(made.path)
     path.write_bytes(b"".join(hurt(path.read_bytes().splitlines(keepends=True))))
     damaged = path.read_bytes()
@@ -49,7 +49,7 @@ def test_of_a_damaged_file_all_that_is_whole_arrives_and_the_rest_is_kept_aside(
 
 @pytest.mark.parametrize("lost", range(1, 6))
 def test_a_damaged_record_costs_that_record_alone(place, client, portal, lost):
-    made = whole(place, chunks=5)
+    made = whole(place, updates=5)
     lines = Path(made.path).read_bytes().splitlines(keepends=True)
     lines[lost] = lines[lost][:40] + b"?" + lines[lost][41:]
     Path(made.path).write_bytes(b"".join(lines))
@@ -74,7 +74,7 @@ def test_numbers_far_apart_do_no_harm(place, client, portal):
     made.close()
     with Path(made.path).open("ab") as file:
         for n in (2**52, 3, 2**40, 1):
-            file.write(recording.encode({"v": 1, "n": n, "type": "chunk", "body": chunk(1)}))
+            file.write(recording.encode({"v": 1, "n": n, "type": "update", "body": update(1)}))
     assert Delivery(made.path).deliver(client).outcome == DELIVERED
     assert len(energies(portal.runs()[run_id_of(made)])) == 4
 
@@ -121,7 +121,7 @@ for limit in (10, 40, 70, 100, 130, hard):
 
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY, reason="a limit is set")
 def test_without_room_to_note_what_was_sent_it_waits_and_then_sends_once(place, portal):
-    made = whole(place, chunks=20)
+    made = whole(place, updates=20)
     command = [sys.executable, "-c", FULL_DISK, portal.url, portal.token, str(place)]
     outcomes = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert (outcomes[0], outcomes[-1]) == (BUSY, DELIVERED)

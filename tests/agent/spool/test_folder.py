@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.spooling import begun, chunk, new_run_id, whole
+from tests.agent.spooling import begun, new_run_id, update, whole
 from traceml_agent.host import private
 from traceml_agent.inputs import config
 from traceml_agent.spool import file, files, names
@@ -46,7 +46,7 @@ def test_places_are_tried_in_order(no_disk, tmp_path, monkeypatch, caplog):
 
 def test_without_any_place_records_wait_in_memory_with_one_warning(no_disk, caplog):
     made = Spool.create(config.load(), new_run_id(), "w-1")
-    assert [made.append("chunk", chunk(number)) for number in range(3)] == [False] * 3
+    assert [made.append("update", update(number)) for number in range(3)] == [False] * 3
     assert (made.path, len(made._waiting), len(caplog.records)) == (None, 3, 1)
 
 
@@ -55,7 +55,7 @@ def test_a_spool_in_memory_says_so_and_stays_small(no_disk, tmp_path, monkeypatc
     made = Spool.create(config.load(), new_run_id(), "w-1")
     made.append("header", {"model": "m"})
     for number in range(100):
-        made.append("chunk", chunk(number, note="x" * 100_000))
+        made.append("update", update(number, note="x" * 100_000))
     assert Path(made.path).stat().st_size <= file.MEMORY_LIMIT_BYTES
     assert "lies in memory" in caplog.text
 

@@ -60,8 +60,8 @@ def test_a_terminal_shows_a_line_that_is_drawn_anew(script):
     os.close(theirs)
     shown = b""
     try:
-        while chunk := os.read(ours, 65536):
-            shown += chunk
+        while update := os.read(ours, 65536):
+            shown += update
     except OSError:
         pass
     lines = shown.decode().split("\r")

@@ -57,7 +57,7 @@ def _wanted(asked: str, files: list[str], settings):
     here = _files_of(asked, files)
     has_portal = settings.url and settings.token
     if here and not (asked == "latest" and has_portal):
-        return Spooled(here)
+        return SpooledRun(here)
     if not has_portal:
         raise Complaint(f"the spool holds no run {asked}; to export one that a portal has, {NO_PORTAL}")
     try:
@@ -66,20 +66,20 @@ def _wanted(asked: str, files: list[str], settings):
         if not here:
             raise Complaint(f"the spool holds no run {asked}; {complaint}") from None
         print(f"traceml-agent: only the spool was looked through; {complaint}", file=sys.stderr)
-        return Spooled(here)
+        return SpooledRun(here)
 
 
 def _delivered(asked: str, here: list[str], settings):
     """A run from the portal; for `latest` the one in the spool where that began later, or is the same."""
     from traceml_agent.delivery import delivered
 
-    portal = delivered.Portal(settings)
+    portal = delivered.PortalReader(settings)
     if asked == "latest":
         newest = next(iter(portal.latest(1)), None)
         if newest is None and not here:
             raise Complaint(f"{settings.url} has none either")
         if newest is None or (here and _is_later(here, newest)):
-            return Spooled(here)
+            return SpooledRun(here)
         asked = newest["run_id"]
     run = portal.run(asked)
     thinned = f", its samples thinned to at most {delivered.MAX_POINTS:,} a device" if run.may_be_thinned else ""
@@ -102,7 +102,7 @@ def _list_delivered(settings, listed: set[str]) -> None:
     from traceml_agent.delivery import delivered
 
     try:
-        runs = delivered.Portal(settings).latest()
+        runs = delivered.PortalReader(settings).latest()
     except (Complaint, Refused) as complaint:
         print(f"traceml-agent: only the spool is listed; {complaint}", file=sys.stderr)
         return
@@ -139,7 +139,7 @@ def _listed(files: list[str]) -> Iterator[str]:
         yield f"{run_of(path)}  {header.get('started_at', '?')}  {state}  {size_kb:.0f} kB  {header.get('model', '?')}"
 
 
-class Spooled:
+class SpooledRun:
     """A run in the spool, by the files of its writers."""
 
     def __init__(self, files: list[str]):

@@ -42,7 +42,7 @@ class Finding:
 
 def examine(found: list, scope: str, place: str | None, bar: Bar) -> list[Finding]:
     """Measure for five seconds, half of them under load, and judge what was read; `place` is the spool's folder."""
-    meters, clock = [Meter(sensor) for sensor in found], Clock()
+    meters, clock = [Meter(sensor) for sensor in found], ClockCheck()
     _read(meters)
     began_s = time.process_time()
     with subprocess.Popen([sys.executable, "-I", "-c", BURN], stdout=subprocess.PIPE) as load:
@@ -56,7 +56,7 @@ def examine(found: list, scope: str, place: str | None, bar: Bar) -> list[Findin
     return findings + ([_round_trip(place)] if place else [])
 
 
-def _watch(meters: list[Meter], clock: Clock, load: subprocess.Popen, bar: Bar) -> None:
+def _watch(meters: list[Meter], clock: ClockCheck, load: subprocess.Popen, bar: Bar) -> None:
     """Read every meter from time to time; the load is let go of in between, as a worker that ended is."""
     until = time.monotonic() + TEST_S
     while (left_s := until - time.monotonic()) > 0:
@@ -73,7 +73,7 @@ def _read(meters: list[Meter]) -> None:
         meter.read(TEST_S)
 
 
-class Clock:
+class ClockCheck:
     """Watches the monotonic clock, which every duration rests on, beside the clock on the wall."""
 
     def __init__(self):

@@ -17,7 +17,7 @@ from traceml_agent.spool.names import NAME
 TAIL_BYTES = 2 * file.RESERVED_BYTES
 
 
-class Waiting(NamedTuple):
+class WaitingFile(NamedTuple):
     """A spool file, which holds what one process recorded of a run. `portal` is empty where none was configured."""
 
     path: str
@@ -37,10 +37,10 @@ class Backlog:
 
     def __init__(self, settings):
         self.url = settings.url
-        self.here: list[Waiting] = []
-        self.nowhere: list[Waiting] = []
-        self.elsewhere: dict[str, list[Waiting]] = {}
-        self.under_way: list[Waiting] = []
+        self.here: list[WaitingFile] = []
+        self.nowhere: list[WaitingFile] = []
+        self.elsewhere: dict[str, list[WaitingFile]] = {}
+        self.under_way: list[WaitingFile] = []
         for place in folders(settings):
             for path in spool_files(place):
                 self._take(path)
@@ -62,7 +62,7 @@ class Backlog:
             self.elsewhere.setdefault(each.portal, []).append(each)
 
     @property
-    def files(self) -> list[Waiting]:
+    def files(self) -> list[WaitingFile]:
         """All that waits, for whichever portal."""
         return [*self.here, *self.nowhere, *(each for files in self.elsewhere.values() for each in files)]
 
@@ -105,17 +105,17 @@ class Backlog:
         return f"{aside}. Send to {self.url} with `{command}`." if self.url else "."
 
 
-def read(path: str) -> Waiting:
+def read(path: str) -> WaitingFile:
     """A file's description by its name and header. Raises OSError."""
     match = NAME.fullmatch(os.path.basename(path))
     headers = (record["body"] for _, record in recording.read(path) if record and record["type"] == "header")
     header: dict = next(headers, {})
     run_id, writer = match.groups() if match else ("", "")
     model, started_at, portal = (_text(header.get(name)) for name in ("model", "started_at", "portal"))
-    return Waiting(path, run_id, writer, model, started_at, portal)
+    return WaitingFile(path, run_id, writer, model, started_at, portal)
 
 
-def dropped_records(files: Iterable[Waiting]) -> int:
+def dropped_records(files: Iterable[WaitingFile]) -> int:
     """Records that the runs had to leave out, as their last records tell."""
     return sum(_dropped(each.path) for each in files)
 
@@ -130,19 +130,19 @@ def _dropped(path: str) -> int:
     return count if isinstance(count, int) else 0
 
 
-def _count(files: Iterable[Waiting]) -> int:
+def _count(files: Iterable[WaitingFile]) -> int:
     return len({each.run_id for each in files})
 
 
-def _runs(files: list[Waiting]) -> str:
+def _runs(files: list[WaitingFile]) -> str:
     return counted(_count(files), "run")
 
 
-def _waiting(files: list[Waiting]) -> str:
+def _waiting(files: list[WaitingFile]) -> str:
     return f"{_runs(files)} {'waits' if _count(files) == 1 else 'wait'}"
 
 
-def _recorded(files: list[Waiting]) -> str:
+def _recorded(files: list[WaitingFile]) -> str:
     return f"{_runs(files)} {'was' if _count(files) == 1 else 'were'} recorded"
 
 

@@ -20,7 +20,7 @@ END = ("ended_at", "exception", "dropped_records")
 J_PER_KWH = 3.6e6
 
 
-class Portal:
+class PortalReader:
     """The read side of a portal. Every call raises Refused, with the portal's words, where it does not answer."""
 
     def __init__(self, settings):
@@ -32,7 +32,7 @@ class Portal:
         """The project's runs that arrived last, newest first."""
         return self._get(f"runs?page_size={count}").get("results") or []
 
-    def run(self, run_id: str) -> Delivered:
+    def run(self, run_id: str) -> DeliveredRun:
         """A run by its id or the beginning of it."""
         if len(run_id) < 36:
             alike = [each["run_id"] for each in self.latest(MAX_LOOKED_THROUGH) if each["run_id"].startswith(run_id)]
@@ -40,7 +40,7 @@ class Portal:
                 found = "several runs begin" if alike else f"none of the latest {MAX_LOOKED_THROUGH} runs begins"
                 raise Refused(f"on {self.url} {found} with {run_id}; give the whole id")
             run_id = alike[0]
-        return Delivered(self.url, self._get(f"runs/{run_id}"), self._get(f"runs/{run_id}/series"))
+        return DeliveredRun(self.url, self._get(f"runs/{run_id}"), self._get(f"runs/{run_id}/series"))
 
     def _get(self, path: str) -> dict:
         try:
@@ -67,7 +67,7 @@ def began_at(started_at) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
-class Delivered:
+class DeliveredRun:
     """A run on the portal. What the API leaves out is left out: hosts, each writer's own header and end."""
 
     def __init__(self, url: str, facts: dict, series: dict):

@@ -10,13 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from traceml_agent.delivery import aftermath
 from traceml_agent.delivery import client as portal
 from traceml_agent.delivery.client import Answer
 from traceml_agent.delivery.pruning import prune
-from traceml_agent.delivery.sent import Group, Sent
+from traceml_agent.delivery.sent import Batch, Sent
 from traceml_agent.host.private import open_regular
-from traceml_agent.spool import board, quarantine, recording
+from traceml_agent.spool import aftermath, board, quarantine, recording
 from traceml_agent.spool.files import has_living_writer
 from traceml_agent.spool.names import NAME
 from traceml_agent.spool.recording import enriched
@@ -123,8 +122,8 @@ class Delivery:
     def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
         result = Answer(portal.DELIVERED)
         while self._fill():
-            for group, records in self._groups(header_only):
-                answer = self._send(client, group, records)
+            for batch, records in self._batches(header_only):
+                answer = self._send(client, batch, records)
                 if answer.outcome not in (*_SETTLED, portal.BUSY) or self.done:
                     return answer
                 result = result if answer.outcome == portal.DELIVERED else answer
@@ -143,7 +142,7 @@ class Delivery:
             else:
                 if size > SLICE_BYTES and record["n"] > until:
                     break
-                until = (self._sent.group_of(record["n"]) or (0, -1))[1]  # a group travels whole
+                until = (self._sent.batch_of(record["n"]) or (0, -1))[1]  # a batch travels whole
                 size += self._take(record, end - self._read_bytes)
             self._read_bytes = end
         if self._read_bytes > start:
@@ -167,40 +166,40 @@ class Delivery:
             recording.sync_to_disk(descriptor)
         os.close(descriptor)
 
-    def _groups(self, header_only: bool) -> list[tuple[Group, list[dict]]]:
+    def _batches(self, header_only: bool) -> list[tuple[Batch, list[dict]]]:
         """What is pending as it travels: as planned before, else planned now."""
         pending = [each for _, each in sorted(self._pending.items()) if not header_only or each[1]["type"] == "header"]
-        self._sent.plan(list(_new_groups([each for each in pending if self._group_of(each[1]) is None])))
-        by_group = itertools.groupby((record for _, record in pending), self._group_of)
-        return [(group, list(members)) for group, members in by_group if group is not None]
+        self._sent.plan(list(_new_batches([each for each in pending if self._batch_of(each[1]) is None])))
+        by_batch = itertools.groupby((record for _, record in pending), self._batch_of)
+        return [(batch, list(members)) for batch, members in by_batch if batch is not None]
 
-    def _group_of(self, record: dict) -> Group | None:
-        return self._sent.group_of(record["n"])
+    def _batch_of(self, record: dict) -> Batch | None:
+        return self._sent.batch_of(record["n"])
 
-    def _send(self, client: portal.Client, group: Group, records: list[dict]) -> Answer:
-        answer = self._put(client, group, records)
+    def _send(self, client: portal.Client, batch: Batch, records: list[dict]) -> Answer:
+        answer = self._put(client, batch, records)
         if answer.outcome == portal.RUN_UNKNOWN:
             answer = self._announce(client)
             if answer.outcome == portal.DELIVERED:
-                answer = self._put(client, group, records)
+                answer = self._put(client, batch, records)
             if answer.outcome == portal.RUN_UNKNOWN:
                 return Answer(portal.RETRY, answer.reason)
         if answer.outcome in _SETTLED and not self.done:
-            return self._settled(answer, group, records)
+            return self._settled(answer, batch, records)
         return answer
 
-    def _put(self, client: portal.Client, group: Group, records: list[dict]) -> Answer:
+    def _put(self, client: portal.Client, batch: Batch, records: list[dict]) -> Answer:
         body = records[0]["body"]
         try:
             if records[0]["type"] == "header":
                 return self._announce(client)
             if records[0]["type"] == "finish":
                 return self._put_finish(client, body)
-            batch = self._from_writer() | merged([record["body"] for record in records])
+            sent = self._from_writer() | merged([record["body"] for record in records])
             if (self.header or {}).get("child_of"):
-                self._hand_on(batch.pop("left_out", []))
-            batch_id = f"{self.writer}-{group[0]}-{group[1]}"
-            return self._pruned(batch, lambda kept: client.put_batch(self.run_id, batch_id, portal.encode(kept)))
+                self._hand_on(sent.pop("left_out", []))
+            batch_id = f"{self.writer}-{batch[0]}-{batch[1]}"
+            return self._pruned(sent, lambda kept: client.put_batch(self.run_id, batch_id, portal.encode(kept)))
         except (ValueError, RecursionError) as error:
             return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
 
@@ -252,19 +251,19 @@ class Delivery:
             self._heard_at = time.monotonic()
         return answer
 
-    def _settled(self, answer: Answer, group: Group, records: list[dict]) -> Answer:
-        """Mark a group as delivered or set aside. What the portal refuses and no disk takes stays in the spool."""
+    def _settled(self, answer: Answer, batch: Batch, records: list[dict]) -> Answer:
+        """Mark a batch as delivered or set aside. What the portal refuses and no disk takes stays in the spool."""
         if answer.outcome == portal.QUARANTINE:
             place, portal_url = os.path.dirname(self.path), self._portal()
             try:
-                quarantine.keep(place, self.run_id, self.writer, group, answer.reason, records, portal_url)
+                quarantine.keep(place, self.run_id, self.writer, batch, answer.reason, records, portal_url)
             except OSError as error:
                 self.trouble = (
                     f"what the portal refused can't be set aside ({error.strerror or error}): {answer.reason}"
                 )
                 return Answer(portal.BUSY, self.trouble)
             self.refused.append(("records", answer.reason, len(records)))
-        self._sent.acknowledge(group)
+        self._sent.acknowledge(batch)
         self._finished |= records[0]["type"] == "finish"
         return answer
 
@@ -300,8 +299,8 @@ def _nothing(path: str) -> None:
     """What is done to a file that stays."""
 
 
-def _new_groups(pending: list[tuple[int, dict]]) -> Iterator[Group]:
-    """Consecutive chunks, as many together as make a batch; header and finish alone."""
+def _new_batches(pending: list[tuple[int, dict]]) -> Iterator[Batch]:
+    """Consecutive updates, as many together as make a batch; header and finish alone."""
     first, last, size, rows = -1, -2, 0, 0
     for length, record in pending:
         n, weight = record["n"], _weight(record)
@@ -316,14 +315,14 @@ def _new_groups(pending: list[tuple[int, dict]]) -> Iterator[Group]:
 
 
 def _weight(record: dict) -> int:
-    """Rows of a chunk; header and finish fill a batch of their own."""
-    if record["type"] != "chunk":
+    """Rows of a update; header and finish fill a batch of their own."""
+    if record["type"] != "update":
         return MAX_BATCH_ROWS + 1
     return max(len(record["body"].get(name) or ()) for name in recording.ROWS)
 
 
 def merged(bodies: list[dict]) -> dict:
-    """One batch body of several chunks: samples and metrics in a row, of devices, stages and calls the latest."""
+    """One batch body of several updates: samples and metrics in a row, of devices, stages and calls the latest."""
     result: dict = {}
     for name, key in recording.ROWS.items():
         rows = [row for body in bodies for row in body.get(name) or ()]

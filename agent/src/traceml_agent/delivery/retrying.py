@@ -21,16 +21,16 @@ def retry(client, each: quarantine.SetAside):
     try:
         if not each.is_of_a_run:
             return portal.Answer(portal.QUARANTINE, each.reason)
-        return _retry_group(client, each) if quarantine.is_group(each.path) else _retry_file(client, each)
+        return _retry_batch(client, each) if quarantine.is_batch(each.path) else _retry_file(client, each)
     except FileNotFoundError:
         return portal.Answer(portal.DELIVERED, "another process tries it again")
     except OSError as error:
         return portal.Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
 
 
-def _retry_group(client, each: quarantine.SetAside):
+def _retry_batch(client, each: quarantine.SetAside):
     os.stat(each.path)
-    content, batch_id = quarantine.read(each.path), quarantine.GROUP.sub(r"\2-\3-\4", os.path.basename(each.path))
+    content, batch_id = quarantine.read(each.path), quarantine.BATCH.sub(r"\2-\3-\4", os.path.basename(each.path))
     try:
         answer = _sent_again(client, each, content["records"], batch_id)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError):

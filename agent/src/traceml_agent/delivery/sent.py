@@ -22,19 +22,19 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-Group = tuple[int, int]
+Batch = tuple[int, int]
 MAX_LINE_BYTES = 200
 
 
 class Sent:
-    """The groups of one spool file's records: planned, and acknowledged."""
+    """The batches of one spool file's records: planned, and acknowledged."""
 
     def __init__(self, spool_path: str):
         self.path = spool_path.removesuffix(SUFFIX) + SENT_SUFFIX
         self._descriptor = -1
         self._read_bytes = 0
-        self._groups: list[Group] = []  # ascending, and none overlaps another
-        self._acknowledged: set[Group] = set()
+        self._batches: list[Batch] = []  # ascending, and none overlaps another
+        self._acknowledged: set[Batch] = set()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
@@ -57,28 +57,28 @@ class Sent:
                 pass  # no locks on this file system
         return True
 
-    def plan(self, groups: list[Group]) -> None:
+    def plan(self, batches: list[Batch]) -> None:
         """Write down what is to travel together. Where another process was first with some of it, its plan holds."""
-        for group in groups:
-            self._write("batch", group)
-        if groups:
+        for batch in batches:
+            self._write("batch", batch)
+        if batches:
             self._read()
 
-    def acknowledge(self, group: Group) -> None:
-        self._write("ack", group)
-        self._acknowledged.add(group)
+    def acknowledge(self, batch: Batch) -> None:
+        self._write("ack", batch)
+        self._acknowledged.add(batch)
 
-    def group_of(self, n: int) -> Group | None:
-        """The group that a record belongs to, or None where it has none yet."""
-        at = bisect_right(self._groups, (n, 1 << 60)) - 1
-        return self._groups[at] if at >= 0 and self._groups[at][1] >= n else None
+    def batch_of(self, n: int) -> Batch | None:
+        """The batch that a record belongs to, or None where it has none yet."""
+        at = bisect_right(self._batches, (n, 1 << 60)) - 1
+        return self._batches[at] if at >= 0 and self._batches[at][1] >= n else None
 
     def is_acknowledged(self, n: int) -> bool:
-        return self.group_of(n) in self._acknowledged
+        return self.batch_of(n) in self._acknowledged
 
-    def _write(self, word: str, group: Group) -> None:
+    def _write(self, word: str, batch: Batch) -> None:
         """A line of its own even after one that a full disk tore; raises OSError where it can't be written whole."""
-        line = b"\n" + sealed(json.dumps({word: group}).encode())
+        line = b"\n" + sealed(json.dumps({word: batch}).encode())
         if os.write(self._descriptor, line) != len(line):
             raise OSError(f"{self.path} can't be written")
 
@@ -98,8 +98,8 @@ class Sent:
         if word == "ack":
             self._acknowledged.add((first, last))
         elif word == "batch" and not self._overlaps(first, last):
-            self._groups.insert(bisect_right(self._groups, (first, last)), (first, last))
+            self._batches.insert(bisect_right(self._batches, (first, last)), (first, last))
 
     def _overlaps(self, first: int, last: int) -> bool:
-        at = bisect_right(self._groups, (last, 1 << 60)) - 1
-        return at >= 0 and self._groups[at][1] >= first
+        at = bisect_right(self._batches, (last, 1 << 60)) - 1
+        return at >= 0 and self._batches[at][1] >= first

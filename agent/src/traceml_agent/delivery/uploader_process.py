@@ -10,14 +10,13 @@ import signal
 import time
 from typing import Any
 
-from traceml_agent.delivery import aftermath
 from traceml_agent.delivery.channel import Channel
 from traceml_agent.delivery.family import Family
 from traceml_agent.delivery.readdress import is_for
 from traceml_agent.host import forks
 from traceml_agent.host.endings import Life
 from traceml_agent.inputs import config
-from traceml_agent.spool import board
+from traceml_agent.spool import aftermath, board
 from traceml_agent.spool.files import has_living_writer, spool_files
 from traceml_agent.spool.folder import folders
 
@@ -59,7 +58,7 @@ def serve(line: Channel) -> None:
         settings.take(name, value, "parent")
     line.send({"hello": os.getpid()})
     life = Life(messages[0]["parent"], messages[0]["began"], messages[0]["life"])
-    work = _Work(settings, line, life)
+    work = _UploaderLoop(settings, line, life)
     if os.getpid() != messages[0]["parent"]:
         # Who stops a service tells all of its processes; the records are delivered first.
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
@@ -67,7 +66,7 @@ def serve(line: Channel) -> None:
     work.run(messages[1:])
 
 
-class _Work:
+class _UploaderLoop:
     """What the process knows: the training's files, those of dead processes, when to try again, and until when."""
 
     def __init__(self, settings, line: Channel, life: Life):

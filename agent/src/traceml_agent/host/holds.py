@@ -29,7 +29,7 @@ ALIVE_EVERY_S = 2.0
 FOR_EVER = float("inf")
 
 
-class Told(NamedTuple):
+class HoldRecord(NamedTuple):
     """A hold as its file's name tells it."""
 
     what: str
@@ -61,12 +61,12 @@ class Told(NamedTuple):
         return self.began < until and self.ended > since
 
 
-def told_by(name: str) -> Told | None:
+def record_of(name: str) -> HoldRecord | None:
     """What a file's name tells; None of one that is none of ours."""
     version, *fields = name.split(SEPARATOR)
     try:
         numbers = [float(field or FOR_EVER) for field in fields[8:]]
-        found = Told(*fields[:8], *numbers) if version == VERSION else None  # type: ignore[arg-type]
+        found = HoldRecord(*fields[:8], *numbers) if version == VERSION else None  # type: ignore[arg-type]
         return found if found and found.process else None
     except (ValueError, TypeError, IndexError):
         return None
@@ -76,8 +76,8 @@ class Holds:
     """All holds on this host: this process's own in memory, the others' by their files."""
 
     def __init__(self) -> None:
-        self.mine: dict[str, Told] = {}
-        self.others: dict[str, Told] = {}
+        self.mine: dict[str, HoldRecord] = {}
+        self.others: dict[str, HoldRecord] = {}
         self._me = os.getpid(), endings.own_beginning() or "0"
         self._alive_at = float("-inf")
         self._changed_ns = -1
@@ -90,15 +90,15 @@ class Holds:
             except OSError:
                 self.place = ""
 
-    def put(self, told: Told, former: Told | None = None) -> None:
+    def put(self, record: HoldRecord, former: HoldRecord | None = None) -> None:
         """Lay down a hold's file, in place of that of its former state."""
-        self.mine[told.name] = told
+        self.mine[record.name] = record
         if former is not None:
             self.mine.pop(former.name, None)
         self._forget_old()
         if not self.place:
             return
-        path = os.path.join(self.place, told.name)
+        path = os.path.join(self.place, record.name)
         with contextlib.suppress(OSError):
             if former is not None:
                 os.rename(os.path.join(self.place, former.name), path)
@@ -107,8 +107,8 @@ class Holds:
 
     def _forget_old(self) -> None:
         old = time.monotonic() - KEPT_S
-        for name, told in list(self.mine.items()):
-            if told.ended < old:
+        for name, record in list(self.mine.items()):
+            if record.ended < old:
                 self.mine.pop(name, None)
                 if self.place:
                     with contextlib.suppress(OSError):
@@ -122,8 +122,8 @@ class Holds:
         with contextlib.suppress(OSError):
             changed_ns = os.stat(self.place).st_mtime_ns
             if changed_ns != self._changed_ns:
-                found = {name: self.others.get(name) or told_by(name) for name in os.listdir(self.place)}
-                self.others = {name: told for name, told in found.items() if told and told.process != self._me}
+                found = {name: self.others.get(name) or record_of(name) for name in os.listdir(self.place)}
+                self.others = {name: record for name, record in found.items() if record and record.process != self._me}
                 settled = time.time_ns() - changed_ns > TICK_S * 1e9
                 self._changed_ns = changed_ns if settled else -1
             if self.others and now - self._alive_at > ALIVE_EVERY_S:
@@ -133,27 +133,27 @@ class Holds:
     def _bury(self, now: float) -> None:
         """Write down the end of what ended without a word, and take away what nobody needs any more."""
         living: dict[tuple, bool] = {}
-        for name, told in list(self.others.items()):
+        for name, record in list(self.others.items()):
             path = os.path.join(self.place, name)
             with contextlib.suppress(OSError):
-                if told.ended < now - KEPT_S or told.began > now:  # the latter of before a start of the system
+                if record.ended < now - KEPT_S or record.began > now:  # the latter of before a start of the system
                     del self.others[name]
                     os.unlink(path)
-                elif told.ended == FOR_EVER:
-                    if told.process not in living:
-                        living[told.process] = endings.is_alive(*told.process)
-                    if not living[told.process]:
-                        ended = told._replace(ended=now)
+                elif record.ended == FOR_EVER:
+                    if record.process not in living:
+                        living[record.process] = endings.is_alive(*record.process)
+                    if not living[record.process]:
+                        ended = record._replace(ended=now)
                         self.others[name] = ended
                         os.rename(path, os.path.join(self.place, ended.name))
 
-    def around(self, mine: Told, since: float, until: float) -> list[Told]:
+    def around(self, mine: HoldRecord, since: float, until: float) -> list[HoldRecord]:
         """Other holds of the same thing in an interval."""
         # Copies, as other threads may begin and end runs.
         every = (*list(self.mine.values()), *list(self.others.values()))
         return [t for t in every if t.what == mine.what and t.writer != mine.writer and t.is_within(since, until)]
 
-    def is_above(self, upper: Told, lower: Told) -> bool:
+    def is_above(self, upper: HoldRecord, lower: HoldRecord) -> bool:
         """Whether one measures all that the other does, and more."""
         if upper.root == lower.root or lower.root == MACHINE:
             return False

@@ -102,7 +102,7 @@ def tell_children(run) -> None:
     if run is None:
         os.environ.pop(TRACKED, None)
     else:
-        os.environ[TRACKED] = f"{os.getpid()}:{endings.own_beginning()}:{run.place}"
+        os.environ[TRACKED] = f"{os.getpid()}:{endings.own_beginning()}:{run.spool_folder}"
 
 
 def marked() -> tuple[int, str, str]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from traceml_agent.host import job
 from traceml_agent.host.allocation import Target
-from traceml_agent.host.holds import FOR_EVER, MACHINE, Holds, Told, cgroup, of_this_host, root_of, short
+from traceml_agent.host.holds import FOR_EVER, MACHINE, HoldRecord, Holds, cgroup, of_this_host, root_of, short
 from traceml_agent.limits import MAX_OVERLAPS
 
 #: All of a host's processors and memory; what else is held is a device.
@@ -27,7 +27,7 @@ SAME_S = 0.002
 SHARED = ("host", "device", "process")
 
 
-class Part(NamedTuple):
+class Shares(NamedTuple):
     """What of an interval is this writer's, each 0 to 1.
 
     `own`: of what the process used, where several writers of one run measure it. `held`: of what the process held,
@@ -39,10 +39,10 @@ class Part(NamedTuple):
     counted: float = 1.0
 
 
-ALL = Part()
+ALL = Shares()
 
 
-class Place:
+class Neighbours:
     """Where a run stands among others: its process, its block, and where it sends to. It makes the run's holds."""
 
     def __init__(self, run_id: str, writer: str, settings, target: Target, outer: str = ""):
@@ -56,6 +56,12 @@ class Place:
         self._holds: dict[str, Hold] = {}
         self._met: dict[str, str] = {}
 
+    def hold(self, facts: dict) -> Hold | None:
+        """The hold of a device by its sensor's facts. Memory is held with the processor, which is found first."""
+        if facts["kind"] not in ("cpu", "ram"):
+            return self.device(facts["uuid"] or facts["key"])
+        return self.host(facts["threads"], facts["host_threads"]) if facts["key"] == "cpu-0" else self._holds.get(HOST)
+
     def host(self, threads: float, host_threads: float) -> Hold:
         """The hold of its part of the host, by the hardware threads that it may use."""
         ranks = job.local_size() if self._target.is_self else 1
@@ -67,7 +73,7 @@ class Place:
 
     def _hold(self, what: str, allocation: str, held: float, whole: float, capacity: float) -> Hold:
         if what not in self._holds:
-            told = Told(
+            record = HoldRecord(
                 what,
                 self.writer,
                 self.run_id,
@@ -81,7 +87,7 @@ class Place:
                 FOR_EVER,
                 FOR_EVER,
             )
-            self._holds[what] = Hold(told, capacity, self._met)
+            self._holds[what] = Hold(record, capacity, self._met)
         return self._holds[what]
 
     def end(self, at: float) -> None:
@@ -107,31 +113,31 @@ def _allocation(target: Target) -> str:
 class Hold:
     """One run's hold of one thing, until `end`."""
 
-    def __init__(self, told: Told, capacity: float, met: dict[str, str]):
-        self.told, self._capacity, self._met = told, capacity, met
+    def __init__(self, record: HoldRecord, capacity: float, met: dict[str, str]):
+        self.record, self._capacity, self._met = record, capacity, met
         self._last = 0.0, 0.0, ALL
 
     def begin(self, at: float) -> None:
         """It is held since the first reading, at a monotonic time: before that nothing is counted."""
-        if self.told.began == FOR_EVER:
-            self.told = self.told._replace(began=at)
-            of_this_host().put(self.told)
+        if self.record.began == FOR_EVER:
+            self.record = self.record._replace(began=at)
+            of_this_host().put(self.record)
 
     def end(self, at: float) -> None:
         """It was held until the last reading. Others learn of it at their next one."""
-        if self.told.began < self.told.ended == FOR_EVER:
-            self._become(self.told._replace(ended=at))
+        if self.record.began < self.record.ended == FOR_EVER:
+            self._become(self.record._replace(ended=at))
 
     def keep(self, held: float) -> None:
         """Hold so much from now on: nothing while the reading is the job's part already, by each process's use."""
-        if held != self.told.held and self.told.began < self.told.ended == FOR_EVER:
-            self._become(self.told._replace(held=held))
+        if held != self.record.held and self.record.began < self.record.ended == FOR_EVER:
+            self._become(self.record._replace(held=held))
 
-    def _become(self, told: Told) -> None:
-        of_this_host().put(told, self.told)
-        self.told = told
+    def _become(self, record: HoldRecord) -> None:
+        of_this_host().put(record, self.record)
+        self.record = record
 
-    def part(self, since: float, until: float) -> Part:
+    def part(self, since: float, until: float) -> Shares:
         """This writer's part of an interval between two monotonic times."""
         since_then, until_then, part = self._last
         if abs(since - since_then) > SAME_S or abs(until - until_then) > SAME_S:  # processor and memory ask in a row
@@ -139,10 +145,10 @@ class Hold:
             self._last = since, until, part
         return part
 
-    def _part(self, since: float, until: float) -> Part:
+    def _part(self, since: float, until: float) -> Shares:
         here = of_this_host()
         here.look()
-        around = here.around(self.told, since, until)
+        around = here.around(self.record, since, until)
         if not around or until <= since:
             return ALL
         self._meet(here, around)
@@ -152,23 +158,27 @@ class Hold:
             living = [each for each in around if each.is_within(start, end)]
             parts = self._own(living), self._held(here, living), self._counted(here, living)
             sums = [total + part * (end - start) for total, part in zip(sums, parts, strict=True)]
-        return Part(*(min(total / (until - since), 1.0) for total in sums))
+        return Shares(*(min(total / (until - since), 1.0) for total in sums))
 
-    def _meet(self, here: Holds, around: list[Told]) -> None:
+    def _meet(self, here: Holds, around: list[HoldRecord]) -> None:
         for each in around:
-            if each.run != self.told.run:
-                same = each.root == self.told.root or here.is_above(each, self.told) or here.is_above(self.told, each)
-                shares = "process" if same else "host" if self.told.what == HOST else "device"
+            if each.run != self.record.run:
+                same = (
+                    each.root == self.record.root
+                    or here.is_above(each, self.record)
+                    or here.is_above(self.record, each)
+                )
+                shares = "process" if same else "host" if self.record.what == HOST else "device"
                 self._met[each.run] = max(shares, self._met.get(each.run, SHARED[0]), key=SHARED.index)
 
-    def _own(self, living: list[Told]) -> float:
-        mine = self.told
+    def _own(self, living: list[HoldRecord]) -> float:
+        mine = self.record
         if mine.what != HOST:  # of writers that report one device the portal counts one
             return 1.0
         return 1 / (1 + sum(each.run == mine.run and each.root == mine.root for each in living))
 
-    def _held(self, here: Holds, living: list[Told]) -> float:
-        mine = self.told
+    def _held(self, here: Holds, living: list[HoldRecord]) -> float:
+        mine = self.record
         by_root = {mine.root: mine}
         for each in living:
             if each.root != MACHINE and not here.is_above(each, mine) and not here.is_above(mine, each):
@@ -183,8 +193,8 @@ class Hold:
         given = {name: min(held[name], whole[name]) for name in held}
         return given[mine.allocation] / held[mine.allocation] * min(self._capacity / sum(given.values()), 1.0)
 
-    def _counted(self, here: Holds, living: list[Told]) -> float:
-        mine = self.told
+    def _counted(self, here: Holds, living: list[HoldRecord]) -> float:
+        mine = self.record
         if any(each.project == mine.project and here.is_above(each, mine) for each in living):
             return 0.0
         same = [each for each in living if each.root == mine.root and each.portal == mine.portal]

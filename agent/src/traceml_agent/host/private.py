@@ -51,3 +51,11 @@ def open_regular(path: str, flags: int) -> int:
         return descriptor
     os.close(descriptor)
     raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def bytes_of(path: str) -> int:
+    """The size of a file; 0 where it is gone."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

@@ -127,7 +127,7 @@ def params(values, left_out: LeftOut | None = None) -> dict:
         left_out.note("params", "neither a mapping nor an object with attributes")
         return {}
     kept: dict = {}
-    copy = plain.Copy(left_out)
+    copy = plain.JsonCopy(left_out)
     for name, read in plain.named(given, "params", "", left_out):
         for value in (HIDDEN,) if is_secret(name) else copy.of(read, name):
             kept[name] = value

@@ -119,7 +119,7 @@ def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
     return name
 
 
-class Copy:
+class JsonCopy:
     """Copies parameters as JSON.
 
     Counts their parts, for a structure may hold itself: each value may have half of those that are left, so that a huge

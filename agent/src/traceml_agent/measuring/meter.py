@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from math import isfinite, nan
 
-from traceml_agent.host.neighbours import ALL, Hold, Part
+from traceml_agent.host.neighbours import ALL, Hold, Shares
 from traceml_agent.inputs import metadata
 from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.sensors.sensor import Reading, Sensor
@@ -88,7 +88,7 @@ class Meter:
             self._facts_told = metadata.facts(self.facts, left_out)
         return self._facts_told
 
-    def take(self, at: float, reading: Reading, gap_s: float, part: Part = ALL) -> None:
+    def take(self, at: float, reading: Reading, gap_s: float, part: Shares = ALL) -> None:
         """Advance the counters from the last reading to this one, `at` a monotonic time in seconds.
 
         `part` of the interval is this run's. Idle power alone is divided, or all of what nobody tells apart.

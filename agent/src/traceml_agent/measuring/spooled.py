@@ -28,7 +28,7 @@ def latest(files: list[str], name: str, key: str) -> list[dict]:
     return list({(row["writer"], row[key]): row for row in rows(files, name)}.values())
 
 
-class _Counted:
+class _LastCounters:
     """A device's last counters, as a meter has them."""
 
     def __init__(self, facts: dict, sample: dict):
@@ -41,7 +41,7 @@ def summary(files: list[str]) -> Record:
     """What `Run.stop` returns, of the last counters and all that was told in these files of one run."""
     last = {(row["writer"], row["device"]): row for row in rows(files, "samples")}
     devices = {(row["writer"], row["key"]): row for row in latest(files, "devices", "key")}
-    counted = [_Counted(devices[place], sample) for place, sample in last.items() if place in devices]
+    counted = [_LastCounters(devices[place], sample) for place, sample in last.items() if place in devices]
     found = summarise(counted, max((row["t_s"] for row in last.values()), default=0.0), None)
     work = dict.fromkeys(WORK, 0.0)
     for row in rows(files, "metrics"):

@@ -40,9 +40,10 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
             leave_out("Apple GPU", "The Apple GPU is not measured: pip install zeus-apple-silicon")
         return
     monitor = AppleEnergyMonitor()
-    gpu, cpu, dram = Part(monitor, GPU_FIELDS), Part(monitor, ("cpu_total_mj",)), Part(monitor, ("dram_mj",))
+    gpu, cpu = AppleCounter(monitor, GPU_FIELDS), AppleCounter(monitor, ("cpu_total_mj",))
+    dram = AppleCounter(monitor, ("dram_mj",))
     if gpu.is_there():
-        yield Gpu(gpu)
+        yield AppleGpu(gpu)
     if cpu.is_there():
         sensor: Sensor = Cpu(scope, target, [cpu], METHOD)
         sensor.replaces = (CPU,)
@@ -54,7 +55,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
         yield sensor
 
 
-class Part:
+class AppleCounter:
     """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
 
     #: The chip tells no limit of its parts.
@@ -78,12 +79,12 @@ class Part:
         return sum(values) / 1000
 
 
-class Gpu(Sensor):
+class AppleGpu(Sensor):
     """The chip's GPU and neural engine."""
 
     every_s = rapl.READ_EVERY_S
 
-    def __init__(self, part: Part):
+    def __init__(self, part: AppleCounter):
         self._part = part
         self._first: tuple[float, float] | None = None
         name = f"{cpuinfo.processor().name} GPU"

@@ -86,7 +86,7 @@ class Packages:
         profile = catalogue.profile_for(processor.name, "cpu")
         units = processor.threads if profile.unit == "thread" else processor.sockets
         at = time.monotonic()
-        self._counters = rapl.Counters(zones, units * (profile.tdp_w or 0.0), at)
+        self._counters = rapl.EnergyCounters(zones, units * (profile.tdp_w or 0.0), at)
         self.most_w = self._counters.most_w
         self._idle_w, self._is_learnt = units * estimation.idle_power_w(profile), False
         self._held, self._whole = held, whole

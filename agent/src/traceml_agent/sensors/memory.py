@@ -78,7 +78,7 @@ class Dram:
         from traceml_agent import catalogue
 
         tdp_w = total_gb * (catalogue.profile_for("Memory", "ram").tdp_w or 0.0)
-        self._counters, self._total_gb = rapl.Counters(zones, tdp_w, time.monotonic()), total_gb
+        self._counters, self._total_gb = rapl.EnergyCounters(zones, tdp_w, time.monotonic()), total_gb
         self._job_j = 0.0
 
     def job_j(self, held_gb: float) -> float | None:

@@ -115,7 +115,7 @@ class Stopped(Exception):
     """A counter gives nothing any more."""
 
 
-class Counters:
+class EnergyCounters:
     """Several counters of one device: what they added since the last reading, as long as that is possible.
 
     `tdp_w` is the device's, by its profile. Impossible is more than the zones' own most allows, else than the TDP does:

@@ -22,7 +22,7 @@ NEXT = {SENSOR: "its power sensor counts from here on", "": "all of its energy i
 Ask = Callable[[], "float | None"]
 
 
-class Source:
+class EnergySource:
     """Joules and watts of a device as `counter_j` (J since any origin) and `power_w` tell them, None for nothing.
 
     Above `most_w` watts are no reading. What the callables raise is the caller's.

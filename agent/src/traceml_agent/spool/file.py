@@ -2,7 +2,7 @@
 
 One unbuffered write per record to a file of its own per run and process, `{run_id}.{writer}.spool`: a killed process
 loses nothing that was appended. A line is a CRC-32 in hex, a space and the record's JSON; a torn or damaged line is
-skipped. A record is `{"v": 1, "n": sequence, "type": "header" | "chunk" | "finish", "body": …}`, with the bodies of
+skipped. A record is `{"v": 1, "n": sequence, "type": "header" | "update" | "finish", "body": …}`, with the bodies of
 docs/wire.md. As long as the process lives it holds a shared lock on the file.
 """
 
@@ -28,7 +28,7 @@ except ImportError:  # Windows: no locks, and correctness does not rest on them
 
 SYNC_EVERY_S = 30.0
 MEMORY_LIMIT_BYTES = 4 * 1024 * 1024
-#: Room that chunks leave for the last record, which makes the totals right.
+#: Room that updates leave for the last record, which makes the totals right.
 RESERVED_BYTES = 64 * 1024
 
 
@@ -45,7 +45,7 @@ class Spool:
         self._limit_bytes = limit_bytes
         self._others_bytes = 0
         self._written_bytes = 0
-        self._chunks = 0
+        self._updates = 0
         self._waiting: list[bytes] = []
         self._synced_at = time.monotonic()
         self._descriptor: Descriptor | None = None
@@ -69,7 +69,7 @@ class Spool:
         with self._lock:
             if self._closed:
                 return False
-            kept = self._thinned(body) if kind == "chunk" else body
+            kept = self._thinned(body) if kind == "update" else body
             if kept is None or (line := self._line(kind, kept)) is None:
                 return False
             self._waiting.append(line)
@@ -83,7 +83,7 @@ class Spool:
             warn(f"a record could not be written: {error}")
             self.dropped += 1
             return None
-        if kind == "chunk" and len(line) > self._share_bytes() - self._written_bytes:
+        if kind == "update" and len(line) > self._share_bytes() - self._written_bytes:
             self._drop("the spool is full, and further records are left out: set TRACEML_AGENT_SPOOL_MB")
             return None
         if kind == "header":
@@ -96,18 +96,18 @@ class Spool:
         warn(words)
 
     def _share_bytes(self) -> int:
-        """What this run's chunks may take of the cap."""
+        """What this run's updates may take of the cap."""
         return self._limit_bytes - self._others_bytes - RESERVED_BYTES
 
     def _thinned(self, body: dict) -> dict | None:
-        """The chunk, or what is kept of it as the cap comes near: of its second half every 2nd, of the last quarter
+        """The update, or what is kept of it as the cap comes near: of its second half every 2nd, of the last quarter
         every 4th … A later record's counters make up for those that are left out; stages and calls come only once.
         """
         every, share_bytes = 1, self._share_bytes()
         while every < 1 << 20 and (share_bytes - self._written_bytes) * 2 * every <= share_bytes:
             every *= 2
-        self._chunks += 1
-        if self._chunks % every == 0:
+        self._updates += 1
+        if self._updates % every == 0:
             return body
         self._drop("the spool is near its cap, and of further records some are left out: set TRACEML_AGENT_SPOOL_MB")
         once = {name: rows for name, rows in body.items() if name in ("stages", "calls") and rows}
@@ -184,7 +184,7 @@ class Spool:
     def _shed(self) -> None:
         """Keep waiting records within the limit; headers and finishes stay, they are few and needed."""
         while sum(map(len, self._waiting)) > MEMORY_LIMIT_BYTES:
-            oldest = next((i for i, line in enumerate(self._waiting) if b'"type":"chunk"' in line[:60]), None)
+            oldest = next((i for i, line in enumerate(self._waiting) if b'"type":"update"' in line[:60]), None)
             if oldest is None:
                 return
             self._waiting.pop(oldest)

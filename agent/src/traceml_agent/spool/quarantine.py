@@ -14,7 +14,7 @@ import re
 import time
 from typing import NamedTuple
 
-from traceml_agent.host.private import open_regular
+from traceml_agent.host.private import bytes_of, open_regular
 from traceml_agent.messages import iso, warn
 from traceml_agent.spool.folder import folders
 from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX
@@ -22,7 +22,7 @@ from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX
 #: The newest of what was refused is kept, up to this size.
 MAX_BYTES = 32 * 1024 * 1024
 REMOVED, DRAFT = "removed", ".draft"
-GROUP = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.([0-9]+)-([0-9]+)\.json")
+BATCH = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.([0-9]+)-([0-9]+)\.json")
 FOREIGN = "not a spool file of this agent"
 UNTOLD = "the reason was not recorded"
 
@@ -44,12 +44,12 @@ class SetAside(NamedTuple):
         return bool(self.run_id)
 
 
-def keep(place: str, run_id: str, writer: str, group: tuple[int, int], reason: str, records: list, portal: str) -> None:
-    """Keep a refused group of records of the spool folder `place`.
+def keep(place: str, run_id: str, writer: str, batch: tuple[int, int], reason: str, records: list, portal: str) -> None:
+    """Keep a refused batch of records of the spool folder `place`.
 
     Raises OSError where it can't be written: the records must then stay in the spool.
     """
-    path = os.path.join(_folder(place), f"{run_id}.{writer}.{group[0]}-{group[1]}.json")
+    path = os.path.join(_folder(place), f"{run_id}.{writer}.{batch[0]}-{batch[1]}.json")
     content = {"reason": reason, "since": iso(time.time()), "portal": portal, "records": records}
     try:
         write(path, content)
@@ -79,7 +79,7 @@ def waiting(settings) -> list[SetAside]:
 
 def removed(settings) -> int:
     """How many items were removed to make room for newer ones."""
-    return sum(_size(os.path.join(place, QUARANTINE, REMOVED)) for place in folders(settings))
+    return sum(bytes_of(os.path.join(place, QUARANTINE, REMOVED)) for place in folders(settings))
 
 
 def discard(each: SetAside) -> None:
@@ -92,7 +92,7 @@ def discard(each: SetAside) -> None:
 def _described(path: str) -> SetAside:
     """An item by its name and its reason."""
     name = os.path.basename(path)
-    if match := GROUP.fullmatch(name):
+    if match := BATCH.fullmatch(name):
         content = read(path)
         what = _named(content.get("records"))
     elif (match := NAME.fullmatch(name)) and _is_regular(path):
@@ -149,8 +149,8 @@ def _is_part(name: str) -> bool:
     return name.endswith((SENT_SUFFIX, SUFFIX + ".json"))
 
 
-def is_group(path: str) -> bool:
-    return GROUP.fullmatch(os.path.basename(path)) is not None
+def is_batch(path: str) -> bool:
+    return BATCH.fullmatch(os.path.basename(path)) is not None
 
 
 def reason_of(path: str) -> str:
@@ -166,14 +166,7 @@ def _is_regular(path: str) -> bool:
 
 
 def _size_of_item(path: str) -> int:
-    return sum(map(_size, (path, sent_of(path), reason_of(path))))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.lstat(path).st_size
-    except OSError:
-        return 0
+    return sum(map(bytes_of, (path, sent_of(path), reason_of(path))))
 
 
 def _age(path: str) -> float:

@@ -1,7 +1,7 @@
 """The records of a spool file: one line each, with a checksum.
 
 A line is a CRC-32 in hex, a space and the record's JSON; a torn or damaged line is skipped. A record is `{"v": 1, "n":
-sequence, "type": "header" | "chunk" | "finish", "body": …}`, with the bodies of docs/wire.md.
+sequence, "type": "header" | "update" | "finish", "body": …}`, with the bodies of docs/wire.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from traceml_agent.host.private import open_regular
 
 VERSION = 1
 MAX_LINE_BYTES = 8 * 1024 * 1024
-TYPES = ("header", "chunk", "finish")
+TYPES = ("header", "update", "finish")
 #: The lists a body may hold, with what each row of them must have as text.
 ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
 #: What a header holds for this machine alone: the portal that the run is for, the writer whose child wrote the file,

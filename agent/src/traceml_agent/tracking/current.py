@@ -19,3 +19,10 @@ def last() -> Run | None:
     """The run that was started last in this process and still runs."""
     mine = active()
     return mine[-1] if mine else None
+
+
+def let_others_read(run: Run) -> None:
+    """Have the process's other runs read at the instant that one begins or ends: what they share changes there."""
+    for other in active():
+        if other is not run:
+            other._sampler.catch_up(older_than_s=0.0)

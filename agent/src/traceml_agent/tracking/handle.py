@@ -26,8 +26,8 @@ from traceml_agent.spool.folder import board_of, is_usable
 from traceml_agent.spool.names import is_written_by, new_writer, run_of
 from traceml_agent.tracking import current
 from traceml_agent.tracking.budget import Budget
+from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.tracking.journal import Journal
-from traceml_agent.tracking.telling import Telling
 
 #: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
 #: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
@@ -45,7 +45,7 @@ _scribes: dict[tuple[str, int], Scribe] = {}
 _making = threading.RLock()
 
 
-class Handle(Telling):
+class Handle(RunInterface):
     """Stands for a run that another process measures. It may be copied and pickled, and holds no secret.
 
     `path` is the run's spool file on `host` (empty: none), `header` what stands first in it.
@@ -228,7 +228,7 @@ class Scribe:
         first = {"calls": calls} if calls != self._told_calls else {}
         self._told_calls = calls
         for body in self.journal.bodies(first):
-            self._spool.append("chunk", body)
+            self._spool.append("update", body)
 
     def end(self) -> None:
         """Write the rest, and that no more comes."""

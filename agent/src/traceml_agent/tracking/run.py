@@ -29,9 +29,9 @@ from traceml_agent.spool.names import new_writer
 from traceml_agent.tracking import current, notebook
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.epochs import Gauge
+from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.ranks import Ranks
-from traceml_agent.tracking.telling import Telling
 from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
@@ -39,7 +39,7 @@ STATUSES = ("completed", "failed", "cancelled", "stopped")
 ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 
 
-class Run(Telling):
+class Run(RunInterface):
     """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Run(Telling):
         self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
         left_out = LeftOut()
         self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
-        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, _nothing, left_out)
+        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, lambda: None, left_out)
         self.model = identity.model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
@@ -70,14 +70,14 @@ class Run(Telling):
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._told_calls: list[dict] = []
         self._summary: numbers.Record | None = None
-        self._stand_in: Telling | None = None
+        self._stand_in: RunInterface | None = None
         self._ending, self._is_ending = threading.RLock(), False
-        self._place = neighbours.Place(self.run_id, self.writer, settings, self._target, around)
+        self._neighbours = neighbours.Neighbours(self.run_id, self.writer, settings, self._target, around)
         self._told_overlaps: list[dict] = []
-        self._ranks = Ranks(self.run_id, self.place)
+        self._ranks = Ranks(self.run_id, self.spool_folder)
 
     @property
-    def place(self) -> str:
+    def spool_folder(self) -> str:
         """The folder of its spool file; empty where no folder can be written."""
         return os.path.dirname(self._spool.path or "")
 
@@ -92,7 +92,7 @@ class Run(Telling):
             self._spool.append("header", self._header())
             self._hand_over()
             self._sampler.start(self._prepare)
-            let_others_read(self)
+            current.let_others_read(self)
         except BaseException as error:  # of a signal's handler, say: nobody will have this run to end it
             status, exception = endings.of_exception(type(error), error, self.kind)
             self._end("stopped" if status == "failed" else status, exception)
@@ -104,15 +104,7 @@ class Run(Telling):
 
     def _meters(self, found: Iterable[Sensor]) -> list[Meter]:
         """A meter for each sensor; runs that hold the same device at once know of each other."""
-        meters, of_host = [], None
-        for sensor in found:
-            facts = sensor.facts
-            if facts["key"] == "cpu-0":
-                of_host = self._place.host(facts["threads"], facts["host_threads"])
-            is_on_host = facts["kind"] in ("cpu", "ram")
-            hold = of_host if is_on_host else self._place.device(facts["uuid"] or facts["key"])
-            meters.append(Meter(sensor, hold))
-        return meters
+        return [Meter(sensor, self._neighbours.hold(sensor.facts)) for sensor in found]
 
     def _prepare(self) -> None:
         with forks.undivided:
@@ -177,10 +169,10 @@ class Run(Telling):
         calls = self.board.calls() if self.board else []
         if calls != self._told_calls:
             first["calls"] = self._told_calls = calls
-        if (overlaps := self._place.overlaps()) != self._told_overlaps:
+        if (overlaps := self._neighbours.overlaps()) != self._told_overlaps:
             first["overlaps"] = self._told_overlaps = overlaps
         for body in self._journal.bodies(first):
-            self._spool.append("chunk", body)
+            self._spool.append("update", body)
 
     def _devices(self) -> list[dict]:
         """The devices as the portal takes them, whatever their drivers say."""
@@ -288,8 +280,8 @@ class Run(Telling):
         for meter in self._sampler.meters:
             if meter.hold is not None and meter.at:
                 meter.hold.end(meter.at)
-        self._place.end(time.monotonic())
-        let_others_read(self)
+        self._neighbours.end(time.monotonic())
+        current.let_others_read(self)
         since = {name: version for name, version in identity.packages().items() if name not in self._environment}
         self._journal.tell({"environment": since} if since else {})
         self._write()
@@ -321,7 +313,7 @@ class Run(Telling):
             "devices": self._devices(),
             "samples": self._sampler.samples(),
             "left_out": self._journal.left_out.rows(),
-            "overlaps": self._place.overlaps(),
+            "overlaps": self._neighbours.overlaps(),
         }
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -332,17 +324,6 @@ class Run(Telling):
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id} of {self.model}>"
-
-
-def _nothing() -> None:
-    """A log needs no reading of its own: the next record comes within seconds."""
-
-
-def let_others_read(run: Run) -> None:
-    """Have the process's other runs read at the instant that one begins or ends: what they share changes there."""
-    for other in current.active():
-        if other is not run:
-            other._sampler.catch_up(older_than_s=0.0)
 
 
 @guarded()

@@ -14,7 +14,7 @@ from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.stages import NoStage, Stage
 
 
-class Telling:
+class RunInterface:
     """The calls that work wherever the code runs: in the process that measures, and by a handle in any other."""
 
     model: str

@@ -18,7 +18,7 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 
-class _Told:
+class _Recorded:
     """What a spool file tells of its run so far."""
 
     def __init__(self, path: str):
@@ -49,7 +49,7 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
     try:
         if not (_is_alone(descriptor) or is_known):
             return False
-        found, board = _Told(path), left_by(path)
+        found, board = _Recorded(path), left_by(path)
         status, exception = endings.of_exit_code(code, str(found.header.get("kind", "")))
         how = {"status": status, "exception": word if word and exception else exception}
         if not found.header:
@@ -57,7 +57,9 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
         if found.finish is None:
             # The file was last written when the writer lived; one that saw it die knows better.
             ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
-            bodies: list[tuple[str, dict]] = [("chunk", {"calls": calls})] if board and (calls := board.calls()) else []
+            bodies: list[tuple[str, dict]] = (
+                [("update", {"calls": calls})] if board and (calls := board.calls()) else []
+            )
             end = how | {"ended_at": iso(ended_s), "dropped_records": 0, "samples": _samples_on(board, found)}
         elif code and found.finish.get("unsure"):
             bodies, end = [], found.finish | how | {"unsure": False}
@@ -78,7 +80,7 @@ def correct(path: str, header: dict, finish: dict, code: int) -> None:
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         is_new = not os.fstat(descriptor).st_size  # what was in it is delivered
-        n = 0 if is_new else _Told(path).last_n + 1
+        n = 0 if is_new else _Recorded(path).last_n + 1
         bodies = [("header", header)] if is_new else []
         _append(descriptor, n, [*bodies, ("finish", finish | {"status": status, "exception": exception})])
     finally:
@@ -105,7 +107,7 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
     recording.sync_to_disk(descriptor)
 
 
-def _samples_on(board, found: _Told) -> list[dict]:
+def _samples_on(board, found: _Recorded) -> list[dict]:
     """The devices' last counters, where they are further than what the file holds."""
     samples = []
     parts = {name: dict(zip(PARTS, values, strict=True)) for name, values in (board.rows() if board else ())}
