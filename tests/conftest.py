@@ -13,7 +13,7 @@ from tests import surroundings
 from tests.wire import Wire
 from traceml_agent import messages
 
-SEED = Path(__file__).parent.parent / "agent" / "src" / "traceml_agent" / "data"
+SEED = Path(__file__).parent.parent / "agent" / "src" / "traceml_agent" / "catalogue" / "data"
 #: Made while this file is loaded: what the agent's modules read when they are imported is the suite's own by then.
 OWN_FOLDER = surroundings.replaced()
 #: What a load fills, in the order in which rows refer to others.

@@ -165,7 +165,7 @@ def _samples(batches: Iterable[Batch]) -> dict[tuple[int, str], list[list]]:
 def curve(run: Run, device: Device, columns: list[list]) -> Curve:
     """A device's samples as counters on the run's own clock; `columns` are Sample's fields.
 
-    The final counters come with `finish`, in no batch, so the device's last ones close the curve.
+    Batches keep whole milliseconds and millijoules, so the device's last counters, which are exact, close the curve.
     """
     last = Sample(device.writer.last_t_s, device.elapsed_s, device.busy_s, device.energy_j)
     measured = device.basis in estimation.MEASURED

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from runs.ingest.bodies import WriterBody
+
 #: Nothing was tracked before.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 #: Times up to this far ahead of the portal's clock are taken (PROMISES PS6).
@@ -28,7 +30,7 @@ class Clock(NamedTuple):
     now: datetime
 
     @classmethod
-    def of(cls, data: dict) -> "Clock":
+    def of(cls, data: WriterBody) -> "Clock":
         return cls(data.get("sent_at"), timezone.now())
 
     @property

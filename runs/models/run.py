@@ -1,6 +1,6 @@
 """Runs, and the writers that report them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -208,7 +208,7 @@ class Run(models.Model):
         """What its writers and the portal left out."""
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
 
-    def overlap(self, others: Iterable[dict]) -> None:
+    def overlap(self, others: Iterable[Mapping]) -> None:
         """Note runs that measured the same: the most that was told of each stays, in any order of arrival."""
         found = dict(self.overlaps)
         for other in others:
