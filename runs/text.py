@@ -10,6 +10,9 @@ from django.core.exceptions import ValidationError
 
 from traceml_agent import limits
 
+#: An e-mail address by RFC 5321, and the column for it.
+LONGEST_EMAIL = 254
+
 
 def clean_text(value: str, max_length: int = limits.MAX_TEXT, multiline: bool = False) -> str:
     """The text in NFC without surrounding white space. Raises ValidationError for what may not be stored."""

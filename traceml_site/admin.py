@@ -81,7 +81,7 @@ class Guarded(Choosing, ModelAdmin):
         try:
             return super().get_changelist_instance(request)
         except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
-            raise BadRequest("This list can't be narrowed or turned to a page like that.") from error
+            raise BadRequest("This list can't be filtered or paged like that.") from error
 
     def get_actions(self, request):
         """Those that say which permission they take."""
@@ -93,7 +93,7 @@ class Guarded(Choosing, ModelAdmin):
         if {*request.POST.getlist("action")} - {"", *self.get_actions(request)}:
             raise PermissionDenied
         if not all(is_key(self.model, chosen) for chosen in request.POST.getlist("_selected_action")):
-            raise BadRequest("What was selected is not in this list.")
+            raise BadRequest("The selected items are not in this list.")
         return super().changelist_view(request, extra_context)
 
     def get_object(self, request, object_id, from_field=None):
@@ -142,7 +142,7 @@ def _without_nul(view):
     def checked(request, *args, **kwargs):
         lists = [*request.GET.lists(), *request.POST.lists()]
         if any("\x00" in text for name, values in lists for text in (name, *values)):
-            raise BadRequest("A request may not hold the character NUL.")
+            raise BadRequest("A request must not contain the character NUL.")
         return view(request, *args, **kwargs)
 
     return checked

@@ -32,7 +32,7 @@ def main() -> int:
     prepare_environment()
     password = prepare_database()
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"], cwd=ROOT
+        [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.serving.gunicorn", "traceml_site.wsgi"], cwd=ROOT
     )
     worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT)
     try:

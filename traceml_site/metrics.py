@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus, behind a token of its own: requests of all workers, and how the portal is doing.
 
 Requests are counted in each worker and added up by prometheus_client's multiprocess mode, whose folder
-traceml_site/gunicorn.py makes; what the database knows is read when it is asked for.
+traceml_site/serving/gunicorn.py makes; what the database knows is read when it is asked for.
 """
 
 import hmac

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from runs.pages import accounts
+from runs.accounts import email as accounts
 from traceml_site.metrics import metrics
 from traceml_site.middleware import healthz
 
@@ -30,7 +30,7 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     path("api/v1/", include("runs.api.urls")),
-    path("", include("runs.pages.urls")),
+    path("", include("runs.urls")),
 ]
 
 handler400 = "traceml_site.errors.bad_request"

@@ -18,10 +18,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django_tasks_db.models import DBTaskResult
 
-from runs.accounts import move_to_address
-from runs.models import AuditEntry, Team, User
-from runs.models.audit import Action
-from runs.models.departure import (
+from runs.accounts.adapters import move_to_address
+from runs.accounts.departure import (
     HandOverFirst,
     activate,
     deactivate,
@@ -29,7 +27,9 @@ from runs.models.departure import (
     teams_left_without_owner,
     teams_that_stay,
 )
-from runs.pages.profile import time_zones
+from runs.accounts.profile import time_zones
+from runs.models import AuditEntry, Team, User
+from runs.models.audit import Action
 from traceml_site.admin import GoesWithOthers
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait (jobs have a page of their own).

@@ -13,7 +13,7 @@ from django.forms import BaseInlineFormSet
 from runs.ingest.removal import remove_project, remove_run, remove_team
 from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team
 from runs.models.audit import Action
-from runs.models.rights import Role
+from runs.rights import Role
 from traceml_site.admin import Choosing, GoesWithOthers
 
 

@@ -53,12 +53,12 @@ class WriteView(APIView):
 class RunHeaderView(WriteView):
     @extend_schema(
         operation_id="put_run",
-        request=serializers.Header,
-        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+        request=serializers.HeaderSerializer,
+        responses={200: serializers.WriteAnswerSerializer, 201: serializers.WriteAnswerSerializer},
     )
     def put(self, request, run_id):
         """Announce a run, or a further writer of it."""
-        data, member_id = self.checked(serializers.Header), request.auth.member_id
+        data, member_id = self.checked(serializers.HeaderSerializer), request.auth.member_id
         run, created = record_header(request.auth.project, run_id, data, member_id, request.body_sha256)
         return self.answer(run, "created" if created else "updated", 201 if created else 200)
 
@@ -68,12 +68,12 @@ class BatchView(WriteView):
 
     @extend_schema(
         operation_id="put_batch",
-        request=serializers.BatchBody,
-        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+        request=serializers.BatchBodySerializer,
+        responses={200: serializers.WriteAnswerSerializer, 201: serializers.WriteAnswerSerializer},
     )
     def put(self, request, run_id, batch_id):
         """Store a batch of samples, stages, metrics and calls, once."""
-        data = self.checked(serializers.BatchBody)
+        data = self.checked(serializers.BatchBodySerializer)
         try:
             run, stored = record_batch(request.auth.project, run_id, batch_id, request.body_sha256, data)
         except Run.DoesNotExist:
@@ -84,11 +84,15 @@ class BatchView(WriteView):
 
 
 class FinishView(WriteView):
-    @extend_schema(operation_id="finish_run", request=serializers.Finish, responses={200: serializers.WriteAnswer})
+    @extend_schema(
+        operation_id="finish_run",
+        request=serializers.FinishSerializer,
+        responses={200: serializers.WriteAnswerSerializer},
+    )
     def put(self, request, run_id):
         """End a writer with its final counters; the run ends with its last writer."""
         try:
-            data = self.checked(serializers.Finish)
+            data = self.checked(serializers.FinishSerializer)
             run = record_finish(request.auth.project, run_id, data, request.body_sha256)
         except Run.DoesNotExist:
             raise RunUnknown from None

@@ -2,8 +2,8 @@
 
 from runs.ingest.removal import model_named
 from runs.ingest.totals import UsageChanges
+from runs.left_out import LeftOut, added_up
 from runs.models import Run
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_KEYS, MAX_METADATA_BYTES, MAX_TAGS, metadata_bytes
 
 

@@ -4,9 +4,9 @@ from django.utils import timezone
 
 from runs.ingest import about, metrics, outcome, totals, writers
 from runs.ingest.removal import locked_run, upload_of
+from runs.left_out import LeftOut, added_up
 from runs.models import Batch, Call, Device, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_METHODS, MAX_STAGES
 
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from datetime import timedelta
 
+from runs.left_out import LeftOut, added_up
 from runs.models import Metric, Run, Writer
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_METRIC_NAMES
 
 VALUES = ("last", "last_at", "lowest", "highest", "total", "count")

@@ -5,10 +5,10 @@ from datetime import timedelta
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from runs.ingest.clock import MAX_AHEAD, Clock, Reading
+from runs.ingest.clock import MAX_AHEAD, Clock, ClockReading
+from runs.left_out import LeftOut, added_up, total
 from runs.models import Device, Project, Run, Writer
 from runs.models.device import PARTS
-from runs.models.left_out import LeftOut, added_up, total
 from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
 
 DEFAULT_WRITER = "main"
@@ -61,12 +61,12 @@ def just_told(project: Project, run_id, data: dict, sha256: str) -> Run | None:
     return writer.run if writer else None
 
 
-def _start_of(run: Run, data: dict) -> Reading:
+def _start_of(run: Run, data: dict) -> ClockReading:
     """When a writer began by the portal's clock; the run's own start where it says nothing."""
     clock = Clock.of(data)
     if "writer_started_at" in data:
         return clock.read(data["writer_started_at"], "writer_started_at")
-    return Reading(run.started_at, clock.read(data.get("started_at", run.started_at), "started_at").skew_s)
+    return ClockReading(run.started_at, clock.read(data.get("started_at", run.started_at), "started_at").skew_s)
 
 
 def take_left_out(writer: Writer, data: dict) -> None:

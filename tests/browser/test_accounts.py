@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from runs.accounts.departure import deactivate
 from runs.models import User
-from runs.models.departure import deactivate
-from tests.pages.accounts import FRESH, code_now
+from tests.screens.signing_in import FRESH, code_now
 
 pytestmark = pytest.mark.browser
 

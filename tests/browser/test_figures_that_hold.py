@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from hardware.models import HardwareProfile
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.models import EmissionFactor
 from tests.browser.conftest import Tab
 from tests.wire import CPU, ago, batch, sample

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runs.dashboards.run_totals import totals_by_day
 from runs.models import Project, Run
+from runs.run_list.totals import totals_by_day
 from tests.wire import A100, ago, batch, sample
 
 pytestmark = pytest.mark.browser

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from runs.accounts.departure import deactivate
 from runs.ingest.trash import trash_model, trash_project
 from runs.models import ApiToken, Project, TrackedModel
-from runs.models.departure import deactivate
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ import pytest
 from tests.browser.conftest import Tab
 from tests.browser.test_first_run import put_run, token_on
 from tests.browser.test_sharing import make_link
-from tests.pages.accounts import FRESH
+from tests.screens.signing_in import FRESH
 
 pytestmark = pytest.mark.browser
 

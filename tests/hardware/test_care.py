@@ -5,7 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation, Run
 from tests.hardware.test_admin import save
 from tests.wire import CPU, sample

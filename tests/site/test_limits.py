@@ -9,12 +9,13 @@ from django.db import connection
 from django.test import Client, TestCase
 from django.test.utils import CaptureQueriesContext
 
-from runs import housekeeping, limits
+from runs import limits
+from runs.jobs import housekeeping
 from runs.models import ApiToken, Badge, Remembered, ShareLink, Team
 from tests import people as cast
-from tests.pages.accounts import LOGIN, RESET, code_now, secret_of, show_once_more, sign_in
-from tests.pages.html import Page
 from tests.people import PASSWORD
+from tests.screens.html import Page
+from tests.screens.signing_in import LOGIN, RESET, code_now, secret_of, show_once_more, sign_in
 from tests.wire import Wire, batch, header, sample
 
 BEHIND_A_PROXY = 1

@@ -17,13 +17,13 @@ import pytest
 from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
 from runs.demo.load import OWNER
+from runs.figures import units
+from runs.jobs import reestimate
 from runs.models import Badge, DailyUsage, EmissionFactor, Run, ShareLink, TrackedModel, User
-from runs.templatetags import units
 from tests import people as cast
-from tests.pages.conftest import Reader
-from tests.pages.html import Element, Page
+from tests.screens.conftest import Reader
+from tests.screens.html import Element, Page
 
 RUNS_WALKED = 12
 SYMBOLS = {unit.symbol: (quantity, unit) for quantity, scale in units.SCALES.items() for unit in scale if unit.symbol}

@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from runs import housekeeping
+from runs.jobs import housekeeping
 
 #: What happens to the rows of each part, for people.
 WORDS = {

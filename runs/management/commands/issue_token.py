@@ -5,7 +5,7 @@ from django.db import transaction
 
 from runs.models import ApiToken, AuditEntry, Project, Team
 from runs.models.audit import Action
-from runs.models.slug import free_slug
+from runs.slugs import free_slug
 
 
 class Command(BaseCommand):

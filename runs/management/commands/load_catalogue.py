@@ -5,7 +5,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 
 from hardware import loading
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.models import EmissionFactor
 from traceml_agent import catalogue
 

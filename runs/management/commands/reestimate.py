@@ -2,8 +2,8 @@
 
 from django.core.management.base import BaseCommand
 
-from runs import reestimate
-from runs.templatetags import units
+from runs.figures import units
+from runs.jobs import reestimate
 
 
 class Command(BaseCommand):

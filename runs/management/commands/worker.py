@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django_tasks import task_backends
 from django_tasks_db import DatabaseBackend
 
-from runs.worker import Worker
+from runs.jobs.worker import Worker
 
 
 class Command(BaseCommand):

@@ -1,0 +1,96 @@
+"""Runs as plain rows for files; the unit is the last word of a column's name."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from django.db.models import Count
+
+from runs.models import Metric, Run
+from runs.models.metric import WORK
+from runs.run_list.page import hardware_of
+from runs.selection.choices import Choices
+from runs.selection.run_days import Days, used_of, with_used
+
+READ_AT_ONCE = 500
+RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
+RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
+RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params", "shared_kwh", "overlaps"]
+RUN_COLUMNS += ["team", "run_by", "archived_at"]
+#: What a file of some days says besides: the part of each run that belongs to them.
+DAYS_COLUMNS = ["used_from", "used_until", "used_energy_kwh", "used_emissions_kg"]
+#: As many metrics have columns of their own in a CSV; of more the rest stand in one column.
+MOST_METRICS = 100
+OTHERS = "other_metrics"
+
+
+def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
+    """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
+    runs = Run.objects.select_related("tracked_model", "project__team", "factor").defer("environment", "usage")
+    runs = with_used(runs, days) if days.are_set else runs
+    for first in range(0, len(pks), READ_AT_ONCE):
+        some = pks[first : first + READ_AT_ONCE]
+        by_pk, hardware, metrics = runs.in_bulk(some), hardware_of(some), _metrics_of(some)
+        for pk in some:
+            if run := by_pk.get(pk):
+                who = {"team": run.project.team.name, "run_by": found.members.name_of(run.member_id)}
+                yield _run_row(run, hardware.get(pk, ""), metrics[pk]) | who | _of_days(run, days)
+
+
+def _of_days(run, days: Days) -> dict:
+    if not days.are_set:
+        return {}
+    first, last = (day and day.isoformat() for day in days)
+    return dict(zip(DAYS_COLUMNS, (first, last, *used_of(run)), strict=True))
+
+
+def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:
+    """What each run logged, by name."""
+    found: dict[int, dict[str, dict]] = defaultdict(dict)
+    for metric in Metric.objects.filter(run__in=pks).directed().order_by("pk"):
+        found[metric.run_id][metric.name] = metric.figures
+    return found
+
+
+def metric_names(runs) -> list[str]:
+    """What these runs logged, what most of them did first."""
+    logged = Metric.objects.filter(run__in=runs.order_by().values("pk")).values("name").annotate(runs=Count("pk"))
+    return list(logged.order_by("-runs", "name").values_list("name", flat=True))
+
+
+def in_columns(rows: Iterable[dict], names: list[str]) -> Iterator[dict]:
+    """Rows of runs with their metrics in columns: `loss.last` and `loss.best`, of work `samples.total`."""
+    own = names[:MOST_METRICS]
+    for row in rows:
+        metrics = row["metrics"]
+        cells = {f"{name}.{key}": metrics[name][key] for name in own if name in metrics for key in keys_of(name)}
+        yield row | cells | {OTHERS: {name: metrics[name] for name in metrics if name not in own}}
+
+
+def metric_columns(names: list[str]) -> list[str]:
+    columns = [f"{name}.{key}" for name in names[:MOST_METRICS] for key in keys_of(name)]
+    return columns + [OTHERS] * (len(names) > MOST_METRICS)
+
+
+def keys_of(name: str) -> tuple[str, ...]:
+    return ("total",) if name in WORK else ("last", "best")
+
+
+def _run_row(run: Run, hardware: str, metrics: dict[str, dict]) -> dict:
+    row = {name: getattr(run, name) for name in RUN_COLUMNS if hasattr(run, name)}
+    return row | {
+        "run_id": str(run.run_id),
+        "project": run.project.name,
+        "model": run.tracked_model.name,
+        "started_at": _iso(run.started_at),
+        "ended_at": _iso(run.ended_at),
+        "archived_at": _iso(run.archived_at),
+        "factor_kg_per_kwh": run.factor.kg_per_kwh,
+        "hardware": hardware,
+        "overlaps": [run_id for run_id, _ in run.overlaps],
+        "metrics": metrics,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at else None

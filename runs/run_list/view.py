@@ -1,0 +1,182 @@
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.http import HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.formats import date_format
+
+from runs.figures.units import as_json
+from runs.models import Right, Run, SavedView
+from runs.run_list import page as dashboard
+from runs.run_list.order import OF_DAYS, sort_heads
+from runs.selection.choices import Choices
+from runs.selection.group_tests import Difference, against, base_group, may_be_compared
+from runs.selection.groups import GROUPS, Group
+from runs.selection.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
+from runs.selection.run_filters import ARCHIVED, STATES, RunFilters, asked_items
+from runs.web import query
+from runs.web.scope import choices_of, of_a_team, scope_of
+
+#: Characters of a JSON object that asks for parameters, and of a group's key: a parameter's value may be long.
+LONGEST_PARAM = 4_000
+
+
+@of_a_team
+def run_list(request):
+    if day := query.asked_date(request, "day"):  # a year of days links here: in short, as there are hundreds
+        return HttpResponseRedirect(query.link(request, day=None, since=day, until=day))
+    filters, look = asked_filters(request), asked_look(request)
+    choices = choices_of(request)
+    found = dashboard.run_list(choices, filters, look, query.asked(request, "page"))
+    base, heads = base_group(found.groups, look.against), sort_heads(look.sort, look.metrics)
+    groups = group_rows(request, found.groups, base)
+    context = {
+        "list": found,
+        "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
+        "choices": choices,
+        "filters": filters,
+        "look": look,
+        "chips": chips(request, filters, choices),
+        "heads": heads,
+        "metric_heads": [(column.name, heads[column.key]) for column in look.metrics],
+        "metric_values": VALUES,
+        "kinds": Run.Kind.choices,
+        "states": STATES,
+        "columns": dashboard.COLUMNS,
+        "group_choices": GROUPS,
+        "params": chosen_first(look.params, found.params),
+        "metrics": chosen_first(look.metric_names, found.metrics),
+        "group_params": group_params(look, found.params),
+        "group_word": GROUPS.get(look.group) or look.group.removeprefix("param:"),
+        "base_group": base,
+        "comparison_count": sum(row.difference is not None and row.difference.test is not None for row in groups),
+        "group_rows": groups,
+        "archived_choices": ARCHIVED,
+        "views": SavedView.objects.for_user(request.user).select_related("user"),
+        "asked": request.GET,
+        "query_string": request.GET.urlencode(),
+        "may_change": scope_of(request).may(Right.CHANGE_RUNS),
+    }
+    return render(request, "run_list/page.html", context)
+
+
+def asked_filters(request) -> RunFilters:
+    return RunFilters(
+        search=query.asked(request, "q"),
+        project=query.asked(request, "project"),
+        model=query.asked(request, "model"),
+        kind=query.asked(request, "kind"),
+        state=query.asked(request, "state"),
+        tag=query.asked(request, "tag"),
+        hardware=query.asked(request, "hardware"),
+        since=query.asked_date(request, "since"),
+        until=query.asked_date(request, "until"),
+        over=query.asked_number(request, "over"),
+        archived=query.asked(request, "archived"),
+        member=query.asked(request, "member"),
+        main_hardware=query.asked(request, "main_hardware"),
+        exception=query.asked(request, "exception"),
+        # As it is: a text among the values may hold what no name can, and is read as JSON alone.
+        param=request.GET.get("param", "")[:LONGEST_PARAM],
+    )
+
+
+def asked_look(request) -> dashboard.Look:
+    columns = tuple(name for name in dashboard.COLUMNS if name in query.asked_list(request, "column"))
+    typed = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
+    params = [*query.asked_list(request, "shown_param"), *typed]
+    value = query.asked(request, "value")
+    names = query.asked_list(request, "metric")[:MOST_COLUMNS]
+    group = query.asked(request, "group", LONGEST_PARAM)
+    base = query.asked_ids(request, "base")[:1]
+    return dashboard.Look(
+        sort=asked_sort(request),
+        columns=columns or dashboard.DEFAULT_COLUMNS,
+        params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
+        metrics=tuple(MetricColumn(name, value if value in VALUES else "last") for name in names),
+        against=query.asked(request, "against", LONGEST_PARAM),
+        group=group if group in GROUPS or re.match("param:.", group) else "",
+        base=Run.objects.for_user(request.user).addressed(base).with_names().first() if base else None,
+    )
+
+
+def asked_sort(request) -> str:
+    """The keys of the sort. What was used on some days is one by itself, and only where days were asked for."""
+    keys = query.asked(request, "sort").split(",")
+    has_days = request.GET.get("since") or request.GET.get("until")
+    if has_days and keys[0].removeprefix("-") == OF_DAYS:
+        return keys[0]
+    return ",".join(key for key in keys if key.removeprefix("-") != OF_DAYS)
+
+
+def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
+    """Names to choose from, those in force among them."""
+    return list(dict.fromkeys([*chosen, *offered]))
+
+
+def group_params(look: dashboard.Look, offered: list[str]) -> list[str]:
+    """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
+    by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
+    return chosen_first([*by, *look.params], offered)
+
+
+class GroupRow(NamedTuple):
+    """A group with the query strings of its runs and of the others against it, and how it differs from the base."""
+
+    group: Group
+    link: str
+    as_base: str
+    is_base: bool
+    difference: Difference | None
+
+
+def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRow]:
+    found = against(groups, base)
+    return [
+        GroupRow(
+            group=group,
+            link=group_link(request, group),
+            as_base=query.link(request, against=group.key) if may_be_compared(group) else "",
+            is_base=group is base,
+            difference=found.get(group.key),
+        )
+        for group in groups
+    ]
+
+
+def group_link(request, group: Group) -> str:
+    """The query string of a group's runs; empty where no filter finds them."""
+    return query.link(request, **group.filters, group=None, against=None) if group.filters else ""
+
+
+#: Words of filters that are not the filter's name.
+WORDS = {"search": "Search", "since": "Ran from", "until": "Ran until", "over": "Over", "archived": "Shown"}
+WORDS |= {"main_hardware": "Ran on", "param": "Parameter", "member": "Run by"}
+
+
+def chips(request, filters: RunFilters, choices: Choices) -> list[tuple[str, str, str]]:
+    """Each filter in force: its word, its value for people, and the query string without it."""
+    return [
+        (
+            WORDS.get(name, name.capitalize()),
+            _shown(name, value, choices),
+            query.link(request, **{"q" if name == "search" else name: None}),
+        )
+        for name, value in filters._asdict().items()
+        if value not in ("", None)
+    ]
+
+
+def _shown(name: str, value, choices: Choices) -> str:
+    if name in ("since", "until"):
+        return date_format(value, "j M Y")
+    if name == "over":
+        return f"{value:g} kWh"
+    if name == "member":
+        return choices.members.name_of(value)
+    if name == "param":
+        return ", ".join(f"{key} = {as_json(item)}" for key, item in asked_items(value).items()) or value
+    named = {"project": choices.projects, "model": dict(choices.offered), "archived": ARCHIVED}
+    text = named.get(name, {}).get(value, value)
+    return text.capitalize() if name in ("kind", "state") else text
