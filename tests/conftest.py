@@ -13,7 +13,6 @@ from tests import surroundings
 from tests.wire import Wire
 from traceml_agent import messages
 
-SEED = Path(__file__).parent.parent / "agent" / "src" / "traceml_agent" / "catalogue" / "data"
 #: Made while this file is loaded: what the agent's modules read when they are imported is the suite's own by then.
 OWN_FOLDER = surroundings.replaced()
 #: What a load fills, in the order in which rows refer to others.
@@ -44,7 +43,7 @@ def people(db) -> cast.People:
 def seed_catalogue(django_db_setup, django_db_blocker):
     """The seed catalogue, loaded once and kept in tables beside the real ones; how many profiles that was."""
     with django_db_blocker.unblock(), connection.cursor() as cursor:
-        report = loading.load(SEED)
+        report = loading.load()
         for table in CATALOGUE_TABLES:
             cursor.execute(f"DROP TABLE IF EXISTS kept_{table}")
             cursor.execute(f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.agent.spooling import begun, is_stored, pid_of, update, whole
 from traceml_agent.delivery.channel import Channel
-from traceml_agent.delivery.uploader_process import LOOK_AGAIN_S, _Work
+from traceml_agent.delivery.uploader_process import LOOK_AGAIN_S, _UploaderLoop
 from traceml_agent.host.endings import Life
 from traceml_agent.inputs import config
 
@@ -101,7 +101,7 @@ def test_in_an_outage_it_knocks_politely_however_often_it_is_woken(place, settin
 @pytest.mark.parametrize("luck", [min, max])
 def test_at_most_twelve_requests_in_the_first_five_minutes_of_an_outage_and_one_in_five_after(home, monkeypatch, luck):
     monkeypatch.setattr(random, "uniform", lambda low, high: luck(low, high))
-    work, times = _Work(config.load(), None, Life(os.getpid(), "")), [0.0]
+    work, times = _UploaderLoop(config.load(), None, Life(os.getpid(), "")), [0.0]
     while times[-1] < 24 * 3600:
         asked_at = time.monotonic()
         work._back_off(0.0, "outage")
@@ -112,7 +112,7 @@ def test_at_most_twelve_requests_in_the_first_five_minutes_of_an_outage_and_one_
 
 
 def test_a_back_off_of_weeks_does_not_overflow(home):
-    work = _Work(config.load(), None, Life(os.getpid(), ""))
+    work = _UploaderLoop(config.load(), None, Life(os.getpid(), ""))
     work.failures = 5000
     work._back_off(None, "outage")
     assert 300 <= work.not_before - time.monotonic() <= 330
