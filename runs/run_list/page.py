@@ -1,7 +1,7 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import fsum
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS, called, in_words
+from runs.run_list.columns import DEFAULT, Row
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
     Totals,
@@ -27,22 +28,6 @@ from runs.selection.metric_columns import MetricColumn
 from runs.selection.run_days import Used, on_days, used_of, with_used
 from runs.selection.run_filters import RunFilters, matching, undated
 
-#: Columns that a reader may choose, in the order of the table.
-COLUMNS = {
-    "state": "State",
-    "kind": "Kind",
-    "project": "Project",
-    "hardware": "Hardware",
-    "tags": "Tags",
-    "member": "Run by",
-    "started": "Started",
-    "duration": "Duration",
-    "measured": "Measured share",
-    "energy": "Energy",
-    "emissions": "CO₂e",
-    "idle": "Idle",
-}
-DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
 #: Of so many runs of some days a page is looked up in all of them at once.
 MOST_AT_ONCE = 10_000
@@ -56,7 +41,7 @@ class Look(NamedTuple):
     """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
 
     sort: str = ""
-    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    columns: Sequence[str] = DEFAULT
     params: tuple[str, ...] = ()
     metrics: tuple[MetricColumn, ...] = ()
     group: str = ""
@@ -71,22 +56,6 @@ class Look(NamedTuple):
     @property
     def metric_names(self) -> list[str]:
         return [column.name for column in self.metrics]
-
-
-class Row(NamedTuple):
-    """A line of the list, with the run that it is compared with, unless it is that one itself.
-
-    `used` is what the run used on the days that the list is of; None where it is of all.
-    """
-
-    run: Run
-    hardware: str
-    member: str
-    project: str
-    params: list[tuple]
-    metrics: list[tuple[str, float | None]]
-    base: Run | None
-    used: Used | None
 
 
 class RunList(NamedTuple):
@@ -109,20 +78,12 @@ class RunList(NamedTuple):
     metrics: list[str] = []
 
     @property
-    def runs(self) -> list[Run]:
-        return [row.run for row in self.rows]
-
-    @property
     def group_energies(self) -> list[Spread]:
         return [group.energy for group in self.groups]
 
     @property
     def group_emissions(self) -> list[Spread]:
         return [group.emissions for group in self.groups]
-
-    @property
-    def shares_used(self) -> list[Used]:
-        return [row.used for row in self.rows if row.used]
 
 
 def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
@@ -241,10 +202,9 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
             hardware=hardware.get(pk, ""),
             member=found.members.name_of(run.member_id),
             project=projects[run.project_id],
-            params=[(key, run.params.get(key)) for key in look.params],
-            metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
+            metrics={name: logged.get((pk, name)) for name in look.metric_names},
             base=look.base if look.base and look.base.pk != pk else None,
-            used=used_of(run) if filters.days.are_set else None,
+            used=used_of(run) if filters.days.are_set else Used(),
         )
         for pk in pks
         if (run := by_pk.get(pk))

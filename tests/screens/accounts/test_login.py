@@ -8,7 +8,7 @@ from tests.people import PASSWORD
 from tests.screens.html import Page
 from tests.screens.signing_in import FRESH, LOGIN, errors, hashes, is_signed_in, sign_in
 
-HASHER = "tests.screens.accounts.CountingHasher"
+HASHER = "tests.screens.signing_in.CountingHasher"
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_with_mail_a_taken_address_is_answered_like_a_new_one(open_to_all, with_
 def test_a_taken_address_takes_the_time_of_a_new_one(settings, open_to_all, mail_or_not, request):
     if mail_or_not:
         request.getfixturevalue("with_mail")
-    settings.PASSWORD_HASHERS = ["tests.screens.accounts.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.screens.signing_in.CountingHasher"]
     taken, new = hashes(lambda: sign_up(Client(), TAKEN)), hashes(lambda: sign_up(Client(), NEW))
     assert taken == new == 1
 
