@@ -51,7 +51,7 @@ def sign_out(tab) -> None:
 
 def show_once_more(tab) -> None:
     tab.page.get_by_label("Password", exact=True).fill(FRESH)
-    tab.page.get_by_role("button", name="Go on").click()
+    tab.page.get_by_role("button", name="Continue").click()
 
 
 def type_code(page, secret: str) -> None:
@@ -163,6 +163,6 @@ def test_a_theme_chosen_in_the_profile_is_in_force_at_once(dora):
     page = dora.open("/settings/profile/")
     page.get_by_label("Theme", exact=True).select_option("dark")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Your profile is saved.").wait_for()
+    page.get_by_text("Profile saved.").wait_for()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert dora.complaints == []

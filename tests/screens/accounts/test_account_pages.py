@@ -79,7 +79,7 @@ def test_nothing_of_a_person_is_kept_by_caches(client, people, path):
     assert "no-store" in client.get(path)["Cache-Control"]
 
 
-#: "E-mail" names an address; all else with that word promises something to be sent or looked for.
+#: "Email" names an address; all else with that word promises something to be sent or looked for.
 MAIL = re.compile(r"(?<!e-)\bmails?\b|\bspam\b|\bmailbox", re.I)
 INVITE = "/settings/teams/vision-lab/invitations/"
 

@@ -29,7 +29,7 @@ def heading(answer) -> str:
 
 
 def test_it_is_closed_unless_the_deployment_opens_it(client, people):
-    assert heading(client.get(SIGNUP)) == "No new accounts"
+    assert heading(client.get(SIGNUP)) == "Sign-up is closed"
     sign_up(client, NEW)
     assert not User.objects.filter(email=NEW).exists()
 
@@ -45,7 +45,7 @@ def invited() -> Client:
 @pytest.mark.parametrize("setting", ["closed", "invite"])
 def test_an_invitation_opens_the_door_for_the_browser_that_came_with_it_alone(settings, people, setting):
     settings.TRACEML_SIGNUP = setting
-    assert heading(Client().get(SIGNUP)) == "No new accounts"
+    assert heading(Client().get(SIGNUP)) == "Sign-up is closed"
     sign_up(Client(), "eve@example.org")
     sign_up(invited(), NEW)
     assert list(User.objects.filter(email__in=["eve@example.org", NEW]).values_list("email", flat=True)) == [NEW]
@@ -94,7 +94,7 @@ def test_the_door_closes_with_the_invitation(people, end):
     client = invited()
     assert heading(client.get(SIGNUP)) == "Make an account"
     end()
-    assert heading(client.get(SIGNUP)) == "No new accounts"
+    assert heading(client.get(SIGNUP)) == "Sign-up is closed"
     sign_up(client, NEW)
     assert not User.objects.filter(email=NEW).exists()
 

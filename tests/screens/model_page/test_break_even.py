@@ -94,7 +94,7 @@ def test_a_date_is_told_though_no_prediction_was_counted():
     assert (found.day, found.needed) == (TODAY + timedelta(days=70), None)
     assert found.sentence == (
         "At the rate of the last 30 days, inference overtakes training about 4 Feb 2027. "
-        "How many predictions that is, is not known, as none were counted."
+        "No predictions were counted, so the number is unknown."
     )
 
 

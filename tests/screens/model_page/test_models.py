@@ -51,7 +51,7 @@ def test_search_takes_wildcards_for_what_they_are(alice, run):
 
 
 def test_nothing_yet_and_nothing_matches_differ(alice, run):
-    assert "No run has arrived yet" in alice.read("/models/").text
+    assert "No runs yet" in alice.read("/models/").text
     run()
     assert "No model matches" in alice.read("/models/", q="nosuch").text
 

@@ -54,7 +54,7 @@ def test_bob_sees_what_alice_sees(alice, bob, run):
 def test_charlie_sees_nothing_of_it(charlie, run):
     run(model="secret-model")
     page = charlie.read("/")
-    assert "No run has arrived yet" in page.text
+    assert "No runs yet" in page.text
     assert "secret-model" not in page.text
 
 
@@ -171,7 +171,7 @@ def test_a_filter_is_a_chip_that_takes_it_away(alice, run, people, bobs_wire):
 
 
 def test_nothing_yet_and_nothing_that_matches_are_told_apart(alice, run):
-    assert "No run has arrived yet" in alice.read("/", tag="x").text
+    assert "No runs yet" in alice.read("/", tag="x").text
     run()
     assert "Nothing matches these filters" in alice.read("/", tag="x").text
     assert "Nothing ran in" in alice.read("/", since="2001-01-01", until="2001-01-31").text

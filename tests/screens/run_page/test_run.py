@@ -319,7 +319,7 @@ def test_a_corrected_runs_former_figures_stand_on_its_page(alice, wire, catalogu
     reestimate.request("Measured at the wall")
     reestimate.work_off()
     page = alice.read(f"/runs/{run_id}/")
-    assert "Former figures" in page.text
+    assert "Previous figures" in page.text
     assert "Measured at the wall" in page.text
 
 
@@ -432,5 +432,5 @@ def test_recomputing_follows_the_catalogue_and_keeps_the_original(alice, wire, p
 def test_recomputing_what_is_up_to_date_changes_nothing(alice, run):
     run_id = run()
     answer = alice.post(f"{path(run_id)}recompute/", follow=True)
-    assert "Nothing changes" in answer.content.decode()
+    assert "Already up to date." in answer.content.decode()
     assert (RunRevision.objects.count(), Reestimation.objects.count()) == (0, 0)

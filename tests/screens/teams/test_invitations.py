@@ -143,7 +143,7 @@ def test_a_mail_brings_the_link_with_the_portals_own_host(alice, dora, django_ca
         alice.post(INVITE, {"role": "member", "email": "dora@example.org"}, headers={"Host": "localhost"})
     (sent,) = mail.outbox
     assert sent.to == ["dora@example.org"]
-    assert sent.subject == "An invitation to TraceML"
+    assert sent.subject == "Invitation to a team on TraceML"
     path = re.search(r"https://traceml\.example(/join/\S+)", sent.body)[1]
     accept(dora, path)
     assert role_of("dora@example.org") == "member"
