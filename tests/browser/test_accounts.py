@@ -30,7 +30,7 @@ def dora(tab, settings, live_server, db):
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(FRESH)
     page.get_by_label("Password (again)").fill(FRESH)
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create account").click()
     page.wait_for_url("**/accounts/login/")
     sign_in(tab)
     page.wait_for_url("**/start/**")
@@ -99,11 +99,11 @@ def phone(dora):
     devtools.send("WebAuthn.enable")
     added = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     page = dora.open("/accounts/2fa/")
-    page.get_by_role("link", name="Add one").click()
+    page.get_by_role("link", name="Add a key").click()
     show_once_more(dora)
     page.get_by_label("Name").fill("My phone")
     page.get_by_label("As a passkey").check()
-    page.get_by_role("button", name="Add the key").click()
+    page.get_by_role("button", name="Add key").click()
     page.wait_for_url("**/recovery-codes/")
     return devtools, added["authenticatorId"]
 

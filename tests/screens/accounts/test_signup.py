@@ -92,7 +92,7 @@ def without_its_inviter():
 @pytest.mark.parametrize("end", [withdrawn, used_up, too_old, without_its_inviter])
 def test_the_door_closes_with_the_invitation(people, end):
     client = invited()
-    assert heading(client.get(SIGNUP)) == "Make an account"
+    assert heading(client.get(SIGNUP)) == "Create an account"
     end()
     assert heading(client.get(SIGNUP)) == "Sign-up is closed"
     sign_up(client, NEW)
@@ -102,7 +102,7 @@ def test_the_door_closes_with_the_invitation(people, end):
 def test_without_mail_one_signs_up_and_then_signs_in(client, open_to_all):
     answer = sign_up(client, "Dora@Example.ORG")
     assert answer["Location"] == "/accounts/login/"
-    assert "Now sign in" in messages(client, "/accounts/login/")
+    assert "You can now sign in" in messages(client, "/accounts/login/")
     assert sign_in(client, NEW, FRESH)["Location"] == "/"
 
 
@@ -133,7 +133,7 @@ def test_with_mail_a_taken_address_is_answered_like_a_new_one(open_to_all, with_
 def test_a_taken_address_takes_the_time_of_a_new_one(settings, open_to_all, mail_or_not, request):
     if mail_or_not:
         request.getfixturevalue("with_mail")
-    settings.PASSWORD_HASHERS = ["tests.screens.accounts.CountingHasher"]
+    settings.PASSWORD_HASHERS = ["tests.screens.signing_in.CountingHasher"]
     taken, new = hashes(lambda: sign_up(Client(), TAKEN)), hashes(lambda: sign_up(Client(), NEW))
     assert taken == new == 1
 
@@ -146,7 +146,7 @@ def test_a_taken_address_keeps_its_password(open_to_all):
 
 def test_the_owner_of_a_taken_address_is_told_by_mail(open_to_all, with_mail):
     sign_up(Client(), TAKEN)
-    assert "tried to make an account" in str(mail.outbox[0].body)
+    assert "tried to create an account" in str(mail.outbox[0].body)
 
 
 def test_with_mail_an_account_opens_once_its_address_is_confirmed(client, open_to_all, with_mail):

@@ -45,7 +45,7 @@ def test_data_that_came_late_were_kept_by_the_agent():
 def test_a_silence_of_more_than_three_intervals_was_a_loss_and_late_data_its_end():
     arrivals = [at(n) for n in (1, 2, 3, 10, *range(11, 60))]
     found = events(run(), [writer()], arrivals, [])
-    assert [(each.at, each.word) for each in found[2:4]] == [(at(6), "Lost"), (at(10), "Heard of again")]
+    assert [(each.at, each.word) for each in found[2:4]] == [(at(6), "Lost"), (at(10), "Data received again")]
     assert found[3].detail == "after 7 min of silence"
 
 
@@ -73,7 +73,7 @@ def test_processes_at_once_are_no_attempts():
     writers = [writer(status="stopped", last_t_s=600), writer(5, "node-2", last_t_s=600)]
     found = words(run(), writers)
     assert ("A process was stopped", "on node-1") in found
-    assert ("Another process began", "on node-2") in found
+    assert ("Another process started", "on node-2") in found
 
 
 def test_ranks_are_called_by_their_numbers():
@@ -93,7 +93,7 @@ def test_corrections_keep_what_it_had_been():
     )
     assert words(run(), revisions=[revision])[-1] == (
         "Recalculated",
-        "TDP was wrong; it had been 1 kWh and 500 g of CO₂e",
+        "TDP was wrong; previously 1 kWh and 500 g of CO₂e",
     )
 
 

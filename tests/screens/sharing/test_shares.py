@@ -63,7 +63,7 @@ def test_the_page_of_a_run_and_of_a_model_lead_to_sharing_it(alice, run):
     run_id = run()
     for page in (f"/runs/{run_id}/", "/models/digits/resnet-50/"):
         (link,) = (link for link in alice.read(page).links() if link.startswith(f"{PATH}?of="))
-        assert "Make a link" in alice.read(link).text
+        assert "Create link" in alice.read(link).text
 
 
 def test_a_revoked_link_is_gone_from_the_list_and_opens_nothing(alice, client, run):
