@@ -34,7 +34,7 @@ class Seed(NamedTuple):
     values: dict
 
 
-class Report(NamedTuple):
+class LoadingReport(NamedTuple):
     """How many profiles a load added, changed, skipped because an admin edited them, and found unchanged."""
 
     added: int
@@ -49,7 +49,7 @@ class Report(NamedTuple):
         )
 
 
-def load(directory: Path = Path(catalogue.DATA)) -> Report:
+def load(directory: Path = Path(catalogue.DATA)) -> LoadingReport:
     """Load the CSV files of a directory. Raises BrokenFile, with nothing loaded, if a row is invalid."""
     seeds = list(_checked(directory))
     with transaction.atomic():
@@ -67,7 +67,7 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
             CatalogueState.renew()
             _refresh_statistics()
         _load_instances(directory)
-    return Report(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
+    return LoadingReport(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
 
 
 def _instances(path: Path) -> Iterator[tuple[int, catalogue.Instance]]:

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
+from runs.figures.units import counted
 from runs.models import Remembered
 from runs.models.audit import client_address, network_of
-from runs.templatetags.units import counted
 
 MINUTE, DAY = 60.0, 86_400.0
 #: The share (1/32) of a bucket and its refill that each process lets through without asking the row. Smaller buckets

@@ -44,14 +44,14 @@ def with_request_id(record: logging.LogRecord) -> bool:
     return True
 
 
-class Line(logging.Formatter):
+class LineFormatter(logging.Formatter):
     """Text lines; tracebacks are masked too."""
 
     def format(self, record):
         return masked(super().format(record))
 
 
-class Json(JsonFormatter):
+class JsonLineFormatter(JsonFormatter):
     """One JSON object per line, including `extra` fields."""
 
     def format(self, record):
@@ -60,7 +60,10 @@ class Json(JsonFormatter):
 
 def config(level: str, form: str, requests: bool) -> dict:
     """Django's LOGGING: `form` is `text` or `json`; with `requests`, every request is logged."""
-    made = {"text": {"()": Line, "format": LINE}, "json": {"()": Json, "format": FIELDS, "json_ensure_ascii": False}}
+    made = {
+        "text": {"()": LineFormatter, "format": LINE},
+        "json": {"()": JsonLineFormatter, "format": FIELDS, "json_ensure_ascii": False},
+    }
     stderr = {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}
     return {
         "version": 1,
@@ -80,4 +83,4 @@ class ServerLog(glogging.Logger):
         super().setup(cfg)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             own = handler.formatter
-            handler.setFormatter(Line(own._fmt, own.datefmt) if own else Line())
+            handler.setFormatter(LineFormatter(own._fmt, own.datefmt) if own else LineFormatter())

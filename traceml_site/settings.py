@@ -201,11 +201,11 @@ ACCOUNT_RATE_LIMITS = {
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 MFA_ADAPTER = "runs.accounts.adapters.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "runs.accounts.passkeys.AddForm",
-    "edit_webauthn": "runs.accounts.passkeys.RenameForm",
-    "authenticate_webauthn": "runs.accounts.passkeys.AuthenticateForm",
-    "login_webauthn": "runs.accounts.passkeys.LoginForm",
-    "reauthenticate_webauthn": "runs.accounts.passkeys.ReauthenticateForm",
+    "add_webauthn": "runs.accounts.passkeys.PasskeyAddForm",
+    "edit_webauthn": "runs.accounts.passkeys.PasskeyRenameForm",
+    "authenticate_webauthn": "runs.accounts.passkeys.PasskeyAuthenticateForm",
+    "login_webauthn": "runs.accounts.passkeys.PasskeyLoginForm",
+    "reauthenticate_webauthn": "runs.accounts.passkeys.PasskeyReauthenticateForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -9,6 +9,7 @@ from allauth.usersessions.models import UserSession
 from django.db import transaction
 from django.db.models import Count, Exists, OuterRef, QuerySet
 
+from runs.ingest.removal import remove_team
 from runs.models.audit import Action, AuditEntry
 from runs.models.team import Membership, Team
 from runs.models.user import User
@@ -54,7 +55,8 @@ def depart(user: User) -> None:
         list(Team.objects.for_user(user).select_for_update(of=("self",)))
         if teams_to_hand_over(user).exists():
             raise HandOverFirst
-        Team.objects.filter(pk__in=list(teams_that_go(user).values_list("pk", flat=True))).delete()
+        for team in Team.objects.filter(pk__in=list(teams_that_go(user).values_list("pk", flat=True))):
+            remove_team(team)
         user.delete()
 
 

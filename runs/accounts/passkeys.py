@@ -32,7 +32,7 @@ class KeyAnswer(forms.CharField):
         return answer
 
 
-class AddForm(allauth_forms.AddWebAuthnForm):
+class PasskeyAddForm(allauth_forms.AddWebAuthnForm):
     name = forms.CharField(required=False, max_length=NAME_LENGTH)
     credential = KeyAnswer(RegistrationResponse)
     passwordless = forms.BooleanField(
@@ -42,17 +42,17 @@ class AddForm(allauth_forms.AddWebAuthnForm):
     )
 
 
-class RenameForm(allauth_forms.EditWebAuthnForm):
+class PasskeyRenameForm(allauth_forms.EditWebAuthnForm):
     name = forms.CharField(max_length=NAME_LENGTH)
 
 
-class AuthenticateForm(allauth_forms.AuthenticateWebAuthnForm):
+class PasskeyAuthenticateForm(allauth_forms.AuthenticateWebAuthnForm):
     credential = KeyAnswer(AuthenticationResponse)
 
 
-class LoginForm(allauth_forms.LoginWebAuthnForm):
+class PasskeyLoginForm(allauth_forms.LoginWebAuthnForm):
     credential = KeyAnswer(AuthenticationResponse)
 
 
-class ReauthenticateForm(allauth_forms.ReauthenticateWebAuthnForm):
+class PasskeyReauthenticateForm(allauth_forms.ReauthenticateWebAuthnForm):
     credential = KeyAnswer(AuthenticationResponse)

@@ -5,7 +5,7 @@ from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from runs.templatetags import units
+from runs.figures import units
 from traceml_site import logs
 
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 from django.db.models import F
 
 from runs.figures import curves as curves_of
+from runs.figures import units
 from runs.figures.charts import MOST_SERIES, Chart, Series
 from runs.figures.curves import Curve
 from runs.models import Batch, Device, Metric, Run, Stage
+from runs.models.device import in_words
 from runs.selection.group_tests import Difference, differences, may_be_compared
 from runs.selection.groups import group_rows
-from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_RUNS = 8
@@ -180,17 +181,10 @@ def _rows_of_metric(name: str, logged: dict[int, Metric], runs: list[Run], base:
     return [last._replace(word=name)] if last.values == best.values else [last, best]
 
 
-def hardware_of(device: Device) -> str:
-    """A device in words: the name of its profile, else the driver's name; memory is just memory."""
-    if device.kind == Device.Kind.RAM:
-        return device.get_kind_display()
-    return device.profile.name if device.profile and not device.profile.fallback else device.name
-
-
 def devices_in_words(devices: list[Device]) -> str:
     """A run's hardware without its memory: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`."""
-    counts = Counter(hardware_of(device) for device in devices if device.counted and device.kind != Device.Kind.RAM)
-    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.most_common())
+    counts = Counter(device.hardware_name for device in devices if device.counted and device.kind != Device.Kind.RAM)
+    return in_words(counts)
 
 
 def energy_by(devices: list[list[Device]], name_of: Callable[[Device], str]) -> dict[str, list[float]]:
@@ -205,7 +199,7 @@ def energy_by(devices: list[list[Device]], name_of: Callable[[Device], str]) -> 
 
 def energies_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
     """Each run's energy by device, or by kind of device if there are more devices than colours."""
-    found = energy_by(devices, hardware_of)
+    found = energy_by(devices, lambda device: device.hardware_name)
     if len(found) > MOST_SERIES:
         found = energy_by(devices, Device.get_kind_display)
     if not found:

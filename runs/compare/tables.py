@@ -5,7 +5,7 @@ from collections.abc import Callable
 from runs.compare.comparison import Comparison, FigureRow, names_of
 from runs.exports import escapes
 from runs.exports.csv_lines import csv_lines
-from runs.templatetags import units
+from runs.figures import units
 
 FORMS = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 WORDS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
+from runs.figures import units
 from runs.models import Badge, DailyUsage
-from runs.templatetags import units
 
 #: Mean width in px of a letter of Verdana at 11 px; `textLength` makes any other typeface as wide.
 LETTER_PX = 6.6

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runs.templatetags import units
+from runs.figures import units
 
 #: More colours than this can't be told apart.
 MOST_SERIES = 7

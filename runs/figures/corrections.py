@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from django.db.models import Max, QuerySet, Sum
 
-from runs.figures.run_links import Line
+from runs.figures import units
+from runs.figures.run_links import RunLink
 from runs.models import RunRevision
 from runs.models.reestimation import LEAST_KG
-from runs.templatetags import units
 
 #: The last ones say enough on a page; the runs' own pages keep all.
 MOST_TOLD = 3
@@ -61,7 +61,7 @@ def _told(moved: list[Moved]) -> Corrections:
     return Corrections(found[:MOST_TOLD], max(len(found) - MOST_TOLD, 0))
 
 
-def corrections_of_runs(runs: list[Line]) -> Corrections:
+def corrections_of_runs(runs: list[RunLink]) -> Corrections:
     """Effects of recalculations on these runs, from their revisions, which hold the previous figures."""
     revisions = RunRevision.objects.filter(run__in=[run.pk for run in runs]).select_related("reestimation")
     later = {run.pk: (run.energy_kwh, run.emissions_kg) for run in runs}

@@ -55,7 +55,7 @@ class Span(NamedTuple):
 
     @property
     def mean_power_w(self) -> float:
-        return estimation.J_PER_KWH * self.energy_kwh / self.at_work_s if self.at_work_s > 0 else 0.0
+        return estimation.mean_power_w(self.energy_kwh, self.at_work_s)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _samples(batches: Iterable[Batch]) -> dict[tuple[int, str], list[list]]:
 def curve(run: Run, device: Device, columns: list[list]) -> Curve:
     """A device's samples as counters on the run's own clock; `columns` are Sample's fields.
 
-    The final counters come with `finish`, in no batch, so the device's last ones close the curve.
+    Batches keep whole milliseconds and millijoules, so the device's last counters, which are exact, close the curve.
     """
     last = Sample(device.writer.last_t_s, device.elapsed_s, device.busy_s, device.energy_j)
     measured = device.basis in estimation.MEASURED
@@ -177,7 +177,7 @@ def curve(run: Run, device: Device, columns: list[list]) -> Curve:
         busy_s = [elapsed * rate if busy is None else busy for elapsed, busy in zip(elapsed_s, busy_s, strict=True)]
     if not measured:
         energy_j = _estimated_j(device, elapsed_s, busy_s)
-    offset_s = (device.writer.started_at - run.started_at).total_seconds()
+    offset_s = run.seconds_to(device.writer.started_at)
     began_s = offset_s + t_s[0] - elapsed_s[0]
     at_s = [began_s, *[offset_s + each for each in t_s]]
     return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j], offset_s)
@@ -285,7 +285,7 @@ def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[f
 
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:
     """A stage's start and end in seconds since the run's start; an open stage lasts until its writer's last sample."""
-    offset_s = (stage.writer.started_at - run.started_at).total_seconds()
+    offset_s = run.seconds_to(stage.writer.started_at)
     end_s = stage.writer.last_t_s if stage.end_s is None else stage.end_s
     return offset_s + stage.start_s, offset_s + max(end_s, stage.start_s)
 

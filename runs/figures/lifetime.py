@@ -2,15 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Count, F, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, F, OuterRef, Subquery, Sum
 
 from hardware.models import HardwareProfile
-from runs.figures.run_links import Line
+from runs.figures.run_links import RunLink
 from runs.models import DailyUsage, Run, TrackedModel
-from runs.models.run import LOST_AFTER_INTERVALS
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
 ALL = tuple(Run.Kind.values)
@@ -33,7 +32,7 @@ HARDWARE_NAME = Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware"
 LONGEST_INTERVAL_S = 86_400.0
 
 
-class Amounts(NamedTuple):
+class Footprint(NamedTuple):
     """What some runs used together."""
 
     runs: int = 0
@@ -85,57 +84,57 @@ class HardwareShare(NamedTuple):
 
 
 class Lifetime(NamedTuple):
-    """Amounts by kind of run, and the energy of each hardware profile, the most used first."""
+    """Footprint by kind of run, and the energy of each hardware profile, the most used first."""
 
-    by_kind: dict[str, Amounts]
+    by_kind: dict[str, Footprint]
     hardware: list[HardwareShare]
 
     @property
-    def total(self) -> Amounts:
+    def total(self) -> Footprint:
         return self.of(*self.by_kind)
 
     @property
-    def training(self) -> Amounts:
+    def training(self) -> Footprint:
         return self.of(*TRAINING)
 
     @property
-    def inference(self) -> Amounts:
+    def inference(self) -> Footprint:
         return self.of(Run.Kind.INFERENCE)
 
     @property
-    def parts(self) -> list[tuple[str, Amounts]]:
+    def parts(self) -> list[tuple[str, Footprint]]:
         return [(name, self.of(*kinds)) for name, kinds in PARTS.items()]
 
-    def of(self, *kinds: str) -> Amounts:
+    def of(self, *kinds: str) -> Footprint:
         """What all runs of these kinds used."""
         return added(self.by_kind[kind] for kind in kinds if kind in self.by_kind)
 
 
-def added(parts) -> Amounts:
+def added(parts) -> Footprint:
     columns = list(zip(*parts, strict=True))
-    return Amounts(*map(sum, columns)) if columns else Amounts()
+    return Footprint(*map(sum, columns)) if columns else Footprint()
 
 
-def amounts_of(run: Line) -> Amounts:
+def amounts_of(run: RunLink) -> Footprint:
     """What one run used; seconds and idle energy of its devices are not on its row."""
     energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
-    return Amounts(1, run.duration_s, 0.0, *energies, run.emissions_kg)
+    return Footprint(1, run.duration_s, 0.0, *energies, run.emissions_kg)
 
 
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
     """What all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
-    amounts_of_group = {f"{name}_sum": Sum(name) for name in Amounts._fields}
+    amounts_of_group = {f"{name}_sum": Sum(name) for name in Footprint._fields}
     sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
-    by_kind: dict[str, list[Amounts]] = defaultdict(list)
-    by_hardware: dict[tuple[str, str, str], list[Amounts]] = defaultdict(list)
+    by_kind: dict[str, list[Footprint]] = defaultdict(list)
+    by_hardware: dict[tuple[str, str, str], list[Footprint]] = defaultdict(list)
     for kind, device_kind, slug, *amounts, name in sums.annotate(name=HARDWARE_NAME):
-        by_kind[kind].append(Amounts(*amounts))
-        by_hardware[device_kind, slug, name or ""].append(Amounts(*amounts))
+        by_kind[kind].append(Footprint(*amounts))
+        by_hardware[device_kind, slug, name or ""].append(Footprint(*amounts))
     return Lifetime({kind: added(parts) for kind, parts in by_kind.items()}, _shares(by_hardware))
 
 
-def _shares(by_hardware: dict[tuple[str, str, str], list[Amounts]]) -> list[HardwareShare]:
+def _shares(by_hardware: dict[tuple[str, str, str], list[Footprint]]) -> list[HardwareShare]:
     """Of what was used: a name that was resolved to another profile since leaves a row of nothing behind."""
     sums = {hardware: added(parts) for hardware, parts in by_hardware.items()}
     used = {hardware: each for hardware, each in sums.items() if each.energy_kwh > LEAST_KWH}
@@ -151,7 +150,7 @@ def _shares(by_hardware: dict[tuple[str, str, str], list[Amounts]]) -> list[Hard
 COUNTED = {"kwh": Sum(F("energy_kwh") - F("shared_kwh")), "kg": Sum(F("emissions_kg") - F("shared_kg"))}
 
 
-class Waste(NamedTuple):
+class ModelWaste(NamedTuple):
     """Energy and emissions of runs that came to nothing, by what became of them."""
 
     runs: int
@@ -160,23 +159,17 @@ class Waste(NamedTuple):
     states: list[tuple[str, int, float]]
 
 
-def waste(model: TrackedModel, now: datetime, intervals_s: set[float]) -> Waste:
+def waste(model: TrackedModel, now: datetime) -> ModelWaste:
     """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
-    runs = bad_ends(model, now, intervals_s, Run.WASTABLE)
+    runs = bad_ends(model, now, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
     names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
     states = [(word, found[status][0], found[status][1]) for status, word in names.items() if status in found]
     count, energy_kwh, emissions_kg = map(sum, zip(*found.values(), strict=True)) if found else (0, 0.0, 0.0)
-    return Waste(count, energy_kwh, emissions_kg, states)
+    return ModelWaste(count, energy_kwh, emissions_kg, states)
 
 
-def bad_ends(model: TrackedModel, now: datetime, intervals_s: set[float], kinds: Iterable[str] = ALL):
-    """The runs that failed, were cancelled or got lost. `intervals_s` are the upload intervals that its runs have."""
-    lost = Q(last_seen_at__lt=now - timedelta(seconds=LOST_AFTER_INTERVALS * LONGEST_INTERVAL_S))
-    for interval_s in intervals_s:
-        silent_since = now - timedelta(seconds=LOST_AFTER_INTERVALS * interval_s)
-        lost |= Q(upload_interval_s=interval_s, last_seen_at__lt=silent_since)
-    ended = Q(status__in=[Run.Status.FAILED, Run.Status.CANCELLED])
-    bad = ended | Q(status=Run.Status.RUNNING) & lost
-    return Run.objects.filter(bad, tracked_model=model, kind__in=kinds).order_by()
+def bad_ends(model: TrackedModel, now: datetime, kinds: Iterable[str] = ALL):
+    """The runs that failed, were cancelled or got lost."""
+    return Run.objects.filter(tracked_model=model, kind__in=kinds).came_to_nothing(now).order_by()

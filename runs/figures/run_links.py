@@ -10,7 +10,7 @@ from runs.models import Run, TrackedModel
 from runs.models.run import state_of
 
 
-class Line(NamedTuple):
+class RunLink(NamedTuple):
     """A run for reading, with the names that `Run` has. `heard_at` is when a run that never ended was last heard of:
     instants are what costs time here, so there is none that most rows don't need."""
 
@@ -46,17 +46,17 @@ class Line(NamedTuple):
 
 
 #: All but the model, which whoever reads them has.
-COLUMNS = Line._fields[1:]
+COLUMNS = RunLink._fields[1:]
 _HEARD = Case(When(status=Run.Status.RUNNING, then="last_seen_at"))
 _ARCHIVED = Case(When(archived_at=None, then=False), default=True)
 
 
-def lines(model: TrackedModel, runs) -> list[Line]:
+def lines(model: TrackedModel, runs) -> list[RunLink]:
     """These runs, all of one model."""
     rows = runs.annotate(heard_at=_HEARD, is_archived=_ARCHIVED).values_list(*COLUMNS)
-    return [Line(model, *row) for row in rows]
+    return [RunLink(model, *row) for row in rows]
 
 
-def newest(model: TrackedModel, most: int) -> list[Line]:
+def newest(model: TrackedModel, most: int) -> list[RunLink]:
     """The runs of a model that arrived last."""
     return lines(model, Run.objects.filter(tracked_model=model).order_by("-received_at", "-pk")[:most])

@@ -8,12 +8,11 @@ from itertools import accumulate
 from django.db.models import Case, Sum, Value, When
 from django.db.models.functions import Coalesce
 
-from runs.figures import periods
+from runs.figures import periods, units
 from runs.figures.charts import MOST_SERIES, Chart, Series, Totals, heights
 from runs.figures.lifetime import LEAST_KWH
 from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
-from runs.templatetags import units
 
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 #: Less of a sum than this is the error of adding up floating-point numbers.

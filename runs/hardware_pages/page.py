@@ -32,7 +32,7 @@ class HardwareFilters(NamedTuple):
         return any((self.search, self.kind, self.seen))
 
 
-class Catalogue(NamedTuple):
+class ProfileList(NamedTuple):
     """A page of profiles, and the slugs that the reader's own runs used."""
 
     page: Page
@@ -55,7 +55,7 @@ class ProfilePage(NamedTuple):
         return self.changes[0].at if self.changes else None
 
 
-def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue:
+def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileList:
     """A page of the profiles that match the search by name, vendor, family or alias.
 
     Unless sorted otherwise, those used in the reader's own runs (of one team or all) come first.
@@ -69,7 +69,7 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> Catalogue
         found = found.filter(kind=filters.kind)
     if filters.seen == SEEN:
         found = found.filter(slug__in=seen)
-    return Catalogue(Paginator(found, PAGE_SIZE).get_page(page), seen)
+    return ProfileList(Paginator(found, PAGE_SIZE).get_page(page), seen)
 
 
 def _order(sort: str, seen: set[str]) -> list:
@@ -121,4 +121,4 @@ def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
     """Mean power (W) of such a device over all its time in runs; None for profiles of a core or a gigabyte."""
     if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
         return None
-    return seen["energy_kwh"] * estimation.J_PER_KWH / seen["device_s"]
+    return estimation.mean_power_w(seen["energy_kwh"], seen["device_s"])

@@ -5,11 +5,8 @@ is seen in one view of the database, and taken off. Uploads that come meanwhile 
 amounts, so the difference stays what it was.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import transaction
 
 from runs.ingest.removal import hold
 from runs.ingest.totals import UsageChanges
@@ -17,10 +14,10 @@ from runs.jobs import reestimate
 from runs.jobs.pace import Pace
 from runs.models import Project, Run
 from runs.models.usage import AMOUNTS, Amounts
+from runs.sql.locks import one_view
 
 #: Two rebuilds at once would take the same difference off twice.
 ALONE, ALONE_FOR_S = "rebuild_usage", 600
-BEGIN = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "sqlite": "BEGIN DEFERRED"}
 READ_AT_ONCE = 500
 #: Two sums of the same floating-point numbers in another order differ by less than this share.
 SAME = 1e-12
@@ -60,7 +57,7 @@ def _recount(project_id: int) -> int:
 
 def _correct(project_id: int) -> None:
     """Take off by how much the project's rows differ from what its runs added."""
-    with _one_view():
+    with one_view():
         wrong = {table: _differences(table, project_id, rows) for table, rows in _added(project_id).items()}
     for table, rows in wrong.items():
         keys, pace = sorted(rows), Pace()
@@ -70,20 +67,6 @@ def _correct(project_id: int) -> None:
                 if hold([project_id]):
                     table.objects.add({key: rows[key] for key in some})
             cache.touch(ALONE, ALONE_FOR_S)
-
-
-@contextmanager
-def _one_view() -> Iterator[None]:
-    """Read what the database holds at one instant, without keeping anybody from writing."""
-    if connection.in_atomic_block:
-        yield
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(BEGIN[connection.vendor])
-        try:
-            yield
-        finally:
-            cursor.execute("ROLLBACK")
 
 
 def _added(project_id: int) -> dict[type[Amounts], Rows]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q, Sum
 from django.utils import timezone
 from django_tasks import task, task_backends
@@ -28,6 +28,7 @@ from runs.jobs.pace import Pace
 from runs.models import Correction, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
 from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
+from runs.sql import writes
 from traceml_agent import estimation
 
 #: What may tell cards of one name apart.
@@ -46,6 +47,8 @@ DEVICE_FIELDS = (
     "energy_high_kwh",
     "shared_kwh",
 )
+
+RUN_FIELDS = ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES)
 
 T = TypeVar("T")
 
@@ -253,8 +256,8 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
         run.pue = pue if asked and asked.takes_pue else run.pue
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
-    _update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
-    _update(runs, ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES))
+    writes.update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
+    writes.update(runs, RUN_FIELDS)
     if asked:
         _keep(asked, runs, formers)
         Correction.objects.add(changes.corrections(asked))
@@ -290,42 +293,12 @@ def _figures(run: Run) -> tuple[float, ...]:
 
 
 def _keep(asked: Reestimation, runs: list[Run], formers: list[Former]) -> None:
-    """Keep the former figures of the runs that have other ones now; by the driver, as in `_update`."""
-    quote, now = connection.ops.quote_name, connection.ops.adapt_datetimefield_value(timezone.now())
+    """Keep the former figures of the runs that have other ones now."""
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
     names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", "pue", *FIGURES)
-    columns, places = ", ".join(map(quote, names)), ", ".join(["%s"] * len(names))
-    sql = f"INSERT INTO {quote(RunRevision._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 (names of ours)
     pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[2:]]
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, [(asked.pk, now, run.project_id, run.pk, *former) for run, former in pairs])
-
-
-def _update(rows: list, names: tuple[str, ...]) -> None:
-    """Save some fields of many rows of one table.
-
-    By the driver's executemany: bulk_update's one long CASE took two thirds of a pass over 100,000 runs.
-    """
-    if not rows:  # all of the runs were deleted meanwhile
-        return
-    meta = type(rows[0])._meta
-    fields = [meta.get_field(name.removesuffix("_id")) for name in names]
-    quote = connection.ops.quote_name
-    columns = ", ".join(f"{quote(field.column)} = %s" for field in fields)
-    sql = f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608 (names of ours)
-    prepare = [_prepared if isinstance(field, models.JSONField) else _as_it_is for field in fields]
-    columns_of = list(zip(fields, prepare, strict=True))
-    values = [(*(ready(field, getattr(row, field.attname)) for field, ready in columns_of), row.pk) for row in rows]
-    with connection.cursor() as cursor:
-        cursor.executemany(sql, values)
-
-
-def _prepared(field, value):
-    return field.get_db_prep_save(value, connection)
-
-
-def _as_it_is(field, value):
-    """Numbers and short texts need no preparing, which would cost a tenth of a pass."""
-    return value
+    rows = [(asked.pk, now, run.project_id, run.pk, *former) for run, former in pairs]
+    writes.insert(RunRevision, names, rows)
 
 
 def _sums(runs: list[Run], formers: list[Former]) -> dict[str, float]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from runs.exports import escapes
+from runs.figures import units
 from runs.models import EmissionFactor
-from runs.templatetags import units
 
 #: What the method rests on, as docs/methodology.md says: (type, key, fields).
 SOURCES = [

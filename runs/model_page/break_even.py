@@ -8,10 +8,10 @@ from typing import NamedTuple
 from django.db.models import FloatField, Sum
 from django.db.models.functions import Cast
 
-from runs.figures.lifetime import Amounts, Lifetime, added, amounts_of
-from runs.figures.run_links import Line
+from runs.figures import units
+from runs.figures.lifetime import Footprint, Lifetime, added, amounts_of
+from runs.figures.run_links import RunLink
 from runs.models import Call, Metric, Run
-from runs.templatetags import units
 
 #: The current rate is averaged over this many days.
 RATE_DAYS = 30
@@ -29,7 +29,7 @@ class Predictions(NamedTuple):
     """Predictions counted by inference runs, and what those runs used, including waiting for requests."""
 
     counted: int
-    used: Amounts
+    used: Footprint
     of_runs: int
     sources: list[str]
 
@@ -55,7 +55,7 @@ class Predictions(NamedTuple):
         return " and ".join(WORDS[source] for source in self.sources)
 
 
-def predictions(runs: Iterable[Line], with_logged: bool = True) -> Predictions:
+def predictions(runs: Iterable[RunLink], with_logged: bool = True) -> Predictions:
     """What the inference runs among these counted: items or calls by `watch`, else logged samples."""
     using = {run.pk: run for run in runs if run.kind == Run.Kind.INFERENCE}
     counts = _called(using) if using else {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from runs.figures.run_links import Line
+from runs.figures.run_links import RunLink
 from runs.models import Run
 
 #: The default tolerance: how far a run may be from the best value, in percent.
@@ -14,9 +14,9 @@ OFFERED_PERCENT = (0.5, 1.0, 2.0, 5.0, 10.0)
 class Cheapest(NamedTuple):
     """The completed run with the lowest emissions whose value is within `within_percent` of the best."""
 
-    run: Line
+    run: RunLink
     value: float
-    best_run: Line
+    best_run: RunLink
     best: float
     within_percent: float
 
@@ -26,7 +26,7 @@ class Cheapest(NamedTuple):
         return 1 - self.run.emissions_kg / self.best_run.emissions_kg if self.best_run.emissions_kg > 0 else 0.0
 
 
-def cheapest(placed: Iterable[tuple[Line, float]], better: str, within_percent: float) -> Cheapest | None:
+def cheapest(placed: Iterable[tuple[RunLink, float]], better: str, within_percent: float) -> Cheapest | None:
     """The cheapest of these runs with values; None if none completed. Of equally good runs, the cheaper one is best."""
     done = [(run, value) for run, value in placed if run.status == Run.Status.COMPLETED]
     if not done:

@@ -5,15 +5,15 @@ from typing import NamedTuple
 
 from django.db.models import Max, Min
 
+from runs.figures import units
 from runs.figures.corrections import Corrections, corrections, corrections_of_runs
-from runs.figures.lifetime import ALL, TRAINING, Amounts, HardwareShare, added, amounts_of, bad_ends, lifetime
-from runs.figures.run_links import Line, newest
+from runs.figures.lifetime import ALL, TRAINING, Footprint, HardwareShare, added, amounts_of, bad_ends, lifetime
+from runs.figures.run_links import RunLink, newest
 from runs.model_page.break_even import Predictions, predictions
 from runs.model_page.finals import final_runs
 from runs.model_page.points import MOST_POINTS
 from runs.models import Correction, Device, EmissionFactor, Run, TrackedModel
 from runs.models.device import carriers
-from runs.templatetags import units
 
 SCOPES = {
     "both": "All attempts and final run",
@@ -32,8 +32,8 @@ class Cited(NamedTuple):
 
     model: TrackedModel
     scope: str
-    amounts: Amounts
-    finals: list[Line]
+    amounts: Footprint
+    finals: list[RunLink]
     bad_ends: int
     kinds: list[str]
     first: datetime
@@ -46,7 +46,7 @@ class Cited(NamedTuple):
     as_of: date
 
     @property
-    def final(self) -> Amounts:
+    def final(self) -> Footprint:
         return added(map(amounts_of, self.finals))
 
 
@@ -61,7 +61,12 @@ def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
 
 
 def _facts(
-    model: TrackedModel, scope: str, now: datetime, runs: list[Line], finals: list[Line], kinds: tuple[str, ...] = ()
+    model: TrackedModel,
+    scope: str,
+    now: datetime,
+    runs: list[RunLink],
+    finals: list[RunLink],
+    kinds: tuple[str, ...] = (),
 ) -> Cited | None:
     """The facts of all runs of these kinds, or without any of the final ones alone."""
     life = lifetime(model, kinds) if kinds else None
@@ -71,13 +76,12 @@ def _facts(
     of_model = Run.objects.filter(tracked_model=model)
     within = of_model.filter(kind__in=life.by_kind) if life else of_model.filter(pk__in=[run.pk for run in finals])
     groups = _groups(within)
-    intervals_s = {run.upload_interval_s for run in runs}
     return Cited(
         model=model,
         scope=scope,
         amounts=amounts,
         finals=finals,
-        bad_ends=bad_ends(model, now, intervals_s, kinds).count() if life else 0,
+        bad_ends=bad_ends(model, now, kinds).count() if life else 0,
         kinds=[kind for kind in Run.Kind.values if kind in {group.kind for group in groups}],
         first=min(group.first for group in groups),
         last=max(group.last for group in groups),
@@ -92,7 +96,7 @@ def _facts(
     )
 
 
-class Group(NamedTuple):
+class CitedRuns(NamedTuple):
     """Runs that are alike in what a citation says of them."""
 
     factor: int
@@ -102,9 +106,9 @@ class Group(NamedTuple):
     last: datetime
 
 
-def _groups(runs) -> list[Group]:
+def _groups(runs) -> list[CitedRuns]:
     alike = runs.order_by().values_list("factor", "pue", "kind")
-    return [Group(*row) for row in alike.annotate(Min("started_at"), Max("last_seen_at"))]
+    return [CitedRuns(*row) for row in alike.annotate(Min("started_at"), Max("last_seen_at"))]
 
 
 def _device_hours(hardware: list[HardwareShare]) -> list[str]:
@@ -122,7 +126,7 @@ def _hours(device_kind: str, seconds: float) -> str:
     return f"{shown} {Device.Kind(device_kind).label}-hour{'' if shown == '1' else 's'}"
 
 
-def _cards(runs: list[Line]) -> list[str]:
+def _cards(runs: list[RunLink]) -> list[str]:
     """What carried these runs: how many of each there were at most, and their device-hours."""
     places: dict[tuple[str, str], dict[int, set]] = {}
     elapsed_s: dict[tuple[str, str], float] = {}
@@ -132,7 +136,7 @@ def _cards(runs: list[Line]) -> list[str]:
         by_run.setdefault(device.run_id, []).append(device)
     for run, devices in by_run.items():
         for device in carriers(devices):
-            key = (device.profile.name if device.profile else device.name, device.kind)
+            key = (device.hardware_name, device.kind)
             places.setdefault(key, {}).setdefault(run, set()).add((device.writer.host, device.key))
             elapsed_s[key] = elapsed_s.get(key, 0.0) + device.last_facts().elapsed_s
     found = []

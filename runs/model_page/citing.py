@@ -8,11 +8,11 @@ from typing import NamedTuple
 import yaml
 
 from runs.exports import escapes
-from runs.figures.lifetime import Amounts
-from runs.figures.run_links import Line
+from runs.figures import units
+from runs.figures.lifetime import Footprint
+from runs.figures.run_links import RunLink
 from runs.model_page.bibliography import entries, key_of
 from runs.model_page.cited import Cited
-from runs.templatetags import units
 
 #: What it is called and served as, by the ending of its file.
 FORMS = {
@@ -61,7 +61,7 @@ def _of_final(facts: Cited) -> str:
     return f"{grams} g of it by {_final_words(facts.finals)} alone"
 
 
-def _final_words(finals: list[Line]) -> str:
+def _final_words(finals: list[RunLink]) -> str:
     """`the final training run and its finetuning`"""
     first, *later = [run.kind for run in finals]
     return " and its ".join([f"the final {first} run", *later])
@@ -120,10 +120,10 @@ class Hand(NamedTuple):
         about = "; ".join([*([f"{ends}{symbol}"] if ends else []), *more])
         return f"{units.significant(value / unit.size)}{symbol}{substance}{f' ({about})' if about else ''}"
 
-    def energy(self, used: Amounts, *more: str) -> str:
+    def energy(self, used: Footprint, *more: str) -> str:
         return self.amount("energy", used.energy_kwh, used.energy_low_kwh, used.energy_high_kwh, *more)
 
-    def emissions(self, used: Amounts) -> str:
+    def emissions(self, used: Footprint) -> str:
         return self.amount("emissions", used.emissions_kg, used.emissions_low_kg, used.emissions_high_kg)
 
 

@@ -8,12 +8,21 @@ from django.db.models import Case, Sum, Value, When
 from runs.figures import usage
 from runs.figures.charts import Chart
 from runs.figures.corrections import Corrections, corrections
-from runs.figures.lifetime import Amounts, Lifetime, Waste, amounts_of, lifetime, waste
+from runs.figures.lifetime import Footprint, Lifetime, ModelWaste, amounts_of, lifetime, waste
 from runs.figures.periods import period
-from runs.figures.run_links import Line, newest
+from runs.figures.run_links import RunLink, newest
 from runs.model_page.break_even import BreakEven, Predictions, break_even, predictions
 from runs.model_page.finals import final_runs
-from runs.model_page.points import MOST_POINTS, UNASKED, Asked, Points, Tradeoff, energy_points, runs_data, tradeoff
+from runs.model_page.points import (
+    MOST_POINTS,
+    UNASKED,
+    Points,
+    PointsQuery,
+    Tradeoff,
+    energy_points,
+    runs_data,
+    tradeoff,
+)
 from runs.models import Correction, DailyUsage, TrackedModel
 
 RUNS_SHOWN = 20
@@ -24,22 +33,22 @@ class PartRow(NamedTuple):
     `is_tuning` says that it tuned the one above."""
 
     name: str
-    amounts: Amounts
+    amounts: Footprint
     share: float
-    final: Line | None = None
+    final: RunLink | None = None
     is_tuning: bool = False
 
 
 class ModelPage(NamedTuple):
     life: Lifetime
-    finals: list[Line]
-    waste: Waste
+    finals: list[RunLink]
+    waste: ModelWaste
     predictions: Predictions
     break_even: BreakEven
     growth: Chart | None
     energies: Points | None
     tradeoff: Tradeoff | None
-    runs: list[Line]
+    runs: list[RunLink]
     run_count: int
     #: So many of them, the newest, were read one by one.
     read_count: int
@@ -57,7 +66,7 @@ class ModelPage(NamedTuple):
         return [chart for chart in charts if chart]
 
     @property
-    def drawn(self) -> list[Line]:
+    def drawn(self) -> list[RunLink]:
         """The runs that the charts have points of, each once."""
         return list({point.run.pk: point.run for chart in self.charts_of_points for point in chart.points}.values())
 
@@ -83,7 +92,7 @@ class ModelPage(NamedTuple):
         return [*found[:1], *of_finals, *found[1:]] if of_finals else found  # there is a first line, of training
 
     @property
-    def part_amounts(self) -> list[Amounts]:
+    def part_amounts(self) -> list[Footprint]:
         return [row.amounts for row in self.parts]
 
     @property
@@ -100,7 +109,7 @@ class ModelPage(NamedTuple):
 
 
 def model_page(
-    model: TrackedModel, now: datetime, quantity: str, asked: Asked = UNASKED, with_logged: bool = True
+    model: TrackedModel, now: datetime, quantity: str, asked: PointsQuery = UNASKED, with_logged: bool = True
 ) -> ModelPage:
     """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
 
@@ -114,7 +123,7 @@ def model_page(
     return ModelPage(
         life=life,
         finals=final_runs(model, runs, MOST_POINTS),
-        waste=waste(model, now, {run.upload_interval_s for run in runs}),
+        waste=waste(model, now),
         predictions=counted,
         break_even=break_even(life, _by_day(days), counted, now.date()),
         growth=_growth(days, now.date(), quantity),

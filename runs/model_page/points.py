@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from django.db.models import Count
 from django.urls import reverse
 
+from runs.figures import units
 from runs.figures.charts import drawn
 from runs.figures.lifetime import TRAINING
-from runs.figures.run_links import Line
+from runs.figures.run_links import RunLink
 from runs.model_page.cheapest import OFFERED_PERCENT, Cheapest, asked_percent, cheapest
 from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.selection.metric_columns import VALUES
-from runs.templatetags import units
 
 #: So many runs are read one by one; a chart draws fewer, for each costs its address, and a table shows fewer still.
 MOST_POINTS = 500
@@ -28,7 +28,7 @@ LOGARITHMIC_FROM = 10
 class Point(NamedTuple):
     """A run at its place: `x` in the chart's axis, `y` as the portal stores it."""
 
-    run: Line
+    run: RunLink
     x: float
     y: float
     is_front: bool = False
@@ -78,7 +78,7 @@ class Points(NamedTuple):
         ys = [point.y for point in self.points]
         return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.STORED["metric"]
 
-    def data(self, runs: list[Line]) -> dict:
+    def data(self, runs: list[RunLink]) -> dict:
         """What the script needs to draw it, in the units that the portal stores: places, the number that each point's
         run has among `runs`, and the numbers of the points on the front."""
         numbers = {run.pk: number for number, run in enumerate(runs)}
@@ -102,7 +102,7 @@ def _needs_logarithm(values: list[float]) -> bool:
     return max(values) > LOGARITHMIC_FROM * median(values)
 
 
-def runs_data(runs: list[Line], leads_on: bool) -> dict:
+def runs_data(runs: list[RunLink], leads_on: bool) -> dict:
     """The runs that points are of, by columns; strangers get no names and no addresses."""
     data = {"kinds": [run.kind for run in runs], "states": [run.state for run in runs], "url": ""}
     if leads_on:
@@ -111,12 +111,12 @@ def runs_data(runs: list[Line], leads_on: bool) -> dict:
     return data
 
 
-def newest_used(runs: list[Line]) -> list[Line]:
+def newest_used(runs: list[RunLink]) -> list[RunLink]:
     """The runs that charts draw, of runs with the newest first."""
     return [run for run in runs if run.energy_kwh > 0][:MOST_DRAWN]
 
 
-def energy_points(runs: list[Line], run_count: int) -> Points | None:
+def energy_points(runs: list[RunLink], run_count: int) -> Points | None:
     """The energy of each run by when it began; None where there is nothing to compare."""
     used = newest_used(runs)
     if not used:
@@ -142,7 +142,7 @@ def _seconds(moment: datetime) -> int:
     return int(moment.timestamp())
 
 
-class Asked(NamedTuple):
+class PointsQuery(NamedTuple):
     """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose.
 
     `within` are the percent of the best that a run may miss to be the cheapest, `of` the kind of run alone that is
@@ -157,14 +157,14 @@ class Asked(NamedTuple):
     sort: str = ""
 
 
-UNASKED = Asked()
+UNASKED = PointsQuery()
 
 
 class Tradeoff(NamedTuple):
     """A metric against emissions: the choices there are, what was chosen, and the chart."""
 
     names: list[str]
-    chosen: Asked
+    chosen: PointsQuery
     chart: Points | None
     cheapest: Cheapest | None = None
     kinds: tuple[str, ...] = TRAINING
@@ -183,7 +183,7 @@ class Tradeoff(NamedTuple):
         return self.chosen.better == "lower"
 
 
-def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | None:
+def tradeoff(model: TrackedModel, runs: list[RunLink], asked: PointsQuery) -> Tradeoff | None:
     """Training runs by emissions and a metric that they logged; None where none logged any."""
     metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
     by_count = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
@@ -202,7 +202,7 @@ def tradeoff(model: TrackedModel, runs: list[Line], asked: Asked) -> Tradeoff | 
     return Tradeoff(sorted(names), chosen, chart, cheapest(placed, chosen.better, asked_percent(chosen.within)))
 
 
-def _chosen(asked: Asked, metric: Metric) -> Asked:
+def _chosen(asked: PointsQuery, metric: Metric) -> PointsQuery:
     """What was asked for; where nothing was, the metric that most runs logged and the project's direction of it."""
     better = asked.better if asked.better in ("higher", "lower") else "lower" if metric.lower else "higher"
     return asked._replace(
@@ -214,7 +214,9 @@ def _chosen(asked: Asked, metric: Metric) -> Asked:
     )
 
 
-def _against_emissions(placed: list[tuple[Line, float]], newest: set[int], run_count: int, chosen: Asked) -> Points:
+def _against_emissions(
+    placed: list[tuple[RunLink, float]], newest: set[int], run_count: int, chosen: PointsQuery
+) -> Points:
     """The front of all runs with a value, and of the others those that are drawn elsewhere too."""
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)

@@ -8,7 +8,7 @@ from datetime import datetime
 from django.shortcuts import render
 from django.utils import timezone
 
-from runs.figures.run_links import Line
+from runs.figures.run_links import RunLink
 from runs.model_page.page import ModelPage, model_page
 from runs.model_page.points import Points
 from runs.models import EmissionFactor, Run, ShareLink, TrackedModel
@@ -47,5 +47,5 @@ def _for_strangers(chart: Points | None, with_details: bool) -> Points | None:
     return chart._replace(leads_on=False, points=points)
 
 
-def _nameless_line(line: Line) -> Line:
+def _nameless_line(line: RunLink) -> RunLink:
     return line._replace(name="", exception="")

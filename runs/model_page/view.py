@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods
 from runs.ingest.trash import WAY_BACK, trash_model
 from runs.model_page import list as models
 from runs.model_page.page import model_page
-from runs.model_page.points import Asked
+from runs.model_page.points import PointsQuery
 from runs.models import Right
 from runs.selection.metric_columns import VALUES
 from runs.web import query
@@ -40,7 +40,7 @@ def model_list(request):
 
 def model_detail(request, project, slug):
     model, quantity = model_or_404(request, project, slug), query.quantity(request)
-    asked = Asked(*(query.asked(request, name) for name in Asked._fields))
+    asked = PointsQuery(*(query.asked(request, name) for name in PointsQuery._fields))
     context = {
         "model": model,
         "page": model_page(model, timezone.now(), quantity, asked),

@@ -8,7 +8,7 @@ from runs.figures.lifetime import HARDWARE_NAME
 from runs.figures.periods import Period
 from runs.figures.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
 from runs.models import Run
-from runs.models.usage import Total
+from runs.models.usage import PlainSum
 from runs.selection.choices import NOBODY, Choices, address_of, asks_for_member
 
 #: Rows that a table shows; what follows is added up in one.
@@ -41,10 +41,10 @@ def sums_of(usage, period: Period) -> list[dict]:
     """
     groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
     sums = {
-        "run_count": Total("runs"),
-        "kg": Total("emissions_kg"),
-        "kwh": Total("energy_kwh"),
-        "measured": Total("measured_kwh"),
+        "run_count": PlainSum("runs"),
+        "kg": PlainSum("emissions_kg"),
+        "kwh": PlainSum("energy_kwh"),
+        "measured": PlainSum("measured_kwh"),
     }
     rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
     return list(rows.annotate(hardware_name=HARDWARE_NAME))

@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeVar
 from django.db.models import Q, QuerySet
 
 from runs.models import Correction, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.models.run import RunQuerySet
 from runs.models.usage import UsageQuerySet
 from runs.selection.choices import Choices, address_of, member_ids
 
@@ -56,7 +57,7 @@ def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
     return _narrowed(rows, found, filters)
 
 
-def runs_of(found: Choices, filters: UsageFilters) -> QuerySet:
+def runs_of(found: Choices, filters: UsageFilters) -> RunQuerySet:
     """The runs that the filters leave."""
     runs = Run.objects.filter(tags__has_item=filters.tag) if filters.tag else Run.objects.all()
     return _narrowed(runs, found, filters)

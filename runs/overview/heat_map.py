@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db.models import Sum
 
-from runs.templatetags import units
+from runs.figures import units
 
 WEEKS = 53
 #: Steps of colour for days with emissions; a day without has none.

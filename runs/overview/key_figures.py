@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from datetime import date
 from typing import NamedTuple
 
-from runs.figures import periods, usage
+from runs.figures import periods, units, usage
 from runs.figures.periods import Period
-from runs.models.usage import AMOUNTS, Total
-from runs.templatetags import units
+from runs.models.usage import AMOUNTS, PlainSum
 
 #: The sparkline's size in the units of its view box.
 WIDTH, HEIGHT = 100.0, 24.0
@@ -39,7 +38,7 @@ def amounts_by_day(rows, period: Period) -> Days:
     """Every amount by day, from the beginning of the equal period before; the only source of what follows."""
     first = (period.before() or period).first
     reached = period._replace(first=first).days_of(rows)
-    sums = {f"sum_{name}": Total(name) for name in AMOUNTS}
+    sums = {f"sum_{name}": PlainSum(name) for name in AMOUNTS}
     found = reached.order_by().values("day").annotate(**sums)
     return {row["day"]: {name: row[f"sum_{name}"] for name in AMOUNTS} for row in found}
 

@@ -18,8 +18,8 @@ from runs.overview.heat_map import HeatMap, heat_map
 from runs.overview.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
 from runs.overview.waste import (
     MOST_WASTED_RUNS,
-    Waste,
     WastedRun,
+    WasteRow,
     lost_kwh,
     most_wasteful,
     waste,
@@ -32,7 +32,7 @@ MODELS_SHOWN = 10
 ACTIVE_SHOWN = 10
 
 
-class Look(NamedTuple):
+class OverviewQuery(NamedTuple):
     """How the overview is shown: `quantity` is `kg` or `kwh`."""
 
     quantity: str = "kg"
@@ -53,7 +53,7 @@ class Overview(NamedTuple):
     splits: list[tuple[str, list[Share]]]
     active: list[Run]
     more_active: bool
-    waste: list[Waste]
+    waste: list[WasteRow]
     most_wasted: list[WastedRun]
     heat_map: HeatMap | None
     corrections: Corrections
@@ -69,7 +69,7 @@ class Overview(NamedTuple):
         return not (self.totals["runs"] or self.totals["energy_kwh"] or self.active)
 
 
-def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, now: datetime) -> Overview:
+def overview(found: Choices, filters: UsageFilters, period: Period, look: OverviewQuery, now: datetime) -> Overview:
     """Everything that the page shows of the projects of `found`."""
     used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
@@ -96,13 +96,13 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Look, 
     )
 
 
-def _looks(models: list[dict], found: Choices, look: Look, now: datetime) -> dict:
+def _looks(models: list[dict], found: Choices, look: OverviewQuery, now: datetime) -> dict:
     """How the trend is drawn: a model's colour is the same whatever period and filter."""
     shown, everything = [row["tracked_model_id"] for row in models], [row["pk"] for row in found.models]
     return {"colours": usage.colours_of(shown, everything), "bars": look.bars, "today": now.date()}
 
 
-def _trend(rows, days: Days, period: Period, look: Look, models: list[dict], drawn: dict) -> Chart | None:
+def _trend(rows, days: Days, period: Period, look: OverviewQuery, models: list[dict], drawn: dict) -> Chart | None:
     _, amount = usage.QUANTITIES[look.quantity]
     whole = {day: amounts[amount] for day, amounts in within(days, period).items()}
     chart = usage.trend_by_model(rows.with_energy(), whole, period, look.quantity, models, **drawn)

@@ -7,7 +7,7 @@ from django.utils import timezone
 from runs.figures import periods
 from runs.models import Run
 from runs.overview.filters import UsageFilters
-from runs.overview.page import Look
+from runs.overview.page import OverviewQuery
 from runs.overview.page import overview as dashboard
 from runs.selection.choices import Choices
 from runs.web import query
@@ -55,9 +55,9 @@ def asked_filters(request) -> UsageFilters:
     return UsageFilters(*(query.asked(request, name) for name in UsageFilters._fields))
 
 
-def asked_look(request) -> Look:
+def asked_look(request) -> OverviewQuery:
     whole, bars = request.GET.get("whole", ""), request.GET.get("bars", "")
-    return Look(
+    return OverviewQuery(
         quantity=query.quantity(request),
         cumulative=request.GET.get("line") == "sum",
         whole=whole if whole in ("hardware", "member") else "",

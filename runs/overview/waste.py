@@ -14,19 +14,19 @@ from typing import NamedTuple
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest
 
+from runs.figures import units
 from runs.figures.lifetime import IDLE, WITHOUT_RESULT
 from runs.figures.periods import Period
 from runs.models import Run, RunUsage
+from runs.models.run import RunQuerySet
 from runs.selection.run_days import Days, on_days
-from runs.selection.run_filters import in_state
-from runs.templatetags import units
 
 MOST_WASTED_RUNS = 5
 #: In long periods, runs that started more than this before it are not considered for the most idle runs.
 LONGEST_RUN = timedelta(days=31)
 
 
-class Waste(NamedTuple):
+class WasteRow(NamedTuple):
     """A kind of wasted energy: name, explanation, amount, share of the period's energy, state filter of its runs."""
 
     name: str
@@ -50,15 +50,15 @@ def days_of(period: Period) -> Days:
     return Days() if period.preset == "all" else Days(period.first, period.last)
 
 
-def lost_kwh(runs: QuerySet, period: Period, now) -> dict[int, float]:
+def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
     """What each run that fell silent used in the period, the most first; `runs` are those that the filters leave."""
-    lost = in_state(runs.filter(kind__in=Run.WASTABLE), Run.LOST, now).order_by()
+    lost = runs.filter(kind__in=Run.WASTABLE).lost(now).order_by()
     rows = on_days(RunUsage.objects.filter(run__in=lost.values("pk")), days_of(period)).order_by()
     sums = rows.values_list("run").annotate(kwh=Sum("energy_kwh")).filter(kwh__gt=0)
     return dict(sums.order_by("-kwh", "-run"))
 
 
-def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
+def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
     """`totals` are the period's, `lost` what lost runs used in it."""
     count = units.counted(len(lost), "run")
     silent = f"training and evaluation runs that stopped sending data, {count}: check their machines"
@@ -78,7 +78,7 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[Waste]:
     ]
     whole_kwh = totals["energy_kwh"]
     return [
-        Waste(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
+        WasteRow(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
         for name, words, kwh, state in rows
         if kwh
     ]

@@ -4,15 +4,15 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from hardware.models import HardwareProfile
+from runs.figures import units
 from runs.models import DailyUsage, Device, EmissionFactor, Pue, Run
 from runs.models.device import ACCELERATORS
-from runs.templatetags import units
 from traceml_agent import estimation
 
 MOST_CHOICES = 4
 
 
-class Limit(NamedTuple):
+class SpeedLimit(NamedTuple):
     """What may limit the speed of the work: a profile's field, its name in words, and its unit."""
 
     field: str
@@ -25,10 +25,10 @@ class Limit(NamedTuple):
 
 #: By the data type that a person selects; the first is assumed if they select none.
 LIMITS = {
-    "bf16": Limit("bf16_tflops", "dense BF16 throughput", "TFLOPS"),
-    "fp8": Limit("fp8_tflops", "dense FP8 throughput", "TFLOPS"),
-    "fp32": Limit("peak_tflops", "single-precision throughput", "TFLOPS"),
-    "memory": Limit("memory_gb_per_s", "memory bandwidth", "GB/s"),
+    "bf16": SpeedLimit("bf16_tflops", "dense BF16 throughput", "TFLOPS"),
+    "fp8": SpeedLimit("fp8_tflops", "dense FP8 throughput", "TFLOPS"),
+    "fp32": SpeedLimit("peak_tflops", "single-precision throughput", "TFLOPS"),
+    "memory": SpeedLimit("memory_gb_per_s", "memory bandwidth", "GB/s"),
 }
 ASSUMED, MEMORY = "bf16", "memory"
 
@@ -57,7 +57,7 @@ class Energies(NamedTuple):
         return Energies(*(own + kwh for own in self))
 
 
-class Row(NamedTuple):
+class CandidateRow(NamedTuple):
     """A choice with its figures, all None if they can't be estimated; `assumption` states their basis."""
 
     name: str
@@ -93,7 +93,7 @@ class Speed(NamedTuple):
     said: str
 
 
-class Work(NamedTuple):
+class PlannedWork(NamedTuple):
     """The work of a past run: its main devices, all of one profile, and the rest of the machine.
 
     `part` is the share that it held of each device, such as 2/7 for a MIG slice. `ratio` is the energy of the main
@@ -112,14 +112,14 @@ class Work(NamedTuple):
     rest_kwh: float
 
 
-def rows(choices: list[Choice], work: Work | None = None, by: str = "") -> list[Row]:
+def rows(choices: list[Choice], work: PlannedWork | None = None, by: str = "") -> list[CandidateRow]:
     """The past run as it was, if there is one, then each choice; speeds are compared by one of LIMITS."""
     if work is None:
         return [_planned(choice) for choice in choices]
     return [_as_it_was(work), *(_instead(work, choice, by) for choice in choices)]
 
 
-def _planned(choice: Choice) -> Row:
+def _planned(choice: Choice) -> CandidateRow:
     energies = _estimated(choice, choice.hours, choice.utilisation)
     return _row(choice, choice.hours, energies, _assumed(choice))
 
@@ -138,16 +138,16 @@ def _estimated(choice: Choice, hours: float, utilisation: float, cores: float | 
     return Energies(*(estimation.energy_kwh(j) for j in (energy.energy_j, energy.low_j, energy.high_j)))
 
 
-def _row(choice: Choice, hours: float, energies: Energies, assumption: str) -> Row:
+def _row(choice: Choice, hours: float, energies: Energies, assumption: str) -> CandidateRow:
     return _figures(choice.profile.name, choice.profile, choice.number, assumption, hours, energies)
 
 
-def _figures(name: str, profile, number: float, assumption: str, hours: float, energies: Energies) -> Row:
+def _figures(name: str, profile, number: float, assumption: str, hours: float, energies: Energies) -> CandidateRow:
     factor, pue = EmissionFactor.objects.active().kg_per_kwh, Pue.objects.active().value
     emissions = [estimation.emissions_kg(kwh, factor, pue) for kwh in energies]
     power_w = 1000 * energies.kwh / hours if hours else 0.0
     figures = (hours, power_w, *energies, *emissions)
-    return Row(name, profile, number, assumption, *figures)  # type: ignore[call-arg]  # mypy counts a star as one
+    return CandidateRow(name, profile, number, assumption, *figures)  # type: ignore[call-arg]  # mypy counts a star as one
 
 
 def _assumed(choice: Choice) -> str:
@@ -155,7 +155,7 @@ def _assumed(choice: Choice) -> str:
     return f"each between {idle_w:g} W idle and {full_w:g} W at full load, {100 * choice.utilisation:g} % busy"
 
 
-def _as_it_was(work: Work) -> Row:
+def _as_it_was(work: PlannedWork) -> CandidateRow:
     name = work.profile.name if work.profile else "unknown hardware"
     rest = units.text("energy", work.rest_kwh)
     said = f"as it ran, {100 * work.utilisation:.0f} % busy; {rest} of the energy is from the rest of the machine"
@@ -166,11 +166,11 @@ def _whole(run: Run) -> Energies:
     return Energies(run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh)
 
 
-def _instead(work: Work, choice: Choice, by: str) -> Row:
+def _instead(work: PlannedWork, choice: Choice, by: str) -> CandidateRow:
     """The same work on other devices: number and speed give the time, and the rest of the machine runs as long."""
     speed = _speed(work, choice, by)
     if speed.speed_up is None:
-        return Row(choice.profile.name, choice.profile, choice.number, speed.said)
+        return CandidateRow(choice.profile.name, choice.profile, choice.number, speed.said)
     stretch = work.number / (choice.number * speed.speed_up)
     energies = _moved(work, choice, stretch)
     if speed.slowest:
@@ -178,7 +178,7 @@ def _instead(work: Work, choice: Choice, by: str) -> Row:
     return _row(choice, work.hours * stretch, energies, f"{speed.said}; {_driven(work, choice)}")
 
 
-def _moved(work: Work, choice: Choice, stretch: float) -> Energies:
+def _moved(work: PlannedWork, choice: Choice, stretch: float) -> Energies:
     """Energy of the work if it takes `stretch` times as long; in proportion on the same hardware."""
     rest_kwh = work.rest_kwh * stretch
     if choice.profile == work.profile:
@@ -189,7 +189,7 @@ def _moved(work: Work, choice: Choice, stretch: float) -> Energies:
     return estimate.times(work.ratio).plus(rest_kwh)
 
 
-def _driven(work: Work, choice: Choice) -> str:
+def _driven(work: PlannedWork, choice: Choice) -> str:
     """The assumed utilisation and power, in words."""
     said = f"{100 * work.utilisation:.0f} % busy as before"
     if choice.profile != work.profile and abs(work.ratio - 1) > 0.005:
@@ -197,7 +197,7 @@ def _driven(work: Work, choice: Choice) -> str:
     return f"{said}; scales linearly with the number of devices"
 
 
-def _speed(work: Work, choice: Choice, by: str) -> Speed:
+def _speed(work: PlannedWork, choice: Choice, by: str) -> Speed:
     if choice.speed_up:
         return Speed(choice.speed_up, None, f"each {choice.speed_up:g} times as fast, as entered")
     if choice.profile == work.profile:
@@ -226,19 +226,19 @@ def _speed(work: Work, choice: Choice, by: str) -> Speed:
     return Speed(speed_up, None, f"{said}, the slower of the two limits (memory bandwidth: {slower})")
 
 
-def _ratio(limit: Limit, work: Work, choice: Choice) -> float | None:
+def _ratio(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> float | None:
     """Speed by a limit: one device of the choice relative to the part of a device that the run held."""
     before, after = limit.of(work.profile), limit.of(choice.profile)
     return after / (before * work.part) if before and after else None
 
 
-def _peaks(limit: Limit, work: Work, choice: Choice) -> str:
+def _peaks(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> str:
     held = "" if work.part == 1.0 else f"{units.significant(work.part)} × "
     return f"{limit.words} ({limit.of(choice.profile):g} over {held}{limit.of(work.profile):g} {limit.unit})"
 
 
-def work_of(run: Run) -> Work:
-    """The work of a run. Its main devices are of the accelerator (else processor) profile that used the most energy."""
+def work_of(run: Run) -> PlannedWork:
+    """The work of a run. Its main devices are of the accelerator (else processor) profile that used most energy."""
     devices = [device for device in run.devices.select_related("profile") if device.counted and device.elapsed_s]
     carrying = [device for device in devices if device.kind in ACCELERATORS] or [
         device for device in devices if device.kind == Device.Kind.CPU
@@ -252,7 +252,7 @@ def work_of(run: Run) -> Work:
     told_s = sum(device.elapsed_s for device in told)
     number = len({device.uuid or device.key for device in mine}) or 1
     carrying_kwh = sum(device.energy_kwh for device in mine)
-    return Work(
+    return PlannedWork(
         run,
         mine[0].profile if mine else None,
         number,

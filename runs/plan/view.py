@@ -115,7 +115,7 @@ def _run(request) -> Run:
     return run
 
 
-def _forms(request, work: dashboard.Work | None) -> list[ChoiceForm]:
+def _forms(request, work: dashboard.PlannedWork | None) -> list[ChoiceForm]:
     """A form for each choice in the query string, plus an empty one if there is none or another is requested."""
     form_class = InsteadForm if work else ChoiceForm
     fields = form_class.base_fields.items()

@@ -36,18 +36,18 @@ class ReportRow(NamedTuple):
         return self.amounts["emissions_kg"] / kwh if kwh > 0 else 0.0
 
 
-class Factor(NamedTuple):
+class FactorOfYear(NamedTuple):
     """An emission factor and the number of the year's runs that currently use it."""
 
     factor: EmissionFactor
     runs: int
 
 
-class Report(NamedTuple):
+class YearReport(NamedTuple):
     year: int
     rows: list[ReportRow]
     total: dict[str, float]
-    factors: list[Factor]
+    factors: list[FactorOfYear]
 
     @property
     def months(self) -> list[tuple[date, list[ReportRow], dict[str, float]]]:
@@ -58,7 +58,7 @@ class Report(NamedTuple):
         return [(month, rows, _sum(row.amounts for row in rows)) for month, rows in by_month.items()]
 
 
-def report(found: Choices, run_days: QuerySet, year: int) -> Report:
+def report(found: Choices, run_days: QuerySet, year: int) -> YearReport:
     """The report of a calendar year, days in UTC. `run_days` are the RunUsage rows of the runs in `found`."""
     days = Days(date(year, 1, 1), date(year, 12, 31))
     usage = on_days(DailyUsage.objects.filter(project__in=found.project_ids), days).order_by()
@@ -78,7 +78,7 @@ def report(found: Choices, run_days: QuerySet, year: int) -> Report:
         if row["sum_runs"] > 0 or row["sum_energy_kwh"] > LEAST_KWH
     ]
     rows.sort(key=lambda row: (row.month, row.team, row.project, row.kind))
-    return Report(year, rows, _sum(row.amounts for row in rows), _factors(on_days(run_days, days)))
+    return YearReport(year, rows, _sum(row.amounts for row in rows), _factors(on_days(run_days, days)))
 
 
 def _sum(amounts) -> dict[str, float]:
@@ -89,13 +89,15 @@ def _sum(amounts) -> dict[str, float]:
     return with_shares(sums)
 
 
-def _factors(run_days: QuerySet) -> list[Factor]:
+def _factors(run_days: QuerySet) -> list[FactorOfYear]:
     counts = run_days.order_by().values_list("run__factor").annotate(Count("run", distinct=True))
     runs = dict(counts)
-    return [Factor(factor, runs[factor.pk]) for factor in EmissionFactor.objects.filter(pk__in=runs).order_by("pk")]
+    return [
+        FactorOfYear(factor, runs[factor.pk]) for factor in EmissionFactor.objects.filter(pk__in=runs).order_by("pk")
+    ]
 
 
-def csv_rows(found: Report) -> Iterator[list]:
+def csv_rows(found: YearReport) -> Iterator[list]:
     """The report as rows of COLUMNS, numbers unrounded."""
     for row in found.rows:
         first = [f"{row.month:%Y-%m}", row.team, row.project, row.kind, int(row.amounts["runs"])]

@@ -9,10 +9,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
+from runs.figures import units
 from runs.ingest.tags import tag_run, untag_run
 from runs.ingest.trash import trash_run
 from runs.models import Right, Run
-from runs.templatetags import units
 from runs.text import clean_text
 from runs.web import query
 from runs.web.forms import posts

@@ -2,9 +2,9 @@
 
 from django.shortcuts import render
 
+from runs.figures import units
 from runs.run_list.page import live_rows as rows_of
 from runs.run_list.view import asked_filters, asked_look
-from runs.templatetags import units
 from runs.web import query
 from runs.web.scope import choices_of
 

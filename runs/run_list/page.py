@@ -9,7 +9,7 @@ from django.core.paginator import Page
 from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
-from runs.models.device import ACCELERATORS
+from runs.models.device import ACCELERATORS, called, in_words
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
     Totals,
@@ -261,10 +261,7 @@ def hardware_of(pks) -> dict[object, str]:
     """What each run ran on in words: its accelerators, else its processors, `4 × NVIDIA A100`."""
     devices = Device.objects.filter(run__in=pks, counted=True).exclude(kind=Device.Kind.RAM)
     counts: dict[object, dict[bool, Counter]] = defaultdict(lambda: defaultdict(Counter))
-    for run, kind, name, profile in devices.values_list("run", "kind", "name", "profile__name").order_by("kind", "key"):
-        counts[run][kind in ACCELERATORS][profile or name] += 1
-    return {run: hardware_words(by_kind.get(True) or by_kind[False]) for run, by_kind in counts.items()}
-
-
-def hardware_words(counts: Counter) -> str:
-    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
+    rows = devices.order_by("kind", "key").values_list("run", "kind", "name", "profile__name", "profile__fallback")
+    for run, kind, name, profile, is_generic in rows:
+        counts[run][kind in ACCELERATORS][called(name, profile, is_generic)] += 1
+    return {run: in_words(by_kind.get(True) or by_kind[False]) for run, by_kind in counts.items()}

@@ -9,12 +9,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import mark_safe
 
+from runs.figures.units import Unit, as_json, span
 from runs.run_list.page import Look, Row
 from runs.selection.group_tests import Difference
 from runs.selection.groups import Group, Spread
-from runs.templatetags.parts import as_json, state
-from runs.templatetags.times import span, when
-from runs.templatetags.units import Unit, change, figure
+from runs.templatetags.parts import state
+from runs.templatetags.times import when
+from runs.templatetags.units import change, figure
 
 register = template.Library()
 

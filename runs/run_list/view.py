@@ -6,6 +6,7 @@ from django.http import HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.formats import date_format
 
+from runs.figures.units import as_json
 from runs.models import Right, Run, SavedView
 from runs.run_list import page as dashboard
 from runs.run_list.order import OF_DAYS, sort_heads
@@ -14,7 +15,6 @@ from runs.selection.group_tests import Difference, against, base_group, may_be_c
 from runs.selection.groups import GROUPS, Group
 from runs.selection.metric_columns import MOST_COLUMNS, VALUES, MetricColumn
 from runs.selection.run_filters import ARCHIVED, STATES, RunFilters, asked_items
-from runs.templatetags.parts import as_json
 from runs.web import query
 from runs.web.scope import choices_of, of_a_team, scope_of
 

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.models import Run, RunRevision, Writer
-from runs.models.run import LOST_AFTER_INTERVALS, attempts_of
-from runs.templatetags import units
+from runs.models.run import attempts_of
+from runs.silence import longest_silence
 
 #: First data that arrived later than this was stored by the agent in the meantime.
 LATE = timedelta(minutes=5)
@@ -56,7 +57,7 @@ def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
 
 def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
     """When the run counted as lost, and when late data revived it."""
-    limit = timedelta(seconds=LOST_AFTER_INTERVALS * run.upload_interval_s)
+    limit = longest_silence(run.upload_interval_s)
     known = sorted({run.received_at, *arrivals, run.last_seen_at})
     gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]
     found = []

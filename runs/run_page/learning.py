@@ -5,9 +5,9 @@ from itertools import accumulate
 from math import ceil
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.figures.charts import Chart, Mark, Series
 from runs.figures.curves import Curve, end_of, energy_until_j
-from runs.templatetags import units
 from traceml_agent import estimation
 
 #: An improvement below this share of the best value counts as hardly any.
@@ -16,7 +16,7 @@ HARDLY = 0.01
 MOST_POINTS = 200
 
 
-class Logged(NamedTuple):
+class MetricPoint(NamedTuple):
     """One value of a metric, in seconds since the run's start."""
 
     at_s: float
@@ -30,7 +30,7 @@ class Learned(NamedTuple):
     name: str
     lower: bool
     best: float
-    within: Logged
+    within: MetricPoint
     share_after: float
     after_kwh: float
     chart: Chart | None
@@ -49,7 +49,7 @@ class Learned(NamedTuple):
         )
 
 
-def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -> Learned | None:
+def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool) -> Learned | None:
     """One metric against the run's energy; None for fewer than two values or unknown energy."""
     total_j = energy_until_j(curves, end_of(curves))
     if len(points) < 2 or total_j <= 0:
@@ -68,7 +68,7 @@ def learned(curves: list[Curve], points: list[Logged], name: str, lower: bool) -
     )
 
 
-def metric_chart(curves: list[Curve], points: list[Logged], name: str, lower: bool, within: Logged) -> Chart:
+def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool, within: MetricPoint) -> Chart:
     """The metric and its best value so far over the energy used; many values are thinned."""
     values = [point.value for point in points]
     bests = list(accumulate(values, min if lower else max))

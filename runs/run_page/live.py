@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 
+from runs.figures import units
 from runs.figures.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
 from runs.models import Device, Run
 from runs.run_page.page import device_names
 from runs.run_page.series import charts, lines_of, over, says, totals_kwh
-from runs.templatetags import units
 
 #: A device's last sample may lie this far behind another's; batches that end before it bring nothing new.
 BEHIND_S = 60.0
@@ -37,7 +37,7 @@ def _devices(run: Run) -> list[Device]:
 
 
 def _latest_start_s(run: Run, devices: list[Device]) -> float:
-    starts = ((device.writer.started_at - run.started_at).total_seconds() for device in devices)
+    starts = (run.seconds_to(device.writer.started_at) for device in devices)
     return max(starts, default=0.0)
 
 
@@ -66,7 +66,7 @@ def _around(run: Run, start_s: float, end_s: float) -> list[int]:
     for pk, writer_id, started_at, first_t_s, last_t_s in rows.values_list(
         "pk", "writer_id", "writer__started_at", "first_t_s", "last_t_s"
     ):
-        began_s = (started_at - run.started_at).total_seconds()
+        began_s = run.seconds_to(started_at)
         times[writer_id].append((pk, began_s + (first_t_s or 0.0), began_s + (last_t_s or 0.0)))
     for of_writer in times.values():
         found += [pk for pk, first_s, last_s in of_writer if last_s >= start_s and first_s <= end_s]

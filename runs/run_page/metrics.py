@@ -7,7 +7,7 @@ from typing import NamedTuple
 from runs.figures.curves import Curve
 from runs.models import Batch, Metric, Run, Writer
 from runs.models.metric import WORK
-from runs.run_page.learning import Learned, Logged, learned
+from runs.run_page.learning import Learned, MetricPoint, learned
 
 _time = itemgetter(0)
 
@@ -62,13 +62,13 @@ def learned_of(
     return learned(known, logged_of(run, logged, writers, name), name, lower[name]) if name else None
 
 
-def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[Logged]:
+def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[MetricPoint]:
     """The values of one metric on the run's own clock, in the order of time."""
     found = []
     for writer_id, rows in metrics.items():
-        offset_s = (writers[writer_id].started_at - run.started_at).total_seconds()
+        offset_s = run.seconds_to(writers[writer_id].started_at)
         found += [(offset_s + t_s, value) for t_s, logged, value in rows if logged == name]
-    return [Logged(*each) for each in sorted(found, key=_time)]
+    return [MetricPoint(*each) for each in sorted(found, key=_time)]
 
 
 def work_rows(run: Run, metrics: list[Metric]) -> list[WorkRow]:

@@ -13,7 +13,7 @@ PLANNED = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs",
 MOST_PLANNED = 1_000_000
 
 
-class Part(NamedTuple):
+class OuterStage(NamedTuple):
     """A stage of the run's outermost level: whether it has ended, what it used, and how many its series will have."""
 
     name: str
@@ -36,24 +36,24 @@ class Outlook(NamedTuple):
     left_s: float = 0.0
 
 
-class Numbered(NamedTuple):
+class NumberedEpochs(NamedTuple):
     """A counted stage: its number, and how many there will be by its name; 0 where the name says nothing."""
 
-    part: Part
+    part: OuterStage
     number: int
     of: int
 
 
-class Counted(NamedTuple):
+class CountedEpochs(NamedTuple):
     """Stages that are counted: those done, those at work, and how many there will be, where the run tells it."""
 
     word: str
-    done: list[Part]
-    open: list[Part]
+    done: list[OuterStage]
+    open: list[OuterStage]
     planned: int | None
 
 
-def outlook(run: Run, parts: list[Part], asked: int | None = None) -> Outlook | None:
+def outlook(run: Run, parts: list[OuterStage], asked: int | None = None) -> Outlook | None:
     """The forecast of a run from its counted stages; `asked` is a number of epochs that the reader named."""
     counted = counted_stages(run, parts)
     if counted is None:
@@ -71,22 +71,22 @@ def outlook(run: Run, parts: list[Part], asked: int | None = None) -> Outlook | 
     return Outlook(counted.word, done, planned, expected, low, high, emissions_kg, max(seconds - gone_s, 0.0))
 
 
-def counted_stages(run: Run, parts: list[Part]) -> Counted | None:
+def counted_stages(run: Run, parts: list[OuterStage]) -> CountedEpochs | None:
     """The stages of the word that most of them are counted by; None where no counted stage is done."""
-    by_word: dict[str, list[Numbered]] = {}
+    by_word: dict[str, list[NumberedEpochs]] = {}
     for part in parts:
         if match := NUMBERED.fullmatch(part.name):
-            by_word.setdefault(match[1].lower(), []).append(Numbered(part, int(match[2]), int(match[3] or 0)))
+            by_word.setdefault(match[1].lower(), []).append(NumberedEpochs(part, int(match[2]), int(match[3] or 0)))
     word = max(by_word, key=lambda word: len(by_word[word]), default="")
     found = by_word.get(word, [])
     done = [each.part for each in found if each.part.ended]
     if not done:
         return None
     planned = _announced(found) or _of_names(found) or _of_params(run.params)
-    return Counted(word, done, [each.part for each in found if not each.part.ended], planned)
+    return CountedEpochs(word, done, [each.part for each in found if not each.part.ended], planned)
 
 
-def _announced(found: list[Numbered]) -> int | None:
+def _announced(found: list[NumberedEpochs]) -> int | None:
     """How many there will be by the run itself: the series at work, after what earlier ones came to.
 
     A series begins where the numbers start again: a second training in the run, or another attempt.
@@ -96,7 +96,7 @@ def _announced(found: list[Numbered]) -> int | None:
     return begins + total if total and total <= MOST_PLANNED else None
 
 
-def _of_names(found: list[Numbered]) -> int | None:
+def _of_names(found: list[NumberedEpochs]) -> int | None:
     return next((each.of for each in reversed(found) if each.of), None)
 
 

@@ -13,7 +13,7 @@ WORDS = {
 }
 
 
-class Overlap(NamedTuple):
+class OverlappingRun(NamedTuple):
     """Runs that share one thing with a run: those that the reader may see, and the number of others."""
 
     words: str
@@ -21,7 +21,7 @@ class Overlap(NamedTuple):
     others: int
 
 
-def overlaps_of(run: Run, user) -> list[Overlap]:
+def overlaps_of(run: Run, user) -> list[OverlappingRun]:
     """The runs that overlapped, by what they share."""
     if not run.overlaps:
         return []
@@ -34,5 +34,5 @@ def overlaps_of(run: Run, user) -> list[Overlap]:
         mine = [run_id for run_id, what in run.overlaps if what == shares]
         linked = [seen[run_id] for run_id in mine if run_id in seen][:MOST_LINKED]
         if mine:
-            found.append(Overlap(words, linked, len(mine) - len(linked)))
+            found.append(OverlappingRun(words, linked, len(mine) - len(linked)))
     return found

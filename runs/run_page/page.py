@@ -8,6 +8,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import prefetch_related_objects
 from django.utils.text import Truncator
 
+from runs.figures import units
 from runs.figures.charts import Chart, Mark
 from runs.figures.curves import Curve, Span, curves, profile_of, span_between
 from runs.left_out import LeftOut, added_up, total
@@ -20,7 +21,6 @@ from runs.run_page.metrics import WorkRow, curves_offered, figures_of, learned_o
 from runs.run_page.outlook import Outlook, outlook
 from runs.run_page.stages import StageRow, parts_of, stage_rows
 from runs.run_page.writers import processes_of, writer_names
-from runs.templatetags import units
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_WRITERS
 
@@ -42,7 +42,7 @@ SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0
 LEAST_BUSY_S = 1.0
 
 
-class Asked(NamedTuple):
+class RunPageQuery(NamedTuple):
     """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, how many
     epochs there will be, and which pages of its long tables."""
 
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     calls: str = ""
 
 
-EVERYTHING = Asked()
+EVERYTHING = RunPageQuery()
 
 
 class DeviceRow(NamedTuple):
@@ -123,7 +123,7 @@ class RunPage(NamedTuple):
         return max((device.energy_high_kwh for device in self.reported), default=0.0)
 
 
-def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> RunPage:
+def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = True) -> RunPage:
     """Everything that the page of a run shows, in a fixed number of queries, the charts over a part of it.
 
     Without details it is what a stranger with a link may see.
@@ -171,7 +171,7 @@ def run_page(run: Run, asked: Asked = EVERYTHING, with_details: bool = True) -> 
     )
 
 
-def span_asked(known: list[Curve], asked: Asked) -> Span | None:
+def span_asked(known: list[Curve], asked: RunPageQuery) -> Span | None:
     """The part of the run that the reader named by one of its ends or both."""
     if asked.start_s is None and asked.end_s is None:
         return None

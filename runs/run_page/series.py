@@ -6,6 +6,7 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
+from runs.figures import units
 from runs.figures.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, drawn
 from runs.figures.curves import (
     Buckets,
@@ -23,7 +24,6 @@ from runs.figures.curves import (
     utilisation_of,
 )
 from runs.models import Run, Stage
-from runs.templatetags import units
 from traceml_agent import estimation
 
 #: A bucket of so many samples or more has a band between the lowest and the highest of them.
@@ -36,22 +36,22 @@ UTILISATION = "Utilisation of {devices} over {{time}}: {{mean}} on average, {{mo
 ENERGY = "Cumulative energy of {devices}: {{last}} after {{time}}, {{twin}} of CO₂e."
 
 
-class Line(NamedTuple):
+class DeviceLine(NamedTuple):
     """What one colour of the charts shows: a device, or all of a kind where colours would run out."""
 
     name: str
     curves: list[Curve]
 
 
-def lines_of(curves: list[Curve], names: dict[int, str]) -> list[Line]:
+def lines_of(curves: list[Curve], names: dict[int, str]) -> list[DeviceLine]:
     """The lines of a run's charts. Memory comes last, so that a chart without it has the others' colours."""
     ordered = sorted(curves, key=lambda curve: curve.device.kind == NEVER_BUSY)
     if len(ordered) <= MOST_SERIES:
-        return [Line(names[curve.device.pk], [curve]) for curve in ordered]
+        return [DeviceLine(names[curve.device.pk], [curve]) for curve in ordered]
     kinds: dict[str, list[Curve]] = defaultdict(list)
     for curve in ordered:
         kinds[curve.device.get_kind_display()].append(curve)
-    return [Line(f"{len(group)} × {kind}", group) for kind, group in kinds.items()]
+    return [DeviceLine(f"{len(group)} × {kind}", group) for kind, group in kinds.items()]
 
 
 class Over(NamedTuple):
@@ -62,7 +62,7 @@ class Over(NamedTuple):
     energy: list[Series]
 
 
-def over(lines: list[Line], edges: list[float]) -> Over:
+def over(lines: list[DeviceLine], edges: list[float]) -> Over:
     read = [(line, [buckets(curve, edges) for curve in line.curves]) for line in lines]
     busy = [(line, of_line) for line, of_line in read if line.curves[0].device.kind != NEVER_BUSY]
     return Over(
@@ -84,13 +84,13 @@ def _drawn(series: Series) -> Series:
     )
 
 
-def _power(line: Line, read: list[Buckets], edges: list[float]) -> Series:
+def _power(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
     values = _together([each.power_w for each in read], sum)
     lows, highs = _band(line, "powers_w", edges)
     return Series(line.name, values, lows=lows, highs=highs)
 
 
-def _utilisation(line: Line, read: list[Buckets], edges: list[float]) -> Series:
+def _utilisation(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
     columns = [each.utilisation for each in read]
     if len(read) > 1:  # how far the devices are apart says more than how each of them swings
         mean, lows, highs = (_together(columns, make) for make in (fmean, min, max))
@@ -103,7 +103,7 @@ def _energies_kwh(read: list[Buckets]) -> list[float]:
     return [estimation.energy_kwh(sum(at_once)) for at_once in zip(*(each.energy_j for each in read), strict=True)]
 
 
-def _band(line: Line, rates: str, edges: list[float]) -> tuple:
+def _band(line: DeviceLine, rates: str, edges: list[float]) -> tuple:
     """Lows and highs of a line of one device, where its buckets hold several samples; else nothing."""
     (curve, *others), count = line.curves, len(edges) - 1
     if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
@@ -182,7 +182,7 @@ def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[st
     }
 
 
-def totals_kwh(lines: list[Line], span: Span | None = None) -> list[float]:
+def totals_kwh(lines: list[DeviceLine], span: Span | None = None) -> list[float]:
     """The energy of each line, of a part of the run or of all of it."""
     if span is None:
         return [sum(curve.energy_kwh for curve in line.curves) for line in lines]

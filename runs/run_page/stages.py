@@ -7,7 +7,7 @@ from typing import NamedTuple
 from runs.figures.curves import Curve, energy_until_j, span_of
 from runs.models import Run, Stage
 from runs.models.metric import WORK
-from runs.run_page.outlook import Part
+from runs.run_page.outlook import OuterStage
 from traceml_agent import estimation
 
 METRICS_SHOWN = 6
@@ -40,7 +40,7 @@ class StageRow(NamedTuple):
     def mean_power_w(self) -> float | None:
         if self.energy_kwh is None or self.duration_s <= 0:
             return None
-        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s
+        return estimation.mean_power_w(self.energy_kwh, self.duration_s)
 
 
 def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
@@ -90,9 +90,9 @@ def _metrics_of(metrics: list, stage: Stage, moments: list[float]) -> dict[str, 
     return {name: value for _, name, value in rows if name not in WORK}
 
 
-def parts_of(rows: list[StageRow]) -> list[Part]:
+def parts_of(rows: list[StageRow]) -> list[OuterStage]:
     return [
-        Part(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0, row.stage.total)
+        OuterStage(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0, row.stage.total)
         for row in rows
         if row.depth == 0
     ]

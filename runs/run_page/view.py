@@ -7,15 +7,15 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
+from runs.figures import times
 from runs.ingest.trash import WAY_BACK, trash_run
 from runs.jobs import reestimate
 from runs.models import Right, Run, ShareLink
 from runs.run_page import live
 from runs.run_page.outlook import MOST_PLANNED
 from runs.run_page.overlaps import overlaps_of
-from runs.run_page.page import Asked, run_page
+from runs.run_page.page import RunPageQuery, run_page
 from runs.selection.choices import sender_of
-from runs.templatetags import times
 from runs.web import query
 from runs.web.access import require, run_or_404
 from runs.web.forms import posts
@@ -39,10 +39,10 @@ def run_detail(request, run_id):
     return render(request, "run_page/page.html", context)
 
 
-def asked_of(request) -> Asked:
+def asked_of(request) -> RunPageQuery:
     epochs = query.asked_number(request, "epochs")
     better = query.asked(request, "better")
-    return Asked(
+    return RunPageQuery(
         start_s=query.asked_number(request, "start"),
         end_s=query.asked_number(request, "end"),
         metric=query.asked(request, "metric"),

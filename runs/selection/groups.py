@@ -11,8 +11,8 @@ from django.utils.text import Truncator
 
 from hardware.models import HardwareProfile
 from runs.models import Run
-from runs.models.lookups import Item
 from runs.selection.choices import Choices, address_of, asks_for_member
+from runs.sql.lookups import Item
 
 #: What runs may be grouped by, beside `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.models import Device, Run, RunUsage, TrackedModel
-from runs.models.lookups import ItemText, SecondsBetween
-from runs.models.run import LOST_AFTER_INTERVALS
 from runs.selection.choices import Members, member_ids
 from runs.selection.run_days import Days, on_days
+from runs.sql.lookups import ItemText
 
 #: Failed, cancelled and lost runs of a kind that is worth nothing unless it completes.
 WASTED = "wasted"
@@ -162,15 +161,7 @@ def _of_json(text: str):
 
 
 def in_state(runs, state: str, now: datetime):
-    """Runs in a state as readers see it: `running` ends and `lost` begins after a silence (Run.state)."""
+    """Runs in a state that the list offers: one of a run, or what came to nothing of the kinds that can."""
     if state == WASTED:
-        lost = in_state(Run.objects.all(), Run.LOST, now).values("pk")
-        ended = Q(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
-        return runs.filter(ended | Q(pk__in=lost), kind__in=Run.WASTABLE)
-    if state not in (Run.Status.RUNNING, Run.LOST):
-        return runs.filter(status=state)
-    running = runs.unfinished()
-    silent_s = SecondsBetween(Value(now, DateTimeField()), F("last_seen_at"))
-    silent = running.alias(intervals_s=LOST_AFTER_INTERVALS * F("upload_interval_s"), silent_s=silent_s)
-    lost = Q(silent_s__gt=F("intervals_s"))
-    return silent.filter(lost if state == Run.LOST else ~lost)
+        return runs.filter(kind__in=Run.WASTABLE).came_to_nothing(now)
+    return runs.in_state(state, now)

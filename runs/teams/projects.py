@@ -6,11 +6,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.shortcuts import get_object_or_404, redirect, render
 
+from runs.figures import units
 from runs.ingest.trash import trash_project
 from runs.models import AuditEntry, Project, Right
 from runs.models.audit import Action
 from runs.teams.team import DeleteForm
-from runs.templatetags import units
 from runs.web import access as doors
 from runs.web.fields import Name
 

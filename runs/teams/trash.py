@@ -5,10 +5,10 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.shortcuts import redirect, render
 
+from runs.figures import units
 from runs.ingest.trash import RestoreProjectFirst, remove_for_good, restore
 from runs.models import ApiToken, Right, Trashed
 from runs.models.trashed import KEPT_FOR
-from runs.templatetags import units
 from runs.web import access as doors
 from runs.web import query
 

@@ -16,7 +16,7 @@ from runs.web import query
 ALL, KEPT = "all", "team"
 
 
-class Scope(NamedTuple):
+class TeamScope(NamedTuple):
     """A reader's memberships, ordered by team name, and the team shown; None for all of them."""
 
     places: list[Membership]
@@ -50,7 +50,7 @@ class Scope(NamedTuple):
         return next((place for place in self.places if place.team_id == team_id), None)
 
 
-def scope_of(request) -> Scope:
+def scope_of(request) -> TeamScope:
     """The scope of a request: its `team`, else the last choice, else the team that sent a run last.
 
     Raises Http404 for a team that is not one of the reader's.
@@ -63,14 +63,14 @@ def scope_of(request) -> Scope:
     return request.scope_of_reader
 
 
-def _knows(scope: Scope, asked: str) -> bool:
+def _knows(scope: TeamScope, asked: str) -> bool:
     return asked in ("", ALL) or asked in [team.slug for team in scope.teams]
 
 
-def _scope(request, places: list[Membership]) -> Scope:
+def _scope(request, places: list[Membership]) -> TeamScope:
     teams = {place.team.slug: place.team for place in places}
     if len(teams) < 2:
-        return Scope(places, next(iter(teams.values()), None))
+        return TeamScope(places, next(iter(teams.values()), None))
     for asked in (request.GET.get("team"), request.session.get(KEPT)):
         if asked == ALL or asked in teams:
             break
@@ -78,7 +78,7 @@ def _scope(request, places: list[Membership]) -> Scope:
         asked = _heard_last(teams)
     if request.session.get(KEPT) != asked:
         request.session[KEPT] = asked
-    return Scope(places, teams.get(asked or ""))
+    return TeamScope(places, teams.get(asked or ""))
 
 
 def _heard_last(teams: dict[str, Team]) -> str:

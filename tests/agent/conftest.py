@@ -11,7 +11,10 @@ from tests.agent.spooling import pid_of
 from tests.fakes.nvml import gpus, library  # noqa: F401 (fixtures)
 from tests.fakes.portal import FakePortal
 from tests.fakes.powercap import powercap  # noqa: F401 (a fixture)
-from traceml_agent import config, messages, spool_folder, uploader
+from traceml_agent import messages
+from traceml_agent.delivery import uploader
+from traceml_agent.host import private
+from traceml_agent.inputs import config
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -30,7 +33,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setenv("TRACEML_AGENT_MEMORY", str(folder / "memory"))
-    monkeypatch.setattr(spool_folder, "MEMORY_FOLDER", str(folder / "memory"))
+    monkeypatch.setattr(private, "MEMORY_FOLDER", str(folder / "memory"))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(messages, "_said", {})
     return folder
@@ -76,7 +79,7 @@ def launch():
 @pytest.fixture
 def client(settings):
     """A client of the fake portal."""
-    from traceml_agent.client import Client
+    from traceml_agent.delivery.client import Client
 
     return Client(settings)
 

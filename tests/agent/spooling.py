@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from tests import wire
-from traceml_agent.spool import Spool
+from traceml_agent.spool.file import Spool
 
 MIB = 1024 * 1024
 
@@ -21,7 +21,7 @@ def header(**changes) -> dict:
     return wire.header(writer_started_at=wire.ago(hours=1)) | changes
 
 
-def chunk(number: int, **more) -> dict:
+def update(number: int, **more) -> dict:
     """The counters after `number` intervals, from 1 on."""
     return {
         "devices": [wire.A100],
@@ -29,8 +29,8 @@ def chunk(number: int, **more) -> dict:
     } | more
 
 
-def finish(chunks: int) -> dict:
-    return {"status": "completed", "ended_at": wire.ago(minutes=1), "samples": chunk(chunks)["samples"]}
+def finish(updates: int) -> dict:
+    return {"status": "completed", "ended_at": wire.ago(minutes=1), "samples": update(updates)["samples"]}
 
 
 def begun(
@@ -43,12 +43,12 @@ def begun(
     return spool
 
 
-def whole(folder, chunks: int = 3, **how) -> Spool:
+def whole(folder, updates: int = 3, **how) -> Spool:
     """The closed spool of a run from header to finish."""
     spool = begun(folder, **how)
-    for number in range(1, chunks + 1):
-        assert spool.append("chunk", chunk(number))
-    assert spool.append("finish", finish(chunks))
+    for number in range(1, updates + 1):
+        assert spool.append("update", update(number))
+    assert spool.append("finish", finish(updates))
     spool.close()
     return spool
 
@@ -62,8 +62,8 @@ def energies(run: dict) -> list[float]:
     return [sample["energy_j"] for sample in run["samples"]]
 
 
-def expected(chunks: int, first: int = 1) -> list[float]:
-    return [1000.0 * number for number in range(first, chunks + 1)]
+def expected(updates: int, first: int = 1) -> list[float]:
+    return [1000.0 * number for number in range(first, updates + 1)]
 
 
 def pid_of(handle) -> int:
@@ -85,8 +85,8 @@ def wait_until(condition, seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
-def is_stored(made, chunks: int):
-    return lambda portal: energies(portal.runs().get(run_id_of(made), {"samples": []})) == expected(chunks)
+def is_stored(made, updates: int):
+    return lambda portal: energies(portal.runs().get(run_id_of(made), {"samples": []})) == expected(updates)
 
 
 def left_in(place) -> list[str]:

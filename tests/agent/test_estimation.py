@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traceml_agent import catalogue, estimation
-from traceml_agent.device_names import part_of_card
+from traceml_agent.catalogue.device_names import part_of_card
 from traceml_agent.estimation import Facts, device_energy
 
 NAMES = {"gpu": "NVIDIA A100-SXM4-40GB", "cpu": "AMD EPYC 7742", "ram": "Memory, per GB"}

@@ -47,7 +47,9 @@ def clean(sdist, tmp_path_factory):
 def test_the_sdist_holds_the_data_the_types_and_the_licence(sdist):
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"src/traceml_agent/{name}" for name in ("py.typed", "data/cpus.csv", "data/factors.csv")} <= names
+    assert {
+        f"src/traceml_agent/{name}" for name in ("py.typed", "catalogue/data/cpus.csv", "catalogue/data/factors.csv")
+    } <= names
     assert {"README.md", "LICENSE"} <= names
 
 

@@ -14,7 +14,7 @@ import uuid
 
 import pytest
 
-from traceml_agent import spool
+from traceml_agent.spool import recording
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_pa4_of_30_kills_at_random_times_none_loses_more_than_an_interval(start,
 def last_sample_s(tmp_path, run_id: str) -> float:
     """How far the samples of a run reach that its spool holds; fails where the run left nothing."""
     (file,) = (tmp_path / "spool").glob(f"{run_id}.*.spool")
-    bodies = [record["body"] for _, record in spool.records(str(file)) if record]
+    bodies = [record["body"] for _, record in recording.read(str(file)) if record]
     assert bodies[0]["model"] == "x"
     return max((sample["t_s"] for body in bodies for sample in body.get("samples") or ()), default=0.0)
 

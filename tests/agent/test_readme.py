@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import config
+from traceml_agent.inputs import config
 
 README = Path(__file__).parents[2] / "agent" / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)

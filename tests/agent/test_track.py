@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from traceml_agent import spool
+from traceml_agent.spool import recording
 
 LINE = "TraceML: "
 
@@ -45,7 +45,7 @@ def records(tmp_path):
 
     def read(kind):
         files = sorted((tmp_path / "spool").glob("*.spool")) if (tmp_path / "spool").exists() else []
-        everything = [record for file in files for _, record in spool.records(str(file)) if record]
+        everything = [record for file in files for _, record in recording.read(str(file)) if record]
         return [record["body"] for record in everything if record["type"] == kind]
 
     return read
@@ -74,10 +74,10 @@ def test_a_tracked_block_is_measured_and_printed_in_one_line(script, records):
     (header,), (finish,) = records("header"), records("finish")
     assert [header[name] for name in ("model", "name", "tags", "params")] == ["digits", "first", ["a"], {"lr": 0.1}]
     assert finish["status"] == "completed"
-    stages = {stage["id"]: stage for chunk in records("chunk") for stage in chunk.get("stages", [])}
+    stages = {stage["id"]: stage for update in records("update") for stage in update.get("stages", [])}
     assert [stage["name"] for stage in stages.values()] == ["load", "epoch 1", "epoch 2"]
     assert all(stage["end_s"] > stage["start_s"] for stage in stages.values())
-    assert [m["value"] for chunk in records("chunk") for m in chunk.get("metrics", [])] == [1.0, 0.5]
+    assert [m["value"] for update in records("update") for m in update.get("metrics", [])] == [1.0, 0.5]
 
 
 def test_the_summary_is_what_estimation_makes_of_the_spools_last_counters(script, records):
@@ -209,7 +209,7 @@ def test_stages_nest_by_where_the_code_runs(script, records):
 
         asyncio.run(main())
     """)
-    stages = {stage["name"]: stage for chunk in records("chunk") for stage in chunk.get("stages", [])}
+    stages = {stage["name"]: stage for update in records("update") for stage in update.get("stages", [])}
     outer = stages["outer"]["id"]
     assert [stages[name]["parent"] for name in ("left", "right", "after")] == [outer, outer, ""]
 
@@ -245,7 +245,7 @@ def test_a_killed_process_keeps_all_but_its_last_interval(script, records):
     time.sleep(6)
     process.kill()
     process.communicate()
-    last_s = max(sample["t_s"] for chunk in records("chunk") for sample in chunk["samples"])
+    last_s = max(sample["t_s"] for update in records("update") for sample in update["samples"])
     assert last_s > 4
 
 
@@ -286,8 +286,8 @@ def test_what_a_forked_child_tells_reaches_the_one_run_which_it_can_not_end(scri
     assert process.returncode == 0
     assert [finish["status"] for finish in records("finish")] == ["completed"]
     assert {header["writer"] for header in records("header")} == {records("header")[0]["writer"]}
-    assert len([stage for chunk in records("chunk") for stage in chunk.get("stages", [])]) >= 10
-    logged = [metric["value"] for chunk in records("chunk") for metric in chunk.get("metrics", [])]
+    assert len([stage for update in records("update") for stage in update.get("stages", [])]) >= 10
+    logged = [metric["value"] for update in records("update") for metric in update.get("metrics", [])]
     assert sorted(logged) == list(range(10))
 
 
@@ -321,7 +321,7 @@ def test_a_service_is_one_run_however_often_its_model_is_called(script, records)
     assert process.returncode == 0
     (header,) = records("header")
     assert (header["model"], header["kind"]) == ("service", "inference")
-    (call,) = [chunk["calls"] for chunk in records("chunk") if chunk.get("calls")][-1]
+    (call,) = [update["calls"] for update in records("update") if update.get("calls")][-1]
     assert (call["method"], call["calls"], call["items"]) == ("predict", 1000, 2000)
 
 
@@ -332,7 +332,7 @@ def test_a_watched_model_belongs_to_the_run_under_way(script, records):
             watch(len)([1, 2, 3])
     """)
     assert [header["model"] for header in records("header")] == ["digits"]
-    assert [chunk["calls"] for chunk in records("chunk") if chunk.get("calls")][-1][0]["items"] == 3
+    assert [update["calls"] for update in records("update") if update.get("calls")][-1][0]["items"] == 3
 
 
 def test_two_runs_in_one_process_are_two_runs(script, records):
@@ -375,7 +375,7 @@ def test_messages_go_to_the_logger_and_stdout_stays_the_scripts(script):
 @pytest.mark.parametrize(("last", "environment"), [("strict=True", {}), ("strict=None", {"TRACEML_AGENT_STRICT": "1"})])
 def test_for_developers_the_agents_own_faults_raise(script, last, environment):
     process = script(
-        f"import traceml_agent, traceml_agent.budget as b; b.Budget = None; traceml_agent.start('x', {last})",
+        f"import traceml_agent, traceml_agent.tracking.budget as b; b.Budget = None; traceml_agent.start('x', {last})",
         **environment,
     )
     assert process.returncode == 1

@@ -5,7 +5,7 @@ import pytest
 from runs.ingest.removal import remove_run
 from runs.models import DeletedRun, Run
 from tests.wire import batch, finish, header, sample
-from traceml_agent.client import GONE, judge
+from traceml_agent.delivery.client import GONE, judge
 
 pytestmark = pytest.mark.django_db
 

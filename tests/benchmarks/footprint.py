@@ -30,7 +30,8 @@ print(mb("self"), sum(map(mb, children())))
 """
 #: The uploader is no child, but says who it is.
 OURS = """
-from traceml_agent import start, uploader
+from traceml_agent import start
+from traceml_agent.delivery import uploader
 run = start('x', url={url!r}, token={token!r}, upload_s=1)
 def children():
     return [each.pid for each in uploader.all_of_this_process() if each.hear() or each.pid]

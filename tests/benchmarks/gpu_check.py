@@ -18,8 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from traceml_agent import host
-from traceml_agent.sampler import Meter, Sampler
+from traceml_agent.host.allocation import Target
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import Sampler
 from traceml_agent.sensors import nvidia
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +94,7 @@ def table(rows: list[Figures]) -> str:
 class Watch:
     """Reads a board's counter and power from beginning to end, beside TraceML's own sampler."""
 
-    def __init__(self, sensor: nvidia.Gpu, board: nvidia.Board):
+    def __init__(self, sensor: nvidia.NvidiaGpu, board: nvidia.NvidiaBoard):
         self._board, self._meter = board, Meter(sensor)
         self._readings: list[tuple[float, float]] = []
         self._over = threading.Event()
@@ -150,26 +151,26 @@ def begin(process: subprocess.Popen, seconds: float) -> None:
     time.sleep(0.1)
 
 
-def parts_of_one_load(nvml, board: nvidia.Board) -> Iterator[Figures]:
+def parts_of_one_load(nvml, board: nvidia.NvidiaBoard) -> Iterator[Figures]:
     """Idle, steady, and a square wave, of the whole board."""
     target = (board.slices or [board])[0].uuid
-    yield Watch(nvidia.Gpu(nvml, board), board).figures("idle", IDLE_S)
+    yield Watch(nvidia.NvidiaGpu(nvml, board), board).figures("idle", IDLE_S)
     with load(1.0, target) as process:
         begin(process, STEADY_S + 10)
-        yield Watch(nvidia.Gpu(nvml, board), board).figures("steady", STEADY_S)
+        yield Watch(nvidia.NvidiaGpu(nvml, board), board).figures("steady", STEADY_S)
     with load(DUTY, target) as process:
         begin(process, WAVE_S + 10)
         what = f"{DUTY:.0%} of every {PERIOD_S:g} s".replace("%", " %")
-        yield Watch(nvidia.Gpu(nvml, board), board).figures(what, WAVE_S)
+        yield Watch(nvidia.NvidiaGpu(nvml, board), board).figures(what, WAVE_S)
 
 
-def two_processes(nvml, board: nvidia.Board) -> Figures:
+def two_processes(nvml, board: nvidia.NvidiaBoard) -> Figures:
     """Two runs of TraceML on one card, one busy all the time and one half of it: their parts, and their sum."""
     with tempfile.TemporaryDirectory() as spool, contextlib.ExitStack() as both:
         loads = [both.enter_context(load(duty, board.uuid, spool)) for duty in (1.0, DUTY)]
         for process in loads:
             begin(process, SHARED_S)
-        found = Watch(nvidia.Gpu(nvml, board), board).figures("two processes, their runs together", SHARED_S)
+        found = Watch(nvidia.NvidiaGpu(nvml, board), board).figures("two processes, their runs together", SHARED_S)
         told = [json.loads(process.stdout.readline()) for process in loads]  # type: ignore[union-attr]
     return together(found, [sum(device["energy_j"] for device in devices) for devices in told])
 
@@ -180,12 +181,14 @@ def together(found: Figures, parts_j: list[float]) -> Figures:
     return found._replace(traceml_j=sum(parts_j), note=f"busy all and half of the time: {shares}")
 
 
-def of_a_slice(nvml, board: nvidia.Board) -> Figures:
+def of_a_slice(nvml, board: nvidia.NvidiaBoard) -> Figures:
     """A MIG slice under steady load: its share of the board's joules, which is an estimate."""
     first = board.slices[0]
     with load(1.0, first.uuid) as process:
         begin(process, STEADY_S + 10)
-        return Watch(nvidia.Gpu(nvml, first), board).figures(f"MIG slice, {first.share:.2g} of the board", STEADY_S)
+        return Watch(nvidia.NvidiaGpu(nvml, first), board).figures(
+            f"MIG slice, {first.share:.2g} of the board", STEADY_S
+        )
 
 
 def has_torch() -> bool:
@@ -194,9 +197,9 @@ def has_torch() -> bool:
     return subprocess.run(asked, stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
-def rows(nvml, board: nvidia.Board) -> Iterator[Figures]:
+def rows(nvml, board: nvidia.NvidiaBoard) -> Iterator[Figures]:
     if not has_torch():
-        yield Watch(nvidia.Gpu(nvml, board), board).figures("idle", IDLE_S)
+        yield Watch(nvidia.NvidiaGpu(nvml, board), board).figures("idle", IDLE_S)
         return
     yield from parts_of_one_load(nvml, board)
     if board.slices:
@@ -205,9 +208,9 @@ def rows(nvml, board: nvidia.Board) -> Iterator[Figures]:
         yield two_processes(nvml, board)
 
 
-def first_board() -> tuple[object, nvidia.Board] | None:
+def first_board() -> tuple[object, nvidia.NvidiaBoard] | None:
     """NVML with its first board, or None where there is none."""
-    if next(nvidia.probe("machine", host.Target()), None) is None:
+    if next(nvidia.probe("machine", Target()), None) is None:
         return None
     import pynvml
 

@@ -4,8 +4,9 @@ import threading
 import time
 
 from tests.benchmarks.timing import Row
-from traceml_agent.sampler import Meter, Sampler
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import Sampler
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 LOW_W, HIGH_W, PERIOD_S, DUTY = 50.0, 350.0, 7.3, 0.4
 

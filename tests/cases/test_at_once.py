@@ -49,7 +49,8 @@ def test_a_child_forked_while_another_thread_starts_a_run_starts_its_own(run, pr
     """Profiler: a worker forked at the wrong moment hung in the tracker's start, for a lock that nobody held."""
     out, _ = run("""
         import os, threading
-        from traceml_agent import start, uploader
+        from traceml_agent import start
+        from traceml_agent.delivery import uploader
 
         launch, has_begun, may_go_on = uploader.launch, threading.Event(), threading.Event()
 
@@ -175,9 +176,11 @@ def test_a_process_that_collects_no_garbage_keeps_no_descriptor_of_its_runs(run,
 
 HANGS = """
 import os, time
-from traceml_agent import sensors, start
+from traceml_agent import start
+from traceml_agent.sensors import discovery
+from traceml_agent.sensors.sensor import Reading, Sensor
 
-class Hanging(sensors.Sensor):
+class Hanging(Sensor):
     facts = {"key": "gpu-0", "kind": "gpu", "name": "GPU", "uuid": "GPU-1", "basis": "sensor", "method": "nvml"}
 
     def __init__(self):
@@ -185,12 +188,12 @@ class Hanging(sensors.Sensor):
 
     def read(self):
         next(self.readings, None) is None and time.sleep(1000)
-        return sensors.Reading(power_w=100.0)
+        return Reading(power_w=100.0)
 
-sensors.of_accelerators = lambda *_: [Hanging()]
+discovery.of_accelerators = lambda *_: [Hanging()]
 first = start("first")
 time.sleep(2)
-sensors.of_accelerators = lambda *_: []
+discovery.of_accelerators = lambda *_: []
 """
 
 
@@ -298,17 +301,18 @@ def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arri
     """Hyperparameter search: a worker's start looked for its parent's run, which was just delivered, and failed."""
     _, err = run("""
         import os
-        from traceml_agent import spool, start
+        from traceml_agent import start
+        from traceml_agent.spool import recording
 
         run = start("parent")
         if not os.fork():
-            found = spool.is_finished
+            found = recording.is_finished
 
             def is_finished(path):
                 os.unlink(path)  # the parent has ended, and its file is delivered
                 return found(path)
 
-            spool.is_finished = is_finished
+            recording.is_finished = is_finished
             start("child").stop()
             os._exit(0)
         os.wait()

@@ -104,7 +104,8 @@ def test_a_cell_that_is_run_again_ends_the_run_that_it_started_before(notebook, 
     """Experiment trackers in notebooks: the cell that starts a run is executed again, and again; the former runs go on
     beside the new one, each counts all of the machine's energy, and no word is said. The new one takes their place."""
     cells, then = AGAIN[how]
-    left = "import traceml_agent.run\nprint([run.run_id == current_run().run_id for run in traceml_agent.run.active()])"
+    left = """from traceml_agent.tracking.current import active
+print([run.run_id == current_run().run_id for run in active()])"""
     out = notebook(BEGINS, cells[0], then, cells[1], left)
     assert "[True]" in out
     assert ends(arrived(2)) == {"x": ["completed", "completed"]}
@@ -112,7 +113,7 @@ def test_a_cell_that_is_run_again_ends_the_run_that_it_started_before(notebook, 
 
 def test_runs_that_one_cell_holds_side_by_side_all_go_on(notebook, arrived):
     """Two models compared in one cell, or a list of runs made by a function: nobody asked for an end."""
-    left = "import traceml_agent.run\nprint(len(traceml_agent.run.active()))"
+    left = "from traceml_agent.tracking.current import active\nprint(len(active()))"
     out = notebook(BEGINS, "a, b = start('a'), start('b')\nmore = list(map(begin, ['c', 'c', 'd']))", left)
     assert out == "5\n"
     assert ends(arrived(5)) == {"a": ["completed"], "b": ["completed"], "c": ["completed"] * 2, "d": ["completed"]}

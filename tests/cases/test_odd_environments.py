@@ -13,7 +13,7 @@ import pytest
 
 from tests.cases.conftest import last_t_s, metrics, status
 from tests.fakes.portal import ROOT
-from traceml_agent import spool
+from traceml_agent.spool import recording
 
 PACKAGE = ROOT / "agent" / "src" / "traceml_agent"
 
@@ -78,7 +78,7 @@ def finished(place):
     """Gives the models of the runs in the spool that have their end."""
 
     def models() -> set[str]:
-        files = [[record for _, record in spool.records(str(path)) if record] for path in place.glob("*.spool")]
+        files = [[record for _, record in recording.read(str(path)) if record] for path in place.glob("*.spool")]
         return {records[0]["body"]["model"] for records in files if records[-1]["type"] == "finish"}
 
     return models

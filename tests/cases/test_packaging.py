@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent.detached import PACKAGES
+from traceml_agent.delivery.detached import PACKAGES
 
 TRACKS = """
 import time

@@ -46,7 +46,10 @@ def test_every_body_would_pass_the_gates_of_the_api():
     for episode in episodes(3, 0.05, UNTIL):
         sent = bodies(episode)
         header = {**sent.header, "started_at": sent.header["started_at"].isoformat()}
-        for gate, body in [(serializers.Header, header), *((serializers.BatchBody, batch) for batch in sent.batches)]:
+        for gate, body in [
+            (serializers.HeaderSerializer, header),
+            *((serializers.BatchBodySerializer, batch) for batch in sent.batches),
+        ]:
             checked = gate(data={**body, "devices": [_on_the_wire(device) for device in body["devices"]]})
             assert checked.is_valid(), checked.errors
 

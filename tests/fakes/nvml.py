@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from traceml_agent import host, messages
+from traceml_agent import messages
+from traceml_agent.host.allocation import Target
 from traceml_agent.sensors import nvidia
 
 SOURCE = Path(__file__).parent / "nvml.c"
@@ -53,7 +54,7 @@ def gpu(
 
 
 def found(scope="job"):
-    return list(nvidia.probe(scope, host.Target()))
+    return list(nvidia.probe(scope, Target()))
 
 
 def uuids(scope="job"):

@@ -11,8 +11,8 @@ import pytest
 
 from hardware.models import HardwareProfile
 from traceml_agent import catalogue
-from traceml_agent.candidates import POWER_CLASS
-from traceml_agent.device_names import part_of_card
+from traceml_agent.catalogue.candidates import POWER_CLASS
+from traceml_agent.catalogue.device_names import part_of_card
 
 LEAST_RIGHT = 0.98
 with (Path(__file__).parent / "match_cases.csv").open(newline="", encoding="utf-8") as file:

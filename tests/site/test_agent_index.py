@@ -42,7 +42,7 @@ def test_the_wheel_is_the_checkouts_agent_with_all_it_needs(client, link):
     version = re.search(r"[0-9][^-]*", link)[0]
     about = wheel.read(f"traceml_agent-{version}.dist-info/METADATA").decode()
     assert f'__version__ = "{version}"' in wheel.read("traceml_agent/version.py").decode()
-    assert {"traceml_agent/data/cpus.csv", "traceml_agent/py.typed"} <= set(wheel.namelist())
+    assert {"traceml_agent/catalogue/data/cpus.csv", "traceml_agent/py.typed"} <= set(wheel.namelist())
     assert {"Requires-Dist: requests>=2.31", "Provides-Extra: amd"} <= set(about.splitlines())
 
 

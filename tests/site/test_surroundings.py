@@ -9,20 +9,20 @@ import pytest
 
 from tests.agent.spooling import whole
 from tests.fakes.portal import FakePortal
-from traceml_agent import config
+from traceml_agent.inputs import config
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Tests that take settings and spool from their surroundings, in their own process and in others.
 PART = [
-    "tests/agent/test_cli.py::test_doctor_says_what_is_wrong_and_exits_with_it",
-    "tests/agent/test_cli.py::test_sync_without_a_portal_says_what_to_do",
-    "tests/agent/test_cli.py::test_a_terminal_shows_a_bar_while_many_runs_are_delivered",
-    "tests/agent/test_cli.py::test_login_keeps_a_token_that_the_portal_knows_for_its_user_alone",
-    "tests/agent/test_config.py",
-    "tests/agent/test_export.py",
+    "tests/agent/commands/test_cli.py::test_doctor_says_what_is_wrong_and_exits_with_it",
+    "tests/agent/commands/test_cli.py::test_sync_without_a_portal_says_what_to_do",
+    "tests/agent/commands/test_cli.py::test_a_terminal_shows_a_bar_while_many_runs_are_delivered",
+    "tests/agent/commands/test_cli.py::test_login_keeps_a_token_that_the_portal_knows_for_its_user_alone",
+    "tests/agent/inputs/test_config.py",
+    "tests/agent/commands/test_export.py",
     "tests/agent/test_readme.py::test_an_example_runs_as_it_stands",
-    "tests/agent/test_spool_folder.py",
-    "tests/agent/test_uploader.py::test_a_run_arrives_where_no_disk_can_be_written",
+    "tests/agent/spool/test_folder.py",
+    "tests/agent/delivery/test_uploader.py::test_a_run_arrives_where_no_disk_can_be_written",
     "tests/screens/start/test_start.py::test_the_snippet_for_python_runs_as_it_stands",
     "tests/whole/test_path.py::test_a_token_that_the_portal_does_not_know_changes_nothing_and_keeps_the_spool",
 ]

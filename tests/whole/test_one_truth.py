@@ -18,9 +18,9 @@ from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.demo.load import OWNER
+from runs.figures import units
 from runs.jobs import reestimate
 from runs.models import Badge, DailyUsage, EmissionFactor, Run, ShareLink, TrackedModel, User
-from runs.templatetags import units
 from tests import people as cast
 from tests.screens.conftest import Reader
 from tests.screens.html import Element, Page

@@ -14,7 +14,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from runs.models import Batch, DailyUsage, Device, Run
 from tests import people as cast
-from traceml_agent import catalogue, estimation, spool
+from traceml_agent import catalogue, estimation
+from traceml_agent.spool import recording
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("catalogue")]
 
@@ -77,7 +78,7 @@ def sync(tmp_path, token):
 def energy_of_spool_j(folder) -> float:
     """The last counters in the spool, put through estimation."""
     (file,) = folder.glob("*.spool")
-    bodies = [record["body"] for _, record in spool.records(str(file)) if record and record["type"] == "finish"]
+    bodies = [record["body"] for _, record in recording.read(str(file)) if record and record["type"] == "finish"]
     total_j = 0.0
     for sample in bodies[-1]["samples"]:
         device = next(d for d in bodies[-1]["devices"] if d["key"] == sample["device"])

@@ -9,7 +9,7 @@ import pytest
 from runs.models import Run
 from tests import people as cast
 from tests import wire
-from tests.agent.spooling import begun, chunk, finish
+from tests.agent.spooling import begun, finish, update
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("catalogue")]
 
@@ -44,8 +44,8 @@ def test_a_value_that_is_refused_takes_nothing_along(sync, tmp_path, live_server
     body, what = ODD[case]
     good = {"metrics": [{"t_s": 2.0, "name": "accuracy", "value": 0.9}]}
     made = begun(tmp_path, portal=live_server.url, started_at=wire.ago(hours=1))
-    made.append("chunk", chunk(1) | body)
-    made.append("chunk", chunk(2) | good)
+    made.append("update", update(1) | body)
+    made.append("update", update(2) | good)
     made.append("finish", finish(2))
     made.close()
     done = sync()
@@ -59,7 +59,7 @@ def test_a_value_that_is_refused_takes_nothing_along(sync, tmp_path, live_server
 
 def test_of_a_header_one_odd_parameter_and_tag_are_not_taken(sync, tmp_path, live_server):
     made = begun(tmp_path, portal=live_server.url, params={"lr": 0.1, "bad\u0000key": 1}, tags=["good", "b\u202ead"])
-    made.append("chunk", chunk(1))
+    made.append("update", update(1))
     made.append("finish", finish(1))
     made.close()
     assert sync().returncode == 0

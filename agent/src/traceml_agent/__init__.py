@@ -15,14 +15,14 @@ from traceml_agent.watch import watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from traceml_agent.run import Run
+    from traceml_agent.tracking.run import Run
 
 __all__ = ["Run", "__version__", "current_run", "start", "track", "watch"]
 
 
 def __getattr__(name: str):
     if name == "Run":
-        from traceml_agent.run import Run
+        from traceml_agent.tracking.run import Run
 
         return Run
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,14 +6,21 @@ import sys
 from importlib import import_module
 
 from traceml_agent import messages
-from traceml_agent.config import Refused
-from traceml_agent.terminal import BROKEN_PIPE, INTERRUPTED, Complaint, Parser, discard_stdout, hold_standard_streams
+from traceml_agent.commands.terminal import (
+    BROKEN_PIPE,
+    INTERRUPTED,
+    Complaint,
+    Parser,
+    discard_stdout,
+    hold_standard_streams,
+)
+from traceml_agent.inputs.config import Refused
 from traceml_agent.version import __version__
 
 #: Commands, each with the module that adds its parser; only what is asked for is loaded.
 COMMANDS = {
-    "run": "command",
-    "watch": "attach",
+    "run": "run",
+    "watch": "watch",
     "estimate": "estimate",
     "doctor": "doctor",
     "sync": "sync",
@@ -61,7 +68,7 @@ def _parser(words: list[str]) -> Parser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     asked = [word for word in words[:1] if word in COMMANDS]
     for name in asked or COMMANDS:
-        import_module(f"traceml_agent.{COMMANDS[name]}").add_command(commands)
+        import_module(f"traceml_agent.commands.{COMMANDS[name]}").add_command(commands)
     return parser
 
 

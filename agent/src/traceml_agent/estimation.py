@@ -17,10 +17,12 @@ from __future__ import annotations
 from math import isfinite
 from typing import NamedTuple, Protocol
 
-from traceml_agent.device_names import part_of_card
+from traceml_agent.catalogue.device_names import part_of_card
+from traceml_agent.catalogue.power_classes import (
+    POWER_CLASSES as POWER_CLASSES,  # for the portal, which imports no more
+)
+from traceml_agent.catalogue.power_classes import PowerClass, class_of
 from traceml_agent.forecasting import forecast as forecast
-from traceml_agent.power_classes import POWER_CLASSES as POWER_CLASSES  # for the portal, which imports no more
-from traceml_agent.power_classes import PowerClass, class_of
 
 J_PER_KWH = 3.6e6
 
@@ -238,6 +240,11 @@ def total(energies: list[Energy]) -> Total:
         sum(e.high_j for e in energies),
         sum(e.energy_j for e in energies if e.basis in MEASURED),
     )
+
+
+def mean_power_w(energy_kwh: float, seconds: float) -> float:
+    """Energy over time, W; 0 where there is no time."""
+    return J_PER_KWH * energy_kwh / seconds if seconds > 0 else 0.0
 
 
 def energy_kwh(energy_j: float) -> float:

@@ -1,4 +1,4 @@
-"""Figures for people in a terminal, by the portal's rules (runs/templatetags/units.py; a test compares the two).
+"""Figures for people in a terminal, by the portal's rules (runs/figures/units.py; a test compares the two).
 
 Three significant digits, ties away from zero, the unit in which the figure reads best; a range in its figure's unit.
 """
@@ -53,6 +53,11 @@ def energy_with_range(kwh: float, low_kwh: float, high_kwh: float) -> str:
 def share(part: float) -> str:
     """A share, 0 to 1, in percent."""
     return f"<{LEAST_SHARE:.2%}".replace("%", " %") if 0 < part < LEAST_SHARE else f"{significant(100 * part)} %"
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -8,20 +8,18 @@ from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
-    from traceml_agent.telling import Telling
+    from traceml_agent.tracking.interface import RunInterface
 
 #: The run of the block that the code at hand stands in: right in threads and under asyncio.
-_current: contextvars.ContextVar[Telling | None] = contextvars.ContextVar("traceml_run", default=None)
-
-
+_block: contextvars.ContextVar[RunInterface | None] = contextvars.ContextVar("traceml_run", default=None)
 #: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
 _inert_run = None
 
 
-def _inert(model=None) -> Telling:
+def _inert(model=None) -> RunInterface:
     global _inert_run
     if _inert_run is None:
-        from traceml_agent.inert import InertRun
+        from traceml_agent.tracking.inert import InertRun
 
         _inert_run = InertRun
     return _inert_run(model)
@@ -39,7 +37,7 @@ def start(
     budget_kg=None,
     on_budget="warn",
     **settings,
-) -> Telling:
+) -> RunInterface:
     """Start a run and return it; call `stop()` at its end, or let the end of the process do so. Never raises.
 
     `model` is the model's name, the same over its whole life; `kind` is training, finetuning, evaluation, inference or
@@ -47,7 +45,7 @@ def start(
     further epoch of `run.epochs()`), or a function of the run. `settings` are those of agent/README.md (url, token,
     spool_dir, interval …), over the environment's. In a notebook the run that the same cell started before ends.
     """
-    from traceml_agent import notebook
+    from traceml_agent.tracking import notebook
 
     run = _begun(model, kind, name, tags, params, budget_kwh, budget_kg, on_budget, **settings)
     notebook.end_former(run)
@@ -55,14 +53,19 @@ def start(
 
 
 @guarded(_inert)
-def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings) -> Telling:
+def _begun(
+    model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings
+) -> RunInterface:
     """A run under way: a new one, or that by which an ancestor's process measures this one."""
-    from traceml_agent import forks
+    from traceml_agent.host import forks
 
     with forks.undivided:  # a child that another thread forks meanwhile could not import these any more
-        from traceml_agent import config, handle, job, messages
-        from traceml_agent.budget import Budget
-        from traceml_agent.run import Run
+        from traceml_agent import messages
+        from traceml_agent.host import job
+        from traceml_agent.inputs import config
+        from traceml_agent.tracking import handle
+        from traceml_agent.tracking.budget import Budget
+        from traceml_agent.tracking.run import Run
 
         none = _inert(model)
     chosen = config.load(**settings)
@@ -78,18 +81,20 @@ def _begun(model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_
         return outer
     if job.local_size() < job.size():
         budget.only_warns("ranks of several hosts")
-    return Run(model, kind, name, tags, params, chosen, budget).begin()
+    block = _block.get()
+    around = block.run_id if block is not None and block.is_measuring else ""
+    return Run(model, kind, name, tags, params, chosen, budget, around=around).begin()
 
 
 @guarded(_inert)
-def current_run() -> Telling:
+def current_run() -> RunInterface:
     """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
     measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
-    from traceml_agent import handle
-    from traceml_agent.run import current
+    from traceml_agent.tracking import handle
+    from traceml_agent.tracking.current import last
 
-    block = _current.get()
-    return (block if block and block.is_open else None) or current() or handle.outer() or _inert()
+    block = _block.get()
+    return (block if block and block.is_open else None) or last() or handle.outer() or _inert()
 
 
 class track:
@@ -110,21 +115,21 @@ class track:
     def __init__(self, model=None, kind="training", name=None, tags=None, params=None, **settings):
         self._arguments = (model, kind, name, tags, params)
         self._options = settings
-        self._runs: list[tuple[Telling, contextvars.Token]] = []
+        self._runs: list[tuple[RunInterface, contextvars.Token]] = []
 
-    def __enter__(self) -> Telling:
+    def __enter__(self) -> RunInterface:
         run = _begun(*self._arguments, **self._options)
-        self._runs.append((run, _current.set(run)))
+        self._runs.append((run, _block.set(run)))
         return run
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
             # One `track` may be entered by several threads or tasks, which leave in any order.
-            here = _current.get()
+            here = _block.get()
             mine = [number for number, (run, _) in enumerate(self._runs) if run is here] or [-1]
             run, token = self._runs.pop(mine[-1])
             try:
-                _current.reset(token)
+                _block.reset(token)
             except ValueError:  # left in another thread or task than it was entered in
                 pass
             run.__exit__(kind, error, traceback)
@@ -139,7 +144,7 @@ class track:
         """What arrives in another process has not begun."""
         return _track_of, (self._arguments, self._options)
 
-    async def __aenter__(self) -> Telling:
+    async def __aenter__(self) -> RunInterface:
         return self.__enter__()
 
     async def __aexit__(self, kind, error, traceback) -> None:
@@ -247,6 +252,6 @@ def _old_coroutine(again, function):
 
 
 def _async_generator(again, function):
-    from traceml_agent.forwarding import async_generator
+    from traceml_agent.watching.forwarding import async_generator
 
     return async_generator(function, again)

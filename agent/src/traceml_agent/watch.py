@@ -10,7 +10,7 @@ from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from traceml_agent.board import Board
+    from traceml_agent.spool.board import Board
 
 CALL = "call"  # as on a board
 
@@ -66,7 +66,7 @@ class Watched:
 
     def __init__(self, board: Board | None = None):
         if board is None:
-            from traceml_agent.board import Board
+            from traceml_agent.spool.board import Board
 
             board = Board()
         board.is_counted_on = True
@@ -95,10 +95,10 @@ def watch(model, name=None, run=None, **settings):
 
 @guarded()
 def _watch(model, name, run, settings):
-    from traceml_agent import run as runs
     from traceml_agent.track import start
+    from traceml_agent.tracking import current
 
-    target = run or runs.current() or start(name or type_name(model), kind="inference", **settings)
+    target = run or current.last() or start(name or type_name(model), kind="inference", **settings)
     if not target:
         return model
     return _counted(model, target.watched, target.board)
@@ -106,7 +106,7 @@ def _watch(model, name, run, settings):
 
 def _counted(model, all_watched: list, board: Board | None = None):
     """The model, counted among `all_watched`; at once if it is already."""
-    from traceml_agent import patching, stand_ins
+    from traceml_agent.watching import patching, stand_ins
 
     bare = stand_ins.behind(model)
     if isinstance(bare, (type, str, bytes)) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):

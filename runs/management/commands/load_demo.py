@@ -6,8 +6,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from runs.demo import load
+from runs.figures import units
 from runs.models import Membership, User
-from runs.templatetags import units
 
 
 class Command(BaseCommand):

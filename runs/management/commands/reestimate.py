@@ -2,8 +2,8 @@
 
 from django.core.management.base import BaseCommand
 
+from runs.figures import units
 from runs.jobs import reestimate
-from runs.templatetags import units
 
 
 class Command(BaseCommand):

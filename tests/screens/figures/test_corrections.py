@@ -33,7 +33,7 @@ def corrected(wire, catalogue) -> Run:
 
 def moved_words(run: Run) -> str:
     before = run.revisions.get()
-    from runs.templatetags import units
+    from runs.figures import units
 
     kg, kwh = run.emissions_kg - before.emissions_kg, run.energy_kwh - before.energy_kwh
     return f"+{units.text('emissions', kg)} of CO₂e, +{units.text('energy', kwh)}"

@@ -72,7 +72,7 @@ def test_waste_is_what_failed_cancelled_and_lost_runs_used(model):
     make_run(model, 4.0, status="cancelled")
     make_run(model, 8.0, status="running", last_seen_at=long_ago)
     make_run(model, 50.0, status="running")
-    lost = waste(model, timezone.now(), {30.0})
+    lost = waste(model, timezone.now())
     assert (lost.runs, lost.energy_kwh, lost.emissions_kg) == (4, 15.0, 7.5)
     assert lost.states == [("failed", 2, 3.0), ("cancelled", 1, 4.0), ("lost", 1, 8.0)]
 
@@ -84,16 +84,16 @@ def test_what_was_switched_off_is_no_waste_nor_is_a_service_however_it_ended(mod
         make_run(model, 2.0, kind=kind, status="failed")
         make_run(model, 4.0, kind=kind, status="cancelled")
         make_run(model, 8.0, kind=kind, status="running", last_seen_at=long_ago)
-    assert waste(model, timezone.now(), {30.0}).energy_kwh == 0.0
+    assert waste(model, timezone.now()).energy_kwh == 0.0
 
 
 def test_a_run_is_lost_after_its_own_upload_intervals(model):
     silent = timezone.now() - timedelta(minutes=10)
     make_run(model, 1.0, status="running", last_seen_at=silent, upload_interval_s=3600)
     make_run(model, 2.0, status="running", last_seen_at=silent, upload_interval_s=30)
-    assert waste(model, timezone.now(), {30.0, 3600.0}).energy_kwh == 2.0
+    assert waste(model, timezone.now()).energy_kwh == 2.0
 
 
 def test_a_silence_of_days_is_lost_whatever_the_interval(model):
     make_run(model, 1.0, status="running", last_seen_at=timezone.now() - timedelta(days=4), upload_interval_s=86400)
-    assert waste(model, timezone.now(), set()).energy_kwh == 1.0
+    assert waste(model, timezone.now()).energy_kwh == 1.0

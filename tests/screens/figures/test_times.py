@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from runs.templatetags import times
+from runs.figures import times
+from runs.figures.units import span
+from runs.templatetags.times import when
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -31,11 +33,11 @@ def test_a_moment_is_relative_for_a_week_and_a_date_after_it_and_ahead(age, word
 def test_dates_are_in_the_readers_zone():
     with timezone.override(zoneinfo.ZoneInfo("Asia/Tokyo")):
         assert times.words(NOW - timedelta(days=30), NOW) == "26 Oct 2026, 21:00"
-        assert 'title="2026-10-26T21:00:00+09:00"' in times.when(NOW - timedelta(days=30))
+        assert 'title="2026-10-26T21:00:00+09:00"' in when(NOW - timedelta(days=30))
 
 
 def test_no_moment_is_a_dash():
-    assert times.when(None) == "–"
+    assert when(None) == "–"
 
 
 @pytest.mark.parametrize(
@@ -54,4 +56,4 @@ def test_no_moment_is_a_dash():
     ],
 )
 def test_a_duration_has_its_two_largest_units(seconds, words):
-    assert times.span(seconds) == words
+    assert span(seconds) == words

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from runs.templatetags import parts, units
+from runs.figures import units
+from runs.templatetags import units as tags
 
 
 @pytest.mark.parametrize(
@@ -62,12 +63,12 @@ def test_the_unit_is_the_one_in_which_the_figure_reads_best(quantity, value, sho
 
 def test_a_column_has_one_unit_that_of_its_largest_figure():
     rows = [{"kwh": 0.001}, {"kwh": 12.0}, {"kwh": None}]
-    assert units.unit_of("energy", rows, "kwh").symbol == "kWh"
-    assert units.unit_of("energy", [SimpleNamespace(kwh=0.02)], "kwh").symbol == "Wh"
+    assert tags.unit_of("energy", rows, "kwh").symbol == "kWh"
+    assert tags.unit_of("energy", [SimpleNamespace(kwh=0.02)], "kwh").symbol == "Wh"
 
 
 def test_a_figure_keeps_its_exact_value_for_people_and_machines():
-    html = units.figure("energy", 0.012345678)
+    html = tags.figure("energy", 0.012345678)
     assert 'value="0.012345678"' in html
     assert 'title="0.012345678 kWh"' in html
     assert ">12.3 <" in html
@@ -75,36 +76,36 @@ def test_a_figure_keeps_its_exact_value_for_people_and_machines():
 
 
 def test_a_tables_figure_leaves_the_unit_to_the_header():
-    html = units.figure("energy", 0.0123, units.Unit("kWh", 1.0))
+    html = tags.figure("energy", 0.0123, units.Unit("kWh", 1.0))
     assert ">0.0123<" in html
     assert "unit" not in html
 
 
 def test_an_unknown_figure_is_a_dash_that_says_so():
-    assert 'title="not known">–<' in units.figure("energy", None)
+    assert 'title="not known">–<' in tags.figure("energy", None)
 
 
 def test_a_range_has_one_unit():
-    assert ">0.95–1.05 kWh<" in units.low_high("energy", 0.95, 1.05)
+    assert ">0.95–1.05 kWh<" in tags.low_high("energy", 0.95, 1.05)
 
 
 def test_nothing_has_no_range():
-    assert units.low_high("energy", 0.0, 0.0) == ""
+    assert tags.low_high("energy", 0.0, 0.0) == ""
 
 
 def test_a_change_is_absolute_and_in_percent():
-    html = units.change("emissions", 8.0, 10.0)
+    html = tags.change("emissions", 8.0, 10.0)
     assert ">−2\u00a0kg (−20\u00a0%)<" in html
     assert 'class="change down"' in html
-    assert ">+2\u00a0kg (+20\u00a0%)<" in units.change("emissions", 12.0, 10.0)
+    assert ">+2\u00a0kg (+20\u00a0%)<" in tags.change("emissions", 12.0, 10.0)
 
 
 def test_more_runs_are_neither_good_nor_bad_news():
-    assert 'class="change "' in units.change("count", 12, 10)
+    assert 'class="change "' in tags.change("count", 12, 10)
 
 
 def test_no_former_figure_makes_no_change():
-    assert units.change("emissions", 8.0, 0.0) == ""
+    assert tags.change("emissions", 8.0, 0.0) == ""
 
 
 @pytest.mark.parametrize(("value", "shown"), [(62.5, "62.5"), (400.0, "400"), (1e-05, "1e-5"), (None, "–")])
@@ -114,8 +115,8 @@ def test_a_data_sheets_number_has_the_digits_it_has(value, shown):
 
 @pytest.mark.parametrize("value", [True, None, 3, 0.5, ["a", "ü"], {"lr": 1e-4}])
 def test_a_logged_value_is_shown_as_json(value):
-    assert json.loads(parts.as_json(value)) == value
+    assert json.loads(units.as_json(value)) == value
 
 
 def test_a_logged_text_is_shown_as_it_is():
-    assert parts.as_json("Adam") == "Adam"
+    assert units.as_json("Adam") == "Adam"

@@ -4,23 +4,23 @@ from datetime import date, timedelta
 
 import pytest
 
-from runs.figures.lifetime import Amounts, Lifetime
+from runs.figures.lifetime import Footprint, Lifetime
 from runs.figures.run_links import newest
 from runs.model_page.break_even import BreakEven, Predictions, break_even, predictions
 from runs.models import Call, Metric, Run, TrackedModel, Writer
 from tests.screens.figures.test_lifetime import make_run
 
 TODAY = date(2026, 11, 26)
-UNCOUNTED = Predictions(0, Amounts(), 3, [])
+UNCOUNTED = Predictions(0, Footprint(), 3, [])
 #: 1,000 predictions used 4 kWh, which made 2 kg: 2 g each.
 COUNTED = Predictions(
-    1000, Amounts(energy_kwh=4.0, energy_low_kwh=3.0, energy_high_kwh=5.0, emissions_kg=2.0), 1, ["items"]
+    1000, Footprint(energy_kwh=4.0, energy_low_kwh=3.0, energy_high_kwh=5.0, emissions_kg=2.0), 1, ["items"]
 )
 
 
 def life(training_kg: float, inference_kg: float) -> Lifetime:
     return Lifetime(
-        {"training": Amounts(emissions_kg=training_kg), "inference": Amounts(emissions_kg=inference_kg)}, []
+        {"training": Footprint(emissions_kg=training_kg), "inference": Footprint(emissions_kg=inference_kg)}, []
     )
 
 

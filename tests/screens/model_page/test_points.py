@@ -3,7 +3,7 @@
 import pytest
 
 from runs.figures.run_links import newest
-from runs.model_page.points import MOST_ROWS, Asked, energy_points, front, tradeoff
+from runs.model_page.points import MOST_ROWS, PointsQuery, energy_points, front, tradeoff
 from runs.models import TrackedModel
 from tests.screens.figures.test_lifetime import make_run
 from tests.screens.model_page.test_break_even import logged
@@ -48,18 +48,18 @@ def test_the_metric_that_most_runs_logged_is_shown_and_another_on_demand(model):
         logged(run, "samples", 100)
     logged(run, "loss", 0.1)
     runs = newest(model, 10)
-    shown = tradeoff(model, runs, Asked())
-    assert (shown.names, shown.chosen) == (["accuracy", "loss"], Asked("accuracy", "higher", "last"))
+    shown = tradeoff(model, runs, PointsQuery())
+    assert (shown.names, shown.chosen) == (["accuracy", "loss"], PointsQuery("accuracy", "higher", "last"))
     assert [(point.x, point.y) for point in on_front(shown)] == [(0.5, 0.7), (1.0, 0.9)]
-    other = tradeoff(model, runs, Asked("loss", "higher"))
-    assert other.chosen == Asked("loss", "higher", "last")
+    other = tradeoff(model, runs, PointsQuery("loss", "higher"))
+    assert other.chosen == PointsQuery("loss", "higher", "last")
     assert [(point.x, point.y) for point in on_front(other)] == [(2.0, 0.1)]
 
 
 def test_what_was_asked_amiss_is_chosen_instead(model):
     logged(make_run(model, 1.0), "loss", 0.5)
-    shown = tradeoff(model, newest(model, 10), Asked("nosuch", "sideways", "worst"))
-    assert shown.chosen == Asked("loss", "lower", "last")
+    shown = tradeoff(model, newest(model, 10), PointsQuery("nosuch", "sideways", "worst"))
+    assert shown.chosen == PointsQuery("loss", "lower", "last")
 
 
 @pytest.mark.parametrize(("better", "expected"), [("higher", 0.9), ("lower", 0.2)])
@@ -67,14 +67,14 @@ def test_the_best_value_follows_the_direction(model, better, expected):
     run = make_run(model, 1.0)
     logged(run, "accuracy", 0.5)
     run.metrics.update(lowest=0.2, highest=0.9)
-    (point,) = on_front(tradeoff(model, newest(model, 10), Asked("accuracy", better, "best")))
+    (point,) = on_front(tradeoff(model, newest(model, 10), PointsQuery("accuracy", better, "best")))
     assert point.y == expected
 
 
 def test_a_failed_run_is_a_point_and_never_on_the_front(model):
     logged(make_run(model, 1.0, status="failed"), "accuracy", 0.99)
     logged(make_run(model, 2.0), "accuracy", 0.5)
-    shown = tradeoff(model, newest(model, 10), Asked())
+    shown = tradeoff(model, newest(model, 10), PointsQuery())
     assert len(shown.chart.points) == 2
     assert [point.y for point in on_front(shown)] == [0.5]
 
@@ -82,13 +82,13 @@ def test_a_failed_run_is_a_point_and_never_on_the_front(model):
 def test_inference_and_runs_without_energy_are_no_points_of_the_tradeoff(model):
     logged(make_run(model, 1.0, kind="inference"), "accuracy", 0.99)
     logged(make_run(model, 0.0), "accuracy", 0.99)
-    shown = tradeoff(model, newest(model, 10), Asked())
+    shown = tradeoff(model, newest(model, 10), PointsQuery())
     assert (shown.chosen.metric, shown.chart) == ("accuracy", None)
 
 
 def test_no_metric_no_tradeoff(model):
     make_run(model, 1.0)
-    assert tradeoff(model, newest(model, 10), Asked()) is None
+    assert tradeoff(model, newest(model, 10), PointsQuery()) is None
 
 
 def test_the_sentence_of_energies_tells_the_median_and_the_most(model):
@@ -112,6 +112,6 @@ def test_a_table_has_the_front_first_and_no_more_rows_than_can_be_read(model):
         logged(make_run(model, 10.0 + number), "accuracy", 0.5)
     best = make_run(model, 1.0)
     logged(best, "accuracy", 0.9)
-    chart = tradeoff(model, list(reversed(newest(model, 100))), Asked()).chart
+    chart = tradeoff(model, list(reversed(newest(model, 100))), PointsQuery()).chart
     assert chart.rows[0].run.pk == best.pk
     assert (len(chart.rows), len(chart.points)) == (MOST_ROWS, MOST_ROWS + 6)

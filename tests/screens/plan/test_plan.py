@@ -3,8 +3,8 @@
 import pytest
 
 from hardware.models import HardwareProfile
+from runs.figures import units
 from runs.models import EmissionFactor, Run
-from runs.templatetags import units
 from tests.wire import A100, CPU, sample
 from traceml_agent import estimation
 

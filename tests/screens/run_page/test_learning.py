@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs.run_page.learning import MOST_POINTS, Logged, learned, thinned
+from runs.run_page.learning import MOST_POINTS, MetricPoint, learned, thinned
 from tests.screens.figures.test_curves import steady
 
 #: 36 kW for 100 s: a kWh in all, a hundredth of it a second.
@@ -10,7 +10,7 @@ CURVES = [steady(36_000)]
 
 
 def found(*values: tuple[float, float], name: str = "accuracy", lower: bool = False):
-    return learned(CURVES, [Logged(*each) for each in values], name, lower)
+    return learned(CURVES, [MetricPoint(*each) for each in values], name, lower)
 
 
 def test_the_energy_after_the_first_value_within_a_percent_of_the_best_is_told():
@@ -49,7 +49,7 @@ def test_one_value_alone_says_nothing(values):
 
 
 def test_without_samples_nothing_is_known():
-    assert learned([], [Logged(1, 1), Logged(2, 2)], "loss", True) is None
+    assert learned([], [MetricPoint(1, 1), MetricPoint(2, 2)], "loss", True) is None
 
 
 def test_the_chart_has_the_energy_used_until_each_value_and_the_best_so_far():

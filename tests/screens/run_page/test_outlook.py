@@ -3,16 +3,16 @@
 import pytest
 
 from runs.models import EmissionFactor, Run
-from runs.run_page.outlook import Part, counted_stages, outlook
+from runs.run_page.outlook import OuterStage, counted_stages, outlook
 
 
 def run(energy_kwh: float = 3.0, **params) -> Run:
     return Run(energy_kwh=energy_kwh, factor=EmissionFactor(kg_per_kwh=0.5), params=params)
 
 
-def epochs(*energies_kwh: float, name: str = "epoch {}", open_kwh: float | None = None) -> list[Part]:
-    parts = [Part(name.format(n), True, 60.0, kwh) for n, kwh in enumerate(energies_kwh, start=1)]
-    return parts + ([] if open_kwh is None else [Part(name.format(len(parts) + 1), False, 30.0, open_kwh)])
+def epochs(*energies_kwh: float, name: str = "epoch {}", open_kwh: float | None = None) -> list[OuterStage]:
+    parts = [OuterStage(name.format(n), True, 60.0, kwh) for n, kwh in enumerate(energies_kwh, start=1)]
+    return parts + ([] if open_kwh is None else [OuterStage(name.format(len(parts) + 1), False, 30.0, open_kwh)])
 
 
 def test_equal_epochs_go_on_as_they_were():
@@ -65,18 +65,22 @@ def test_more_epochs_done_than_planned_is_no_plan():
 
 
 def test_stages_of_another_word_are_beside():
-    parts = [Part("warm-up", True, 10.0, 0.5), *epochs(1.0, 1.0, 1.0), Part("evaluation 1", True, 5.0, 0.1)]
+    parts = [
+        OuterStage("warm-up", True, 10.0, 0.5),
+        *epochs(1.0, 1.0, 1.0),
+        OuterStage("evaluation 1", True, 5.0, 0.1),
+    ]
     found = counted_stages(run(), parts)
     assert (found.word, len(found.done)) == ("epoch", 3)
 
 
 def test_without_counted_stages_there_is_no_forecast():
-    assert outlook(run(epochs=10), [Part("fit", True, 10.0, 1.0)]) is None
+    assert outlook(run(epochs=10), [OuterStage("fit", True, 10.0, 1.0)]) is None
 
 
-def series(count: int, total: int | None, energy_kwh: float = 1.0) -> list[Part]:
+def series(count: int, total: int | None, energy_kwh: float = 1.0) -> list[OuterStage]:
     """Epochs 1 to `count` of a series that announced `total`."""
-    return [Part(f"epoch {number}", True, 60.0, energy_kwh, total) for number in range(1, count + 1)]
+    return [OuterStage(f"epoch {number}", True, 60.0, energy_kwh, total) for number in range(1, count + 1)]
 
 
 def test_the_run_itself_says_how_many_there_will_be():

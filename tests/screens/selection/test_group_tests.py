@@ -138,7 +138,7 @@ def test_several_comparisons_are_adjusted_for_each_other(alice, run):
 def test_numbers_of_numpy_are_in_one_group_with_pythons(alice, run):
     from numpy import float64, int64
 
-    from traceml_agent import metadata
+    from traceml_agent.inputs import metadata
 
     for size in (8, int64(8), 8.0, float64(8)):
         run(params=metadata.params({"bs": size}))

@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Iterator
 
-from traceml_agent import host
-from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
+from traceml_agent.sensors.sensor import MOST_GPU_W, Reading, Sensor, facts, most_gpu_w
 from traceml_agent.sensors.sharing import Sharing
-from traceml_agent.sensors.source import COUNTER, SENSOR, Source
+from traceml_agent.sensors.source import COUNTER, SENSOR, EnergySource
+from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 #: Cards of two dies, of which one, the first as a rule, has the sensors of both and the other reads 0 W.
@@ -33,21 +35,21 @@ REMEDY = "AMD GPUs are in use and not measured: pip install amdsmi"
 LEAST_OF_A_CARD_GB = 4.0
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The GPUs that the job sees, several dies of one card together; all of them with `scope="machine"`."""
-    if not any(os.path.exists(host.path(*sign)) for sign in SIGNS):
+    if not any(os.path.exists(system.path(*sign)) for sign in SIGNS):
         return
     smi = _library()
     if smi is None:
         return
     smi.amdsmi_init()
-    cards = [Card(smi, index, handle) for index, handle in enumerate(smi.amdsmi_get_processor_handles())]
+    cards = [AmdCard(smi, index, handle) for index, handle in enumerate(smi.amdsmi_get_processor_handles())]
     packages = _packages(cards)
     chosen, note = (cards, "") if scope == "machine" else visible(cards, os.environ)
     for package in packages:
         dies = [card for card in package if card in chosen]
         if dies and not (package[0].is_integrated and not package[0].is_measured):
-            yield Gpu(package, dies, note, None if scope == "machine" else target)
+            yield AmdGpu(package, dies, note, None if scope == "machine" else target)
 
 
 def _library():
@@ -56,7 +58,7 @@ def _library():
 
     found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
     if found is None:
-        if _has_card() or "libamdhip64" in (host.read("proc", "self", "maps") or ""):
+        if _has_card() or "libamdhip64" in (system.read("proc", "self", "maps") or ""):
             leave_out("AMD GPU", REMEDY)
         return None
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
@@ -69,14 +71,14 @@ def _library():
 
 def _has_card() -> bool:
     """Whether there is a card with memory of its own: graphics of a processor, whose energy that has, hold little."""
-    root = host.path("sys", "class", "drm")
+    root = system.path("sys", "class", "drm")
     names = os.listdir(root) if os.path.isdir(root) else []
     sizes = (
-        host.number("sys", "class", "drm", name, "device", "mem_info_vram_total")
+        system.number("sys", "class", "drm", name, "device", "mem_info_vram_total")
         for name in names
         if name.startswith("renderD")
     )
-    return any(size and size >= LEAST_OF_A_CARD_GB * host.GB for size in sizes)
+    return any(size and size >= LEAST_OF_A_CARD_GB * system.GB for size in sizes)
 
 
 def _library_is_there(module: str) -> bool:
@@ -93,7 +95,7 @@ def _library_is_there(module: str) -> bool:
         return False
 
 
-def visible(cards: list[Card], environment) -> tuple[list[Card], str]:
+def visible(cards: list[AmdCard], environment) -> tuple[list[AmdCard], str]:
     """The cards that ROCR_VISIBLE_DEVICES leaves, and of those the ones that HIP's list numbers.
 
     The runtimes number by the kernel's nodes, not as amdsmi lists. Without a list of its own HIP obeys CUDA's.
@@ -107,12 +109,12 @@ def visible(cards: list[Card], environment) -> tuple[list[Card], str]:
     return ordered, note
 
 
-def _packages(cards: list[Card]) -> list[list[Card]]:
+def _packages(cards: list[AmdCard]) -> list[list[AmdCard]]:
     """The cards by the package whose counter holds their energy: dies of an MI250, partitions of one GPU.
 
     One of a package has its sensors, and stands first here; a die beside it without any of its own belongs to it.
     """
-    packages: list[list[Card]] = []
+    packages: list[list[AmdCard]] = []
     for card in cards:
         if packages and card.completes(packages[-1]):
             packages[-1] = sorted([*packages[-1], card], key=lambda each: not each.is_measured)
@@ -121,7 +123,7 @@ def _packages(cards: list[Card]) -> list[list[Card]]:
     return packages
 
 
-class Card:
+class AmdCard:
     """A GPU, a die or a partition of one, as amdsmi lists it."""
 
     def __init__(self, smi, index: int, handle):
@@ -145,7 +147,7 @@ class Card:
         except (self._smi.AmdSmiException, AttributeError):
             return None
 
-    def completes(self, package: list[Card]) -> bool:
+    def completes(self, package: list[AmdCard]) -> bool:
         """Whether this one shares the card of those listed before it: at most one of them has sensors."""
         measured = [card for card in (*package, self) if card.is_measured]
         if len(measured) > 1:
@@ -164,7 +166,7 @@ class Card:
 
     def memory_gb(self) -> float | None:
         total = self.ask("amdsmi_get_gpu_memory_total", self._smi.AmdSmiMemoryType.VRAM)
-        return total / host.GB if total else None
+        return total / system.GB if total else None
 
     def energy_j(self) -> float | None:
         """Joules by the accumulator, which counts in units of its resolution in µJ (`power` before amdsmi 6.2.1)."""
@@ -201,18 +203,18 @@ def _number(value) -> float | None:
     return float(value) if isinstance(value, (int, float)) else None
 
 
-class Gpu(Sensor):
+class AmdGpu(Sensor):
     """What the job sees of a package: its only GPU as a rule, else some of the dies that share one counter."""
 
     every_s = 0.0
     is_divided = True
 
-    def __init__(self, package: list[Card], dies: list[Card], note: str, target: host.Target | None):
+    def __init__(self, package: list[AmdCard], dies: list[AmdCard], note: str, target: Target | None):
         first = package[0]
         self._dies, self._share = dies, len(dies) / len(package)
         self._sharing = Sharing(self._pids, lambda: None, target) if target else None
         self.most_w = most_gpu_w(first.limit_w)
-        self._source = Source(first.energy_j if first.has_counter else lambda: None, first.power_w, self.most_w)
+        self._source = EnergySource(first.energy_j if first.has_counter else lambda: None, first.power_w, self.most_w)
         self.facts = facts(f"amd-{dies[0].index}", "gpu", first.name, uuid=_uuid(package, dies[0]))
         self.facts |= {"memory_gb": _total([die.memory_gb() for die in dies]), "power_limit_w": first.limit_w}
         self.facts |= {"note": " ".join(each for each in (note, HALF if self._share < 1.0 else "") if each)}
@@ -248,7 +250,7 @@ class Gpu(Sensor):
         self.add_note(self._sharing.note)
 
 
-def _uuid(package: list[Card], die: Card) -> str:
+def _uuid(package: list[AmdCard], die: AmdCard) -> str:
     """The die's own, since each may be another rank's; partitions of a GPU have all the same one."""
     is_unique = sum(other.uuid == die.uuid for other in package) == 1
     return die.uuid if is_unique or not die.uuid else f"{die.uuid}/{package.index(die)}"

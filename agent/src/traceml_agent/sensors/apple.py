@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
-from traceml_agent.sensors import Reading, Sensor, facts, leave_out, rapl
+from traceml_agent.host import cpuinfo, system
+from traceml_agent.host.allocation import Target
+from traceml_agent.sensors import rapl
 from traceml_agent.sensors.cpu import Cpu
 from traceml_agent.sensors.memory import Memory, total_gb
 from traceml_agent.sensors.modules import CPU, MEMORY
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
+from traceml_agent.sensors.unmeasured import leave_out
 
 #: Counters of graphics and neural engine, in mJ; a chip that lacks one gives None.
 GPU_FIELDS = ("gpu_mj", "gpu_sram_mj", "ane_mj")
@@ -26,9 +29,9 @@ STILL_S = 60.0
 STILL = "its energy counter stands still, so its energy may be missing"
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The chip's GPU with its neural engine; CPU and memory too, in the place of what was estimated of them."""
-    if host.has_proc():  # a Linux
+    if system.has_proc():  # a Linux
         return
     try:
         from zeus_apple_silicon import AppleEnergyMonitor
@@ -37,9 +40,10 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
             leave_out("Apple GPU", "The Apple GPU is not measured: pip install zeus-apple-silicon")
         return
     monitor = AppleEnergyMonitor()
-    gpu, cpu, dram = Part(monitor, GPU_FIELDS), Part(monitor, ("cpu_total_mj",)), Part(monitor, ("dram_mj",))
+    gpu, cpu = AppleCounter(monitor, GPU_FIELDS), AppleCounter(monitor, ("cpu_total_mj",))
+    dram = AppleCounter(monitor, ("dram_mj",))
     if gpu.is_there():
-        yield Gpu(gpu)
+        yield AppleGpu(gpu)
     if cpu.is_there():
         sensor: Sensor = Cpu(scope, target, [cpu], METHOD)
         sensor.replaces = (CPU,)
@@ -51,7 +55,7 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
         yield sensor
 
 
-class Part:
+class AppleCounter:
     """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
 
     #: The chip tells no limit of its parts.
@@ -75,15 +79,15 @@ class Part:
         return sum(values) / 1000
 
 
-class Gpu(Sensor):
+class AppleGpu(Sensor):
     """The chip's GPU and neural engine."""
 
     every_s = rapl.READ_EVERY_S
 
-    def __init__(self, part: Part):
+    def __init__(self, part: AppleCounter):
         self._part = part
         self._first: tuple[float, float] | None = None
-        name = f"{host.processor().name} GPU"
+        name = f"{cpuinfo.processor().name} GPU"
         self.facts = facts("gpu-0", "gpu", name, basis="counter", method=METHOD, note=NOTE)
 
     def read(self) -> Reading:

@@ -9,16 +9,18 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host, job
-from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import launcher, of_target
+from traceml_agent.host import allocation, cpuinfo, job, system
+from traceml_agent.host.allocation import Target
+from traceml_agent.host.processes import launcher, of_target
+from traceml_agent.sensors import rapl
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 #: A machine draws little more than its idle power where no more than this share of its threads is busy, or no more than
 #: a tenth of one. Over less than so many seconds nothing is learnt of it: the kernel tells CPU time in hundredths.
 IDLE_BUSY, IDLE_THREADS, LEAST_LEARNT_S = 0.01, 0.1, 0.5
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The host's processors as one device."""
     yield Cpu(scope, target)
 
@@ -26,8 +28,8 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Cpu(Sensor):
     """Busy is the job's CPU time over the physical cores that it holds: hyper-threads add little power."""
 
-    def __init__(self, scope: str, target: host.Target, counters: list | None = None, method: str = "RAPL"):
-        processor = host.processor()
+    def __init__(self, scope: str, target: Target, counters: list | None = None, method: str = "RAPL"):
+        processor = cpuinfo.processor()
         whole = scope == "machine"
         threads = float(processor.threads) if whole else _allocated(processor.threads, target)
         self._cores = threads * processor.cores / processor.threads
@@ -62,12 +64,12 @@ class Cpu(Sensor):
         return Reading(busy_s=cpu_s / self._cores, energy_j=energy_j)
 
 
-def _allocated(host_threads: int, target: host.Target) -> float:
+def _allocated(host_threads: int, target: Target) -> float:
     """Hardware threads that the target holds; a rank of several reports its part of what they share."""
     ranks = job.local_size() if target.is_self else 1
     starter = launcher() if target.is_self else 0
-    shares_affinity = starter > 0 and host.Target(starter).affinity() == target.affinity()
-    return host.allocated_threads(host_threads, ranks, target, shares_affinity)
+    shares_affinity = starter > 0 and Target(starter).affinity() == target.affinity()
+    return allocation.allocated_threads(host_threads, ranks, target, shares_affinity)
 
 
 class Packages:
@@ -78,13 +80,13 @@ class Packages:
     what was seen at the lowest where that is less.
     """
 
-    def __init__(self, zones: list, processor: host.Processor, held: float, whole: bool):
+    def __init__(self, zones: list, processor: cpuinfo.Processor, held: float, whole: bool):
         from traceml_agent import catalogue, estimation
 
         profile = catalogue.profile_for(processor.name, "cpu")
         units = processor.threads if profile.unit == "thread" else processor.sockets
         at = time.monotonic()
-        self._counters = rapl.Counters(zones, units * (profile.tdp_w or 0.0), at)
+        self._counters = rapl.EnergyCounters(zones, units * (profile.tdp_w or 0.0), at)
         self.most_w = self._counters.most_w
         self._idle_w, self._is_learnt = units * estimation.idle_power_w(profile), False
         self._held, self._whole = held, whole
@@ -124,11 +126,11 @@ class Packages:
 
 def machine_cpu_s() -> float:
     """Busy CPU seconds of the whole machine since boot, all threads added up."""
-    fields = (host.read("proc", "stat") or "").partition("\n")[0].split()[1:9]
+    fields = (system.read("proc", "stat") or "").partition("\n")[0].split()[1:9]
     if len(fields) < 8:
         return _psutil_cpu_s()
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    user, nice, kernel, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + kernel + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _psutil_cpu_s() -> float:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from traceml_agent import host, job
-from traceml_agent.declared import Declared
+from traceml_agent.host import job
+from traceml_agent.inputs import config
+from traceml_agent.inputs.declared import Declared
 from traceml_agent.messages import warn
-from traceml_agent.sensors import Reading, Sensor, facts
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 #: What names of accelerators that the catalogue does not know tell of their kind.
 KINDS = (("tpu", "tpu"), ("gaudi", "npu"), ("trainium", "npu"), ("inferentia", "npu"), ("npu", "npu"), ("ipu", "npu"))
@@ -24,7 +25,7 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
     Of several ranks on a host the first reports what was declared, which is the host's.
     """
-    if job.local_size() > 1 and host.local_rank() > 0:
+    if job.local_size() > 1 and job.local_rank() > 0:
         return
     there = Counter(_slug(sensor.facts) for sensor in measured if sensor.facts["kind"] != "cpu")
     number = 0
@@ -44,9 +45,7 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
 def known_as(given: str) -> tuple[str, str, list[str]]:
     """What the catalogue calls an accelerator as people write it, its kind, and slugs of what else it may be."""
-    from traceml_agent.estimate import common
-
-    match, others = common(given)
+    match, others = config.catalogue().most_likely(given)
     if match is None:
         kind = next((kind for word, kind in KINDS if word in given.lower()), "gpu")
         return given, kind, [each.slug for each in others] or [given.lower()]
@@ -57,9 +56,7 @@ def known_as(given: str) -> tuple[str, str, list[str]]:
 
 def makers(declared: Iterable[Declared]) -> set[str]:
     """Makers of what was declared, as the first word of what `unmeasured` names."""
-    from traceml_agent.estimate import common
-
-    matches = (common(one.name)[0] for one in declared)
+    matches = (config.catalogue().most_likely(one.name)[0] for one in declared)
     return {match.profile.vendor for match in matches if match}
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host, job
-from traceml_agent.sensors import Reading, Sensor, facts, rapl
-from traceml_agent.sensors.processes import of_target
+from traceml_agent.host import allocation, job, system
+from traceml_agent.host.allocation import Target
+from traceml_agent.host.processes import of_target
+from traceml_agent.sensors import rapl
+from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 #: Memory in use is looked up at most so often, and more often only while a tenth of the run is less than that: opening
 #: /proc cost a quarter of a tick, for a figure that moves slowly.
 LOOK_EVERY_S, SHARE_OF_AGE = 5.0, 0.1
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The job's memory as one device."""
     total = total_gb()
     if total:
@@ -27,8 +29,8 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
 class Memory(Sensor):
     """Busy is the part of `memory_gb` that the job holds: all of an allocation, else what is used of the host's."""
 
-    def __init__(self, scope: str, total_gb: float, target: host.Target, counters=None, method="RAPL dram"):
-        allocated_gb = total_gb if scope == "machine" else host.allocated_gb(target)
+    def __init__(self, scope: str, total_gb: float, target: Target, counters=None, method="RAPL dram"):
+        allocated_gb = total_gb if scope == "machine" else allocation.allocated_gb(target)
         if allocated_gb and scope == "job" and target.is_self:
             allocated_gb /= job.local_size()
         is_allocated = allocated_gb is not None and (allocated_gb < total_gb or scope == "machine")
@@ -76,7 +78,7 @@ class Dram:
         from traceml_agent import catalogue
 
         tdp_w = total_gb * (catalogue.profile_for("Memory", "ram").tdp_w or 0.0)
-        self._counters, self._total_gb = rapl.Counters(zones, tdp_w, time.monotonic()), total_gb
+        self._counters, self._total_gb = rapl.EnergyCounters(zones, tdp_w, time.monotonic()), total_gb
         self._job_j = 0.0
 
     def job_j(self, held_gb: float) -> float | None:
@@ -90,8 +92,8 @@ class Dram:
 
 def total_gb() -> float | None:
     """GB of memory that the host has."""
-    if host.has_proc():
-        return host.memory_info("MemTotal")
+    if system.has_proc():
+        return system.memory_info("MemTotal")
     import psutil
 
-    return psutil.virtual_memory().total / host.GB
+    return psutil.virtual_memory().total / system.GB

@@ -9,12 +9,14 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent import host
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
 from traceml_agent.messages import warn
-from traceml_agent.sensors import MOST_GPU_W, Reading, Sensor, facts, leave_out, most_gpu_w
 from traceml_agent.sensors.modules import held_by
+from traceml_agent.sensors.sensor import MOST_GPU_W, Reading, Sensor, facts, most_gpu_w
 from traceml_agent.sensors.sharing import SPLIT, Sharing
-from traceml_agent.sensors.source import COUNTER, SENSOR, Source
+from traceml_agent.sensors.source import COUNTER, SENSOR, EnergySource
+from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -33,7 +35,7 @@ WANTED = (
 REMEDY = "pip uninstall -y nvidia-ml-py3 pynvml; pip install --force-reinstall nvidia-ml-py"
 
 
-def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
+def probe(scope: str, target: Target) -> Iterator[Sensor]:
     """The GPUs, or the MIG slice of one, that the job sees; all of them, whole, with `scope="machine"`."""
     if not _driver_may_be_there():
         return
@@ -45,7 +47,7 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
         warn(wants)
     if scope == "machine":
         for board in boards.values():
-            yield Gpu(nvml, board, wants)
+            yield NvidiaGpu(nvml, board, wants)
         return
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
@@ -53,7 +55,9 @@ def probe(scope: str, target: host.Target) -> Iterator[Sensor]:
     if chosen and not given:
         leave_out("NVIDIA GPU", "The NVIDIA GPU has MIG on, but no slice that this process may use: it is not measured")
     for each in given:
-        yield Gpu(nvml, each, " ".join(filter(None, (note, wants))), None if isinstance(each, Slice) else target)
+        yield NvidiaGpu(
+            nvml, each, " ".join(filter(None, (note, wants))), None if isinstance(each, MigSlice) else target
+        )
 
 
 def _started():
@@ -75,7 +79,7 @@ def _started():
                 "NVIDIA GPU",
                 f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.",
             )
-        elif os.path.exists(host.path("dev", "nvidiactl")):
+        elif os.path.exists(system.path("dev", "nvidiactl")):
             remedy = "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility"
             leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as {LIBRARY} is not there: {remedy}")
         return None
@@ -88,18 +92,18 @@ def _wants(nvml) -> str:
     return f"pynvml has no {missing[0]}, so less can be measured: {REMEDY}" if missing else ""
 
 
-def _boards(nvml) -> Iterator[tuple[int, Board]]:
+def _boards(nvml) -> Iterator[tuple[int, NvidiaBoard]]:
     """The boards by NVML's index; one that fell off the bus must not take the others with it."""
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            yield index, Board(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
+            yield index, NvidiaBoard(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
         except nvml.NVMLError as error:
             leave_out(f"NVIDIA GPU {index}", f"GPU {index} can't be read ({error}); it is left out")
 
 
 def _driver_may_be_there() -> bool:
     """Cheap signs of a driver: without one neither ctypes nor pynvml need be loaded."""
-    if os.name == "nt" or any(os.path.exists(host.path(*place)) for place in SIGNS):
+    if os.name == "nt" or any(os.path.exists(system.path(*place)) for place in SIGNS):
         return True
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     return any(os.path.exists(os.path.join(folder, LIBRARY)) for folder in folders if folder)
@@ -108,7 +112,7 @@ def _driver_may_be_there() -> bool:
 SIGNS = (("proc", "driver", "nvidia", "version"), ("dev", "nvidiactl"), ("dev", "dxg"))
 
 
-def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[list[Board | Slice], str]:
+def visible(listed: str | None, boards: dict[int, NvidiaBoard], order: str) -> tuple[list[NvidiaBoard | MigSlice], str]:
     """The boards and slices that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain."""
     chosen, all_taken = seen(listed, boards, [each for board in boards.values() for each in board.slices])
     if all_taken:
@@ -120,16 +124,16 @@ def visible(listed: str | None, boards: dict[int, Board], order: str) -> tuple[l
     return chosen, "CUDA may number the GPUs in another order: set CUDA_DEVICE_ORDER=PCI_BUS_ID"
 
 
-def of_one_process(chosen: list[Board | Slice]) -> list[Board | Slice]:
+def of_one_process(chosen: list[NvidiaBoard | MigSlice]) -> list[NvidiaBoard | MigSlice]:
     """What CUDA gives a process of these: the first slice alone where there is one, else the boards.
 
     It enumerates a single compute instance, and beside that no whole GPU, however many are visible and however they
     were named [NVIDIA's MIG user guide, "Device Enumeration"].
     """
-    slices: list[Board | Slice] = []
+    slices: list[NvidiaBoard | MigSlice] = []
     for one in chosen:
-        slices += one.slices if isinstance(one, Board) else [one]
-    return slices[:1] or [one for one in chosen if isinstance(one, Board) and not one.is_mig]
+        slices += one.slices if isinstance(one, NvidiaBoard) else [one]
+    return slices[:1] or [one for one in chosen if isinstance(one, NvidiaBoard) and not one.is_mig]
 
 
 def ask(nvml, question: str, *arguments):
@@ -140,10 +144,10 @@ def ask(nvml, question: str, *arguments):
         return None
 
 
-class Slice:
+class MigSlice:
     """A MIG device: a part of a board that CUDA takes for a GPU. Power is told of the whole board alone."""
 
-    def __init__(self, nvml, board: Board, number: int, handle):
+    def __init__(self, nvml, board: NvidiaBoard, number: int, handle):
         self.board, self.name, self.handle = board, board.name, board.handle
         self.key = f"{board.key}.{number}"
         self.uuid = _text(ask(nvml, "nvmlDeviceGetUUID", handle))
@@ -160,7 +164,7 @@ def _compute_slices(nvml, handle) -> int:
     return getattr(sizes, "computeInstanceSliceCount", 0) or getattr(sizes, "gpuInstanceSliceCount", 0) or 1
 
 
-class Board:
+class NvidiaBoard:
     """A GPU as NVML lists it, with the MIG slices that it is cut into."""
 
     share, note = 1.0, ""
@@ -180,11 +184,11 @@ class Board:
         self.most_slices = (self.ask("nvmlDeviceGetMaxMigDeviceCount") or MIG_SLICES) if self.is_mig else 0
         self.slices = list(self._mig_slices())
 
-    def _mig_slices(self) -> Iterator[Slice]:
+    def _mig_slices(self) -> Iterator[MigSlice]:
         for number in range(self.most_slices):
             handle = self.ask("nvmlDeviceGetMigDeviceHandleByIndex", number)
             if handle is not None:
-                yield Slice(self._nvml, self, number, handle)
+                yield MigSlice(self._nvml, self, number, handle)
 
     def ask(self, question: str, *arguments):
         """The answer about this GPU, or None where it is not known."""
@@ -215,7 +219,7 @@ class Board:
         return [(row.pid, row.smUtil) for row in rows if row.smUtil <= MOST_PERCENT]
 
 
-class Gpu(Sensor):
+class NvidiaGpu(Sensor):
     """A GPU or a slice of one: its energy counter where calling it works, else the power sensor, else utilisation.
 
     Without a target strangers' use counts as well.
@@ -224,7 +228,7 @@ class Gpu(Sensor):
     every_s = 0.0
     is_divided, is_split = True, False
 
-    def __init__(self, nvml, gpu: Board | Slice, note: str = "", target: host.Target | None = None):
+    def __init__(self, nvml, gpu: NvidiaBoard | MigSlice, note: str = "", target: Target | None = None):
         self._nvml, self._board, self._share = nvml, gpu.board, gpu.share
         self._sharing = Sharing(gpu.board.pids, gpu.board.uses, target) if target else None
         self._told = {""}
@@ -232,10 +236,10 @@ class Gpu(Sensor):
         limit_mw = self._board.ask("nvmlDeviceGetEnforcedPowerLimit")
         limit_w = limit_mw / 1000 if limit_mw and limit_mw / 1000 <= MOST_GPU_W else None
         self.most_w = most_gpu_w(limit_w)
-        self._source = Source(gpu.board.energy_j, gpu.board.power_w, self.most_w)
+        self._source = EnergySource(gpu.board.energy_j, gpu.board.power_w, self.most_w)
         notes = " ".join(filter(None, (gpu.note, note)))
         self.facts = facts(gpu.key, "gpu", gpu.name, uuid=gpu.uuid, share=gpu.share, note=notes)
-        self.facts |= {"memory_gb": memory.total / host.GB if memory else None, "power_limit_w": limit_w}
+        self.facts |= {"memory_gb": memory.total / system.GB if memory else None, "power_limit_w": limit_w}
         self.facts |= self._method()
         self.replaces = held_by(gpu.name, is_measured=bool(self.facts["basis"]))
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from traceml_agent import host
-from traceml_agent.sensors import MOST_POWER
+from traceml_agent.host import system
+from traceml_agent.sensors.sensor import MOST_POWER
 
 POWERCAP = "sys/class/powercap"
 PREFIX = "intel-rapl:"
@@ -36,7 +36,7 @@ class Zone:
 
     def __init__(self, folder: str):
         self.folder = folder
-        self._range_uj = host.number(folder, "max_energy_range_uj") or 0.0
+        self._range_uj = system.number(folder, "max_energy_range_uj") or 0.0
         self._last_uj = self._now_uj()
         self._total_uj = 0.0
         #: W: the most that one of its constraints may be set to, often the base TDP; None where none tells it.
@@ -44,7 +44,7 @@ class Zone:
 
     def _now_uj(self) -> float:
         """Raises OSError or ValueError: a failed read is no reading, never 0."""
-        with open(host.path(self.folder, "energy_uj"), encoding="ascii") as file:
+        with open(system.path(self.folder, "energy_uj"), encoding="ascii") as file:
             return float(int(file.read()))
 
     def energy_j(self) -> float:
@@ -64,7 +64,7 @@ class Zone:
 
 def _watts(folder: str, constraint: int) -> float | None:
     """What a zone tells of the most of one of its power limits, in W."""
-    return (host.number(folder, f"constraint_{constraint}_max_power_uw") or 0.0) / 1e6 or None
+    return (system.number(folder, f"constraint_{constraint}_max_power_uw") or 0.0) / 1e6 or None
 
 
 def zones(name: str) -> list[Zone]:
@@ -85,23 +85,23 @@ def zones(name: str) -> list[Zone]:
 
 def unreadable() -> bool:
     """Whether there are package zones that this user may not read."""
-    return not all(os.access(host.path(folder, "energy_uj"), os.R_OK) for folder in _folders("package"))
+    return not all(os.access(system.path(folder, "energy_uj"), os.R_OK) for folder in _folders("package"))
 
 
 def _folders(name: str) -> list[str]:
     try:
-        entries = sorted(entry for entry in os.listdir(host.path(POWERCAP)) if entry.startswith(PREFIX))
+        entries = sorted(entry for entry in os.listdir(system.path(POWERCAP)) if entry.startswith(PREFIX))
     except OSError:
         return []
     folders = [f"{POWERCAP}/{entry}" for entry in entries]
     # Kernels show nested zones beside their package or only below it.
     nested = [f"{f}/{sub}" for f in folders for sub in _below(f) if sub not in entries]
-    return [folder for folder in [*folders, *nested] if (host.read(folder, "name") or "").startswith(name)]
+    return [folder for folder in [*folders, *nested] if (system.read(folder, "name") or "").startswith(name)]
 
 
 def _below(folder: str) -> list[str]:
     try:
-        return sorted(entry for entry in os.listdir(host.path(folder)) if entry.startswith(PREFIX))
+        return sorted(entry for entry in os.listdir(system.path(folder)) if entry.startswith(PREFIX))
     except OSError:
         return []
 
@@ -115,7 +115,7 @@ class Stopped(Exception):
     """A counter gives nothing any more."""
 
 
-class Counters:
+class EnergyCounters:
     """Several counters of one device: what they added since the last reading, as long as that is possible.
 
     `tdp_w` is the device's, by its profile. Impossible is more than the zones' own most allows, else than the TDP does:

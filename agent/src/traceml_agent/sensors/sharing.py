@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Callable
 
-from traceml_agent import host
-from traceml_agent.sensors.processes import launcher, processes
+from traceml_agent.host import system
+from traceml_agent.host.allocation import Target
+from traceml_agent.host.processes import launcher, processes
 
 #: How often it is looked whether strangers came or went.
 LOOK_EVERY_S = 30.0
@@ -81,10 +82,10 @@ class Sharing:
         self.note = "" if not is_shared else SPLIT if self._can_tell else NOT_KNOWN
 
 
-def family(target: host.Target) -> set[int]:
+def family(target: Target) -> set[int]:
     """The job's pids: the target's tree, that of the launcher of its ranks, or the cgroup's."""
     if target.cgroup:
-        texts = (host.read(folder, "cgroup.procs") or "" for folder in target.own_folders("cpu"))
+        texts = (system.read(folder, "cgroup.procs") or "" for folder in target.own_folders("cpu"))
         return {int(pid) for text in texts for pid in text.split()}
     root = launcher() if target.is_self else 0
     return processes(root or target.pid).pids()
@@ -92,10 +93,10 @@ def family(target: host.Target) -> set[int]:
 
 def _is_first_namespace() -> bool:
     try:
-        return os.readlink(host.path("proc", "self", "ns", "pid")) == FIRST_NAMESPACE
+        return os.readlink(system.path("proc", "self", "ns", "pid")) == FIRST_NAMESPACE
     except OSError:
         return False
 
 
 def _is_mps_server(pid: int) -> bool:
-    return pid > 0 and (host.read("proc", str(pid), "comm") or "").startswith(MPS_SERVER)
+    return pid > 0 and (system.read("proc", str(pid), "comm") or "").startswith(MPS_SERVER)

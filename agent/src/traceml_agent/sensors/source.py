@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from traceml_agent.sensors import Reading
+from traceml_agent.sensors.sensor import Reading
 
 #: A source that gave nothing for so long, though the device draws power or is busy, has stopped [ROCm/amdsmi issue 22].
 STILL_S = 5.0
@@ -22,7 +22,7 @@ NEXT = {SENSOR: "its power sensor counts from here on", "": "all of its energy i
 Ask = Callable[[], "float | None"]
 
 
-class Source:
+class EnergySource:
     """Joules and watts of a device as `counter_j` (J since any origin) and `power_w` tell them, None for nothing.
 
     Above `most_w` watts are no reading. What the callables raise is the caller's.

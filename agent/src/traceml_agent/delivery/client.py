@@ -1,0 +1,293 @@
+"""The portal as the agent sees it: three PUTs, and what an answer means for the record that was sent.
+
+Loads requests, so only the uploader's process and the command line import it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from traceml_agent.inputs.config import Refused, check_url, is_loopback
+from traceml_agent.version import __version__
+
+MAX_REPLY_BYTES = 64 * 1024
+#: A page of the catalogue, with two hundred profiles and their names.
+MAX_PAGE_BYTES = 1024 * 1024
+CONNECT_S = 3.0
+TOTAL_S = 10.0
+ZIP_FROM_BYTES = 10_000
+#: The portal unzips no more than 100:1; what shrinks further goes as it is.
+MAX_ZIP_RATIO = 50
+MAX_REASON = 400
+
+DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY, HELD = (
+    "delivered",
+    "retry",
+    "stop",
+    "quarantine",
+    "gone",
+    "run unknown",
+    "busy",
+    "held back",
+)
+
+
+class Answer(NamedTuple):
+    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; `fields` are those refused,
+    `body` is the answer's JSON.
+    """
+
+    outcome: str
+    reason: str = ""
+    after_s: float | None = None
+    body: dict | None = None
+    fields: tuple[str, ...] = ()
+
+    @property
+    def is_busy(self) -> bool:
+        """Not the portal's answer: another process has the file, or the disk refuses. Other files may go on."""
+        return self.outcome == BUSY
+
+
+class TooSlow(Exception):
+    """The total deadline is over. No OSError, for whoever tries a host's addresses in turn goes on after those."""
+
+
+class Client:
+    """One kept connection to one portal: the token goes to its scheme, host and port alone, no redirect is followed.
+
+    Raises Refused for settings that can't be used.
+    """
+
+    def __init__(self, settings):
+        check_url(settings.url, settings.allow_http)
+        if settings.ca_file and not os.path.exists(settings.ca_file):
+            raise Refused(f"TRACEML_AGENT_CA_FILE: there is no {settings.ca_file}")
+        self.url = settings.url
+        #: What the portal last said about this agent's version, with the remedy; empty where it said nothing.
+        self.notice = ""
+        self._token = settings.token
+        self.session = requests.Session()
+        # Else ~/.netrc would replace the token; proxies are taken from the environment by hand instead.
+        self.session.trust_env = False
+        self.session.proxies = _proxies(self.url)
+        self.session.verify = settings.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.session.headers.update(
+            {
+                "Authorization": f"Bearer {settings.token}",
+                "User-Agent": f"traceml-agent/{__version__}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+                "Accept-Encoding": "identity",
+            }
+        )
+
+    def put_run(self, run_id: str, body: dict) -> Answer:
+        return self._put(f"runs/{run_id}", encode(body | {"sent_at": _now()}), run_id, None)
+
+    def put_finish(self, run_id: str, body: dict) -> Answer:
+        return self._put(f"runs/{run_id}/finish", encode(body | {"sent_at": _now()}), run_id, None)
+
+    def put_batch(self, run_id: str, batch_id: str, body: bytes) -> Answer:
+        """Send a batch; `body` has to be the same bytes each time, for the portal compares its digest."""
+        return self._put(f"runs/{run_id}/batches/{batch_id}", body, run_id, batch_id)
+
+    def get(self, path: str, etag: str = "") -> tuple[dict | None, str]:
+        """A JSON object of the read side with its ETag; None where it is what that ETag stands for.
+
+        Raises Refused, with the reason, for every other answer.
+        """
+        try:
+            with (
+                _within(TOTAL_S),
+                self.session.get(
+                    f"{self.url}/api/v1/{path}",
+                    headers={"If-None-Match": etag} if etag else {},
+                    timeout=(CONNECT_S, TOTAL_S),
+                    allow_redirects=False,
+                    stream=True,
+                ) as reply,
+            ):
+                body = _read(reply, MAX_PAGE_BYTES)
+        except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
+            raise Refused(_unreachable(error)) from None
+        data = _json(reply.headers, body)
+        if reply.status_code not in (200, 304) or (reply.status_code == 200 and not data):
+            reason = str(data.get("detail") or f"{self.url} answered with status {reply.status_code}")
+            raise Refused(_plain(reason, self._token))
+        return (data if reply.status_code == 200 else None), reply.headers.get("ETag", "")
+
+    def check_token(self) -> Answer:
+        """Whether the portal answers and knows the token: a header that can't be right is refused only after that."""
+        return self._put("runs/00000000-0000-0000-0000-000000000000", b"{}", "", None)
+
+    def _put(self, path: str, body: bytes, run_id: str, batch_id: str | None) -> Answer:
+        data, headers = _zipped(body) if batch_id else (body, {})
+        try:
+            with _within(TOTAL_S), self._request(path, data, headers) as reply:
+                answer = judge(reply.status_code, reply.headers, _read(reply), (run_id, batch_id, _digest(body)))
+        except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
+            self.session.close()
+            return Answer(RETRY, _unreachable(error))
+        self.notice = _plain(str((answer.body or {}).get("notice") or ""), self._token) or self.notice
+        return answer._replace(reason=_plain(answer.reason, self._token))
+
+    def _request(self, path: str, data: bytes, headers: dict) -> requests.Response:
+        return self.session.put(
+            f"{self.url}/api/v1/{path}",
+            data=data,
+            headers=headers,
+            timeout=(CONNECT_S, TOTAL_S),
+            allow_redirects=False,
+            stream=True,
+        )
+
+
+def _proxies(url: str) -> dict:
+    """The environment's proxies for a URL; none for this machine itself, for that token would leave it in the clear."""
+    return {} if is_loopback(urlsplit(url).hostname or "") else requests.utils.get_environ_proxies(url)
+
+
+def _zipped(body: bytes) -> tuple[bytes, dict]:
+    """A batch's bytes as they travel, with their header."""
+    if len(body) < ZIP_FROM_BYTES:
+        return body, {}
+    data = gzip.compress(body, 6, mtime=0)
+    return (data, {"Content-Encoding": "gzip"}) if len(body) < MAX_ZIP_RATIO * len(data) else (body, {})
+
+
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """A total deadline: a socket's time-out is per read, and a server that drips its reply meets it for ever.
+
+    By the alarm signal, which interrupts connecting, TLS and reading alike: the process is the uploader's or the
+    command line's own. Signals reach the main thread alone, and nothing else sends.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGALRM, _expire)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # a thread that blocks it may have started us
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _expire(*_) -> None:
+    raise TooSlow
+
+
+def _read(reply, most_bytes: int = MAX_REPLY_BYTES) -> bytes:
+    """The reply's body as sent, within 64 KiB unless told."""
+    parts, size = [], 0
+    for part in reply.raw.stream(8192, decode_content=False):
+        parts.append(part)
+        size += len(part)
+        if size > most_bytes:
+            raise ValueError("the reply is too long")
+    return b"".join(parts)
+
+
+def judge(status: int, headers, body: bytes, sent: tuple[str, str | None, str]) -> Answer:
+    """What a reply means. Only JSON that echoes run, batch and digest is a delivery: a captive portal says 200 too."""
+    data = _json(headers, body)
+    return _judged(status, headers, data, sent)._replace(body=data)
+
+
+def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str]) -> Answer:
+    if 200 <= status < 300:
+        echoed = (data.get("run_id"), data.get("batch_id"), data.get("sha256"))
+        if echoed == sent:
+            return Answer(DELIVERED)
+        return Answer(RETRY, "the answer did not come from a TraceML portal")
+    detail = str(data.get("detail") or f"status {status}")
+    if status == 404 and data.get("type") == "run-unknown":
+        return Answer(RUN_UNKNOWN, detail)
+    if 300 <= status < 400:
+        return Answer(STOP, "it redirects to another address, which is not followed; set that one")
+    if status in (401, 403, 404):
+        return Answer(STOP, detail)
+    if status == 410:
+        return Answer(GONE, detail)
+    if status in (400, 409, 411, 413, 415, 422):
+        return Answer(QUARANTINE, _reason(detail, data), fields=tuple(field for field, _ in _errors(data)))
+    return Answer(RETRY, detail, _retry_after_s(headers.get("Retry-After", "")))
+
+
+def _unreachable(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        remedy = "name a file that holds its authority's by TRACEML_AGENT_CA_FILE"
+        return f"the portal's certificate is not trusted here; {remedy}"
+    return f"the portal can't be reached ({type(error).__name__})"
+
+
+def _json(headers, body: bytes) -> dict:
+    if "json" not in headers.get("Content-Type", ""):
+        return {}
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _errors(data: dict) -> list[tuple[str, str]]:
+    """The fields that a problem names, each with what is wrong with it."""
+    errors = data.get("errors")
+    found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    return [(str(error.get("field", "")), str(error.get("message", ""))) for error in found]
+
+
+def _reason(detail: str, data: dict) -> str:
+    """A problem in the portal's own words: the first fields that it names, else its detail."""
+    return "; ".join(f"{field}: {message}" for field, message in _errors(data)[:3]) or detail
+
+
+def _retry_after_s(value: str) -> float | None:
+    """Seconds that the portal asks to wait, 0 to 3600; None for nonsense."""
+    try:
+        if re.fullmatch(r"[0-9]{1,9}", value.strip()):
+            after_s = float(value)
+        else:
+            after_s = (parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return after_s if 0 <= after_s <= 3600 else None
+
+
+def _plain(reason: str, token: str) -> str:
+    """The portal's words as they may stand in a log: one short line, and no token even where a server echoes it."""
+    shown = reason.replace(token, "…") if token else reason
+    return "".join(c if c.isprintable() else " " for c in shown)[:MAX_REASON]
+
+
+def encode(body: dict) -> bytes:
+    """JSON bytes that are the same whenever the body is."""
+    return json.dumps(body, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,334 @@
+"""From a spool file to the portal: which records make a batch, what of it was answered, what goes to quarantine."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from traceml_agent.delivery import client as portal
+from traceml_agent.delivery.client import Answer
+from traceml_agent.delivery.pruning import prune
+from traceml_agent.delivery.sent import Batch, Sent
+from traceml_agent.host.private import open_regular
+from traceml_agent.spool import aftermath, board, quarantine, recording
+from traceml_agent.spool.files import has_living_writer
+from traceml_agent.spool.names import NAME
+from traceml_agent.spool.recording import enriched
+
+MAX_BATCH_ROWS = 1000
+MAX_BATCH_BYTES = 512 * 1024
+#: So much of a file is in memory at once, however much an outage let gather.
+SLICE_BYTES = 4 * 1024 * 1024
+#: How often the portal may name further values that it refuses, until all that travel together are refused.
+MAX_PRUNINGS = 5
+_SETTLED = (portal.DELIVERED, portal.QUARANTINE)
+
+
+class Delivery:
+    """Delivers one spool file; may be asked again as the file grows."""
+
+    def __init__(self, path: str):
+        self.path = path
+        match = NAME.fullmatch(os.path.basename(path))
+        if match is None:
+            raise ValueError(f"{path} is not named like a spool file")
+        self.run_id, self.writer = match.groups()
+        self.header: dict | None = None
+        #: True once the file is gone: delivered to its end, dropped, or set aside.
+        self.done = False
+        #: Hears how many bytes of the file are through.
+        self.progress: Callable[[int], None] = lambda read_bytes: None
+        self._sent = Sent(path)
+        self._file: BinaryIO | None = None
+        self._read_bytes = 0
+        self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
+        #: What the portal refused, in words: what, why, how many.
+        self.refused: list[tuple[str, str, int]] = []
+        self._handed_on: dict[tuple[str, str], int] = {}
+        #: Header and finish of a run that took the end of its process for a good one.
+        self.unsure: tuple[dict, dict] | None = None
+        #: Why the disk keeps it from being delivered.
+        self.trouble = ""
+        self._alive = True
+        self._damaged = False
+        self._finished = False
+        self._heard_at = time.monotonic()
+
+    def deliver(self, client: portal.Client, header_only: bool = False, silence_s: float = math.inf) -> Answer:
+        """Send what is not acknowledged yet, in order; stops at the first record that can't be delivered now.
+
+        A run that has nothing new for `silence_s` is announced again, so that the portal does not take it for lost.
+        One whose writer died without a word gets the end that it could not write.
+        """
+        try:
+            os.stat(self.path)
+            self._begin_again_with_another_file()
+            with self._sent.locked() as held:
+                if not held:
+                    return Answer(portal.BUSY, "another process delivers it")
+                # Asked before reading: what a writer appends before it dies must be read before the file goes.
+                self._alive = has_living_writer(self.path)
+                answer = self._send_all(client, header_only)
+                is_dead = not (self._alive or header_only or self._finished or self.done)
+                if is_dead and answer.outcome in _SETTLED and aftermath.conclude(self.path):
+                    answer = self._send_all(client, header_only)
+                if self._alive and self._is_silent(silence_s) and answer.outcome == portal.DELIVERED:
+                    answer = self._announce(client)
+                return self._conclude(answer)
+        except FileNotFoundError:
+            self._leave(os.unlink)  # the lock's file may be made anew when the spool file is gone already
+            return Answer(portal.DELIVERED, "another process delivered it")
+        except OSError as error:
+            self.trouble = f"{self.path} can't be used ({error.strerror or error})"
+            return Answer(portal.BUSY, self.trouble)
+
+    def _begin_again_with_another_file(self) -> None:
+        """Where somebody swept the folder the writer made its file anew: nothing known of the old one holds for it.
+
+        The old one is kept open, else the new one might have its inode. Raises OSError.
+        """
+        if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
+            self._file = os.fdopen(open_regular(self.path, os.O_RDONLY), "rb")
+            self._sent, self._read_bytes, self._pending = Sent(self.path), 0, {}
+
+    def _is_silent(self, silence_s: float) -> bool:
+        known = self.header is not None and not self._finished and not self.done
+        return known and time.monotonic() - self._heard_at > silence_s
+
+    def _conclude(self, answer: Answer) -> Answer:
+        """Let go of the file where its end is delivered. One with damaged lines is kept for a person to look at.
+
+        No file that has no end yet is ever unlinked while its writer lives, whatever the portal says.
+        """
+        if answer.outcome == portal.GONE:
+            self._leave(_nothing if self._alive else os.unlink)
+        elif answer.outcome in _SETTLED and not self.done and (self._finished or self._is_hopeless()):
+            if self._damaged or os.path.getsize(self.path) > self._read_bytes:
+                reason = "some lines were damaged; the others are delivered"
+                self._set_aside(reason)
+                return Answer(portal.QUARANTINE, reason)
+            self._leave(os.unlink)
+        return answer
+
+    def _is_hopeless(self) -> bool:
+        """Whether a dead writer left nothing that tells of a run: no end can be written to that."""
+        return not self._alive and self.header is None
+
+    def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
+        result = Answer(portal.DELIVERED)
+        while self._fill():
+            for batch, records in self._batches(header_only):
+                answer = self._send(client, batch, records)
+                if answer.outcome not in (*_SETTLED, portal.BUSY) or self.done:
+                    return answer
+                result = result if answer.outcome == portal.DELIVERED else answer
+            self.progress(self._read_bytes)
+            if header_only or result.outcome == portal.BUSY:
+                break
+        return result
+
+    def _fill(self) -> bool:
+        """Read on until a slice of the file is in memory; whether there is anything to send."""
+        self._pending = {n: each for n, each in self._pending.items() if not self._sent.is_acknowledged(n)}
+        size, until, start = sum(length for length, _ in self._pending.values()), -1, self._read_bytes
+        for end, record in recording.read(self.path, self._read_bytes):
+            if record is None:
+                self._damaged = True
+            else:
+                if size > SLICE_BYTES and record["n"] > until:
+                    break
+                until = (self._sent.batch_of(record["n"]) or (0, -1))[1]  # a batch travels whole
+                size += self._take(record, end - self._read_bytes)
+            self._read_bytes = end
+        if self._read_bytes > start:
+            self._sync()
+        return bool(self._pending)
+
+    def _take(self, record: dict, length: int) -> int:
+        """Keep a record that is still to be sent; the bytes that this takes."""
+        if record["type"] == "header":
+            self.header = record["body"]
+        if self._sent.is_acknowledged(record["n"]):
+            self._finished |= record["type"] == "finish"
+            return 0
+        self._pending[record["n"]] = (length, record)
+        return length
+
+    def _sync(self) -> None:
+        """What is marked as sent must not be lost here by a power failure: its repeat would be another batch."""
+        descriptor = open_regular(self.path, os.O_RDONLY)
+        with contextlib.suppress(OSError):
+            recording.sync_to_disk(descriptor)
+        os.close(descriptor)
+
+    def _batches(self, header_only: bool) -> list[tuple[Batch, list[dict]]]:
+        """What is pending as it travels: as planned before, else planned now."""
+        pending = [each for _, each in sorted(self._pending.items()) if not header_only or each[1]["type"] == "header"]
+        self._sent.plan(list(_new_batches([each for each in pending if self._batch_of(each[1]) is None])))
+        by_batch = itertools.groupby((record for _, record in pending), self._batch_of)
+        return [(batch, list(members)) for batch, members in by_batch if batch is not None]
+
+    def _batch_of(self, record: dict) -> Batch | None:
+        return self._sent.batch_of(record["n"])
+
+    def _send(self, client: portal.Client, batch: Batch, records: list[dict]) -> Answer:
+        answer = self._put(client, batch, records)
+        if answer.outcome == portal.RUN_UNKNOWN:
+            answer = self._announce(client)
+            if answer.outcome == portal.DELIVERED:
+                answer = self._put(client, batch, records)
+            if answer.outcome == portal.RUN_UNKNOWN:
+                return Answer(portal.RETRY, answer.reason)
+        if answer.outcome in _SETTLED and not self.done:
+            return self._settled(answer, batch, records)
+        return answer
+
+    def _put(self, client: portal.Client, batch: Batch, records: list[dict]) -> Answer:
+        body = records[0]["body"]
+        try:
+            if records[0]["type"] == "header":
+                return self._announce(client)
+            if records[0]["type"] == "finish":
+                return self._put_finish(client, body)
+            sent = self._from_writer() | merged([record["body"] for record in records])
+            if (self.header or {}).get("child_of"):
+                self._hand_on(sent.pop("left_out", []))
+            batch_id = f"{self.writer}-{batch[0]}-{batch[1]}"
+            return self._pruned(sent, lambda kept: client.put_batch(self.run_id, batch_id, portal.encode(kept)))
+        except (ValueError, RecursionError) as error:
+            return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
+
+    def _hand_on(self, left_out: list[dict]) -> None:
+        """What a child left out is for its parent's run to count: both are one writer to the portal, with one list."""
+        for row in left_out:
+            kind = str(row.get("what")), str(row.get("reason"))
+            count = row.get("count", 0) - self._handed_on.get(kind, 0)
+            if count > 0:
+                self.refused.append((*kind, count))
+                self._handed_on[kind] = row["count"]
+
+    def _put_finish(self, client: portal.Client, body: dict) -> Answer:
+        """A child's file ends with itself, not its run."""
+        if (self.header or {}).get("child_of"):
+            return Answer(portal.DELIVERED)
+        finish = {name: value for name, value in body.items() if name != "unsure"}
+        self.unsure = (self.header or {}, finish) if body.get("unsure") else None
+        return self._pruned(self._from_writer() | finish, lambda kept: client.put_finish(self.run_id, kept))
+
+    def _announce(self, client: portal.Client) -> Answer:
+        """Send the header. Without one, or where it is refused, nothing can be delivered: the file is set aside."""
+        if self.header is None:
+            answer = Answer(portal.QUARANTINE, "the file holds no readable header")
+        else:
+            body = {name: value for name, value in self.header.items() if name not in recording.LOCAL}
+            answer = self._pruned(body, lambda kept: client.put_run(self.run_id, kept))
+        if answer.outcome == portal.QUARANTINE:
+            if self._alive:
+                return answer._replace(outcome=portal.HELD)
+            self._set_aside(answer.reason)
+        return answer
+
+    def _pruned(self, body: dict, put: Callable[[dict], Answer]) -> Answer:
+        """Send a body; of one that is refused for single values all but those."""
+        answer = self._heard(put(body))
+        for _ in range(MAX_PRUNINGS):
+            if answer.outcome != portal.QUARANTINE or not answer.fields:
+                break
+            body, removed = prune(body, list(answer.fields))
+            if not removed:
+                break
+            self.refused += [(what, answer.reason, 1) for what in removed]
+            answer = self._heard(put(body))
+        return answer
+
+    def _heard(self, answer: Answer) -> Answer:
+        if answer.outcome == portal.DELIVERED:
+            self._heard_at = time.monotonic()
+        return answer
+
+    def _settled(self, answer: Answer, batch: Batch, records: list[dict]) -> Answer:
+        """Mark a batch as delivered or set aside. What the portal refuses and no disk takes stays in the spool."""
+        if answer.outcome == portal.QUARANTINE:
+            place, portal_url = os.path.dirname(self.path), self._portal()
+            try:
+                quarantine.keep(place, self.run_id, self.writer, batch, answer.reason, records, portal_url)
+            except OSError as error:
+                self.trouble = (
+                    f"what the portal refused can't be set aside ({error.strerror or error}): {answer.reason}"
+                )
+                return Answer(portal.BUSY, self.trouble)
+            self.refused.append(("records", answer.reason, len(records)))
+        self._sent.acknowledge(batch)
+        self._finished |= records[0]["type"] == "finish"
+        return answer
+
+    def _from_writer(self) -> dict:
+        """Whose the records are: a child's are its parent's."""
+        header = self.header or {}
+        started_at = header.get("writer_started_at")
+        writer = header.get("child_of") or self.writer
+        return {"writer": writer} | ({"writer_started_at": started_at} if started_at else {})
+
+    def _set_aside(self, reason: str) -> None:
+        self.refused.append(("the whole file", reason, 1))
+        self._leave(lambda path: quarantine.set_aside(path, reason, self._portal()))
+
+    def _portal(self) -> str:
+        return str((self.header or {}).get("portal") or "")
+
+    def _leave(self, way) -> None:
+        """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""
+        self.done = True
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        with contextlib.suppress(OSError):
+            way(self.path)
+        if not os.path.lexists(self.path):
+            board.discard(self.path)
+            with contextlib.suppress(OSError):
+                os.unlink(self._sent.path)
+
+
+def _nothing(path: str) -> None:
+    """What is done to a file that stays."""
+
+
+def _new_batches(pending: list[tuple[int, dict]]) -> Iterator[Batch]:
+    """Consecutive updates, as many together as make a batch; header and finish alone."""
+    first, last, size, rows = -1, -2, 0, 0
+    for length, record in pending:
+        n, weight = record["n"], _weight(record)
+        fits = n == last + 1 and size + length <= MAX_BATCH_BYTES and rows + weight <= MAX_BATCH_ROWS
+        if not fits:
+            if first >= 0:
+                yield first, last
+            first, size, rows = n, 0, 0
+        last, size, rows = n, size + length, rows + weight
+    if first >= 0:
+        yield first, last
+
+
+def _weight(record: dict) -> int:
+    """Rows of a update; header and finish fill a batch of their own."""
+    if record["type"] != "update":
+        return MAX_BATCH_ROWS + 1
+    return max(len(record["body"].get(name) or ()) for name in recording.ROWS)
+
+
+def merged(bodies: list[dict]) -> dict:
+    """One batch body of several updates: samples and metrics in a row, of devices, stages and calls the latest."""
+    result: dict = {}
+    for name, key in recording.ROWS.items():
+        rows = [row for body in bodies for row in body.get(name) or ()]
+        result[name] = rows if name in ("samples", "metrics") else list({row[key]: row for row in rows}.values())
+    for body in bodies:
+        result |= {name: body[name] for name in ("left_out", "overlaps") if name in body}
+        if "about" in body:
+            result["about"] = enriched(result.get("about", {}), body["about"])
+    return result

@@ -1,0 +1,162 @@
+"""A process that is nobody's child and leads a session of its own: how the uploader's is started, in milliseconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from traceml_agent.host import endings
+from traceml_agent.inputs import config
+
+START = """import os, sys
+os.chdir(os.sep)  # else a requests.py beside the training script would be imported
+if sys.argv[2] == "detach" and os.fork(): os._exit(0)
+sys.path.insert(0, sys.argv[1])
+import traceml_agent
+sys.path.append(sys.path.pop(0))  # last from now on, for a site folder may hold namesakes of standard modules
+sys.path += sys.argv[3:]
+from traceml_agent.delivery.uploader_process import main
+main()
+"""
+#: What the uploader imports: an application in one file may keep each package in a folder of its own.
+PACKAGES = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
+#: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
+SHELL = "/bin/sh"
+#: What it starts has the socket as its standard input; a fourth descriptor stays open as it is.
+LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
+LIFE = 4
+#: linux/prctl.h
+PR_GET_CHILD_SUBREAPER = 37
+#: So many are looked at where the system lists none.
+MAX_DESCRIPTORS = 1024
+
+
+def adopts_orphans() -> bool:
+    """Whether processes that nobody waits for become this one's children: the first of a container, a subreaper."""
+    if os.getpid() == 1:
+        return True
+    if not {"ctypes", "prctl", "_prctl"} & set(sys.modules):  # by which alone a script makes itself one
+        return False
+    import ctypes
+
+    is_one = ctypes.c_int(0)
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    return prctl is not None and prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(is_one), 0, 0, 0) == 0 and is_one.value == 1
+
+
+def start(theirs: int) -> int:
+    """Start the process with the socket as its standard input, and leave it to the system.
+
+    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it. Returns
+    the number that this process's life has there, for one that ends before the other looks; -1 for none.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    has_shell = os.access(SHELL, os.X_OK)
+    words = [_interpreter(), *_flags(), "-c", START, package, "left" if has_shell else "detach", *_package_folders()]
+    words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
+    environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
+    environment |= {config.PREFIX + "DISABLED": "1"}
+    import posix  # its waitpid, for the one of `os` is another where gevent works
+
+    life = endings.own_life()
+    try:
+        with _out_of_the_way(theirs, life) as moved, _unheard() as signals:
+            pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(*moved), setsigmask=(), **signals)
+            with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
+                posix.waitpid(pid, 0)
+    finally:
+        if life >= 0:
+            os.close(life)
+    return LIFE if life >= 0 else -1
+
+
+@contextlib.contextmanager
+def _out_of_the_way(*numbers: int):
+    """Copies of descriptors above those that the process gets: one would else be closed to make room for another."""
+    import fcntl
+
+    moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, LIFE + 1) if number >= 0 else -1 for number in numbers]
+    try:
+        yield moved
+    finally:
+        for number in moved:
+            if number >= 0:
+                os.close(number)
+
+
+def _interpreter() -> str:
+    """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
+    if not sys.executable:
+        raise ValueError("sys.executable names no interpreter")
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    found = [sys.executable, *(os.path.join(prefix, "bin", name) for prefix in (sys.exec_prefix, sys.base_exec_prefix))]
+    for path in found:
+        if path and any(word in os.path.basename(path).lower() for word in ("python", "pypy")) and os.path.exists(path):
+            return path
+    raise ValueError("no Python interpreter was found")
+
+
+def _flags() -> list[str]:
+    """What keeps this interpreter from variables and folders that are not meant for it."""
+    if sys.flags.isolated:
+        return ["-I"]
+    return ["-E"] if sys.flags.ignore_environment else []
+
+
+def _package_folders() -> list[str]:
+    """Where the packages lie that the uploader imports."""
+    from importlib.machinery import PathFinder
+
+    specs = filter(None, map(PathFinder.find_spec, PACKAGES))
+    places = [place for spec in specs for place in spec.submodule_search_locations or ()]
+    return list(dict.fromkeys(map(os.path.dirname, map(os.path.abspath, places))))
+
+
+def _streams(theirs: int, life: int) -> list[tuple]:
+    """What the process has open: the socket, our life, and nothing that the training's own children would inherit."""
+    opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
+    opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
+    opened += [(os.POSIX_SPAWN_DUP2, life, LIFE)] if life >= 0 else []
+    opened += [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (1, 2)]
+    return [*opened, (os.POSIX_SPAWN_DUP2, 3, 0)]
+
+
+def _inheritable() -> list[int]:
+    """Descriptors from 3 up that a new program would find open: a pipe held open keeps its reader waiting for ever."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # another system, or no /proc
+        numbers = list(range(MAX_DESCRIPTORS))
+    found = []
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            if number > 2 and os.get_inheritable(number):
+                found.append(number)
+    return found
+
+
+@contextlib.contextmanager
+def _unheard():
+    """Where the user's code handles SIGCHLD, keep the end of our helper from it; yields what posix_spawn takes."""
+    signal = sys.modules.get("signal")  # without it nobody has a handler
+    child = getattr(signal, "SIGCHLD", None)
+    if signal is None or child is None or not callable(signal.getsignal(child)):
+        yield {"setsid": True}
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {child})
+    was_pending = child in signal.sigpending()
+    try:
+        yield {"setsid": True, "setsigdef": (child,)}
+        # Another child's end that came meanwhile is the user's to hear of.
+        if not was_pending and not _has_ended_children() and hasattr(signal, "sigtimedwait"):
+            signal.sigtimedwait({child}, 0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _has_ended_children() -> bool:
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False

@@ -1,0 +1,90 @@
+"""A spool file gets another portal: `traceml-agent sync` sends what was recorded for another address, or for none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from traceml_agent.delivery.sent import Sent
+from traceml_agent.host.private import open_regular
+from traceml_agent.inputs import config
+from traceml_agent.spool import recording
+
+
+def portal_of(path: str) -> str:
+    """The address in a spool file's header; empty where there is none. Raises OSError."""
+    return _portal(_header(path)[2])
+
+
+def _portal(header: dict | None) -> str:
+    address = header["body"].get("portal") if header else ""
+    return address if isinstance(address, str) else ""
+
+
+def is_same(address: str, url: str) -> bool:
+    """Whether two addresses are one portal: host and port count, and for what is no address its text."""
+    return (config.origin_of(address) or address) == (config.origin_of(url) or url)
+
+
+def is_for(path: str, settings) -> bool:
+    """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
+    with contextlib.suppress(OSError):
+        portal = portal_of(path)
+        return bool(portal) and is_same(portal, settings.url)
+    return False
+
+
+def readdress(path: str, url: str) -> bool:
+    """Make a dead writer's file one for the portal at `url`; False where another process is delivering it.
+
+    What was acknowledged by another portal is forgotten, so that all of it arrives at this one. The file is replaced
+    by a copy: what is damaged in it stays as it is. Raises OSError.
+    """
+    if is_same(portal_of(path), url):
+        return True
+    sent = Sent(path)
+    with sent.locked() as held:
+        if not held:
+            return False
+        start, end, header = _header(path)  # again, for another process may have been first
+        if header is None or is_same(_portal(header), url):
+            return True
+        if _portal(header):
+            os.truncate(sent.path, 0)
+        _copy(path, start, end, recording.encode(header | {"body": header["body"] | {"portal": url}}))
+    return True
+
+
+def _header(path: str) -> tuple[int, int, dict | None]:
+    """Where the header's line begins and ends, and the record."""
+    start = 0
+    for end, record in recording.read(path):
+        if record and record["type"] == "header":
+            return start, end, record
+        start = end
+    return 0, 0, None
+
+
+def _copy(path: str, start: int, end: int, line: bytes) -> None:
+    """Replace the bytes from `start` to `end`; the file is whole at any moment."""
+    import shutil  # late, as the uploader's side imports this module into a training
+
+    draft = f"{path}.draft"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    try:
+        with (
+            os.fdopen(open_regular(path, os.O_RDONLY), "rb") as old,
+            os.fdopen(open_regular(draft, flags), "wb") as new,
+        ):
+            new.write(old.read(start))
+            new.write(line)
+            old.seek(end)
+            shutil.copyfileobj(old, new)
+            new.flush()
+            recording.sync_to_disk(new.fileno())
+        shutil.copystat(path, draft)  # the order of files is by age
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise

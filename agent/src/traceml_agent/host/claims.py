@@ -1,0 +1,79 @@
+"""What the ranks of a job on one host share: which of them measures which GPU, and what each has used so far.
+
+A file beside the spool. A claim is a byte of it that a rank locks; the system lets go of that when the rank dies. Where
+files can't be locked every rank measures, and the portal counts one UUID once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+
+from traceml_agent.host.descriptors import Descriptor, above_standard
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+#: Where each rank keeps a byte locked as long as it lives, above all claims, and where its totals stand.
+ALIVE_AT, TOTALS_BYTES = 1 << 40, 512
+
+
+class Claims:
+    """One rank's part of it; `folder` is one that the ranks of the run share, such as the spool's, or None."""
+
+    def __init__(self, run_id: str, folder: str | None, local_rank: int = 0):
+        self._path = os.path.join(folder, f"{run_id}.claims") if folder and fcntl else ""
+        self._local_rank = local_rank
+        self._descriptor: Descriptor | None = None
+
+    def take(self, uuid: str) -> bool:
+        """Whether this process may measure the device: no other of the run does."""
+        if not (uuid and self._path):
+            return True
+        try:
+            fcntl.lockf(self._number(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, zlib.crc32(uuid.encode()))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _number(self) -> int:
+        """The file's descriptor, opened where it is not. Raises OSError."""
+        if self._descriptor is None or not self._descriptor.is_ours:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            with above_standard():
+                self._descriptor = Descriptor(os.open(self._path, flags, 0o600))
+            fcntl.lockf(self._descriptor.number, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, ALIVE_AT + self._local_rank)
+        return self._descriptor.number
+
+    def tell(self, totals: dict[str, float]) -> None:
+        """Let the other ranks know what this one has used so far."""
+        if self._path:
+            with contextlib.suppress(OSError):
+                text = json.dumps(totals).encode().ljust(TOTALS_BYTES)
+                os.pwrite(self._number(), text[:TOTALS_BYTES], self._local_rank * TOTALS_BYTES)
+
+    def others(self, local_size: int) -> list[dict[str, float]]:
+        """What the other ranks of this host told last."""
+        found = []
+        for rank in range(local_size if self._path else 0):
+            with contextlib.suppress(OSError, ValueError):
+                text = os.pread(self._number(), TOTALS_BYTES, rank * TOTALS_BYTES).strip(b" \0")
+                if rank != self._local_rank and text:
+                    found.append(json.loads(text))
+        return found
+
+    def release(self) -> None:
+        """Let go of all of them; the last rank takes the file away."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                if self._descriptor.is_ours:
+                    fcntl.lockf(self._descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(self._path)
+            self._descriptor.close()
+            self._descriptor = None

@@ -1,0 +1,272 @@
+"""How a process ended, and what that says of its run. Known from outside: a killed process tells nothing itself."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import struct
+import sys
+import time
+
+from traceml_agent.host import allocation, system
+from traceml_agent.host.descriptors import above_standard
+
+#: Signals by which a scheduler, a container's runtime or a person says that a process may go.
+TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
+#: Exit codes by which programs that handle one of these say so: 128 and its number.
+SAID_BY_SHELLS = (129, 130, 143)
+_beginnings: dict[int, str] = {}
+UNKNOWN = "ended without a word"
+#: linux/pidfd.h, since 6.15: an ioctl on a pidfd that tells how the process ended, whoever its parent is.
+PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
+PIDFD_INFO_EXIT = 1 << 3
+EXIT_CODE_AT = 60
+#: How often a process that is about to end is looked at.
+CLOSELY_S = 0.0005
+#: linux/sched.h: a flag of a process that is ending, and knows its exit code.
+PF_EXITING = 4
+#: The system call's number, for Pythons that were built for older systems, as conda's are.
+PIDFD_OPEN = 434
+
+
+def of_exit_code(code: int | None, kind: str) -> tuple[str, str]:
+    """Status and words for a process's exit code (negative: the signal that ended it; None: not known).
+
+    A service that is told to stop has done its work: a run of kind `inference` is then completed.
+    """
+    if not code:
+        return ("completed", "") if code == 0 or kind == "inference" else ("stopped", UNKNOWN)
+    name = _signal(code - 128 if code > 0 else -code) if code < 0 or code in SAID_BY_SHELLS else ""
+    if name in TOLD_TO_STOP:
+        return _told_to_stop(name, kind)
+    return "failed", name or f"exit status {code}"
+
+
+def _told_to_stop(signal_name: str, kind: str) -> tuple[str, str]:
+    if kind == "inference":
+        return "completed", ""
+    return ("cancelled" if signal_name == "SIGINT" else "stopped"), signal_name
+
+
+def _signal(number: int) -> str:
+    import signal
+
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal between the named ones
+        return f"signal {number}"
+
+
+def of_exception(kind, error, run_kind: str = "") -> tuple[str, str]:
+    """How a block ended, by its exception: status and the type's name."""
+    if kind is None:
+        return "completed", ""
+    if issubclass(kind, SystemExit):
+        return _of_system_exit(error, run_kind)
+    if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or kind.__name__ == "CancelledError":
+        if issubclass(kind, KeyboardInterrupt) and run_kind == "inference":
+            return "completed", ""
+        return "cancelled", kind.__name__
+    return "failed", kind.__name__
+
+
+def _of_system_exit(error, run_kind: str) -> tuple[str, str]:
+    """By its code; frameworks turn Ctrl-C into an exit of their own, whose context tells of it."""
+    code = getattr(error, "code", None)
+    if code in (None, 0):
+        return "completed", ""
+    if isinstance(getattr(error, "__context__", None), KeyboardInterrupt):
+        return of_exception(KeyboardInterrupt, None, run_kind)
+    if code in SAID_BY_SHELLS:
+        return of_exit_code(code, run_kind)
+    return "failed", "SystemExit"
+
+
+_finalizers: dict = {}
+
+
+def at_end_of_process(call) -> None:
+    """Have `call` made at the end of this process, once. Children of multiprocessing run no atexit, but finalizers."""
+    atexit.unregister(call)
+    atexit.register(call)
+    util = sys.modules.get("multiprocessing.util")
+    parent = getattr(sys.modules.get("multiprocessing.process"), "parent_process", None)
+    if util is not None and parent is not None and parent() is not None:
+        if known := _finalizers.get(call):
+            known.cancel()
+        # After the child's own children were waited for.
+        _finalizers[call] = util.Finalize(None, call, exitpriority=-100)
+
+
+def stay_interrupted() -> None:
+    """Have Python end by SIGINT, as it does after a Ctrl-C that nobody caught.
+
+    It forgets that when it evaluates a text afterwards, as the definition of any named tuple does: a module that is
+    first loaded at the end would change the exit status to 1.
+    """
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    try:
+        eval("interrupt()", {"interrupt": interrupt})  # noqa: S307
+    except KeyboardInterrupt:
+        pass
+
+
+def began_at(pid: int) -> str:
+    """When a process began, in ticks since boot: pids are used again. Empty for none, and where there is no /proc."""
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else ""
+
+
+def own_beginning() -> str:
+    """When this process began."""
+    pid = os.getpid()
+    if pid not in _beginnings:
+        _beginnings.clear()  # a fork's parent
+        _beginnings[pid] = began_at(pid)
+    return _beginnings[pid]
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything.
+
+    Of this system's own /proc, never of one that is mounted elsewhere to be measured: its pids are others.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().decode(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def is_alive(pid: int, began: str) -> bool:
+    """Whether the process of that number is still the one that began then; a zombie has ended."""
+    if not os.path.exists("/proc/self/stat"):
+        return _answers(pid)
+    fields = _stat(pid)
+    return len(fields) > 19 and fields[0] not in ("Z", "X") and began in ("", fields[19])
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _pidfd_open(pid: int) -> int:
+    """A descriptor that can be read once the process has ended. Raises OSError, and AttributeError without any."""
+    if hasattr(os, "pidfd_open") or sys.platform != "linux":
+        return os.pidfd_open(pid)
+    import ctypes
+
+    descriptor = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_OPEN, pid, 0)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_open")
+    return descriptor
+
+
+def own_life() -> int:
+    """A descriptor by which another process learns how this one ended, though it looks later; -1 where there is none.
+
+    Above the numbers that a new program's streams get.
+    """
+    try:
+        import fcntl
+
+        with above_standard():
+            number = os.pidfd_open(os.getpid())
+        try:
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
+        finally:
+            os.close(number)
+    except (OSError, AttributeError, ImportError):
+        return -1
+
+
+class Life:
+    """Another process, to be waited for without being its parent."""
+
+    def __init__(self, pid: int, began: str, descriptor: int = -1):
+        self.pid, self.began = pid, began
+        self._descriptor = descriptor
+        if descriptor < 0:
+            self._open()
+        self._oom_kills = _oom_kills()
+        self._ending: int | None = None
+
+    def _open(self) -> None:
+        try:
+            self._descriptor = _pidfd_open(self.pid)
+        except (OSError, AttributeError):  # gone, or no Linux of today
+            return
+        if not is_alive(self.pid, self.began) and began_at(self.pid) != self.began:
+            os.close(self._descriptor)  # another process has the number by now
+            self._descriptor = -1
+
+    def wait(self, others: list, seconds: float, closely: bool = False) -> bool:
+        """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended.
+
+        How it ends is taken away by its parent at once. Before 6.15 the system tells it only while the process ends,
+        which begins with letting go of its memory, and last with what it has open: `closely` looks for the former.
+        """
+        watched = [self._descriptor, *others] if self._descriptor >= 0 else others
+        most_s = CLOSELY_S if closely else max(seconds, 0.0) if self._descriptor >= 0 else 1.0
+        until = time.monotonic() + seconds
+        while True:
+            left_s = max(until - time.monotonic(), 0.0)
+            ready, _, _ = select.select(watched, [], [], min(left_s, most_s))
+            if (status := self._status()) is not None:
+                self._ending = status
+            is_over = self._descriptor in ready if self._descriptor >= 0 else not is_alive(self.pid, self.began)
+            if is_over or ready or left_s <= most_s:
+                return is_over
+
+    def exit_code(self, wait_s: float = 1.0) -> int | None:
+        """The exit code of the ended process, negative for a signal; None where the system does not tell.
+
+        A kernel from 6.15 on tells it once the parent has waited for it, any kernel before that.
+        """
+        until = time.monotonic() + wait_s
+        while (status := self._told()) is None and time.monotonic() < until and self._descriptor >= 0:
+            time.sleep(0.01)
+        return None if status is None else os.waitstatus_to_exitcode(status)
+
+    def _told(self) -> int | None:
+        status = self._status()
+        return self._ending if status is None else status
+
+    def _status(self) -> int | None:
+        fields = _stat(self.pid)
+        is_ending = len(fields) > 49 and (fields[0] in ("Z", "X") or int(fields[6]) & PF_EXITING)
+        if is_ending and fields[19] == self.began:
+            return int(fields[49])
+        try:
+            import fcntl
+
+            info = bytearray(struct.pack("=Q56x", PIDFD_INFO_EXIT))
+            fcntl.ioctl(self._descriptor, PIDFD_GET_INFO, info)
+        except (OSError, ImportError, ValueError):
+            return None
+        is_told = struct.unpack_from("=Q", info)[0] & PIDFD_INFO_EXIT
+        return struct.unpack_from("=i", info, EXIT_CODE_AT)[0] if is_told else None
+
+    def was_out_of_memory(self) -> bool:
+        """Whether the kernel ended a process of this cgroup for want of memory since we look."""
+        return _oom_kills() > self._oom_kills
+
+
+def _oom_kills() -> int:
+    count = 0
+    for folder in allocation.cgroup_folders("memory"):
+        for name in ("memory.events", "memory.oom_control"):
+            for line in (system.read(folder, name) or "").splitlines():
+                if line.startswith("oom_kill "):
+                    count += int(line.split()[1])
+    return count

@@ -1,0 +1,61 @@
+"""Files and folders for their owner alone, on disk and in the system's shared memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
+#: for tests, which must not meet the spool of the person who runs them.
+MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
+
+
+def make_private(place: str) -> None:
+    """Make a folder and those above it that are missing, for their owner alone, whatever the umask."""
+    above = os.path.dirname(place)
+    if above != place and not os.path.isdir(above):
+        make_private(above)
+    os.makedirs(place, mode=0o700, exist_ok=True)
+
+
+def is_private(place: str) -> bool:
+    found = os.lstat(place)
+    if not stat.S_ISDIR(found.st_mode) or not is_ours(found):
+        return False
+    if os.name == "posix" and found.st_mode & 0o077:
+        os.chmod(place, 0o700)
+    return True
+
+
+def is_ours(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
+def boards_folder() -> str:
+    """Where boards lie; empty where there is no shared memory of this user's own."""
+    place = os.path.join(MEMORY_FOLDER, f"traceml-{os.getuid()}") if hasattr(os, "getuid") else ""
+    try:
+        if not place or not os.path.isdir(MEMORY_FOLDER):
+            return ""
+        make_private(place)
+        return place if is_private(place) else ""
+    except OSError:
+        return ""
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open a file, but never a link, a pipe or a device that bears its name."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+def bytes_of(path: str) -> int:
+    """The size of a file; 0 where it is gone."""
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0

@@ -1,0 +1,250 @@
+"""JSON of what people hand over: each value that has none is left out by itself, with the reason.
+
+Objects of other people's classes are asked for their text, their items and their number here, and any of these may
+raise, never end, or be huge. Plain types are read by their own methods, whatever a subclass makes of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from math import isfinite, prod
+
+from traceml_agent import limits
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.messages import let_handlers_through
+
+MAX_DEPTH = 4
+HIDDEN = "(hidden)"
+#: A key with one of these words holds something that nobody means to publish.
+SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "credential", "private", "auth", "cookie")
+#: What is counted of an endless or huge mapping, list or set.
+MOST_READ = 10_000
+#: A value of more parts can't fit: each takes two bytes at least.
+MOST_PARTS = limits.MAX_METADATA_BYTES // 2
+#: Whole numbers of more bits have more digits than Python turns to text.
+MOST_BITS = 1500
+#: Where dataclasses, attrs, pydantic (2 and 1) and named tuples keep the names of their fields.
+FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "model_fields", "__fields__", "_fields")
+#: Classes whose objects are nothing but their attributes: argparse's and types'.
+NAMESPACES = ("Namespace", "SimpleNamespace")
+
+Read = Callable[[], object]
+Members = Iterable[tuple[object, Read]]
+
+
+class NotKept(Exception):
+    """A value has no JSON; says why."""
+
+
+def is_secret(name: str) -> bool:
+    """Whether a key's name says that its value is nobody's business."""
+    lowered = name.lower().replace("-", "_")
+    return any(word in lowered for word in SECRET_WORDS)
+
+
+def words(value) -> str:
+    """The text of any object; raises whatever its `__str__` raises."""
+    if isinstance(value, (bytes, bytearray)):
+        return repr(bytes(value[: limits.MAX_VALUE + 1]))  # its text may not be asked for under `python -bb`
+    return str.__str__(value if isinstance(value, str) else str(value))
+
+
+def reason_of(error: Exception) -> str:
+    """Why something is left out, by what was raised while it was read: its text may raise as well."""
+    let_handlers_through(error)
+    return str(error) if isinstance(error, NotKept) else f"reading it raised {type(error).__name__}"
+
+
+def members(value, any_object: bool = False) -> Members | None:
+    """The keys of a mapping, a dataclass or the like, each with a function that reads it; None for anything else.
+
+    With `any_object` the attributes of any object count as well, those apart that Python adds.
+    """
+    kind = type(value)
+    if issubclass(kind, dict):
+        return [(key, _held(item)) for key, item in islice(dict.items(value), MOST_READ)]
+    if hasattr(kind, "keys") and hasattr(kind, "__getitem__") and not hasattr(kind, "shape"):  # no table
+        return ((key, _item(value, key)) for key in islice(value.keys(), MOST_READ))
+    names: Iterable = next(filter(None, (getattr(kind, name, None) for name in FIELDS)), ())
+    if not names and (any_object or kind.__name__ in NAMESPACES) and hasattr(value, "__dict__"):
+        names = [name for name in vars(value) if not name.startswith("__")]
+    if not names and kind.__name__ not in NAMESPACES:
+        return None
+    names = [getattr(name, "name", name) for name in names]
+    return [(name, _attribute(value, name)) for name in names]
+
+
+def _held(value) -> Read:
+    return lambda: value
+
+
+def _item(owner, key) -> Read:
+    return lambda: owner[key]
+
+
+def _attribute(owner, name: str) -> Read:
+    return lambda: getattr(owner, name)
+
+
+def named(given: Members, what: str, below: str, left_out: LeftOut) -> Iterator[tuple[str, Read]]:
+    """Members with a clean name each, different from the others', at most 50. `below` is the path of their owner."""
+    seen: set[str] = set()
+    try:
+        for index, (key, read) in enumerate(given):
+            if len(seen) == limits.MAX_KEYS:
+                beyond = len(given) - index if isinstance(given, list) else 1  # else nobody knows, or it has no end
+                left_out.note(f"the rest of {what}", f"more than {limits.MAX_KEYS} keys", beyond)
+                break
+            if name := _key(key, what, below, seen, left_out):
+                seen.add(name)
+                yield name, read
+    except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
+        left_out.note(f"the rest of {what}", reason_of(error))
+
+
+def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
+    try:
+        text = limits.clean(words(key), limits.MAX_KEY + 1)
+    except Exception as error:  # noqa: BLE001 (the text of somebody's own key)
+        left_out.note(f"a key of {what}", reason_of(error))
+        return ""
+    name = text[: limits.MAX_KEY].strip()
+    if not name or name in seen:
+        left_out.note(f"parameter {below + name!r}", "another one has the same name" if name else "an empty name")
+        return ""
+    if len(text) > limits.MAX_KEY:
+        left_out.note(f"the end of the name {name!r}", f"longer than {limits.MAX_KEY} characters")
+    return name
+
+
+class JsonCopy:
+    """Copies parameters as JSON.
+
+    Counts their parts, for a structure may hold itself: each value may have half of those that are left, so that a huge
+    one leaves its neighbours in place.
+    """
+
+    def __init__(self, left_out: LeftOut):
+        self._left_out = left_out
+        self._parts, self._most = 0, 2 * MOST_PARTS
+
+    def of(self, read: Read, path: str, depth: int = MAX_DEPTH) -> tuple:
+        """The JSON of what `read` gives in a tuple of one; empty where it has none, which is noted."""
+        outer_most = self._most
+        self._most = (self._parts + self._most) // 2
+        try:
+            return (self._json(read(), path, depth),)
+        except Exception as error:  # noqa: BLE001 (somebody's own object: any of its methods may raise anything)
+            self._left_out.note(f"parameter {path!r}", reason_of(error))
+        finally:
+            self._most = outer_most
+        return ()
+
+    def _json(self, value, path: str, depth: int):
+        self._parts += 1
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if issubclass(kind, int):
+            return _whole(int.__int__(value))
+        if issubclass(kind, float):
+            return _real(float.__float__(value))
+        if issubclass(kind, (str, bytes, bytearray)):
+            return self._text(value, path)
+        if hasattr(kind, "shape"):
+            return self._array(value, path, depth)
+        if hasattr(kind, "__float__"):  # decimals, fractions
+            found = number(value)
+            return self._text(value, path) if found is None else found
+        return self._structure(value, path, depth)
+
+    def _structure(self, value, path: str, depth: int):
+        given = members(value)
+        if given is None and not isinstance(value, (list, tuple, set, frozenset, deque)):
+            return self._text(value, path)
+        if self._parts > self._most:
+            raise NotKept(f"larger than {limits.MAX_METADATA_BYTES // 1024} KiB")
+        if not depth:
+            raise NotKept(f"nested deeper than {MAX_DEPTH} levels")
+        if given is None:
+            items = self._items(value, path, depth)
+            # A set's order differs from process to process, and equal parameters would look unequal.
+            return sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items
+        found = {}
+        for name, read in named(given, f"parameter {path!r}", f"{path}.", self._left_out):
+            for plain in (HIDDEN,) if is_secret(name) else self.of(read, f"{path}.{name}", depth - 1):
+                found[name] = plain
+        return found
+
+    def _items(self, value, path: str, depth: int) -> list:
+        given = list(islice(value, MOST_READ))
+        kept = given[: limits.MAX_KEYS]
+        if len(given) > len(kept):
+            beyond = len(given) - len(kept)
+            self._left_out.note(f"the rest of parameter {path!r}", f"more than {limits.MAX_KEYS} items", beyond)
+        plain = (self.of(_held(item), path, depth - 1) for item in kept)
+        return [one[0] if one else None for one in plain]
+
+    def _array(self, value, path: str, depth: int):
+        """Numbers of an array's or tensor's scalar, a list of a small one's; the text of a larger one or a table."""
+        if hasattr(type(value), "detach"):
+            value = value.detach()  # what has a gradient warns
+        elif hasattr(type(value), "numpy") and not hasattr(type(value), "tolist"):
+            value = value.numpy()  # TensorFlow's
+        is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+        if is_time or not hasattr(type(value), "tolist") or prod(value.shape) > limits.MAX_KEYS:
+            return self._text(value, path)
+        plain = value.tolist()
+        if type(plain) is type(value):  # a number that Python has no type for, such as bfloat16
+            plain = number(value)
+        return self._json(_shortest(plain, value) if isinstance(plain, float) else plain, path, depth)
+
+    def _text(self, value, path: str) -> str:
+        text = limits.clean(words(value), limits.MAX_VALUE + 1)
+        if len(text) > limits.MAX_VALUE:
+            self._left_out.note(f"the end of parameter {path!r}", f"longer than {limits.MAX_VALUE} characters")
+        return text[: limits.MAX_VALUE].strip()
+
+
+def _whole(value: int):
+    """A whole number, as text where it has more than 64 bits."""
+    if abs(value) <= limits.MAX_INTEGER:
+        return value
+    if value.bit_length() > MOST_BITS:
+        raise NotKept("too large a number")
+    return str(value)
+
+
+def _real(value: float):
+    return value if isfinite(value) else str(value)
+
+
+def _shortest(exact: float, scalar) -> float:
+    """The number that a scalar of few bits shows: 0.1 of a 32-bit 0.1, which is 0.10000000149 as a float."""
+    try:
+        shown = float(str(scalar.cpu().numpy() if hasattr(type(scalar), "cpu") else scalar))
+    except Exception as error:  # noqa: BLE001 (a tensor of a kind that NumPy lacks; a subclass's own text)
+        let_handlers_through(error)
+        return exact
+    return shown if abs(shown - exact) <= 1e-3 * abs(exact) else exact
+
+
+def number(value) -> float | None:
+    """A finite float of anything that has one (NumPy scalars, one-element tensors, text), or None. Warns of nothing."""
+    if type(value) is float:
+        return value if isfinite(value) else None
+    try:
+        kind = type(value)
+        if hasattr(kind, "detach"):  # a tensor with a gradient warns where it is turned to a number
+            value = value.detach()
+        if getattr(value, "mask", False):  # NumPy's masked value, which has an item of 0
+            return None
+        if hasattr(kind, "item") and not issubclass(kind, (int, float)):  # as does an array of one element
+            value = value.item()
+        result = float.__float__(float(value))
+    except Exception as error:  # noqa: BLE001 (somebody's own number: whatever it raises, it is none)
+        let_handlers_through(error)
+        return None
+    return result if isfinite(result) else None

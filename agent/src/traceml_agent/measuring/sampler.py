@@ -1,0 +1,184 @@
+"""The sampler: one thread that reads the sensors, advances each device's cumulative counters, and fills the spool.
+
+Waking up costs more than reading, so it sleeps as long as the sensors allow: what counts by itself, as the kernel does
+with processor time, is read for a stored sample only. The interval between those grows with the run: a month costs a
+few thousand of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from traceml_agent.host import forks
+from traceml_agent.host.bell import Bell
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.messages import warn
+from traceml_agent.spool.board import Board
+
+#: Stored samples lie a reading interval apart at first, then this share of the run's age up to five of them …
+SHARE_OF_YOUNG_AGE = 1 / 10
+READINGS_A_SAMPLE = 5
+#: … and later this one, up to five minutes.
+SHARE_OF_AGE = 1 / 500
+MOST_S = 300.0
+#: A power sensor is read this share of the run's age apart at first, up to the reading interval.
+SHARE_OF_AGE_READ = 1 / 200
+#: What a kill loses at the most of a run of any age: so long may readings stand nowhere else than in this process.
+KEPT_EVERY_S = 5.0
+FINAL_READ_S = 2.0
+CATCH_UP_S = 0.02
+
+
+def sample_spacing_s(age_s: float, interval_s: float) -> float:
+    """Seconds between stored samples of a run of this age."""
+    young_s = min(max(age_s * SHARE_OF_YOUNG_AGE, interval_s), READINGS_A_SAMPLE * interval_s)
+    return min(max(age_s * SHARE_OF_AGE, young_s), MOST_S)
+
+
+class Sampler:
+    """Reads `meters` every `interval_s` in a thread of its own, hands samples to `record`, calls `look` after each.
+
+    `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait. Every
+    reading stands on the `board` at once; `record` is called without samples for what was told between two of them.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        started_at: float,
+        record: Callable[[list[dict]], None],
+        look: Callable[[], None],
+        board: Board | None = None,
+        left_out: LeftOut | None = None,
+    ):
+        self.meters: list[Meter] = []
+        self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
+        self.board, self._left_out = board, left_out or LeftOut()
+        self._sampled_at = self._sample_due = self._recorded_at = 0.0
+        self._marked = False
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._bell = Bell()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, prepare: Callable[[], None]) -> None:
+        """Take the first reading here, lest a busy training keep the thread waiting for it, and start the thread.
+
+        Raises RuntimeError where the system gives no thread.
+        """
+        for meter in self.meters:
+            meter.read(self._interval_s)
+        self._thread = threading.Thread(target=self._work, args=(prepare,), name="traceml-sampler", daemon=True)
+        self._thread.start()
+
+    def _work(self, prepare: Callable[[], None]) -> None:
+        """The thread: one of the agent's borders that catch broadly, for nothing in it may reach the training."""
+        try:
+            prepare()  # without the lock: a driver that hangs here must not keep the others from their last reading
+            with self._lock:
+                if not self._stopping:
+                    self.tick(time.monotonic(), everything=True)
+        except Exception as error:  # noqa: BLE001
+            warn(f"measuring did not start ({type(error).__name__}: {error})")
+        finally:
+            self._ready.set()
+        while not self._stopping:
+            if self._bell.wait(self._pause_s()):
+                continue  # a stage or the end: the next sample is due earlier
+            try:
+                with forks.undivided, self._lock:
+                    if not self._stopping:
+                        self.tick(time.monotonic())
+                self._look()
+            except Exception as error:  # noqa: BLE001
+                warn(f"a reading failed ({type(error).__name__}: {error})")
+
+    def _pause_s(self) -> float:
+        """How long to sleep: until a sample is due, or an instant's value has to be read to be integrated."""
+        now = time.monotonic()
+        return max(min(self._due_at() - now, self._longest_s(now - self._started_at)), 0.0)
+
+    def _longest_s(self, age_s: float) -> float:
+        """How long the devices may go without a reading."""
+        if any(meter.facts["basis"] == "sensor" for meter in self.meters):
+            # Power that jumps is integrated to 2 % only if a short run has readings enough.
+            return min(max(age_s * SHARE_OF_AGE_READ, self._interval_s / 10), self._interval_s)
+        kept_s = max(KEPT_EVERY_S, self._interval_s)
+        return min([meter.sensor.every_s or self._interval_s for meter in self.meters] + [kept_s])
+
+    def _due_at(self) -> float:
+        """When the next sample is due, as a monotonic time: a reading interval after the last where a stage asks."""
+        if not self._marked:
+            return self._sample_due
+        spacing_s = max((self._sampled_at - self._started_at) * SHARE_OF_AGE / 2, self._interval_s)
+        return min(self._sampled_at + spacing_s, self._sample_due)
+
+    def mark(self) -> None:
+        """Ask for a sample soon: a stage began or ended, and its energy is read off the samples around."""
+        if not self._marked:
+            self._marked = True
+            self._bell.ring()
+
+    def tick(self, now: float, everything: bool = False) -> None:
+        """Read what has to be read now; store a sample and write a record where they are due."""
+        spacing_s = sample_spacing_s(now - self._started_at, self._interval_s)
+        due = everything or now >= self._due_at()
+        if due:
+            self._sampled_at, self._marked = now, False
+            # A stage's sample comes besides the regular ones, lest a kill between them loses more than their interval.
+            self._sample_due = self._sample_due if now < self._sample_due else now + spacing_s
+        kept_s = max(KEPT_EVERY_S, self._interval_s)
+        for meter in self.meters:
+            # A little less, for a sleep may end a little early.
+            if due or now - meter.asked_at >= 0.9 * min(meter.sensor.every_s, kept_s):
+                meter.asked_at = now
+                meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
+                meter.tell(self._left_out)
+                if self.board is not None:
+                    meter.stand_on(self.board, self._started_at)
+        self.meters = [meter for meter in self.meters if not meter.is_lost or meter.elapsed_s > 0]
+        if due or now - self._recorded_at >= 0.9 * kept_s:
+            self._recorded_at = now
+            self._record([meter.sample(self._started_at) for meter in self.meters if due and not meter.is_lost])
+
+    def catch_up(self, older_than_s: float | None = None) -> None:
+        """Read processor and memory here and now, lest a figure that somebody asks for is that of the last sample.
+
+        Waits for a tick under way, which the waiting lets go on, but not for a sensor that hangs.
+        """
+        if not self._lock.acquire(timeout=CATCH_UP_S):
+            return
+        try:
+            now = time.monotonic()
+            old_s = self._interval_s / 5 if older_than_s is None else older_than_s
+            late = [m for m in self.meters if m.sensor.every_s > 0 and now - m.at > old_s]
+            for meter in late:
+                meter.read(sample_spacing_s(now - self._started_at, self._interval_s))
+        finally:
+            self._lock.release()
+
+    def stop(self) -> None:
+        """End with a last reading of everything, unless a sensor hangs."""
+        deadline = time.monotonic() + FINAL_READ_S
+        if self._thread is not None and not self._ready.wait(FINAL_READ_S):
+            self._left_out.note("a device", "its driver hangs; it is not measured")
+        is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
+        self._stopping = True
+        self._bell.ring()
+        if not is_free:
+            self._left_out.note("the last interval of a device", "its sensor hangs")
+            return
+        try:
+            self.tick(time.monotonic(), everything=True)
+        finally:
+            self._lock.release()
+        if self._thread is not None and self._thread is not threading.current_thread() and self._ready.is_set():
+            self._thread.join(FINAL_READ_S)
+
+    def samples(self) -> list[dict]:
+        """The counters as they stand: of all devices, lost ones included."""
+        return [meter.sample(self._started_at) for meter in self.meters]

@@ -1,0 +1,157 @@
+"""A run's numbers without any server: the same facts and formulas as the portal's, with the bundled catalogue."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from traceml_agent import figures
+from traceml_agent.inputs import config
+
+#: A process of many runs prints its first ones; who wants none sets `quiet`.
+PRINTED_RUNS = 3
+#: Metrics that are amounts of useful work: added up over calls and ranks, not followed.
+WORK = ("samples", "tokens")
+_printed: set[str] = set()
+
+
+class Record(dict):
+    """A dictionary whose keys are attributes as well: `summary.energy_kwh`, and `json.dumps(summary)` works too."""
+
+    def __getattr__(self, name: str):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def summarise(meters: list, duration_s: float, url: str | None) -> Record:
+    """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
+    from traceml_agent import estimation
+
+    energies = [energy_of(meter) for meter in meters]
+    total = estimation.total(energies)
+    energy_kwh = estimation.energy_kwh(total.energy_j)
+    return Record(
+        energy_kwh=energy_kwh,
+        energy_low_kwh=estimation.energy_kwh(total.low_j),
+        energy_high_kwh=estimation.energy_kwh(total.high_j),
+        emissions_kg=estimation.emissions_kg(energy_kwh, config.catalogue().factor().kg_per_kwh),
+        duration_s=duration_s,
+        measured_share=total.measured_share,
+        url=url,
+        devices=[_device(meter, energy) for meter, energy in zip(meters, energies, strict=True)],
+    )
+
+
+def energy_of(meter):
+    """Estimation's energy of a meter's counters, in joules with its range and basis."""
+    from traceml_agent import estimation
+
+    if meter.profile is None:
+        meter.profile = profile_of(meter.facts)
+    return estimation.device_energy(facts_of(meter), meter.profile)
+
+
+#: What a device's description tells estimation of its size.
+SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads")
+
+
+def facts_of(meter):
+    """A meter's counters as estimation takes them."""
+    from traceml_agent.estimation import Facts
+
+    f = meter.facts
+    sizes = {name: f[name] for name in SIZES if name in f}
+    return Facts(f["kind"], meter.held_s, meter.busy_s, meter.energy_j, f["basis"] or None, **sizes)
+
+
+def profile_of(facts: dict):
+    """The catalogue's profile for a device, or its kind's fallback."""
+    return config.catalogue().profile_for(
+        facts["name"], facts["kind"], memory_gb=facts.get("memory_gb"), power_limit_w=facts.get("power_limit_w")
+    )
+
+
+def _device(meter, energy) -> Record:
+    return Record(
+        kind=meter.facts["kind"],
+        name=meter.facts["name"],
+        uuid=meter.facts["uuid"],
+        method=meter.facts["method"],
+        basis=energy.basis,
+        energy_j=energy.energy_j,
+        busy_s=meter.busy_s,
+        elapsed_s=meter.elapsed_s,
+    )
+
+
+def per_unit(work: dict[str, float], energy_kwh: float) -> Record:
+    """Of each kind of useful work that was logged: how much, and the kWh of a thousand."""
+    return Record(
+        {name: Record(count=count, kwh_per_1000=1000 * energy_kwh / count) for name, count in work.items() if count > 0}
+    )
+
+
+def nothing(duration_s: float = 0.0) -> Record:
+    """The summary of a run that measured nothing: disabled, or a process whose parent is tracked already."""
+    zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
+    return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record(), left_out=[])
+
+
+def announce(run) -> None:
+    """Print where a run can be seen while it runs."""
+    if run.url and run.settings.token and _is_printed(run):
+        say(f"TraceML: measuring {run.model}: {run.url}")
+
+
+def conclude(run, summary: Record) -> None:
+    """Print a run's figures at its end."""
+    if _is_printed(run):
+        say(line(run.model, summary))
+
+
+def _is_printed(run) -> bool:
+    """Whether the run is one of the process's first; of the next one a line says that further ones are not printed."""
+    if run.settings.quiet:
+        return False
+    if run.run_id not in _printed and len(_printed) <= PRINTED_RUNS:
+        _printed.add(run.run_id)
+        if len(_printed) > PRINTED_RUNS:
+            say("TraceML: further runs of this process are measured without a line here; quiet=True prints none at all")
+    return run.run_id in _printed and len(_printed) <= PRINTED_RUNS
+
+
+def line(model: str, summary: Record) -> str:
+    """The line that a run prints at its end: energy and its range in one unit, emissions, share measured, duration."""
+    parts = [
+        figures.energy_with_range(summary.energy_kwh, summary.energy_low_kwh, summary.energy_high_kwh),
+        f"{figures.emissions(summary.emissions_kg)} CO2e",
+        f"{figures.share(summary.measured_share)} measured",
+        figures.duration(summary.duration_s),
+    ]
+    ranks = summary.get("ranks")
+    if ranks and ranks.here < ranks.of:
+        parts.append(f"of this host's {ranks.here} of {ranks.of} ranks; the portal adds up all")
+    elif ranks:
+        parts.append(f"all {ranks.of} ranks")
+    if left_out := sum(row["count"] for row in summary.get("left_out", ())):
+        parts.append(f"{left_out:,} left out, see the log")
+    return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
+
+
+def say(text: str) -> None:
+    """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
+    stream = sys.stderr
+    if stream is None:  # `print` would take stdout for that
+        return
+    line = f"{text}\n"  # in one go, for other threads print too
+    try:
+        if stream is sys.__stderr__ and stream is not None:
+            # Without a buffer: what stays in it, as nobody reads any more, would change the exit status.
+            os.write(stream.fileno(), line.encode(stream.encoding or "utf-8", "replace"))
+        else:
+            stream.write(line)
+            stream.flush()
+    except (OSError, ValueError, AttributeError):
+        pass

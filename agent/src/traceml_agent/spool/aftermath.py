@@ -1,0 +1,122 @@
+"""The end of a spool file whose writer could not write it: killed, or ended before its exit code was known."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from traceml_agent.host import endings
+from traceml_agent.host.private import open_regular
+from traceml_agent.messages import iso
+from traceml_agent.spool import recording
+from traceml_agent.spool.board import DEVICE, PART, PARTS, left_by
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+
+class _Recorded:
+    """What a spool file tells of its run so far."""
+
+    def __init__(self, path: str):
+        self.header: dict = {}
+        self.last_n = -1
+        self.finish: dict | None = None
+        self.elapsed_s: dict[str, float] = {}
+        for _, record in recording.read(path):
+            if record is None:
+                continue
+            self.last_n = max(self.last_n, record["n"])
+            if record["type"] == "finish":
+                self.finish = record["body"]
+            if record["type"] == "header":
+                self.header = record["body"]
+            for sample in record["body"].get("samples") or ():
+                self.elapsed_s[sample["device"]] = sample.get("elapsed_s") or 0.0
+
+
+def conclude(path: str, code: int | None = None, word: str = "", is_known: bool = False) -> bool:
+    """Append to a dead writer's file what it left on its board, and how it ended; whether that was needed.
+
+    `code` is its process's exit code, `word` a better one for it; `is_known` that the process is gone whoever holds a
+    lock. An end that took that of its process for a good one is written again where the code tells otherwise. Raises
+    OSError.
+    """
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
+    try:
+        if not (_is_alone(descriptor) or is_known):
+            return False
+        found, board = _Recorded(path), left_by(path)
+        status, exception = endings.of_exit_code(code, str(found.header.get("kind", "")))
+        how = {"status": status, "exception": word if word and exception else exception}
+        if not found.header:
+            return False
+        if found.finish is None:
+            # The file was last written when the writer lived; one that saw it die knows better.
+            ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
+            bodies: list[tuple[str, dict]] = (
+                [("update", {"calls": calls})] if board and (calls := board.calls()) else []
+            )
+            end = how | {"ended_at": iso(ended_s), "dropped_records": 0, "samples": _samples_on(board, found)}
+        elif code and found.finish.get("unsure"):
+            bodies, end = [], found.finish | how | {"unsure": False}
+        else:
+            return False
+        _append(descriptor, found.last_n + 1, [*bodies, ("finish", end)])
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def correct(path: str, header: dict, finish: dict, code: int) -> None:
+    """Say again how a run ended that took the end of its process for a good one: its exit code tells otherwise.
+
+    Raises OSError.
+    """
+    status, exception = endings.of_exit_code(code, str(header.get("kind", "")))
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    try:
+        is_new = not os.fstat(descriptor).st_size  # what was in it is delivered
+        n = 0 if is_new else _Recorded(path).last_n + 1
+        bodies = [("header", header)] if is_new else []
+        _append(descriptor, n, [*bodies, ("finish", finish | {"status": status, "exception": exception})])
+    finally:
+        os.close(descriptor)
+
+
+def _is_alone(descriptor: int) -> bool:
+    if fcntl is None:
+        return True
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> None:
+    """Lines of their own, even after one that the writer's death tore."""
+    size = os.fstat(descriptor).st_size
+    is_torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+    records = [
+        {"v": recording.VERSION, "n": n, "type": kind, "body": body} for n, (kind, body) in enumerate(bodies, first_n)
+    ]
+    os.write(descriptor, (b"\n" if is_torn else b"") + b"".join(map(recording.encode, records)))
+    recording.sync_to_disk(descriptor)
+
+
+def _samples_on(board, found: _Recorded) -> list[dict]:
+    """The devices' last counters, where they are further than what the file holds."""
+    samples = []
+    parts = {name: dict(zip(PARTS, values, strict=True)) for name, values in (board.rows() if board else ())}
+    for name, (t_s, elapsed_s, busy_s, energy_j) in board.rows() if board else ():
+        kind, _, key = name.partition(":")
+        if kind == DEVICE and elapsed_s > found.elapsed_s.get(key, float("inf")):
+            # NaN: nothing tells it.
+            known = {"busy_s": busy_s, "energy_j": energy_j}
+            told = {field: None if value != value else value for field, value in known.items()}
+            sample = {"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told
+            samples.append(sample | parts.get(f"{PART}:{key}", {}))
+    return samples

@@ -1,0 +1,246 @@
+"""What a killed process leaves behind: counters in memory that the next one finds by name.
+
+Calls of a watched model and each device's last reading stand in a region of the system's shared memory, so not even the
+last call before a SIGKILL is lost, and a forked worker counts in the same region as the process that it comes from.
+No disk lies behind it, and its room is taken at once: a full or lost one would end the training by SIGBUS.
+
+A slot is a name of 96 bytes and four doubles. Whoever makes one holds a lock; after that only its maker writes to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import mmap
+import os
+import sys
+import time
+import weakref
+from collections.abc import Iterator
+
+from traceml_agent.host import endings
+from traceml_agent.host.descriptors import Descriptor, above_standard
+from traceml_agent.host.private import boards_folder
+from traceml_agent.spool.files import ABANDONED_S
+from traceml_agent.spool.folder import board_of
+from traceml_agent.spool.names import BOARD_SUFFIX, SUFFIX, process_of
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+#: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
+CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
+#: … and what of a device's counters is the run's part, where it shares the device.
+PART = "part"
+PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
+SLOTS, NAME_BYTES, VALUES = 256, 96, 4
+#: Which value of a slot for calls is the process that counts there.
+OWNER = 3
+SLOT_BYTES = NAME_BYTES + 8 * VALUES
+STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
+#: The last slot: what is called when all others are taken.
+FURTHER = b"call:further methods"
+_FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+#: Regions whose descriptor was closed, and may be a file of the user's by now: to let go of one would close that.
+_kept: list[mmap.mmap] = []
+_boards: weakref.WeakSet[Board] = weakref.WeakSet()
+
+
+class Board:
+    """The region; `values` is a view of all of it as doubles, `slot(name)` an index into that.
+
+    `path` is a file in the system's shared memory, made where it is not there. Without one, or where it can't be had,
+    only forked children share the region, and `other_path` names the file by which they lock it.
+    """
+
+    def __init__(self, path: str = "", other_path: str = ""):
+        self._path = path
+        #: The descriptor that Python keeps of a mapped file, and closes with the region, whatever it means by then.
+        self._descriptor: Descriptor | None = None
+        #: Whether a model that may outlive its run counts here.
+        self.is_counted_on = False
+        #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
+        self.places: dict[str, int] = {}
+        _boards.add(self)
+        try:
+            self._map(path)
+        except (OSError, ValueError, AttributeError):  # no room, no descriptor, or another system
+            self._path, self._memory = other_path, mmap.mmap(-1, SLOTS * SLOT_BYTES)
+        self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
+
+    def _map(self, path: str) -> None:
+        with above_standard():
+            number = os.open(path, os.O_CREAT | _FLAGS, 0o600)
+            try:
+                os.posix_fallocate(number, 0, SLOTS * SLOT_BYTES)
+                if sys.version_info >= (3, 13):
+                    self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES, trackfd=False)
+                else:
+                    self._memory = mmap.mmap(number, SLOTS * SLOT_BYTES)
+                    self._descriptor = _copy_of(number)
+            finally:
+                os.close(number)
+
+    def close(self) -> None:
+        """Let go of the memory and its descriptor now, not when Python collects it; unless a model counts here."""
+        if not self.is_counted_on and (self._descriptor is None or self._descriptor.is_ours):
+            self.values.release()
+            self._memory.close()
+            if self._descriptor is not None:
+                self._descriptor.let_go()
+                self._descriptor = None
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            if not self._descriptor.is_ours:
+                _kept.append(self._memory)
+            self._descriptor.let_go()
+
+    def slot(self, name: str) -> int | None:
+        """The index of the first of a slot's four values, the same for this process's next question; None if full."""
+        if name in self.places:
+            return self.places[name]
+        label = name.encode()[:NAME_BYTES]
+        with self._locked():
+            for start in STARTS[:-1]:
+                place = (start + NAME_BYTES) // 8
+                if not self._memory[start] or self._is_left_behind(start, name):
+                    self._memory[start : start + len(label)] = label
+                    if name.startswith(CALL):
+                        self.values[place + OWNER] = os.getpid()
+                    return self.places.setdefault(name, place)
+        return None
+
+    def _is_left_behind(self, start: int, name: str) -> bool:
+        """Whether the slot is one for the same calls of a process that has ended: its counts go on."""
+        if not name.startswith(CALL) or self._name(start) != name:
+            return False
+        owner = int(self.values[(start + NAME_BYTES) // 8 + OWNER])
+        return owner > 0 and not endings.is_alive(owner, "")
+
+    def place_of_calls(self, name: str) -> int:
+        """The slot for calls of a method; where all are taken, that of another process, or one for all that is left."""
+        place = self.slot(name)
+        if place is None:
+            same = (start for start in STARTS if self._name(start) == name)
+            start = next(same, STARTS[-1])
+            if start == STARTS[-1]:
+                self._memory[start : start + len(FURTHER)] = FURTHER
+            place = self.places.setdefault(name, (start + NAME_BYTES) // 8)
+        return place
+
+    def _name(self, start: int) -> str:
+        return self._memory[start : start + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
+
+    def rows(self) -> Iterator[tuple[str, list[float]]]:
+        """Name and values of each slot in use."""
+        # They are taken one after the other, but for the last.
+        taken = itertools.takewhile(self._memory.__getitem__, STARTS[:-1])
+        for start in (*taken, *filter(self._memory.__getitem__, STARTS[-1:])):
+            first = (start + NAME_BYTES) // 8
+            yield self._name(start), list(self.values[first : first + VALUES])
+
+    def calls(self) -> list[dict]:
+        """Calls of watched models by method as the wire wants them, those of all processes that share it added up."""
+        totals: dict[str, list[float]] = {}
+        for name, values in self.rows():
+            kind, _, method = name.partition(":")
+            if kind == CALL:
+                totals[method] = [a + b for a, b in zip(totals.get(method, [0.0] * 3), values, strict=False)]
+        return [
+            {"method": method, "calls": int(calls), "items": int(items), "busy_s": round(busy_s, 6)}
+            for method, (calls, items, busy_s) in totals.items()
+            if calls
+        ]
+
+    def add_work(self, name: str, amount: float) -> None:
+        """Add to useful work that children of the measuring process do."""
+        if (at := self.slot(f"{WORK}:{name}")) is not None:
+            self.values[at] += amount
+
+    def work(self) -> dict[str, float]:
+        """Useful work of the run's children by name."""
+        found: dict[str, float] = {}
+        for name, values in self.rows():
+            kind, _, unit = name.partition(":")
+            if kind == WORK:
+                found[unit] = found.get(unit, 0.0) + values[0]
+        return found
+
+    def note_error(self, words: str) -> None:
+        """Note by which exception this process's last block ended; none if `words` are empty."""
+        for name, place in self.places.items():
+            if name.startswith(f"{ERROR}:"):
+                self.values[place] = 0.0
+        if words and (at := self.slot(f"{ERROR}:{words}")) is not None:
+            self.values[at] = time.monotonic()
+
+    def first_error(self) -> str:
+        """The exception that was noted first, of those by which processes ended; empty for none."""
+        rows = ((at, *name.partition(":")) for name, (at, *_) in self.rows())
+        return min(((at, words) for at, kind, _, words in rows if kind == ERROR and at), default=(0.0, ""))[1]
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone among the processes that share it. By a lock of the process, which a fork does not hand on."""
+        number = -1
+        if fcntl is not None and self._path:
+            with contextlib.suppress(OSError), above_standard():
+                number = os.open(self._path, _FLAGS)
+                fcntl.lockf(number, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if number >= 0:
+                os.close(number)
+
+
+def left_by(path: str) -> Board | None:
+    """The board that the writer of a spool file left, or None."""
+    place = board_of(path)
+    return Board(place) if place and os.path.exists(place) else None
+
+
+def discard(path: str) -> None:
+    """Let go of the board of a spool file's writer."""
+    if path and (place := board_of(path)):
+        with contextlib.suppress(OSError):
+            os.unlink(place)
+
+
+def sweep(spool_files: list[str]) -> None:
+    """Remove boards that nobody can want: their process has ended, and their spool file is not among these."""
+    place = boards_folder()
+    wanted = set(map(board_of, spool_files))
+    for name in os.listdir(place) if place else ():
+        path = os.path.join(place, name)
+        with contextlib.suppress(OSError):
+            writer = process_of(name.removesuffix(BOARD_SUFFIX) + SUFFIX) if name.endswith(BOARD_SUFFIX) else None
+            # A spool file may lie in a folder that this process doesn't know.
+            is_old = time.time() - os.lstat(path).st_mtime > ABANDONED_S
+            if writer and is_old and path not in wanted and not endings.is_alive(*writer):
+                os.unlink(path)
+
+
+def _copy_of(number: int) -> Descriptor | None:
+    """The other descriptor of the same file, but for those of other boards."""
+    same = os.fstat(number)
+    known = {number} | {board._descriptor.number for board in list(_boards) if board._descriptor is not None}
+    for other in set(map(int, os.listdir("/proc/self/fd"))) - known:
+        with contextlib.suppress(OSError):
+            found = os.fstat(other)
+            if (found.st_dev, found.st_ino) == (same.st_dev, same.st_ino):
+                return Descriptor(other)
+    return None
+
+
+def _in_child() -> None:
+    """A forked child takes slots of its own."""
+    for board in list(_boards):
+        board.places.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

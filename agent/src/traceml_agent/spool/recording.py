@@ -1,0 +1,111 @@
+"""The records of a spool file: one line each, with a checksum.
+
+A line is a CRC-32 in hex, a space and the record's JSON; a torn or damaged line is skipped. A record is `{"v": 1, "n":
+sequence, "type": "header" | "update" | "finish", "body": …}`, with the bodies of docs/wire.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from math import isfinite
+
+from traceml_agent.host.private import open_regular
+
+VERSION = 1
+MAX_LINE_BYTES = 8 * 1024 * 1024
+TYPES = ("header", "update", "finish")
+#: The lists a body may hold, with what each row of them must have as text.
+ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
+#: What a header holds for this machine alone: the portal that the run is for, the writer whose child wrote the file,
+#: the run's start by the monotonic clock and the one on the wall, and what a command's script may say better.
+LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
+_as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def encode(record: dict) -> bytes:
+    """A record as its line."""
+    return sealed(_as_json(record).encode())
+
+
+def sealed(text: bytes) -> bytes:
+    """A line that shows whether it is whole."""
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def unsealed(line: bytes) -> bytes:
+    """The text of a line; raises ValueError where it is damaged."""
+    text = line[9:].rstrip(b"\n")
+    if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(text):
+        raise ValueError("the checksum is another")
+    return text
+
+
+def decode(line: bytes) -> dict | None:
+    """The record of a line, or None where it is damaged, of another version or of another shape."""
+    try:
+        record = json.loads(unsealed(line), parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError):
+        return None
+    return record if _is_record(record) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(text)
+    return number
+
+
+def _is_record(record) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.get("v") == VERSION
+        and record.get("type") in TYPES
+        and type(record.get("n")) is int
+        and 0 <= record["n"] < 2**53
+        and _is_body(record.get("body"))
+    )
+
+
+def _is_body(body) -> bool:
+    if not isinstance(body, dict):
+        return False
+    lists = [(body[name], key) for name, key in ROWS.items() if name in body]
+    return all(
+        isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get(key), str) for row in rows)
+        for rows, key in lists
+    )
+
+
+def read(path: str, start: int = 0) -> Iterator[tuple[int, dict | None]]:
+    """Records of a spool file from an offset on, each with the offset of its end; None for a damaged line.
+
+    A last line without its end is left out: it may be in the making. Raises OSError for what is no file.
+    """
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        file.seek(start)
+        while line := file.readline(MAX_LINE_BYTES):
+            whole = line.endswith(b"\n")
+            while not line.endswith(b"\n"):
+                if not (line := file.readline(MAX_LINE_BYTES)):
+                    return
+            yield file.tell(), decode(line) if whole else None
+
+
+def is_finished(path: str) -> bool:
+    """Whether a spool file holds its end. Raises OSError."""
+    return any(record is not None and record["type"] == "finish" for _, record in read(path))
+
+
+def sync_to_disk(descriptor: int) -> None:
+    """Make what was written to a file survive a power loss."""
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
+def enriched(former: dict, about: dict) -> dict:
+    """What was told of a run with what is told now: parameters and environment are merged."""
+    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
+    return former | about | merged

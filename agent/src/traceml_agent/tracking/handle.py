@@ -1,0 +1,295 @@
+"""A run in another process than the one that measures it: a forked, spawned or pickled copy, a script under
+`traceml-agent run`.
+
+What such a process tells of the run goes to a spool file of its own, which the run's uploader delivers; its processor
+time is in the run already, as that of a child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from traceml_agent.host import endings, identity, job
+from traceml_agent.host.bell import Bell
+from traceml_agent.inputs import config, metadata
+from traceml_agent.measuring import summary as numbers
+from traceml_agent.messages import guarded
+from traceml_agent.spool import recording
+from traceml_agent.spool.board import Board, discard, left_by
+from traceml_agent.spool.file import Spool
+from traceml_agent.spool.files import has_living_writer, spool_files
+from traceml_agent.spool.folder import board_of, is_usable
+from traceml_agent.spool.names import is_written_by, new_writer, run_of
+from traceml_agent.tracking import current
+from traceml_agent.tracking.budget import Budget
+from traceml_agent.tracking.interface import RunInterface
+from traceml_agent.tracking.journal import Journal
+
+#: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
+#: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
+WRITE_S = 0.5
+AT_ONCE, AT_ONCE_PER_S = 100, 20
+#: Between two looks at a budget.
+LOOK_EVERY_S = 1.0
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from traceml_agent.tracking.run import Run
+
+_scribes: dict[tuple[str, int], Scribe] = {}
+#: A signal's handler may tell something while the code that it interrupted does.
+_making = threading.RLock()
+
+
+class Handle(RunInterface):
+    """Stands for a run that another process measures. It may be copied and pickled, and holds no secret.
+
+    `path` is the run's spool file on `host` (empty: none), `header` what stands first in it.
+    """
+
+    def __init__(self, run_id: str, path: str, host: str, header: dict):
+        self._origin = (run_id, path, host, header)
+        self.run_id, self.model, self.kind = run_id, header["model"], header["kind"]
+        self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
+        self.rank, self.budget = job.rank(), Budget()
+        self._path, self._takes, self._look_at = path, header["about"], 0.0
+        self.watched: list = []
+
+    def journal(self) -> Journal | None:
+        """The run's own where this is its process, else that of this process's scribe."""
+        return mine.journal() if (mine := self._mine()) else scribe_of(*self._origin).journal
+
+    @property
+    def board(self) -> Board | None:  # type: ignore[override]
+        """Where calls of watched models are counted."""
+        return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
+
+    def _mine(self) -> Run | None:
+        """The run itself, where this process measures it."""
+        return next((run for run in current.active() if run.run_id == self.run_id), None)
+
+    @property
+    def summary(self) -> numbers.Record:
+        """What `Run.stop` returns, as the spool has it by now: of all processes of this host that tell of the run."""
+        return self._so_far()
+
+    @guarded(numbers.nothing)
+    def _so_far(self) -> numbers.Record:
+        from traceml_agent.measuring.spooled import summary
+
+        self._write()
+        while True:
+            files = [path for path in spool_files(os.path.dirname(self._path)) if run_of(path) == self.run_id]
+            try:
+                found = summary(files) if self._path in files else numbers.nothing()
+                break
+            except FileNotFoundError:  # one of a child that has ended, delivered meanwhile
+                continue
+        found["url"] = self.url
+        return found
+
+    @guarded()
+    def tell(self, model, kind, name, tags, params) -> None:
+        """What a script under `traceml-agent run` says of itself: its run is the command's."""
+        journal = self.journal() if self._takes else None
+        if journal is None:
+            return
+        given = {
+            "model": metadata.text(model, journal.left_out, "the model's name"),
+            "kind": metadata.kind(kind),
+            "name": metadata.text(name, journal.left_out, "the name"),
+            "tags": metadata.tags(tags, journal.left_out),
+            "params": metadata.params(params, journal.left_out),
+            "environment": identity.environment(),
+        }
+        journal.tell({key: value for key, value in given.items() if value and key in self._takes})
+
+    @guarded()
+    def keep_to(self, budget: Budget) -> None:
+        """Look every few seconds whether the run has used as much."""
+        if budget.is_set and not self._mine():
+            if job.size() > 1:
+                budget.only_warns("ranks that are measured from outside")
+            self.budget = budget
+            scribe_of(*self._origin).looks.append(self.look)
+
+    @guarded()
+    def look(self) -> None:
+        """Whether the budget is used, read off the spool: it takes at most a hundredth of the time."""
+        began_at = time.monotonic()
+        if self.budget.is_set and began_at >= self._look_at:
+            self.budget.check(self, self.summary)
+            self._look_at = time.monotonic() + max(LOOK_EVERY_S, 100 * (time.monotonic() - began_at))
+
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+        """Write what was told; the run ends where it is measured. Returns the summary so far."""
+        self._conclude()
+        return self.summary
+
+    @guarded()
+    def _write(self) -> None:
+        if scribe := _scribes.get((self.run_id, os.getpid())):
+            scribe.write()
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._note(kind, error)
+        self._conclude()
+
+    @guarded()
+    def _note(self, kind, error) -> None:
+        """How a script's block ended; a command's run that fails has failed by that."""
+        status, exception = endings.of_exception(kind, error, self.kind)
+        if self._takes and self.board:
+            self.board.note_error(job.by_rank(exception, self.rank) if status == "failed" else "")
+
+    @guarded()
+    def _conclude(self) -> None:
+        if "environment" in self._takes and (journal := self.journal()):
+            journal.tell({"environment": identity.packages()})  # more are loaded by now
+        self._write()
+
+    def __reduce__(self):
+        return Handle, self._origin
+
+    def __repr__(self) -> str:
+        return f"<Handle of run {self.run_id} of {self.model}>"
+
+
+class Scribe:
+    """This process's part of a run that is measured elsewhere: a journal, calls, and a spool file for both."""
+
+    def __init__(self, run_id: str, path: str, host: str, header: dict):
+        is_here = host == identity.host_name()
+        place = os.path.dirname(path)
+        settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
+        writer = new_writer()
+        self._spool = Spool.create(settings, run_id, writer)
+        # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
+        shared = left_by(path) if is_here else None
+        self._tells_calls = shared is None
+        self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
+        self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
+        self._run = path if is_here else ""
+        self._told_calls: list[dict] = []
+        self.looks: list[Callable[[], None]] = []
+        self._began_at, self._written_at_once = time.monotonic(), 0
+        # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
+        started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
+        hears = (self.write, self._hear, self._hear)
+        self.journal = Journal(started_at, job.rank(), *hears, prefix=f"{writer[2:]}-", board=shared)
+        self._spool.append("header", header | {"child_of": header["writer"]})
+        if not is_here and settings.url and settings.token and self._spool.path:
+            from traceml_agent.delivery import uploader
+
+            if mine := uploader.of(settings):  # that of the run is on the other machine
+                mine.own(self._spool.path)
+        threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
+        endings.at_end_of_process(end_of_process)
+
+    def _write_for_ever(self) -> None:
+        while not self._ended:
+            # Calls tell nobody that they happen, lest each costs as much as a record.
+            self._news.wait(2 * WRITE_S)
+            self.write()
+            for look in self.looks:
+                look()
+            self._over.wait(WRITE_S)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended where it is measured; never where that can't be seen."""
+        return bool(self._run) and not has_living_writer(self._run)
+
+    def _hear(self) -> None:
+        """Write what was just told, or leave it to the thread where much is told."""
+        most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
+        if self._written_at_once < most and self._lock.acquire(blocking=False):
+            try:
+                self._written_at_once += 1
+                self._write_it()
+            finally:
+                self._lock.release()
+        else:
+            self._news.ring()
+
+    def write(self) -> None:
+        """Write what was told since the last time."""
+        with self._lock:
+            self._write_it()
+
+    def _write_it(self) -> None:
+        if self._ended:
+            return
+        calls = self.board.calls() if self._tells_calls else []
+        first = {"calls": calls} if calls != self._told_calls else {}
+        self._told_calls = calls
+        for body in self.journal.bodies(first):
+            self._spool.append("update", body)
+
+    def end(self) -> None:
+        """Write the rest, and that no more comes."""
+        self.write()
+        self._ended = True
+        self._over.ring()
+        self._news.ring()
+        self._spool.append("finish", {"dropped_records": self._spool.dropped})
+        if self._spool.close():
+            discard(self._spool.path or "")
+        self.board.close()
+
+
+def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
+    """The scribe of this process for a run; a forked child makes its own.
+
+    With a new one those of runs that are over end: a pool's worker may see thousands.
+    """
+    key = (run_id, os.getpid())
+    with _making:
+        if key not in _scribes:
+            for over in [each for each, scribe in _scribes.items() if scribe.is_over]:
+                _scribes.pop(over).end()
+            made = Scribe(run_id, path, host, header)
+            if _scribes.setdefault(key, made) is not made:  # a signal's handler came in between
+                made.end()
+        return _scribes[key]
+
+
+def _forget_the_parents() -> None:
+    """In a forked child: another thread of the parent may have held the lock."""
+    global _making
+    _making = threading.RLock()
+    _scribes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_the_parents)
+
+
+@guarded()
+def end_of_process() -> None:
+    """End the scribes of this process."""
+    while _scribes:
+        _scribes.popitem()[1].end()
+
+
+def outer() -> Handle | None:
+    """The run, if any, by which an ancestor measures this process with its own: a worker's, a command's.
+
+    Told by what lives now: the mark in the environment outlives the run that it was made for.
+    """
+    from traceml_agent.host.processes import ancestors
+
+    pid, began, place = job.marked()
+    if not pid or pid == os.getpid() or pid not in ancestors(os.getpid()):
+        return None
+    for path in reversed(spool_files(place)):
+        with contextlib.suppress(OSError):  # the run ended just now, and its file is delivered
+            if is_written_by(path, pid, began) and has_living_writer(path) and not recording.is_finished(path):
+                header: dict = next((record["body"] for _, record in recording.read(path) if record), {})
+                if "clock_s" in header and "child_of" not in header:
+                    return Handle(run_of(path), path, identity.host_name(), header)
+    return None

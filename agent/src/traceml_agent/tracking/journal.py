@@ -1,0 +1,136 @@
+"""What a run was told since its last record, by any thread: metrics, stages, parameters, and what was left out."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from math import isfinite
+
+from traceml_agent.inputs import metadata
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.summary import WORK
+from traceml_agent.spool.board import Board
+from traceml_agent.spool.recording import enriched
+from traceml_agent.tracking.stages import NoStage, Stage
+
+#: Rows of one kind in a record, of which several make a batch, and stages of a run: the portal takes no more of them.
+MAX_ROWS = 1000
+MAX_STAGES = 20_000
+
+
+class Journal:
+    """Kept in memory until `bodies` hands it over; who tells more than a record holds writes it down himself.
+
+    `write` writes a record now; `on_stage` hears that a stage began or ended, `on_news` of all that comes. Of a job's
+    ranks the first speaks; work counts of all. `prefix` tells this process's stages from those of the run's others.
+    """
+
+    def __init__(
+        self,
+        started_at: float,
+        rank: int,
+        write: Callable[[], None],
+        on_stage: Callable[[], None],
+        on_news: Callable[[], None],
+        left_out: LeftOut | None = None,
+        prefix: str = "",
+        board: Board | None = None,
+    ):
+        self.started_at, self.left_out = started_at, left_out or LeftOut()
+        self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
+        self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
+        self._board = board  # of the run whose child's journal this is
+        self._told_work = dict(self.work)
+        self._told_left_out: list[dict] = []
+        self._prefix, self._keys = prefix, itertools.count(1)
+        self._metrics: deque[tuple[float, str, float]] = deque()
+        self._stages: deque[Stage] = deque()
+        self._names: set[str] = set()
+        self._about: dict = {}
+
+    def log(self, given: tuple, named: dict) -> None:
+        """Keep numbers with the time they were logged at."""
+        t_s = self._now()
+        for name, value in metadata.metrics(given, named, self.left_out, self._names):
+            if name in self.work:
+                self._add_work(name, value)
+            elif not self._rank:
+                self._metrics.append((t_s, name, value))
+        self._on_news()
+        self._write_what_is_much(self._metrics)
+
+    def _add_work(self, name: str, amount: float) -> None:
+        if isfinite(self.work[name] + amount):
+            self.work[name] += amount
+            if self._board is not None:
+                self._board.add_work(name, amount)
+        else:
+            self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
+
+    def stage(self, name, telling, total: int | None = None) -> Stage | NoStage:
+        """A stage of the run, which reports here."""
+        if self._rank:
+            return NoStage()
+        number = next(self._keys)
+        if number > MAX_STAGES:
+            self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
+            return NoStage()
+        words = metadata.text(name, self.left_out, "a stage's name") or "stage"
+        return Stage(words, f"{self._prefix}{number}", self, telling, total)
+
+    def report(self, stage: Stage) -> None:
+        """Note that a stage began or ended."""
+        self._stages.append(stage)
+        self._on_stage()
+        self._write_what_is_much(self._stages)
+
+    def tell(self, about: dict) -> None:
+        """Note more of what the run is called, or of its parameters."""
+        if self._rank or not about:
+            return
+        self._about = enriched(self._about, about)
+        self._on_news()
+
+    def _write_what_is_much(self, rows: deque) -> None:
+        if len(rows) >= MAX_ROWS:
+            self._write()
+
+    def _now(self) -> float:
+        return round(time.monotonic() - self.started_at, 6)
+
+    def bodies(self, first: dict) -> Iterator[dict]:
+        """What has gathered, in as many records as the portal's limits ask for, the first with what `first` holds."""
+        metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
+        metrics += self._work_done()
+        stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
+        about, self._about = self._about, {}
+        body = first | ({"about": about} if about else {}) | self._left_out()
+        while body or metrics or stages:
+            rows = {"metrics": metrics[:MAX_ROWS], "stages": stages[:MAX_ROWS]}
+            yield body | {name: some for name, some in rows.items() if some}
+            body, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
+
+    def _work_done(self) -> list[dict]:
+        """Work since the last record, as metrics: however often it was logged, one number."""
+        done = {name: total - self._told_work[name] for name, total in self.work.items()}
+        self._told_work = dict(self.work)
+        return [{"t_s": self._now(), "name": name, "value": value} for name, value in done.items() if value]
+
+    def _left_out(self) -> dict:
+        """All that was left out so far, where that is more than was told last."""
+        rows = self.left_out.rows()
+        if rows == self._told_left_out:
+            return {}
+        self._told_left_out = rows
+        return {"left_out": rows}
+
+
+def _drained(rows: deque) -> Iterator:
+    """Everything in a deque that other threads may fill meanwhile."""
+    while rows:
+        try:
+            yield rows.popleft()
+        except IndexError:  # another thread took the last
+            return

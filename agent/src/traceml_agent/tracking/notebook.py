@@ -1,0 +1,60 @@
+"""Notebooks and interactive shells: where a run is started again by running its cell again, and errors end nothing."""
+
+from __future__ import annotations
+
+import sys
+
+
+def is_interactive() -> bool:
+    """Whether a person types the code: an error shown earlier then says nothing of how the process ends."""
+    if hasattr(sys, "ps1") or sys.flags.interactive:
+        return True
+    shell = sys.modules.get("IPython")
+    return shell is not None and getattr(shell, "get_ipython", lambda: None)() is not None
+
+
+def cell() -> tuple[str, int | None, bool] | None:
+    """The cell that the agent is called from: its file and instruction, the number of this turn of it, and whether the
+    call stands there itself, not in a function.
+
+    The place is empty where it tells nothing, the turn None where there is no number, as at Python's own prompt. There
+    is no cell for a script, a thread or a task.
+    """
+    if not is_interactive():
+        return None
+    frame, is_direct = sys._getframe(), True
+    while frame is not None and not _is_of_a_cell(frame):
+        is_direct &= frame.f_globals.get("__name__", "").startswith("traceml_agent")
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None:
+        return None
+    name = frame.f_code.co_filename
+    place = "" if name.startswith("<") else f"{name}:{frame.f_lasti}"  # such as <stdin>, whatever is typed
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return place, getattr(shell, "execution_count", None), is_direct
+
+
+def _is_of_a_cell(frame) -> bool:
+    # The kernel's own script is called __main__ as well, but is so no more.
+    return frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules["__main__"])
+
+
+def end_former(run) -> None:
+    """End runs that the same call in a cell started before, or another cell for the same model: nobody holds them."""
+    run.cell = cell()
+    if run.cell is None:
+        return
+    from traceml_agent.messages import warn
+    from traceml_agent.tracking.current import active
+
+    for former in active():
+        if former is not run and former.cell and _takes_the_place_of(run, former):
+            former.stop()
+            warn(f"the run {former.run_id} of {former.model} was ended: its cell started a new one")
+
+
+def _takes_the_place_of(run, former) -> bool:
+    (place, turn, is_direct), (former_place, former_turn, was_direct) = run.cell, former.cell
+    if turn is not None and turn == former_turn and not (is_direct and was_direct):
+        return False  # a function that is called several times in one go: its caller may hold them all
+    return (place != "" and place == former_place) or run.model == former.model

@@ -1,0 +1,348 @@
+"""A run in the process that measures it: what it is called, its sampler, its spool, and its end.
+
+Nothing here waits for the network: records go to the spool, and the uploader's process is woken.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable
+
+from traceml_agent.delivery import uploader
+from traceml_agent.host import endings, forks, identity, job, neighbours
+from traceml_agent.host.allocation import Target
+from traceml_agent.inputs import config, metadata
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring import summary as numbers
+from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.sampler import Sampler
+from traceml_agent.messages import guarded, iso, warn
+from traceml_agent.sensors import discovery, unmeasured
+from traceml_agent.sensors.sensor import Sensor
+from traceml_agent.spool.board import Board, discard
+from traceml_agent.spool.file import Spool
+from traceml_agent.spool.folder import board_of
+from traceml_agent.spool.names import new_writer
+from traceml_agent.tracking import current, notebook
+from traceml_agent.tracking.budget import Budget
+from traceml_agent.tracking.epochs import Gauge
+from traceml_agent.tracking.interface import RunInterface
+from traceml_agent.tracking.journal import Journal
+from traceml_agent.tracking.ranks import Ranks
+from traceml_agent.version import __version__
+
+STATUSES = ("completed", "failed", "cancelled", "stopped")
+#: What of a command's run the script that it starts may say better.
+ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
+
+
+class Run(RunInterface):
+    """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
+
+    def __init__(
+        self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=(), around=""
+    ):
+        self.settings = settings
+        self._target: Target = target or Target()
+        self._pid = os.getpid()
+        self._started_at, self._started_wall_s = time.monotonic(), time.time()
+        self.rank = job.rank()
+        self.watched: list = []
+        shared = settings.run_id or job.name()
+        self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
+        self.writer = new_writer()
+        self._spool = Spool.create(settings, self.run_id, self.writer)
+        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
+        left_out = LeftOut()
+        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
+        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, lambda: None, left_out)
+        self.model = identity.model_name(model, left_out)
+        self.kind = metadata.kind(kind) or "other"
+        if metadata.kind(kind) is None:
+            left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
+        self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
+        self.params = metadata.params(params, left_out)
+        self._about, self._environment = list(about), identity.environment()
+        self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
+        self.budget, self._gauge = budget or Budget(), Gauge()
+        self._told_calls: list[dict] = []
+        self._summary: numbers.Record | None = None
+        self._stand_in: RunInterface | None = None
+        self._ending, self._is_ending = threading.RLock(), False
+        self._neighbours = neighbours.Neighbours(self.run_id, self.writer, settings, self._target, around)
+        self._told_overlaps: list[dict] = []
+        self._ranks = Ranks(self.run_id, self.spool_folder)
+
+    @property
+    def spool_folder(self) -> str:
+        """The folder of its spool file; empty where no folder can be written."""
+        return os.path.dirname(self._spool.path or "")
+
+    def begin(self) -> Run:
+        """Start measuring: everything that takes long happens on the sampler's thread."""
+        self._sampler.meters = self._meters(discovery.of_host(self.settings.scope, self._target))
+        endings.at_end_of_process(end_of_process)
+        current.started.append(self)
+        try:
+            # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must
+            # not be met by the user's code.
+            self._spool.append("header", self._header())
+            self._hand_over()
+            self._sampler.start(self._prepare)
+            current.let_others_read(self)
+        except BaseException as error:  # of a signal's handler, say: nobody will have this run to end it
+            status, exception = endings.of_exception(type(error), error, self.kind)
+            self._end("stopped" if status == "failed" else status, exception)
+            raise
+        job.tell_children(self)
+        if self.rank == 0:
+            numbers.announce(self)
+        return self
+
+    def _meters(self, found: Iterable[Sensor]) -> list[Meter]:
+        """A meter for each sensor; runs that hold the same device at once know of each other."""
+        return [Meter(sensor, self._neighbours.hold(sensor.facts)) for sensor in found]
+
+    def _prepare(self) -> None:
+        with forks.undivided:
+            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
+        accelerators = discovery.of_accelerators(self.settings.scope, self._target, self.settings.devices)
+        found = [sensor for sensor in accelerators if self._ranks.take(sensor.facts["uuid"])]
+        replaced = {key for sensor in found for key in sensor.replaces}
+        kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
+        self._sampler.meters = kept + self._meters(found)  # at once, for others may read it meanwhile
+        for what, reason in unmeasured.devices():
+            self._journal.left_out.note(what, reason)
+
+    def _header(self) -> dict:
+        started_at = iso(self._started_wall_s)
+        return {
+            "model": self.model,
+            "kind": self.kind,
+            "name": self.name,
+            "tags": self.tags,
+            "params": self.params,
+            "started_at": started_at,
+            "host": identity.host_label(self.settings),
+            "agent_version": __version__,
+            "flush_s": self.settings.upload_s,
+            "environment": self._environment,
+            "writer": self.writer,
+            "writer_started_at": started_at,
+            "portal": self.settings.url,
+            "clock_s": self._started_at,
+            "wall_s": self._started_wall_s,
+            "about": self._about,
+        } | ({"rank": self.rank} if job.size() > 1 else {})
+
+    def _hand_over(self) -> None:
+        """Hand the spool file to the uploader of this portal; started with the first run that needs it."""
+        if not (self.settings.url and self._spool.path):
+            return
+        if not self.settings.token:
+            warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The spool keeps the run for later.")
+        elif mine := uploader.of(self.settings):
+            mine.own(self._spool.path)
+
+    def journal(self) -> Journal | None:
+        """The run's own; in a forked child that of the child's scribe; None after the end."""
+        if os.getpid() != self._pid:
+            return self._handle().journal()
+        return self._journal if self._summary is None else None
+
+    def _handle(self):
+        """What stands for the run in another process."""
+        if self._stand_in is None:
+            from traceml_agent.tracking.handle import Handle
+
+            self._stand_in = Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+        return self._stand_in
+
+    def _write(self, samples: list[dict] | None = None) -> None:
+        """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
+        first: dict = {}
+        if samples:
+            first = {"samples": samples, "devices": self._devices()}
+        calls = self.board.calls() if self.board else []
+        if calls != self._told_calls:
+            first["calls"] = self._told_calls = calls
+        if (overlaps := self._neighbours.overlaps()) != self._told_overlaps:
+            first["overlaps"] = self._told_overlaps = overlaps
+        for body in self._journal.bodies(first):
+            self._spool.append("update", body)
+
+    def _devices(self) -> list[dict]:
+        """The devices as the portal takes them, whatever their drivers say."""
+        return [meter.facts_told(self._journal.left_out) for meter in self._sampler.meters]
+
+    def _record(self, samples: list[dict]) -> None:
+        """What the sampler calls: hear what the uploader has to say, and write."""
+        for each in uploader.all_of_this_process():
+            each.hear()  # its warnings, such as of a token that the portal refuses
+            for answer in each.refused_of(self.run_id):
+                self._journal.left_out.note(*answer)
+            if each.is_gone:
+                self._hand_over()
+        self._write(samples)
+        self._tell_ranks()
+
+    def look(self) -> None:
+        """After each tick and each epoch: whether the budget is used."""
+        if self.budget.is_set and self.is_measuring:
+            self.budget.check(self, self._so_far())
+
+    def begins_no_further_epoch(self) -> bool:
+        """In a job the first rank decides, one epoch ahead: one that stopped alone would leave the others waiting."""
+        if job.size() == 1:
+            return super().begins_no_further_epoch()
+        if self._ranks.end_with_the_next_epoch(self.budget.stops):
+            self._tell_ranks()
+        return self._ranks.are_past_the_last_epoch()
+
+    def _tell_ranks(self) -> None:
+        if job.size() > 1:
+            self._ranks.tell(self._own(), self._work())
+
+    def energy_j(self, now: float) -> float:
+        """Joules so far at a monotonic time: the devices' last readings, and their power since."""
+        if not self.is_measuring:
+            return 0.0
+        self._sampler.catch_up()
+        self._gauge.read(self._sampler.meters)
+        return self._gauge.energy_j(now)
+
+    @property
+    def is_open(self) -> bool:  # type: ignore[override]
+        return self._summary is None
+
+    @property
+    def is_measuring(self) -> bool:
+        """False in a forked child, whose copy of a run is a handle, and after the end."""
+        return self._summary is None and os.getpid() == self._pid
+
+    @property
+    def summary(self) -> numbers.Record:
+        """Energy, emissions and devices: so far, or of the whole run once it is stopped. See `stop`."""
+        if os.getpid() != self._pid:
+            return self._handle().summary
+        if self.is_measuring:
+            self._sampler.catch_up()
+        return self._summary or self._so_far()
+
+    def _own(self) -> numbers.Record:
+        """The numbers of what this process measures."""
+        return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
+
+    def _work(self) -> dict[str, float]:
+        """Useful work of this process and its children."""
+        theirs = self.board.work() if self.board else {}
+        return {name: amount + theirs.get(name, 0.0) for name, amount in self._journal.work.items()}
+
+    @guarded(numbers.nothing)
+    def _so_far(self) -> numbers.Record:
+        """The numbers of the run: of a job's ranks that share this host all together."""
+        summary = self._own()
+        work = self._work()
+        if job.size() > 1:
+            self._ranks.add_to(summary, work)
+        summary["work"] = numbers.per_unit(work, summary.energy_kwh)
+        summary["left_out"] = self._journal.left_out.rows()
+        if self._spool.dropped:
+            why = "the spool's cap was near, or its disk full"
+            summary["left_out"].append({"what": "records", "reason": why, "count": self._spool.dropped})
+        return summary
+
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+        """End the run and return its summary; a second call returns the same.
+
+        `energy_kwh`, `emissions_kg` (kgCO2e), `duration_s`, `measured_share` (0 to 1), `url`, `left_out` (what was not
+        kept, and why), and `devices`, each with `kind`, `name`, `uuid`, `basis`, `energy_j`, `busy_s`, `elapsed_s`.
+        """
+        if os.getpid() != self._pid:
+            return self._handle().stop()
+        if self.is_measuring:
+            self._end(status, exception)
+        return self.summary
+
+    @guarded()
+    def _end(self, status, exception, unsure: bool = False) -> None:
+        """End it once: other threads wait for that, a signal's handler that came in between doesn't."""
+        with self._ending:
+            if not self._is_ending:
+                self._is_ending = True
+                self._end_now(status, exception, unsure)
+
+    def _end_now(self, status, exception, unsure: bool) -> None:
+        self._sampler.stop()
+        for meter in self._sampler.meters:
+            if meter.hold is not None and meter.at:
+                meter.hold.end(meter.at)
+        self._neighbours.end(time.monotonic())
+        current.let_others_read(self)
+        since = {name: version for name, version in identity.packages().items() if name not in self._environment}
+        self._journal.tell({"environment": since} if since else {})
+        self._write()
+        self._tell_ranks()
+        self._summary = self._so_far()
+        if self in current.started:
+            current.started.remove(self)
+            job.tell_children(current.last())
+        finish = self._finish(status, exception, self._summary.duration_s)
+        self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
+        self._spool.flush_to_disk()
+        if self._spool.close():
+            discard(self._spool.path or "")  # all that stands on its board is written
+        if self.board:
+            self.board.close()
+        self._ranks.release()
+        for each in uploader.all_of_this_process():
+            each.wake()
+        if self.rank == 0:
+            numbers.conclude(self, self._summary)
+
+    def _finish(self, status, exception, duration_s: float) -> dict:
+        words = metadata.text(exception)
+        return {
+            "status": status if status in STATUSES else "completed",
+            "ended_at": iso(self._started_wall_s + duration_s),
+            "exception": job.by_rank(words, self.rank),
+            "dropped_records": self._spool.dropped,
+            "devices": self._devices(),
+            "samples": self._sampler.samples(),
+            "left_out": self._journal.left_out.rows(),
+            "overlaps": self._neighbours.overlaps(),
+        }
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.stop(*endings.of_exception(kind, error, self.kind))
+
+    def __reduce__(self):
+        return self._handle().__reduce__()
+
+    def __repr__(self) -> str:
+        return f"<Run {self.run_id} of {self.model}>"
+
+
+@guarded()
+def end_of_process() -> None:
+    """Stop what still runs, and give the uploader its time to deliver. A crash shows in `sys.last_type`.
+
+    What ends without one may still have an exit code that says otherwise: the uploader sees that.
+    """
+    crash = None if notebook.is_interactive() else getattr(sys, "last_type", None)
+    for run in current.active():
+        how = endings.of_exception(crash, getattr(sys, "last_value", None), run.kind)
+        run._end(*how, unsure=crash is None and not notebook.is_interactive())
+    uploaders = uploader.all_of_this_process()
+    ends_at = time.monotonic() + max((each.flush_s for each in uploaders), default=0.0)
+    for each in uploaders:
+        try:
+            each.finish(min(each.flush_s, ends_at - time.monotonic()))
+        except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
+            ends_at = 0.0
+        each.close()
+    if crash is KeyboardInterrupt:
+        endings.stay_interrupted()

@@ -1,0 +1,121 @@
+"""The agent's rooms: which may know which, how large they are, and that no name stands for two things."""
+
+import ast
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[2] / "agent" / "src"
+MODULES = {
+    ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(SOURCE.rglob("*.py"))
+}
+#: Each room, with those that it may import from. A room's own modules and the modules of the root are open to it.
+ROOMS = {
+    "catalogue": set(),
+    "inputs": {"catalogue"},
+    "host": {"inputs"},
+    "spool": {"host"},
+    "sensors": {"host", "inputs", "catalogue"},
+    "measuring": {"sensors", "spool", "host", "inputs"},
+    "delivery": {"spool", "host", "inputs"},
+    "tracking": {"measuring", "delivery", "sensors", "spool", "host", "inputs", "catalogue"},
+    "watching": set(),
+    "commands": {"tracking", "delivery", "measuring", "sensors", "spool", "host", "inputs", "catalogue"},
+}
+#: Modules that the portal imports, or that these need.
+PURE = [name for name in MODULES if name.startswith("traceml_agent.catalogue")]
+PURE += [f"traceml_agent.{name}" for name in ("estimation", "forecasting", "limits", "student")]
+MOST_MODULES, MOST_LINES = 14, 350
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those below `if TYPE_CHECKING`, which never run."""
+    for child in ast.iter_child_nodes(tree):
+        if not (isinstance(child, ast.If) and getattr(child.test, "id", "") == "TYPE_CHECKING"):
+            yield child
+            yield from nodes(child)
+
+
+def imports(name: str) -> set[str]:
+    """The modules that a module imports, at its head or inside a function."""
+    found = set()
+    for node in nodes(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name} imports relative to itself"
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inside & MODULES.keys() or {node.module or ""}
+    return found
+
+
+GRAPH = {name: imports(name) & MODULES.keys() - {name} for name in MODULES}
+
+
+def circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """The strongly connected components of more than one module: each reaches all others of it."""
+    reach = {name: set(others) for name, others in graph.items()}
+    for middle in graph:
+        for others in reach.values():
+            if middle in others:
+                others |= reach[middle]
+    found = {frozenset(other for other in reach[name] if name in reach[other]) for name in graph if name in reach[name]}
+    return [set(circle) for circle in found]
+
+
+def room_of(name: str) -> str:
+    """The room of a module; empty for one of the root."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else ""
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [{"b", "c"}]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(GRAPH) == []
+
+
+def test_every_room_is_known():
+    assert {path.parent.name for path in SOURCE.glob("traceml_agent/*/__init__.py")} == ROOMS.keys()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_those_below_it(room):
+    used = {room_of(other) for name, others in GRAPH.items() if room_of(name) == room for other in others}
+    assert used - {room, ""} <= ROOMS[room]
+
+
+@pytest.mark.parametrize("folder", [SOURCE / "traceml_agent", *(SOURCE / "traceml_agent" / room for room in ROOMS)])
+def test_a_package_has_no_more_modules_than_a_person_keeps_in_view(folder):
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_short_enough_to_be_read(name):
+    assert len(MODULES[name].read_text().splitlines()) < MOST_LINES
+
+
+def test_the_rooms_load_nothing_by_themselves():
+    assert [room for room in ROOMS if room != "catalogue" and MODULES[f"traceml_agent.{room}"].read_text()] == []
+
+
+def test_no_two_classes_have_the_same_name():
+    names = Counter(
+        node.name
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_the_portal_imports_needs_the_standard_library_and_each_other_alone(name):
+    others = {module for module in imports(name) if module not in PURE}
+    assert {module.split(".")[0] for module in others} <= sys.stdlib_module_names

@@ -1,0 +1,55 @@
+"""What a run is told between two records: nothing gets lost in memory, and of a job's ranks the first speaks."""
+
+import pytest
+
+from traceml_agent.tracking.journal import MAX_ROWS, Journal
+
+
+@pytest.fixture
+def written():
+    return []
+
+
+@pytest.fixture
+def journal(written):
+    made = Journal(0.0, 0, lambda: written.extend(made.bodies({})), lambda: None, lambda: None)
+    return made
+
+
+def test_who_logs_more_than_a_record_holds_writes_it_down(journal, written):
+    journal.log((), {"val_accuracy": 0.9})
+    for step in range(10_000):
+        journal.log((), {"reward": step})
+    written.extend(journal.bodies({}))
+    values = [(metric["name"], metric["value"]) for body in written for metric in body["metrics"]]
+    assert values == [("val_accuracy", 0.9)] + [("reward", float(step)) for step in range(10_000)]
+    assert max(len(body["metrics"]) for body in written) == MAX_ROWS
+
+
+def test_one_odd_value_costs_itself_alone_and_is_told_of(journal):
+    journal.log(({"acc": 0.5, "": 1.0, "lost": float("nan")},), {"loss": "no number"})
+    (body,) = journal.bodies({})
+    assert [metric["name"] for metric in body["metrics"]] == ["acc"]
+    assert sum(row["count"] for row in body["left_out"]) == 3
+
+
+def test_what_was_left_out_is_told_again_only_when_there_is_more(journal):
+    journal.log((), {"loss": None})
+    assert [bool(body.get("left_out")) for body in journal.bodies({})] == [True]
+    journal.log((), {"loss": 1.0})
+    assert [bool(body.get("left_out")) for body in journal.bodies({})] == [False]
+
+
+def test_work_of_every_rank_counts_and_only_the_firsts_metrics(written):
+    second = Journal(0.0, 1, lambda: None, lambda: None, lambda: None)
+    second.log((), {"samples": 32, "loss": 0.5})
+    (body,) = second.bodies({})
+    assert [(metric["name"], metric["value"]) for metric in body["metrics"]] == [("samples", 32.0)]
+
+
+def test_amounts_that_add_up_to_no_number_are_left_out(journal):
+    journal.log((), {"samples": 1e308})
+    journal.log((), {"samples": 1e308})
+    assert journal.work["samples"] == 1e308
+    (body,) = journal.bodies({})
+    assert [row["what"] for row in body["left_out"]] == ["metric 'samples'"]
