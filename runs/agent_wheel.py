@@ -1,7 +1,7 @@
-"""The agent that this portal hands out: the wheel of the folder `agent/` beside it.
+"""The agent that this portal offers for download: a wheel built from the folder `agent/`.
 
-Its own build backend makes it, in memory and from files alone: no index is asked, no tool is run, no folder has to be
-writable, and the same sources give the same bytes on every worker and host.
+The agent's own build backend builds it in memory, from files only: no package index, no external tool and no writable
+folder is needed, and the same sources give the same bytes on every worker and host.
 """
 
 import functools
@@ -16,14 +16,14 @@ from flit_core.wheel import WheelBuilder
 
 from runs.addresses import origin
 
-#: Times of a checkout's files differ from host to host, and with them the wheel's digest would.
+#: File times of a checkout differ between hosts, and would change the wheel's digest.
 SAME_TIME = (2020, 1, 1, 0, 0, 0)
 _building = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel with its file name, which pip takes version and platform from."""
+    """A wheel with its file name, from which pip reads version and platform."""
 
     name: str
     version: str
@@ -38,7 +38,7 @@ class Wheel:
 
 
 def wheel() -> Wheel:
-    """The agent's wheel, built by the first call of a process in about 0.1 s."""
+    """The agent's wheel; the first call in a process builds it in about 0.1 s."""
     with _building:
         return _built()
 
@@ -55,10 +55,10 @@ def _built() -> Wheel:
 
 
 def install_command() -> str:
-    """The line that installs the agent from this portal and from nowhere else.
+    """The command that installs the agent from this portal and from nowhere else.
 
-    A direct address, for with a further index (`--extra-index-url`) pip takes the name from whichever has the higher
-    version, and anybody may register a name that a public index doesn't have. Dependencies come from the usual index.
-    With the digest pip installs again where another build of the same version is there already.
+    It is a direct address: with an extra index (`--extra-index-url`), pip takes the package from the index with the
+    higher version, and anyone may register a name that a public index lacks. Dependencies come from the usual index.
+    The digest makes pip reinstall if another build of the same version is already installed.
     """
     return f'pip install "traceml-agent @ {wheel().url}#sha256={wheel().sha256}"'

@@ -1,15 +1,15 @@
-"""What a run lacks: rows of what was left out, why, and how often, as the wire has them."""
+"""Data that was left out of a run: what, why and how often, in the wire format."""
 
 from collections.abc import Iterable
 from typing import TypedDict
 
-#: Further things are counted together: a page has no room for thousands, nor has a row of the database.
+#: Beyond this many, the others are counted together: neither a page nor a database row has room for thousands.
 MOST_ROWS = 100
 FURTHER = "other values"
 
 
 class LeftOut(TypedDict):
-    """`metric 'loss'`, `not a finite number`, 3 times."""
+    """Example: `metric 'loss'`, `not a finite number`, 3 times."""
 
     what: str
     reason: str
@@ -17,7 +17,7 @@ class LeftOut(TypedDict):
 
 
 def added_up(*lists: Iterable[LeftOut]) -> list[LeftOut]:
-    """The rows of all lists, those that say the same as one with their counts added, in the order of the first."""
+    """The rows of all lists, with equal ones merged and their counts added, in order of first appearance."""
     counts: dict[tuple[str, str], int] = {}
     for row in (row for rows in lists for row in rows):
         key = (row["what"], row["reason"])

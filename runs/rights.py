@@ -1,4 +1,4 @@
-"""What each role may do in a team: the one table, told to people in docs/teams.md."""
+"""What each role may do in a team: the single source of the table in docs/teams.md."""
 
 from django.db import models
 
@@ -13,32 +13,32 @@ class Role(models.TextChoices):
 
 
 class Right(models.TextChoices):
-    """Something that a person may do in a team, in the words of docs/teams.md."""
+    """An action in a team, in the words of docs/teams.md."""
 
-    SEE = "see", "See runs, models, projects, members and which tokens there are"
-    LEAVE = "leave", "Leave the team (not its last owner)"
-    MAKE_TOKENS = "make tokens", "Make API tokens; rotate and revoke one's own"
-    MAKE_PROJECTS = "make projects", "Make projects"
-    MANAGE_TOKENS = "manage tokens", "Rotate and revoke everybody's tokens"
+    SEE = "see", "View runs, models, projects, members and the list of tokens"
+    LEAVE = "leave", "Leave the team (except its last owner)"
+    MAKE_TOKENS = "make tokens", "Create API tokens; rotate and revoke their own"
+    MAKE_PROJECTS = "make projects", "Create projects"
+    MANAGE_TOKENS = "manage tokens", "Rotate and revoke all tokens"
     MANAGE_PROJECTS = (
         "manage projects",
-        "Rename, delete and restore projects, say how long they keep samples, delete for good what is in the trash",
+        "Rename, delete and restore projects; set how long they keep samples; permanently delete items in the trash",
     )
-    SHARE = "share", "Make and revoke share links and badges"
+    SHARE = "share", "Create and revoke share links and badges"
     CHANGE_RUNS = (
         "change runs",
-        "Tag and archive runs; delete and restore runs and models; say which way a metric is better",
+        "Tag and archive runs; delete and restore runs and models; set whether lower or higher is better for a metric",
     )
     WRITE_NOTES = "write notes", "Write notes on runs and models"
     READ_AUDIT = "read the audit log", "Read the audit log"
     INVITE = "invite", "Invite people as admin, member or viewer; withdraw invitations"
     MANAGE_MEMBERS = (
         "manage members",
-        "Change the roles of people below oneself (owners: everybody’s), and remove them",
+        "Change the roles of lower-ranked members (owners: of all members), and remove them",
     )
     RENAME_TEAM = "rename the team", "Rename the team"
-    OFFER_OWNERSHIP = "offer ownership", "Offer ownership to another member, who accepts it or not"
-    DELETE_TEAM = "delete the team", "Delete the team with everything in it"
+    OFFER_OWNERSHIP = "offer ownership", "Offer ownership to another member, who has to accept it"
+    DELETE_TEAM = "delete the team", "Delete the team and everything in it"
 
 
 EVERYBODY = frozenset(Role)

@@ -1,4 +1,4 @@
-"""Readable parts of addresses, made from names in any script."""
+"""Slugs: readable parts of addresses, made from names in any script."""
 
 import contextlib
 
@@ -7,17 +7,17 @@ from django.db.models import Model, QuerySet
 from django.utils.crypto import get_random_string
 from django.utils.text import slugify
 
-#: How often a slug is made, so that one that is taken by chance is not the end.
+#: Attempts to find a free random slug.
 TRIES = 2
 LONGEST_STEM = 60
-#: Without vowels, so that it spells nothing, and without what is read as something else.
+#: No vowels, so that it spells no words, and no characters that look alike.
 RANDOM = "bcdfghjkmnpqrstvwxz23456789"
-#: What asks for all teams in an address is no team's slug.
+#: Selects all teams in an address, so no team may have it as its slug.
 RESERVED = {"all"}
 
 
 def free_slug(name: str, taken: QuerySet[Model], fallback: str, max_length: int = 80) -> str:
-    """A slug for `name` that no object of `taken` has; `fallback` stands in for names without latin letters."""
+    """A slug for `name` that no object in `taken` has; `fallback` replaces names without Latin letters."""
     stem = slugify(name)[: max_length - 8] or fallback
     used = RESERVED | set(taken.filter(slug__startswith=stem).values_list("slug", flat=True))
     slug, number = stem, 1
@@ -28,10 +28,10 @@ def free_slug(name: str, taken: QuerySet[Model], fallback: str, max_length: int 
 
 
 def create_with_slug(objects, name: str, fallback: str, **fields):
-    """A new object whose slug begins like its name. Raises IntegrityError where something else than the slug is taken.
+    """Create an object with a slug made from its name. Raises IntegrityError if another unique value is taken.
 
-    It always ends at random: `digits-2`, or an ending only where `digits` is taken, would tell that another team has
-    it.
+    The slug always ends with random characters: `digits-2`, or an ending only where `digits` is taken, would reveal
+    that another team uses the name.
     """
     stem = slugify(name)[:LONGEST_STEM] or fallback
     for _ in range(TRIES - 1):

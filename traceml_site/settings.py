@@ -1,4 +1,4 @@
-"""Every setting of the portal, read from the environment; docs/settings.md lists them for people who deploy."""
+"""All settings of the portal, read from the environment; docs/settings.md explains them."""
 
 import sys
 from pathlib import Path

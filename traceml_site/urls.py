@@ -1,4 +1,4 @@
-"""Every address of the portal. LoginRequiredMiddleware closes all but the few that say otherwise."""
+"""All addresses of the portal. LoginRequiredMiddleware requires signing in, except for views that opt out."""
 
 from allauth.account.decorators import secure_admin_login
 from allauth.socialaccount.providers.openid_connect import views as openid_views

@@ -1,4 +1,4 @@
-"""Who may sign up and sign in: where TraceML departs from allauth's ways."""
+"""Who may sign up and sign in: what TraceML changes about allauth."""
 
 import base64
 import hmac
@@ -40,10 +40,10 @@ LOCKED_OUT_S = 300
 
 
 def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
-    """Let the new address of `user` stand in for the old one at once.
+    """Replace the old address of `user` by the new one at once.
 
-    That neither signs in nor gets links any longer, links that it got lead nowhere, and every session but `keeping`
-    ends.
+    The old address no longer signs in or receives links, links already sent to it stop working, and all sessions
+    except `keeping` end.
     """
     EmailAddress.objects.filter(user=user, email__iexact=old).delete()
     EmailAddress.objects.filter(user=user, primary=True).update(primary=False)
@@ -55,16 +55,16 @@ def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
 
 class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request) -> bool:
-        """Whether this browser may make an account: an invitation opens the door for it, whatever the setting."""
+        """Whether this browser may create an account: by the setting, or by an invitation whatever the setting."""
         return settings.TRACEML_SIGNUP == "open" or invitation_opens_the_door(request)
 
     def authenticate(self, request, **credentials):
-        """None for a locked account as well: allauth's own page for it would confirm the password."""
+        """None for a locked account too: allauth's own page for it would confirm the password."""
         user = super().authenticate(request, **credentials)
         return user if user and user.is_active else None
 
     def get_client_ip(self, request) -> str:
-        """The address that throttles count by. IPv4 on a socket of IPv6 is IPv4, else all of it were one site."""
+        """The address that rate limits count by. IPv4-mapped addresses count as IPv4, or all would share one limit."""
         ip = super().get_client_ip(request)
         return str(mapped) if (mapped := getattr(_parsed(ip), "ipv4_mapped", None)) else ip
 
@@ -73,22 +73,22 @@ class AccountAdapter(DefaultAccountAdapter):
         super().pre_authenticate(request, **credentials)
 
     def _rollback_login_failed_rl_usage(self) -> None:
-        """After a right password: only wrong ones count."""
+        """Called after a correct password: only wrong ones count."""
         super()._rollback_login_failed_rl_usage()
         limits.PASSWORDS.give_back(limits.address_of(context.request))
 
     def clean_email(self, email: str) -> str:
-        """Refuse what the column can't hold: allauth would cut it, or PostgreSQL raise."""
+        """Refuse what the column can't hold: allauth would truncate it, or PostgreSQL would fail."""
         if len(email) > LONGEST_EMAIL:
-            raise ValidationError(f"An e-mail address has at most {LONGEST_EMAIL} characters here.")
+            raise ValidationError(f"An email address must have at most {LONGEST_EMAIL} characters.")
         return super().clean_email(email)
 
     def is_safe_url(self, url: str) -> bool:
-        """Own paths only: allauth would follow a `next` to any of ALLOWED_HOSTS."""
+        """Only paths of this portal: allauth would follow a `next` to any of ALLOWED_HOSTS."""
         return url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 
     def validation_error(self, code, *args):
-        """Too many tries end the request with 429, whichever form counted them; all else is the form's error."""
+        """Answer too many attempts with 429, whichever form counted them; other codes are errors of the form."""
         if code != "too_many_login_attempts":
             return super().validation_error(code, *args)
         answer = respond_429(context.request)
@@ -100,7 +100,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return credentials.get("email", "").lower()
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
-        """Render a mail whose links start with TRACEML_BASE_URL, and leave it to the task."""
+        """Render an email whose links start with TRACEML_BASE_URL, and queue it."""
         links = {name: mail.portal_link(value) for name, value in context.items() if name.endswith("_url")}
         site = SimpleNamespace(name="TraceML", domain=settings.TRACEML_BASE_URL)
         known = {"request": self.request, "email": email, "current_site": site}
@@ -108,7 +108,7 @@ class AccountAdapter(DefaultAccountAdapter):
             limits.MAILS.spend(email.lower())
         except limits.Exceeded:
             # Whoever asked for it hears the same as ever: it may not be theirs to know.
-            logger.warning("A mail was not sent: its address got %s within a day", limits.MAILS.most)
+            logger.warning("An email was not sent: its address got %s within a day", limits.MAILS.most)
             return
         message = self.render_mail(template_prefix, email, known | context | links)
         mail.send.enqueue(email, message.subject, str(message.body))
@@ -122,9 +122,9 @@ def _parsed(ip: str):
 
 
 class OneAddressOneAccount(ModelBackend):
-    """Signs in by a confirmed address, or by the account's own: one account at most, and one hash in any case.
+    """Sign in with a confirmed address or the account's own: at most one account, and always one hash.
 
-    allauth tries every account that ever added the address, unconfirmed too.
+    allauth tries every account that ever added the address, even unconfirmed.
     """
 
     def authenticate(self, request, username=None, password=None, *, email="", **credentials):
@@ -144,21 +144,21 @@ def _vault() -> Fernet:
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """Keeps the secrets of apps and recovery codes encrypted: a stolen database alone opens no account."""
+    """Encrypt the secrets of authenticator apps and recovery codes: a stolen database alone opens no account."""
 
     def encrypt(self, text: str) -> str:
         return _vault().encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        """The secret; one that no code fits where SECRET_KEY is another one by now."""
+        """The secret. If SECRET_KEY has changed since, a random one that no code matches."""
         try:
             return _vault().decrypt(encrypted_text.encode()).decode()
         except InvalidToken:
-            logger.warning("A second factor was made under another SECRET_KEY; its owner needs a new one")
+            logger.warning("A second factor was created with another SECRET_KEY; its owner needs a new one")
             return generate_totp_secret()
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Passkeys belong to TRACEML_BASE_URL, not to the Host that a request claimed."""
+        """Passkeys belong to TRACEML_BASE_URL, not to the Host header of a request."""
         return {"id": urlsplit(settings.TRACEML_BASE_URL).hostname or "", "name": "TraceML"}
 
 
@@ -167,10 +167,10 @@ class LoginForm(AllauthLoginForm):
 
 
 class SignupForm(AllauthSignupForm):
-    """Answers the same, in the same time, whether the address has an account or not.
+    """Answer the same, in the same time, whether or not the address has an account.
 
-    Where mail is set up its owner is told by mail. Without mail nobody is signed in by signing up, as that alone
-    would tell a new account from an old one.
+    With mail, the owner of an existing account gets an email. Without mail, signing up does not sign in, because
+    that would tell a new account from an existing one.
     """
 
     def validate_unique_email(self, value: str) -> str:
@@ -187,7 +187,9 @@ class SignupForm(AllauthSignupForm):
             return super().try_save(request)
         if not self.account_already_exists:
             self._save_unless_taken(request)
-        messages.success(request, "Now sign in. If this address had an account before, its password is unchanged.")
+        messages.success(
+            request, "You can now sign in. If this address already had an account, its password is unchanged."
+        )
         after = get_next_redirect_url(request)
         login = reverse("account_login")
         return None, redirect(f"{login}?{urlencode({'next': after})}" if after else login)

@@ -1,6 +1,6 @@
-"""The end of an account: what must be handed over first, what goes with it, and that nothing else does.
+"""Delete an account: which teams need a new owner first, and what is deleted with it.
 
-And its rest: a deactivated person can't act by any session, token or link, until made active again.
+Also deactivate one: no session, token or link of that person works until the account is activated again.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from runs.models.user import User
 
 
 class HandOverFirst(Exception):
-    """A team with other people in it would be left without an owner."""
+    """A team with other members would be left without an owner."""
 
 
 def teams_to_hand_over(user: User) -> QuerySet[Team]:
-    """Teams with other members whose only owner this person is."""
+    """Teams with other members where this person is the only owner."""
     return teams_left_without_owner([user])
 
 
@@ -32,7 +32,7 @@ def teams_left_without_owner(people: Iterable[User]) -> QuerySet[Team]:
 
 
 def teams_that_go(user: User) -> QuerySet[Team]:
-    """Teams with nobody else in them, with how many projects and runs each has."""
+    """Teams without other members, each with its number of projects and runs."""
     counts = {
         "project_count": Count("project", distinct=True),
         "run_count": Count("project__run", distinct=True),
@@ -49,7 +49,7 @@ def _others(user: User):
 
 
 def depart(user: User) -> None:
-    """Delete the account and the teams that are theirs alone. Raises HandOverFirst where a team needs an owner."""
+    """Delete the account and the teams without other members. Raises HandOverFirst if a team needs a new owner."""
     with transaction.atomic():
         # The team's row is its lock: nobody joins or leaves between the look and the deletion.
         list(Team.objects.for_user(user).select_for_update(of=("self",)))
@@ -61,7 +61,7 @@ def depart(user: User) -> None:
 
 
 def deactivate(user: User, request=None) -> None:
-    """Let the account rest: its sessions end for good, its tokens, invitations and share links until it is active."""
+    """Deactivate the account: end its sessions, and stop its tokens, invitations and share links until it is active."""
     with transaction.atomic():
         _set_active(user, False, Action.MEMBER_DEACTIVATED, request)
         for session in UserSession.objects.filter(user=user):

@@ -1,4 +1,4 @@
-"""What stands before two of allauth's pages: e-mail addresses, and the way to sign-on elsewhere."""
+"""Views in front of two allauth pages: email addresses, and the redirect to single sign-on."""
 
 from allauth.account.views import email as allauth_email_addresses
 from allauth.socialaccount.adapter import get_adapter
@@ -10,21 +10,24 @@ from django.shortcuts import redirect, render
 
 
 def email_addresses(request):
-    """allauth's page. Without mail nobody can prove that an address is theirs, so they are shown and nothing else.
+    """allauth's page. Without mail nobody can prove that an address is theirs, so the page is read-only.
 
-    Any answer to one that was added would tell whether somebody else has it, and an unproven one would sign in.
+    Accepting a new address would reveal whether someone else has it, and an unproven address would sign in.
     """
     if settings.MAIL_IS_SET_UP:
         return allauth_email_addresses(request)
     if request.method == "POST":
-        messages.error(request, "Ask your administrator for another address: this portal sends no mail to confirm it.")
+        messages.error(
+            request,
+            "Ask the portal administrator to change your address. This portal sends no email to confirm a new one.",
+        )
         return redirect("account_email")
     return render(request, "account/email.html")
 
 
 @login_not_required
 def sign_on_elsewhere(request, provider_id: str):
-    """Go to the provider by a page and not by a redirect: `form-action 'self'` holds for a form's redirects too."""
+    """Go to the provider through a page, not a redirect: `form-action 'self'` also blocks a form's redirects."""
     answer = allauth_sign_on(request, provider_id)
     if answer.status_code != 302 or answer["Location"].startswith("/"):
         return answer

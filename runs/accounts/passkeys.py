@@ -1,4 +1,4 @@
-"""Forms of passkeys and security keys: allauth's, with answers of browsers read more carefully than there."""
+"""Forms for passkeys and security keys: allauth's, with stricter checks of what the browser sends."""
 
 import json
 import struct
@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 from fido2.webauthn import AuthenticationResponse, RegistrationResponse
 
 NAME_LENGTH = 100
-#: Ten times what a key with its certificates comes to.
+#: Ten times the size of an answer with certificates.
 LONGEST_ANSWER = 64 * 1024
 
 
 class KeyAnswer(forms.CharField):
-    """What a browser says for a key, as JSON. The library raises whatever it stumbles over in one made up by hand."""
+    """A key's answer from the browser, as JSON. The library raises all kinds of errors for a forged one."""
 
     widget = forms.HiddenInput
 
@@ -28,7 +28,7 @@ class KeyAnswer(forms.CharField):
             if self.response.from_dict(answer) is None:  # of null
                 raise ValueError
         except (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error):
-            raise ValidationError("What came is no key’s answer.") from None
+            raise ValidationError("The security key’s answer was not valid.") from None
         return answer
 
 
@@ -38,7 +38,7 @@ class PasskeyAddForm(allauth_forms.AddWebAuthnForm):
     passwordless = forms.BooleanField(
         required=False,
         label="As a passkey",
-        help_text="Signs you in without your password; your device asks for a fingerprint, face or PIN.",
+        help_text="Signs you in without your password. Your device asks for your fingerprint, face or PIN.",
     )
 
 

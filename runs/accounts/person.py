@@ -1,4 +1,4 @@
-"""Everything that the portal keeps about one person, as they may take it with them."""
+"""Everything that the portal stores about one person, for the download of their data."""
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
@@ -35,7 +35,7 @@ TOKEN = (
 
 
 def everything_about(user: User) -> dict:
-    """Plain data; secrets of tokens and second factors are left out, as they would be no use but to a thief."""
+    """Plain data, without the secrets of tokens and second factors, which only a thief could use."""
     return {
         "account": User.objects.filter(pk=user.pk).values(*ACCOUNT).get(),
         "email_addresses": list(EmailAddress.objects.filter(user=user).values("email", "verified", "primary")),

@@ -1,4 +1,4 @@
-"""What people look after themselves: their profile, theme, sessions and data, and the end of their account."""
+"""A person's own settings: profile, theme, sessions, data download, and deleting the account."""
 
 import zoneinfo
 from functools import cache
@@ -35,7 +35,7 @@ FACTORS = {"totp": "authenticator app", "webauthn": "keys", "recovery_codes": "r
 
 @cache
 def time_zones() -> list[tuple[str, list[tuple[str, str]]]]:
-    """IANA's zones by region, without its names of old."""
+    """The IANA time zones by region, without legacy names."""
     regions: dict[str, list[tuple[str, str]]] = {region: [] for region in REGIONS}
     for name in sorted(zoneinfo.available_timezones()):
         region, _, place = name.partition("/")
@@ -45,20 +45,20 @@ def time_zones() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 class PersonName(forms.CharField):
-    """A name of a person: text that may be stored and shown."""
+    """A person's name: text that is safe to store and show."""
 
     def to_python(self, value):
         try:
             return clean_text(super().to_python(value) or "", self.max_length or 150)
         except ValidationError as error:
-            raise ValidationError(f"This name {error.message}.") from None
+            raise ValidationError(f"The name {error.message}.") from None
 
 
 class PersonForm(forms.ModelForm):
     first_name = PersonName(max_length=150, required=False)
     last_name = PersonName(max_length=150, required=False)
     time_zone = forms.ChoiceField(
-        choices=time_zones, widget=GroupedSelect, help_text="Times on all pages are shown in it."
+        choices=time_zones, widget=GroupedSelect, help_text="All pages show times in this zone."
     )
     theme = forms.ChoiceField(choices=User.Theme.choices, help_text="System follows your device.")
 
@@ -68,9 +68,7 @@ class PersonForm(forms.ModelForm):
 
 
 class DeletionForm(forms.Form):
-    email = forms.CharField(
-        label="Type your e-mail address to confirm", widget=forms.TextInput({"autocomplete": "off"})
-    )
+    email = forms.CharField(label="Type your email address to confirm", widget=forms.TextInput({"autocomplete": "off"}))
 
     def __init__(self, user: User, *args):
         super().__init__(*args)
@@ -78,7 +76,7 @@ class DeletionForm(forms.Form):
 
     def clean_email(self):
         if self.cleaned_data["email"].lower() != self.user.email:
-            raise ValidationError(f"This is not {self.user.email}.")
+            raise ValidationError(f"Type {self.user.email} to confirm.")
         return self.user.email
 
 
@@ -88,7 +86,7 @@ def profile(request):
     form = PersonForm(request.POST or None, instance=person, initial={"theme": person.theme or User.Theme.SYSTEM})
     if form.is_valid():
         form.save()
-        messages.success(request, "Your profile is saved.")
+        messages.success(request, "Profile saved.")
         return redirect("profile")
     context = {"form": form, "factors": _factors(person), "session_count": len(_sessions(person))}
     return render(request, "accounts/profile.html", context)
@@ -101,7 +99,7 @@ def _factors(user: User) -> str:
 
 @posts("profile")
 def save_theme(request):
-    """What the switch in the header was set to, so that every browser of this person has it."""
+    """Save the choice of the theme switch, so that it applies in all browsers of this person."""
     theme = request.POST.get("theme")
     if theme not in User.Theme.values:
         raise BadRequest("The parameter theme must be one of " + ", ".join(User.Theme.values) + ".")
@@ -115,7 +113,7 @@ def _sessions(user: User) -> list[UserSession]:
 
 @require_http_methods(["GET", "POST"])
 def sessions(request):
-    """The browsers that are signed in; a POST ends one of them, or all others."""
+    """List the signed-in browsers; a POST ends one session or all others."""
     mine = _sessions(request.user)
     if request.method != "POST":
         return render(request, "accounts/sessions.html", {"sessions": mine})
@@ -123,7 +121,7 @@ def sessions(request):
     ended = [each for each in mine if not each.is_current() and chosen in ("others", str(each.pk))]
     for session in ended:
         session.end()
-    messages.success(request, "Signed out there." if ended else "That session had ended already.")
+    messages.success(request, "Session ended." if ended else "That session had already ended.")
     return redirect("sessions")
 
 
@@ -161,10 +159,10 @@ def _with_heirs(team, user: User):
 def _depart(request) -> HttpResponse:
     with transaction.atomic():
         for team in teams_that_stay(request.user):
-            AuditEntry.note(request, team, Action.MEMBER_LEFT, f"{request.user.email}, whose account is deleted")
+            AuditEntry.note(request, team, Action.MEMBER_LEFT, f"{request.user.email} (account deleted)")
             for token in ApiToken.objects.filter(project__team=team, created_by=request.user).order_by("pk"):
                 AuditEntry.note(request, team, Action.TOKEN_REMOVED, token.history)
         depart(request.user)
     logout(request)
-    messages.success(request, "Your account is deleted.")
+    messages.success(request, "Account deleted.")
     return redirect("account_login")

@@ -1,6 +1,6 @@
-"""The care of what estimates rest on, in the Django admin: profiles, unknown devices, the emission factor, the PUE.
+"""Admin pages for what estimates depend on: hardware profiles, unknown devices, emission factors, PUE.
 
-Whoever corrects one sees which runs it reaches before it is saved; those are then re-estimated in the background.
+A change first shows which runs it affects. When it is saved, these are recalculated in the background.
 """
 
 from urllib.parse import urlencode
@@ -25,28 +25,28 @@ from traceml_site.admin import Select
 
 CONFIRMED = "_confirmed"
 PROGRESS_EVERY_S = "3"
-#: So many profiles a note of an import tells of.
+#: The most profiles that the audit entry of an import names.
 MOST_NAMED = 5
 
 
 def _is_form(response) -> bool:
-    """Whether a change was refused, and its form is shown again with the complaints."""
+    """Whether the form is shown again with errors."""
     return bool(getattr(response, "context_data", {}).get("errors"))
 
 
 def ask(request, reason: str, action: Action = Action.PROFILE_CHANGED, **takes: bool) -> None:
-    """Write down what was changed, have what is behind re-estimated, and say so."""
+    """Write an audit entry, request the recalculation of affected runs, and tell the admin."""
     AuditEntry.note(request, None, action, reason)
     if reestimate.request(reason, request.user, **takes):
-        messages.info(request, "Runs that this reaches are being re-estimated; see Re-estimations for the progress.")
+        messages.info(request, "Affected runs are being recalculated. See Recalculations for the progress.")
 
 
 def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool = False) -> TemplateResponse:
-    """The page between a change and its being saved."""
+    """The page that asks for confirmation before a change is saved."""
     given = [(name, value) for name, values in request.POST.lists() for value in values if name[:5] != "csrfm"]
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": "What this change reaches",
+        "title": "Effect of this change",
         "opts": model_admin.opts,
         "reached": reached,
         "may_leave": may_leave,
@@ -57,7 +57,7 @@ def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool =
 
 @admin.register(HardwareProfile)
 class ReestimatedProfileAdmin(HardwareProfileAdmin):
-    """Shows what a change reaches before it is saved, and has that re-estimated after."""
+    """Shows which runs a change affects before it is saved, and has them recalculated afterwards."""
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         def save():
@@ -97,14 +97,14 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
 
 
 def _edited(given) -> str:
-    """The profile that was just saved, why, and with what old and new values."""
+    """The profile that was just saved, with the reason and old and new values."""
     profile = HardwareProfile.objects.filter(slug=given.get("slug", "")).first()
     words = f" ({last_change(profile)})" if profile else ""
     return f"Profile {given.get('name', '')} edited: {given.get('reason', '')}{words}"
 
 
 def _few(words: list[str], count: int) -> str:
-    """The first ones of so many."""
+    """The first few of `count` items, and the number of the others."""
     more = count - len(words[:MOST_NAMED])
     return "; ".join(words[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
@@ -115,7 +115,7 @@ class FactorForm(forms.ModelForm):
 
 @admin.register(CloudInstance)
 class CloudInstanceAdmin(admin.ModelAdmin):
-    """Machine types of clouds, for planning; no run is estimated by them."""
+    """Cloud machine types, used for planning only; runs are not estimated with them."""
 
     list_display = ["name", "provider", "profile", "count", "edited"]
     list_select_related = ["profile"]
@@ -130,10 +130,10 @@ class CloudInstanceAdmin(admin.ModelAdmin):
 
 
 class InForceAdmin(admin.ModelAdmin):
-    """Values are added and put in force, never changed: runs keep the one that they were estimated with."""
+    """Values are added and put in force, never changed: runs keep the value that they were estimated with."""
 
     actions = ["put_in_force"]
-    #: What they are called, the audit's word for it, and what a re-estimation is to take.
+    #: Their name, the audit log's action, and the option of a recalculation.
     noun: str
     audited: Action
     takes: str
@@ -151,7 +151,7 @@ class InForceAdmin(admin.ModelAdmin):
     @admin.action(description="Put the selected one in force", permissions=["change"])
     def put_in_force(self, request, queryset):
         if queryset.count() != 1:
-            self.message_user(request, f"Select one {self.noun}: one is in force at a time.", messages.ERROR)
+            self.message_user(request, "Select exactly one. Only one can be in force at a time.", messages.ERROR)
             return None
         chosen = queryset.get()
         if CONFIRMED not in request.POST:
@@ -160,10 +160,10 @@ class InForceAdmin(admin.ModelAdmin):
         with transaction.atomic():
             chosen.put_in_force()
             if "_leave_runs" in request.POST:
-                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for runs to come")
+                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for new runs only")
             else:
                 ask(request, f"{self.noun} {chosen} put in force", self.audited, **{self.takes: True})
-        self.message_user(request, f"{self.noun} {chosen} is in force.")
+        self.message_user(request, f"{self.noun} {chosen} is now in force.")
         return None
 
 
@@ -183,7 +183,7 @@ class PueAdmin(InForceAdmin):
 
 
 class UnknownDevice(Device):
-    """A device whose name the catalogue does not know: estimated as the fallback of its kind."""
+    """A device whose name is not in the catalogue, so the fallback of its kind is used."""
 
     class Meta:
         proxy = True
@@ -195,7 +195,7 @@ class ResolveForm(forms.Form):
     profile = forms.ModelChoiceField(
         HardwareProfile.objects.all(),
         widget=Select(HardwareAlias._meta.get_field("profile"), admin.site),
-        help_text="The name becomes an alias of it.",
+        help_text="The reported name becomes an alias of this profile.",
     )
 
     def clean(self):
@@ -211,13 +211,13 @@ class ResolveForm(forms.Form):
 
 @admin.register(UnknownDevice)
 class UnknownDeviceAdmin(admin.ModelAdmin):
-    """Every reported name without a profile; one is resolved to a profile, or a new one, in a step."""
+    """All reported names without a profile; each can be resolved to an existing or new profile."""
 
     def has_add_permission(self, request):
         return False
 
     def has_change_permission(self, request, obj=None):
-        """To resolve names; what a run's device counted is not editable."""
+        """For resolving names; counters of devices are not editable."""
         return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request, obj=None):
@@ -242,7 +242,7 @@ class UnknownDeviceAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "admin/unknown_devices.html", context)
 
     def resolve(self, request):
-        """Make the name an alias of a profile, after a look at what that reaches."""
+        """Make the name an alias of a profile, after showing which runs that affects."""
         if not (self.has_change_permission(request) and request.user.has_perm("hardware.add_hardwarealias")):
             raise PermissionDenied
         form = ResolveForm(
@@ -273,7 +273,7 @@ def _new_profile_url(row: dict) -> str:
 
 @admin.register(Reestimation)
 class ReestimationAdmin(admin.ModelAdmin):
-    """Passes over past runs, with their progress."""
+    """Recalculations of past runs, with their progress."""
 
     list_display = [
         "reason",
@@ -297,10 +297,10 @@ class ReestimationAdmin(admin.ModelAdmin):
 
     @admin.display(description="progress")
     def progress(self, asked):
-        return f"{asked.done} of {asked.total} runs" if asked.heard_at or asked.finished_at else "waits"
+        return f"{asked.done} of {asked.total} runs" if asked.heard_at or asked.finished_at else "waiting"
 
     def changelist_view(self, request, extra_context=None):
-        """While one is at work the page looks again by itself; one that was interrupted is taken up again."""
+        """Reload the page while one is pending, and resume one that was interrupted."""
         response = super().changelist_view(request, extra_context)
         if Reestimation.objects.pending().exists():
             response["Refresh"] = PROGRESS_EVERY_S

@@ -15,10 +15,10 @@ class FactorForm(forms.ModelForm):
 
 
 class InForceAdmin(admin.ModelAdmin):
-    """Values are added and put in force, never changed: runs keep the one that they were estimated with."""
+    """Values are added and put in force, never changed: runs keep the value that they were estimated with."""
 
     actions = ["put_in_force"]
-    #: What they are called, the audit's word for it, and what a re-estimation is to take.
+    #: Their name, the audit log's action, and the option of a recalculation.
     noun: str
     audited: Action
     takes: str
@@ -36,7 +36,7 @@ class InForceAdmin(admin.ModelAdmin):
     @admin.action(description="Put the selected one in force", permissions=["change"])
     def put_in_force(self, request, queryset):
         if queryset.count() != 1:
-            self.message_user(request, f"Select one {self.noun}: one is in force at a time.", messages.ERROR)
+            self.message_user(request, "Select exactly one. Only one can be in force at a time.", messages.ERROR)
             return None
         chosen = queryset.get()
         if CONFIRMED not in request.POST:
@@ -45,10 +45,10 @@ class InForceAdmin(admin.ModelAdmin):
         with transaction.atomic():
             chosen.put_in_force()
             if "_leave_runs" in request.POST:
-                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for runs to come")
+                AuditEntry.note(request, None, self.audited, f"{self.noun} {chosen}, for new runs only")
             else:
                 ask(request, f"{self.noun} {chosen} put in force", self.audited, **{self.takes: True})
-        self.message_user(request, f"{self.noun} {chosen} is in force.")
+        self.message_user(request, f"{self.noun} {chosen} is now in force.")
         return None
 
 

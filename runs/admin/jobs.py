@@ -1,4 +1,4 @@
-"""The worker's jobs, for whoever looks after the portal."""
+"""The worker's jobs, for the portal administrator."""
 
 from django.contrib import admin
 from django.utils import timezone
@@ -10,7 +10,7 @@ from traceml_site import logs
 
 
 class Job(DBTaskResult):
-    """A job of the worker, without what it holds."""
+    """A job of the worker, without its arguments."""
 
     class Meta:
         proxy = True
@@ -20,7 +20,7 @@ class Job(DBTaskResult):
 
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin):
-    """What the worker has to do, did and could not do; what its jobs hold (links in mails) is shown to nobody."""
+    """Pending, finished and failed jobs. Their arguments (links in emails) are never shown."""
 
     list_display = ["job", "status", "tries", "enqueued_at", "next_try", "error"]
     list_filter = ["status"]
@@ -57,12 +57,12 @@ class JobAdmin(admin.ModelAdmin):
     def error(self, job) -> str:
         return job.exception_class_path.rpartition(".")[2]
 
-    @admin.display(description="what went wrong")
+    @admin.display(description="error details")
     def told(self, job) -> str:
         return logs.masked(job.traceback)
 
-    @admin.action(description="Try the selected jobs again now", permissions=["retry"])
+    @admin.action(description="Retry selected jobs now", permissions=["retry"])
     def try_now(self, request, queryset):
         waiting = queryset.filter(status__in=[TaskResultStatus.READY, TaskResultStatus.FAILED])
         count = waiting.update(status=TaskResultStatus.READY, run_after=timezone.now())
-        self.message_user(request, f"{units.counted(count, 'job')} in the queue.")
+        self.message_user(request, f"Queued {units.counted(count, 'job')}.")

@@ -19,12 +19,12 @@ from hardware.models import PEAKS, CatalogueState, CloudInstance, HardwareAlias,
 from runs.admin.reach import CONFIRMED, ask, confirm
 from runs.jobs import reestimate
 
-#: So many profiles a note of an import tells of.
+#: The most profiles that the audit entry of an import names.
 MOST_NAMED = 5
 
 
 class AliasFormSet(BaseInlineFormSet):
-    """The forms of one profile's aliases; each form alone can't see that another gives the same name."""
+    """The forms of one profile's aliases; checks for duplicates, which a single form can't see."""
 
     def clean(self):
         super().clean()
@@ -32,7 +32,7 @@ class AliasFormSet(BaseInlineFormSet):
         for form in self.forms:
             if name := "" if form in self.deleted_forms else form.cleaned_data.get("name", ""):
                 if (key := alias_key(name)) in seen:
-                    raise ValidationError(f"The alias {name} stands here twice.")
+                    raise ValidationError(f"The alias {name} is listed twice.")
                 seen.add(key)
 
 
@@ -48,7 +48,7 @@ class ProfileForm(forms.ModelForm):
     reason = forms.CharField(
         max_length=300,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text="Why it is changed, such as a datasheet or a measurement. It stays in the history.",
+        help_text="Reason for the change, such as a datasheet or a measurement. It is kept in the history.",
     )
 
 
@@ -56,7 +56,7 @@ class HardwareProfileAdmin(ExchangeAdmin, SimpleHistoryAdmin):
     list_display = ["name", "kind", "vendor", "tdp_w", "idle_w", "full_load_w", "year", "confidence", "edited"]
     list_filter = ["kind", "edited", "confidence", "fallback", "vendor"]
     search_fields = ["name", "slug", "vendor", "aliases__name"]
-    search_help_text = "Name, vendor or any alias, as a driver or /proc/cpuinfo gives it"
+    search_help_text = "Name, vendor or alias, as reported by a driver or /proc/cpuinfo"
     readonly_fields = ["revision", "created_at", "updated_at"]
     list_per_page = 50
     form = ProfileForm
@@ -67,27 +67,28 @@ class HardwareProfileAdmin(ExchangeAdmin, SimpleHistoryAdmin):
         (None, {"fields": ["name", "slug", "vendor", "kind", "family", "form_factor", "year"]}),
         ("Power", {"fields": ["tdp_w", "idle_w", "full_load_w", "unit", "fallback"]}),
         ("Size", {"fields": ["cores", "threads", "memory_gb"]}),
-        ("Speed, for the page Plan", {"fields": [*PEAKS, "peaks_source"]}),
-        ("Where it comes from", {"fields": ["source", "confidence", "note"]}),
+        ("Speed, for the Plan page", {"fields": [*PEAKS, "peaks_source"]}),
+        ("Source", {"fields": ["source", "confidence", "note"]}),
         ("Record", {"fields": ["reason", "edited", "revision", "created_at", "updated_at"]}),
     ]
 
     def get_urls(self):
-        """Without django-simple-history's page that puts an old version back: it asks for no reason, shows nothing of
-        what it reaches, and saves for whoever may look."""
+        """Remove django-simple-history's page that restores an old version: it asks for no reason, does not show which
+        runs it affects, and needs only the permission to view.
+        """
         return [url for url in super().get_urls() if url.name != "hardware_hardwareprofile_simple_history"]
 
     def get_prepopulated_fields(self, request, obj=None):
         return {} if obj else {"slug": ["name"]}
 
     def save_model(self, request, obj, form, change):
-        """What an admin saves, a reload of the seed data leaves alone, unless the admin unticked it just now."""
+        """Mark the profile as edited, so that reloading the seed data skips it, unless the admin just unticked that."""
         obj.edited = obj.edited if "edited" in form.changed_data else True
         obj._change_reason = form.cleaned_data["reason"]
         super().save_model(request, obj, form, change)
 
     def save_related(self, request, form, formsets, change):
-        """Aliases are rows of their own, but one history tells of both."""
+        """Add changed aliases to the profile's history, although they are separate rows."""
         super().save_related(request, form, formsets, change)
         changes = [text for formset in formsets for text in _alias_changes(formset)]
         if changes:
@@ -95,7 +96,7 @@ class HardwareProfileAdmin(ExchangeAdmin, SimpleHistoryAdmin):
 
     @transaction.atomic
     def delete_queryset(self, request, queryset):
-        """The bulk action passes no model's delete(), so the catalogue's version is renewed here."""
+        """Renew the catalogue's version here: the bulk action does not call the model's delete()."""
         super().delete_queryset(request, queryset)
         CatalogueState.renew()
 
@@ -112,13 +113,13 @@ def _renamed(formset):
 
 
 def _is_form(response) -> bool:
-    """Whether a change was refused, and its form is shown again with the complaints."""
+    """Whether the form is shown again with errors."""
     return bool(getattr(response, "context_data", {}).get("errors"))
 
 
 @admin.register(HardwareProfile)
 class ReestimatedProfileAdmin(HardwareProfileAdmin):
-    """Shows what a change reaches before it is saved, and has that re-estimated after."""
+    """Shows which runs a change affects before it is saved, and has them recalculated afterwards."""
 
     def changeform_view(self, request, object_id=None, form_url="", extra_context=None):
         def save():
@@ -158,21 +159,21 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
 
 
 def _edited(given) -> str:
-    """The profile that was just saved, why, and with what old and new values."""
+    """The profile that was just saved, with the reason and old and new values."""
     profile = HardwareProfile.objects.filter(slug=given.get("slug", "")).first()
     words = f" ({last_change(profile)})" if profile else ""
     return f"Profile {given.get('name', '')} edited: {given.get('reason', '')}{words}"
 
 
 def _few(words: list[str], count: int) -> str:
-    """The first ones of so many."""
+    """The first few of `count` items, and the number of the others."""
     more = count - len(words[:MOST_NAMED])
     return "; ".join(words[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 @admin.register(CloudInstance)
 class CloudInstanceAdmin(admin.ModelAdmin):
-    """Machine types of clouds, for planning; no run is estimated by them."""
+    """Cloud machine types, used for planning only; runs are not estimated with them."""
 
     list_display = ["name", "provider", "profile", "count", "edited"]
     list_select_related = ["profile"]

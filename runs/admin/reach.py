@@ -11,18 +11,18 @@ CONFIRMED = "_confirmed"
 
 
 def ask(request, reason: str, action: Action = Action.PROFILE_CHANGED, **takes: bool) -> None:
-    """Write down what was changed, have what is behind re-estimated, and say so."""
+    """Write an audit entry, request the recalculation of affected runs, and tell the admin."""
     AuditEntry.note(request, None, action, reason)
     if reestimate.request(reason, request.user, **takes):
-        messages.info(request, "Runs that this reaches are being re-estimated; see Re-estimations for the progress.")
+        messages.info(request, "Affected runs are being recalculated. See Recalculations for the progress.")
 
 
 def confirm(model_admin, request, reached: reestimate.Touched, may_leave: bool = False) -> TemplateResponse:
-    """The page between a change and its being saved."""
+    """The page that asks for confirmation before a change is saved."""
     given = [(name, value) for name, values in request.POST.lists() for value in values if name[:5] != "csrfm"]
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": "What this change reaches",
+        "title": "Effect of this change",
         "opts": model_admin.opts,
         "reached": reached,
         "may_leave": may_leave,

@@ -18,7 +18,7 @@ from traceml_site.admin import Select
 
 
 class UnknownDevice(Device):
-    """A device whose name the catalogue does not know: estimated as the fallback of its kind."""
+    """A device whose name is not in the catalogue, so the fallback of its kind is used."""
 
     class Meta:
         proxy = True
@@ -30,7 +30,7 @@ class ResolveForm(forms.Form):
     profile = forms.ModelChoiceField(
         HardwareProfile.objects.all(),
         widget=Select(HardwareAlias._meta.get_field("profile"), admin.site),
-        help_text="The name becomes an alias of it.",
+        help_text="The reported name becomes an alias of this profile.",
     )
 
     def clean(self):
@@ -46,13 +46,13 @@ class ResolveForm(forms.Form):
 
 @admin.register(UnknownDevice)
 class UnknownDeviceAdmin(admin.ModelAdmin):
-    """Every reported name without a profile; one is resolved to a profile, or a new one, in a step."""
+    """All reported names without a profile; each can be resolved to an existing or new profile."""
 
     def has_add_permission(self, request):
         return False
 
     def has_change_permission(self, request, obj=None):
-        """To resolve names; what a run's device counted is not editable."""
+        """For resolving names; counters of devices are not editable."""
         return obj is None and super().has_change_permission(request)
 
     def has_delete_permission(self, request, obj=None):
@@ -77,7 +77,7 @@ class UnknownDeviceAdmin(admin.ModelAdmin):
         return TemplateResponse(request, "admin/unknown_devices.html", context)
 
     def resolve(self, request):
-        """Make the name an alias of a profile, after a look at what that reaches."""
+        """Make the name an alias of a profile, after showing which runs that affects."""
         if not (self.has_change_permission(request) and request.user.has_perm("hardware.add_hardwarealias")):
             raise PermissionDenied
         form = ResolveForm(

@@ -1,4 +1,4 @@
-"""The agent's wheel and the index that lists it (PEP 503), open to everybody: pip and uv have no account here."""
+"""The agent's wheel and the index that lists it (PEP 503), public because pip and uv do not sign in."""
 
 from hashlib import sha256
 
@@ -15,14 +15,14 @@ from runs.agent_wheel import wheel
 @login_not_required
 @require_safe
 def packages(request):
-    """The list of packages: the agent alone."""
+    """The list of packages: only the agent."""
     return _page(request, "agent_index/packages.html")
 
 
 @login_not_required
 @require_safe
 def files(request):
-    """The agent's files: one wheel, of this portal's own version."""
+    """The agent's files: one wheel, of this portal's version."""
     return _page(request, "agent_index/files.html")
 
 
@@ -41,7 +41,7 @@ def _page(request, template: str):
 
 
 def _kept(request, answer, digest: str):
-    """An answer that caches may keep, and ask each time whether it still holds: an update changes it at once."""
+    """A response that caches may store but must revalidate each time: an update changes it at once."""
     etag = quote_etag(digest[:32])
     answer["ETag"], answer["Cache-Control"] = etag, "public, no-cache"
     return get_conditional_response(request, etag=etag, response=answer)

@@ -1,4 +1,4 @@
-"""Runs side by side: figures with differences to a base, curves over each other, parameters that differ, groups."""
+"""Compare runs: figures with differences to a base, curves on shared axes, parameters that differ, groups."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -18,17 +18,19 @@ from runs.selection.groups import group_rows
 from traceml_agent import estimation
 
 MOST_RUNS = 8
-#: As many metrics are compared, those first that most of the runs logged.
+#: The most metrics to compare; those logged by most runs come first.
 MOST_METRICS = 24
 POINTS = 200
-#: What curves are laid over each other by, and what they show.
+#: The shared axis of the curves, and the quantity that they show.
 AXES = {"elapsed": "Time since start", "stage": "Stage", "share": "Share done"}
 SHOWN = {"power": "Power", "energy": "Cumulative energy"}
 
 
 class FigureRow(NamedTuple):
-    """One figure of every run, in one unit, with its range where it has one; None where a run has no such figure.
-    `better` says whether `lower` or `higher` is good news where the quantity doesn't."""
+    """One figure of every run in one unit, with its range if it has one; None for runs without the figure.
+
+    `better` is `lower` or `higher` where the quantity does not imply it.
+    """
 
     word: str
     quantity: str
@@ -39,12 +41,12 @@ class FigureRow(NamedTuple):
 
     @property
     def differs(self) -> bool:
-        """Whether changes are worth telling: that all runs have one factor is no change of nothing."""
+        """Whether to show changes: they are left out if all runs have the same factor."""
         return self.quantity != "factor" or len(set(self.values)) > 1
 
     @property
     def unit(self) -> units.Unit | None:
-        """None for durations, which name their own."""
+        """None for durations, whose text includes units."""
         return None if self.quantity == "elapsed" else units.unit_for(self.quantity, self.values)
 
     @property
@@ -53,7 +55,7 @@ class FigureRow(NamedTuple):
 
     @property
     def in_lines(self) -> list["FigureRow"]:
-        """The figure and the ends of its range as rows of a file."""
+        """The figure and the bounds of its range as rows of a file."""
         ends = [("low", self.lows), ("high", self.highs)]
         return [self, *(FigureRow(f"{self.word}, {end}", self.quantity, values) for end, values in ends if values)]
 
@@ -81,8 +83,8 @@ class Comparison(NamedTuple):
 
     @property
     def changes(self) -> list[tuple[FigureRow, list[tuple[float | None, float | None]]]]:
-        """Each figure with every run's value and the base's, None at the base itself and where there is nothing to set
-        against it."""
+        """Each figure with every run's value and the base's; the latter is None for the base itself and where the run
+        has no value."""
         at = self.runs.index(self.base)
         return [
             (row, [(value, None if n == at or value is None else row.values[at]) for n, value in enumerate(row.values)])
@@ -91,7 +93,7 @@ class Comparison(NamedTuple):
 
 
 def comparison(runs: list[Run], base: Run, axis: str, shown: str) -> Comparison:
-    """Everything that the page shows of these runs, in a fixed number of queries."""
+    """Everything that the page shows about these runs, in a fixed number of queries."""
     devices = _by_run(Device.objects.filter(run__in=runs).select_related("profile", "writer").order_by("kind", "key"))
     batches = _by_run(Batch.objects.filter(run__in=runs).defer("metrics"))
     curves = [curves_of.curves(run, devices[run.pk], batches[run.pk]) for run in runs]
@@ -117,7 +119,7 @@ def _by_run(rows) -> dict[int, list]:
 
 
 def names_of(runs: list[Run]) -> list[str]:
-    """What people call the runs; with the beginning of the id where two are called the same."""
+    """The labels of the runs; with the first digits of the id where two labels are equal."""
     labels = [run.label for run in runs]
     return [
         f"{label} ({str(run.run_id)[:8]})" if labels.count(label) > 1 else label
@@ -126,8 +128,7 @@ def names_of(runs: list[Run]) -> list[str]:
 
 
 def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]:
-    """Energy, emissions, duration, mean power, measured share, the factor and PUE between energy and emissions, then
-    the energy by kind of device."""
+    """Energy, emissions, duration, mean power, measured share, factor and PUE, then energy by kind of device."""
     rows = [
         FigureRow(
             "Energy",
@@ -155,8 +156,10 @@ def figure_rows(runs: list[Run], devices: list[list[Device]]) -> list[FigureRow]
 
 
 def metric_rows(runs: list[Run], base: Run) -> list[list[FigureRow]]:
-    """The last and the best value of each metric that one of the runs logged, and the sum of work; what most logged
-    comes first. Which way a metric is better, the base's project says."""
+    """The last and best value of each logged metric, or the total for work; metrics logged by most runs come first.
+
+    The base's project decides whether lower or higher is better.
+    """
     logged: dict[str, dict[int, Metric]] = defaultdict(dict)
     for metric in Metric.objects.filter(run__in=runs).directed().order_by("pk"):
         logged[metric.name][metric.run_id] = metric
@@ -172,7 +175,7 @@ def _rows_of_metric(name: str, logged: dict[int, Metric], runs: list[Run], base:
         return FigureRow(word, quantity, values, better=better)
 
     if one.is_work:
-        return [row(f"{name}, in all", "count", "total")]
+        return [row(f"{name}, total", "count", "total")]
     better = "lower" if one.lower else "higher"
     last, best = (row(f"{name}, {figure}", "metric", figure, better) for figure in ("last", "best"))
     return [last._replace(word=name)] if last.values == best.values else [last, best]
@@ -185,7 +188,7 @@ def devices_in_words(devices: list[Device]) -> str:
 
 
 def energy_by(devices: list[list[Device]], name_of: Callable[[Device], str]) -> dict[str, list[float]]:
-    """Each run's energy by what its devices are called; names that none used are left out."""
+    """Each run's energy (kWh) by device name; names that no run used are left out."""
     found: dict[str, list[float]] = {}
     for n, of_run in enumerate(devices):
         for device in of_run:
@@ -195,7 +198,7 @@ def energy_by(devices: list[list[Device]], name_of: Callable[[Device], str]) -> 
 
 
 def energies_chart(names: list[str], devices: list[list[Device]]) -> Chart | None:
-    """Each run's energy by device; by kind of device where colours would run out."""
+    """Each run's energy by device, or by kind of device if there are more devices than colours."""
     found = energy_by(devices, lambda device: device.hardware_name)
     if len(found) > MOST_SERIES:
         found = energy_by(devices, Device.get_kind_display)
@@ -218,7 +221,7 @@ def energies_chart(names: list[str], devices: list[list[Device]]) -> Chart | Non
 
 
 def overlay(names: list[str], curves: list[list[Curve]], axis: str, shown: str) -> Chart | None:
-    """A line a run over the same axis: seconds since its start, or the share of its own time."""
+    """One line per run on a shared axis: seconds since its start, or share of its own time."""
     ends = [curves_of.end_of(of_run) for of_run in curves]
     if not max(ends, default=0.0):
         return None
@@ -244,13 +247,13 @@ def runs_in_words(names: list[str]) -> str:
 
 
 def lasted(ends: list[float]) -> str:
-    """How long the runs took, from the shortest to the longest."""
+    """The durations of the runs in words, from shortest to longest."""
     shortest, longest = units.text("elapsed", min(ends)), units.text("elapsed", max(ends))
     return f"it lasted {longest}" if len(ends) == 1 else f"they lasted {shortest} to {longest}"
 
 
 def _shown(curves: list[Curve], end_s: float, label: float, step: float, axis: str, shown: str) -> float | None:
-    """A run's value at a label; None after its end."""
+    """A run's value at a point of the axis; None after the run's end."""
     scale = end_s if axis == "share" else 1.0
     at_s, before_s = label * scale, (label - step) * scale
     if before_s >= end_s or not curves:
@@ -262,7 +265,7 @@ def _shown(curves: list[Curve], end_s: float, label: float, step: float, axis: s
 
 
 def stage_overlay(runs: list[Run], names: list[str], curves: list[list[Curve]], shown: str) -> Chart | None:
-    """A line a run over the numbers of its stages: their mean power, or the energy used up to their ends."""
+    """One line per run over its stage numbers: the mean power of each stage, or the energy used up to its end."""
     rows = Stage.objects.filter(run__in=runs, parent="", end_s__gt=F("start_s")).select_related("writer")
     stages = _by_run(rows.order_by("writer__started_at", "start_s", "pk"))
     spans = [[curves_of.span_of(run, stage) for stage in stages[run.pk][:POINTS]] for run in runs]
@@ -297,7 +300,7 @@ def _padded(values: list[float], count: int) -> list[float | None]:
 
 
 def param_rows(runs: list[Run]) -> list[ParamRow]:
-    """All parameters of the runs, those that differ first."""
+    """All parameters of the runs; those that differ come first."""
     keys = dict.fromkeys(key for run in runs for key in run.params)
     rows = [(key, [run.params.get(key) for run in runs]) for key in keys]
     return sorted((ParamRow(key, values, _differ(values)) for key, values in rows), key=lambda row: not row.differs)
@@ -308,7 +311,7 @@ def _differ(values: list) -> bool:
 
 
 def group_tests(runs: list[Run]) -> list[Difference]:
-    """Pairs of groups of at least three runs, by model and by tag, with Welch's test of their energies."""
+    """Pairs of groups of at least three runs, by model and by tag, with Welch's t-test of their energies."""
     pairs = []
     for by in ("model", "tag"):
         keys = [group.key for group in group_rows(runs, by) if may_be_compared(group)]

@@ -1,4 +1,4 @@
-"""A comparison's table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
+"""The comparison table as text for papers and files: exact numbers as CSV, three digits as Markdown and LaTeX."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ WORDS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}
 
 
 def table(comparison: Comparison, form: str) -> str:
-    """The figures of every run, a line a figure; the base is marked."""
+    """The figures of all runs, one line per figure; the base is marked."""
     heads = [
         f"{name} (base)" if run is comparison.base else name
         for run, name in zip(comparison.runs, names_of(comparison.runs), strict=True)
@@ -46,7 +46,7 @@ def _rows(comparison: Comparison) -> list[FigureRow]:
 
 
 def _lines(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str]]:
-    """Rows in words and digits; `escape` is for names of metrics, which people gave."""
+    """Rows as text; `escape` is applied to metric names, which come from users."""
     return [_line(row, escape(row.word)) for row in _rows(comparison)]
 
 

@@ -26,7 +26,7 @@ def compare(request):
 
 
 def compare_export(request, form: str):
-    """The table of figures to paste or keep: CSV, Markdown or LaTeX."""
+    """Download the table of figures as CSV, Markdown or LaTeX."""
     runs = asked_runs(request)
     if form not in FORMS or not runs:
         raise Http404
@@ -38,7 +38,7 @@ def compare_export(request, form: str):
 
 
 def asked_runs(request) -> list[Run]:
-    """The first eight of the runs in the query string that this person may see, in its order."""
+    """The first eight runs in the query string that this person may see, in its order."""
     run_ids = query.asked_ids(request, "run")[: dashboard.MOST_RUNS]
     runs = Run.objects.for_user(request.user).addressed(run_ids)
     runs = runs.select_related("tracked_model__project", "project", "factor").defer("environment", "usage", "notes")
@@ -57,7 +57,7 @@ def asked_curves(request) -> tuple[str, str]:
 
 
 def columns(request, comparison: dashboard.Comparison) -> list[tuple[Run, str, str, str]]:
-    """Each run with its name, and the query strings that make it the base and that leave it out."""
+    """Each run with its name and two query strings: one makes it the base, one removes it."""
     found = []
     for run, name in zip(comparison.runs, dashboard.names_of(comparison.runs), strict=True):
         rest = [str(other.run_id) for other in comparison.runs if other is not run]

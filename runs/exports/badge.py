@@ -1,4 +1,4 @@
-"""A badge: total emissions as a small picture, with the geometry that SVG wants spelled out."""
+"""A badge: total emissions as a small SVG image, with its geometry in px."""
 
 import unicodedata
 from typing import NamedTuple

@@ -1,17 +1,17 @@
-"""CSV as it leaves the portal: lines one by one, exact numbers, and nothing that a spreadsheet takes for a formula."""
+"""CSV lines with unrounded numbers, and with text that spreadsheets would run as a formula neutralised."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-#: A spreadsheet takes a text that begins with one of the first seven for a formula, or reads on in the next cell; with
-#: the quote among them, taking one leading quote off gives every text back.
+#: Spreadsheets read text that starts with one of the first seven as a formula, or continue in the next cell. The quote
+#: is included so that removing one leading quote restores every text.
 NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 
 
 class _Echo:
-    """What csv.writer takes for a file: hands each line back."""
+    """A file-like object for csv.writer that returns each line."""
 
     def write(self, line: str) -> str:
         return line
@@ -24,7 +24,7 @@ def csv_lines(header: Iterable[str], rows: Iterable[Iterable]) -> Iterator[str]:
 
 
 def cell(value):
-    """A value as a cell: numbers with all their digits, lists and objects as JSON, text as a spreadsheet leaves it."""
+    """A value as a cell: unrounded numbers, lists and objects as JSON, neutralised text."""
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
     return f"'{value}" if isinstance(value, str) and value.startswith(NEUTRALISED) else value

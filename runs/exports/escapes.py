@@ -1,4 +1,4 @@
-"""Names from people inside other languages: what each would read as its own is made plain text."""
+"""Escape user text for Markdown, LaTeX and BibTeX."""
 
 from urllib.parse import quote
 
@@ -21,10 +21,10 @@ def latex(text: str) -> str:
 
 
 def bibtex(text: str) -> str:
-    """The value of a field, to stand between braces."""
+    """The value of a field, for use between braces."""
     return "".join(BIBTEX.get(sign, sign) for sign in text)
 
 
 def bibtex_url(address: str) -> str:
-    """An address for a verbatim field: without the signs that would end it or start a comment."""
+    """An address for a verbatim field, without characters that would end it or start a comment."""
     return quote(address, safe=":/?#[]@!$&'()*+,;=~-._%").replace("%%", "%25%")

@@ -1,4 +1,4 @@
-"""What moved figures of the past: re-estimations with the reason, and by how much they moved what a page shows.
+"""Recalculations that changed past figures, with their reason and by how much they changed a page's figures.
 
 Whoever wrote a figure down finds here why it reads otherwise now.
 """
@@ -18,7 +18,7 @@ MOST_TOLD = 3
 
 
 class Moved(NamedTuple):
-    """A re-estimation and what it changed; by the sign, more or less."""
+    """A recalculation and what it changed; negative values mean less."""
 
     at: datetime
     reason: str
@@ -46,7 +46,7 @@ def _signed(quantity: str, amount: float) -> str:
 
 
 def corrections(rows: QuerySet) -> Corrections:
-    """What re-estimations did to the days that these rows of Correction are of."""
+    """Effects of recalculations from these Correction rows."""
     passes = (
         rows.order_by()
         .values("reestimation", "reestimation__reason")
@@ -62,7 +62,7 @@ def _told(moved: list[Moved]) -> Corrections:
 
 
 def corrections_of_runs(runs: list[RunLink]) -> Corrections:
-    """What re-estimations did to these runs alone: a revision holds what a run had until then."""
+    """Effects of recalculations on these runs, from their revisions, which hold the previous figures."""
     revisions = RunRevision.objects.filter(run__in=[run.pk for run in runs]).select_related("reestimation")
     later = {run.pk: (run.energy_kwh, run.emissions_kg) for run in runs}
     moved: dict[int, Moved] = {}

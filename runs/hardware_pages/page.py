@@ -1,4 +1,4 @@
-"""The hardware catalogue for readers: search, and what a profile meant in one's own runs."""
+"""The hardware catalogue for readers: search, and a profile's use in their own runs."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -20,7 +20,7 @@ SORTS = {"name": "name", "tdp": "tdp_w", "idle": "idle_w", "memory": "memory_gb"
 
 
 class HardwareFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing."""
+    """An empty field does not filter."""
 
     search: str = ""
     kind: str = ""
@@ -33,7 +33,7 @@ class HardwareFilters(NamedTuple):
 
 
 class ProfileList(NamedTuple):
-    """A page of profiles, and the slugs of those that the reader's own runs used."""
+    """A page of profiles, and the slugs that the reader's own runs used."""
 
     page: Page
     seen: set[str]
@@ -51,14 +51,14 @@ class ProfilePage(NamedTuple):
 
     @property
     def edited_at(self) -> datetime | None:
-        """When an admin last changed what estimates rest on."""
+        """When an admin last changed a value that estimates depend on."""
         return self.changes[0].at if self.changes else None
 
 
 def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileList:
-    """A page of the catalogue's profiles that match the search by name, vendor, family or alias.
+    """A page of the profiles that match the search by name, vendor, family or alias.
 
-    Those that the reader's own runs used, of one team or of all, come first, unless another order is asked for.
+    Unless sorted otherwise, those used in the reader's own runs (of one team or all) come first.
     """
     used = DailyUsage.objects.for_user(user, team).filter(energy_kwh__gt=LEAST_KWH)
     seen = set(used.order_by().values_list("hardware", flat=True).distinct())
@@ -73,7 +73,7 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileLi
 
 
 def _order(sort: str, seen: set[str]) -> list:
-    """The order of the list; a profile that lacks the figure comes last either way."""
+    """The order of the list; profiles without the figure come last in both directions."""
     if (key := sort.removeprefix("-")) not in SORTS:
         # With nothing seen the case would be a bare 1, which PostgreSQL takes for the first column.
         first = [Case(When(slug__in=seen, then=Value(0)), default=Value(1))] if seen else []
@@ -83,7 +83,7 @@ def _order(sort: str, seen: set[str]) -> list:
 
 
 def _search(text: str) -> Q:
-    """Every word somewhere in name, vendor or family, or the whole text in an alias."""
+    """All words appear in name, vendor or family, or the whole text in an alias."""
     words = Q()
     for word in text.split():
         words &= Q(name__icontains=word) | Q(vendor__icontains=word) | Q(family__icontains=word)
@@ -91,14 +91,14 @@ def _search(text: str) -> Q:
 
 
 def unknown_kwh(user, team) -> float:
-    """Energy of this person's runs, of one team or of all, that rests on a fallback: the catalogue lacks the device."""
+    """Energy (kWh) of this person's runs, of one team or all, on devices that are missing from the catalogue."""
     fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
     usage = DailyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
     return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]
 
 
 def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
-    """A profile with the power that estimates use, and the share it has in this person's runs."""
+    """A profile with the power that estimates use, and its use in this person's runs."""
     rows = DailyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
     # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
     devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
@@ -118,7 +118,7 @@ def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
 
 
 def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
-    """Mean power of such a device over all its time in runs, W; of a core or a gigabyte there is none to compare."""
+    """Mean power (W) of such a device over all its time in runs; None for profiles of a core or a gigabyte."""
     if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
         return None
     return estimation.mean_power_w(seen["energy_kwh"], seen["device_s"])

@@ -8,5 +8,5 @@ from runs.methodology.page import methodology as dashboard
 @login_not_required
 @require_safe
 def methodology(request):
-    """For everybody: whoever a figure is shown to may see how it came about."""
+    """Public: anyone who sees a figure may see how it is calculated."""
     return render(request, "methodology/page.html", {"method": dashboard()})

@@ -1,4 +1,4 @@
-"""BibTeX of what a cited figure rests on: this tool, the factors that were used, and the method's sources."""
+"""BibTeX entries for a cited figure: this tool, the emission factors, and the sources of the method."""
 
 from collections.abc import Iterable
 

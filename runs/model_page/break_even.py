@@ -1,4 +1,4 @@
-"""What a prediction costs, and when using a model will have cost more than training it."""
+"""Emissions per prediction, and when using a model will have cost more than training it."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -13,20 +13,20 @@ from runs.figures.lifetime import Footprint, Lifetime, added, amounts_of
 from runs.figures.run_links import RunLink
 from runs.models import Call, Metric, Run
 
-#: The present rate is that of so many days.
+#: The current rate is averaged over this many days.
 RATE_DAYS = 30
-#: A date further off than a century says "never".
+#: Dates more than a century away are not shown.
 MOST_DAYS = 36_500
 #: What was counted, in the words of the page: by `watch`, else by the run's own log.
 WORDS = {
     "items": "items counted by watch",
     "calls": "calls counted by watch",
-    "samples": "samples that the runs logged",
+    "samples": "samples logged by the runs",
 }
 
 
 class Predictions(NamedTuple):
-    """Predictions that inference runs counted, and what those runs used, waiting for requests included."""
+    """Predictions counted by inference runs, and what those runs used, including waiting for requests."""
 
     counted: int
     used: Footprint
@@ -89,7 +89,8 @@ def _logged(runs: Iterable[int]) -> dict[int, tuple[str, int]]:
 class BreakEven(NamedTuple):
     """When inference overtakes training. `state` is `untrained`, `unused`, `passed`, `idle`, `far` or `ahead`.
 
-    `needed` are the predictions at which it does, `made` those so far, `a_day` the present rate; None where unknown.
+    `needed` is the number of predictions at break-even, `made` the number so far, `a_day` the current daily rate; None
+    if unknown.
     """
 
     state: str
@@ -113,11 +114,11 @@ class BreakEven(NamedTuple):
     def _count(self) -> str:
         if self.needed is None:
             unknown = self.state in ("passed", "ahead", "idle", "far")
-            return " How many predictions that is, is not known, as none were counted." if unknown else ""
+            return " No predictions were counted, so the number is unknown." if unknown else ""
         if self.state == "unused":
             return ""
-        made = f"; about {units.text('count', self.made)} are made so far" if self.made else ""
-        return f" Break-even lies at about {units.text('count', self.needed)} predictions{made}."
+        made = f"; about {units.text('count', self.made)} have been made so far" if self.made else ""
+        return f" Break-even is at about {units.text('count', self.needed)} predictions{made}."
 
 
 def _rate(told: BreakEven) -> str:
@@ -126,18 +127,20 @@ def _rate(told: BreakEven) -> str:
 
 
 SENTENCES = {
-    "untrained": lambda told: "No training of this model is tracked, so there is nothing for inference to overtake.",
-    "unused": lambda told: "No inference with this model is tracked yet, so all of its footprint is that of making it.",
+    "untrained": lambda told: "No training of this model was tracked, so break-even is unknown.",
+    "unused": lambda told: (
+        "No inference with this model has been tracked yet, so its whole footprint is from training."
+    ),
     "passed": lambda told: f"Using this model has cost more than training it since {told.day:%-d %b %Y}.",
     "idle": lambda told: (
-        f"Inference stands at {units.text('share', told.done_share)} of training, and there was none in the last "
-        f"{told.rate_days} days: at this rate it never overtakes it."
+        f"Inference is at {units.text('share', told.done_share)} of training, with none in the last "
+        f"{told.rate_days} days. At this rate it will never overtake training."
     ),
     "far": lambda told: (
-        f"Inference stands at {units.text('share', told.done_share)} of training; at {_rate(told)} it does not "
-        "overtake it within a hundred years."
+        f"Inference is at {units.text('share', told.done_share)} of training. At {_rate(told)}, it will not overtake "
+        "training within a hundred years."
     ),
-    "ahead": lambda told: f"At {_rate(told)}, inference overtakes training about {told.day:%-d %b %Y}.",
+    "ahead": lambda told: f"At {_rate(told)}, inference will overtake training around {told.day:%-d %b %Y}.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The cheapest run that is nearly as good as the best: what most people want to know of a metric against emissions."""
+"""The cheapest run that is nearly as good as the best."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 from runs.figures.run_links import RunLink
 from runs.models import Run
 
-#: Of the best value a run may miss so much, in percent, unless the reader says otherwise.
+#: The default tolerance: how far a run may be from the best value, in percent.
 WITHIN_PERCENT = 2.0
 OFFERED_PERCENT = (0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class Cheapest(NamedTuple):
-    """The completed run with the least emissions whose value lies within so many percent of the best."""
+    """The completed run with the lowest emissions whose value is within `within_percent` of the best."""
 
     run: RunLink
     value: float
@@ -22,12 +22,12 @@ class Cheapest(NamedTuple):
 
     @property
     def saved_share(self) -> float:
-        """Share of the best run's emissions that it did without."""
+        """Share of the best run's emissions that it saved."""
         return 1 - self.run.emissions_kg / self.best_run.emissions_kg if self.best_run.emissions_kg > 0 else 0.0
 
 
 def cheapest(placed: Iterable[tuple[RunLink, float]], better: str, within_percent: float) -> Cheapest | None:
-    """Of runs with their values; None where none completed. The best of equals is the cheaper one."""
+    """The cheapest of these runs with values; None if none completed. Of equally good runs, the cheaper one is best."""
     done = [(run, value) for run, value in placed if run.status == Run.Status.COMPLETED]
     if not done:
         return None

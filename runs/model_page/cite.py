@@ -1,4 +1,4 @@
-"""A model's figures to take along: a page that shows them, and each as a file."""
+"""Citations of a model's figures: the page, and each text as a file."""
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
@@ -30,7 +30,7 @@ def model_cite(request, project, slug):
 
 
 def model_citation(request, project, slug, form):
-    """One of the texts as a file; 404 where there is nothing to cite, and for a form that there is not."""
+    """One of the texts as a file; 404 for an unknown form, or if there is nothing to cite."""
     model = model_or_404(request, project, slug)
     facts = cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
     if facts is None:

@@ -1,4 +1,4 @@
-"""What a figure for others must say: the facts of a model's runs, in one of the scopes that can be cited."""
+"""The facts behind a citation of a model, for one of the scopes."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -16,18 +16,18 @@ from runs.models import Correction, Device, EmissionFactor, Run, TrackedModel
 from runs.models.device import carriers
 
 SCOPES = {
-    "both": "All attempts and the final run",
+    "both": "All attempts and final run",
     "training": "All attempts",
-    "final": "The final run alone",
+    "final": "Final run only",
     "life": "Whole life",
 }
 DEFAULT_SCOPE = "both"
 
 
 class Cited(NamedTuple):
-    """What a figure for others must say: of what, how much, how sure, and by which factor.
+    """The facts of a citation: scope, amounts, certainty and emission factors.
 
-    `finals` are the runs that the model came out of, where the scope names them, and `final` what they used.
+    `finals` are the model's final runs if the scope includes them, and `final` what they used.
     """
 
     model: TrackedModel

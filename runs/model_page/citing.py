@@ -1,4 +1,4 @@
-"""A model's figures to take along: facts once, in the words of a paper, a model card, a bibliography and a program."""
+"""Citation texts of a model's figures: sentences for papers, a model card, BibTeX and JSON."""
 
 import json
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def _moved(facts: Cited) -> str:
     if not facts.corrections.told:
         return ""
     last = facts.corrections.told[0]
-    return f"re-estimated {_day(last.at)} ({last.words.replace('₂', '2')})"
+    return f"recalculated {_day(last.at)} ({last.words.replace('₂', '2')})"
 
 
 def _rounded(value: float) -> float:
@@ -146,7 +146,7 @@ def sentence(facts: Cited, hand: Hand) -> str:
     factors = " and ".join(
         f"{units.plainly(factor.kg_per_kwh)}{kg}, the world average of {factor.year}" for factor in facts.factors
     )
-    moved = f", last re-estimated {_day(facts.corrections.told[0].at)}" if facts.corrections.told else ""
+    moved = f", last recalculated {_day(facts.corrections.told[0].at)}" if facts.corrections.told else ""
     used = hand.energy(facts.amounts).partition(" (")[0]
     about = hand.energy(facts.amounts, hand.text(_measured(facts))).removeprefix(used).lstrip()
     whole = (

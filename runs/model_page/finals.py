@@ -1,4 +1,4 @@
-"""The runs that a model as it is came out of: its final training, and the finetuning that followed it."""
+"""The final runs of a model: its last completed training, and the finetuning that followed it."""
 
 from django.db.models import Q, Subquery
 

@@ -119,7 +119,7 @@ class Device(models.Model):
 
     @property
     def hardware_name(self) -> str:
-        """What people call it: its profile's name, else the one that the driver gave; memory is just memory."""
+        """A device in words: the name of its profile, else the driver's name; memory is just memory."""
         if self.kind == Device.Kind.RAM:
             return self.get_kind_display()
         return called(self.name, *((self.profile.name, self.profile.fallback) if self.profile else (None, None)))

@@ -38,7 +38,7 @@ class Invitation(models.Model):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     role = models.CharField(max_length=8, choices=[choice for choice in Role.choices if choice[0] != Role.OWNER])
-    email = models.EmailField("e-mail", blank=True, help_text="Where the link was sent; empty for a link to copy.")
+    email = models.EmailField("email", blank=True, help_text="Where the link was sent; empty for a link to copy.")
     secret_hmac = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)

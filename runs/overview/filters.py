@@ -1,4 +1,4 @@
-"""What an overview may be narrowed to: which daily totals then count, and which runs made them."""
+"""Filters of the overview, applied to daily totals and runs."""
 
 from typing import NamedTuple, TypeVar
 
@@ -13,7 +13,7 @@ Rows = TypeVar("Rows", bound=QuerySet)
 
 
 class UsageFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing, an unknown value finds nothing.
+    """An empty field does not filter; an unknown value matches nothing.
 
     `model` is `project/slug`, `member` a person's id.
     """
@@ -52,7 +52,7 @@ def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
 
 
 def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
-    """What re-estimations did to the daily totals that the filters leave. They know no tags: with one, to all."""
+    """Recalculations of the filtered daily totals. They are not stored by tag, so a tag filter does not apply."""
     rows: QuerySet = Correction.objects.all()
     return _narrowed(rows, found, filters)
 

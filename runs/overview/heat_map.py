@@ -1,6 +1,6 @@
-"""A year by day as a calendar of squares, the darker the more was emitted.
+"""A year as a calendar heat map: the darker a day, the more it emitted.
 
-Each colour has a fifth of the days with use: by equal steps one extraordinary day would make all others look alike.
+Each colour has a fifth of the days with use. With equal steps, one extreme day would make all others look alike.
 """
 
 from bisect import bisect_left

@@ -1,4 +1,4 @@
-"""The overview's key figures: each with the equal period before, and a sparkline of the period."""
+"""The overview's key figures, each with its previous period and a sparkline."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ Days = dict[date, dict[str, float]]
 
 
 class Sparkline(NamedTuple):
-    """A line without axes: the path that draws it, and a sentence that says it."""
+    """A small line chart: its SVG path and a sentence that describes it."""
 
     path: str
     sentence: str

@@ -1,4 +1,4 @@
-"""The overview: what a person's projects used and emitted in a period, narrowed by filters."""
+"""The overview: what a person's projects used and emitted in a period, with filters applied."""
 
 from datetime import datetime
 from typing import NamedTuple

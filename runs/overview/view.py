@@ -45,7 +45,7 @@ def overview(request):
 
 
 def _nothing_yet(request):
-    """Before the first run: a person without a team is led through the first steps."""
+    """Before the first run: people without a team go to the start page."""
     if not scope_of(request).places:
         return redirect("start")
     return render(request, "overview/page.html")
@@ -75,7 +75,7 @@ def asked_period(request) -> periods.Period:
 
 
 def chips(request, filters: UsageFilters, found: Choices) -> list[tuple[str, str, str]]:
-    """Each filter in force: its word, its value for people, and the query string without it."""
+    """The active filters: name, value in words, and the query string without it."""
     return [
         (WORDS[name], _shown(name, value, found), query.link(request, **{name: None}))
         for name, value in filters._asdict().items()
@@ -94,7 +94,7 @@ def _shown(name: str, value: str, found: Choices) -> str:
 
 
 def days_url(request) -> str:
-    """This page as it is, ready for other days."""
+    """The query string of this page without its dates."""
     link = query.link(request, range=None, since=None, until=None)
     return link if link == "?" else f"{link}&"
 

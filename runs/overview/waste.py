@@ -1,10 +1,10 @@
-"""Energy that came to nothing: trainings and evaluations without a result, and accelerators held but not used.
+"""Wasted energy: training and evaluation runs without a result, and accelerators held but not used.
 
-What was switched off (`stopped`) is no waste, nor is a service, however it ended: it has answered its calls.
+Stopped runs (`stopped`) are not waste, nor are inference runs, however they ended: they answered their calls.
 
-Failed, cancelled and idle energy are amounts of the daily totals, so they cost nothing more. Lost is only told when it
-is read, so lost runs are added up themselves: they are few, and an index knows those that never finished.
-All of it is cut to the period that is looked at, as a run that began earlier or goes on longer is.
+Failed, cancelled and idle energy are part of the daily totals, so they need no extra queries. Whether a run is lost is
+only known when it is read, so lost runs are added up separately: they are few, and an index finds unfinished runs.
+All amounts cover only the selected period, even of runs that started earlier or end later.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ from runs.models.run import RunQuerySet
 from runs.selection.run_days import Days, on_days
 
 MOST_WASTED_RUNS = 5
-#: Runs of a long period that began earlier than this before it are not looked for among the most idle ones.
+#: In long periods, runs that started more than this before it are not considered for the most idle runs.
 LONGEST_RUN = timedelta(days=31)
 
 
 class WasteRow(NamedTuple):
-    """A way to waste energy: what it is in words, how much, its share of the period's energy, what finds its runs."""
+    """A kind of wasted energy: name, explanation, amount, share of the period's energy, state filter of its runs."""
 
     name: str
     words: str
@@ -39,7 +39,7 @@ class WasteRow(NamedTuple):
 
 
 class WastedRun(NamedTuple):
-    """A run with the energy of the period that came to nothing: all of it, or what its accelerators idled away."""
+    """A run with its wasted energy in the period: all of it, or what its accelerators used while idle."""
 
     run: Run
     kwh: float
@@ -61,15 +61,20 @@ def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
 def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
     """`totals` are the period's, `lost` what lost runs used in it."""
     count = units.counted(len(lost), "run")
-    silent = f"trainings and evaluations that fell silent, {count}: look whether their machines live"
+    silent = f"training and evaluation runs that stopped sending data, {count}: check their machines"
     parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], sum(lost.values())) if kwh]
     together_kwh = sum(parts_kwh) if len(parts_kwh) > 1 else 0.0
     rows = [
-        (WITHOUT_RESULT, "trainings and evaluations that did not complete", together_kwh, ""),
-        ("Failed runs", "trainings and evaluations that ended with an error", totals["failed_kwh"], "failed"),
-        ("Cancelled runs", "trainings and evaluations that somebody interrupted", totals["cancelled_kwh"], "cancelled"),
+        (WITHOUT_RESULT, "training and evaluation runs that did not complete", together_kwh, ""),
+        ("Failed runs", "training and evaluation runs that ended with an error", totals["failed_kwh"], "failed"),
+        (
+            "Cancelled runs",
+            "training and evaluation runs that someone interrupted",
+            totals["cancelled_kwh"],
+            "cancelled",
+        ),
         ("Lost runs", silent, sum(lost.values()), "lost"),
-        (IDLE, "held by a run of any outcome, but not busy", totals["idle_kwh"], ""),
+        (IDLE, "held by a run, whatever its outcome, but not busy", totals["idle_kwh"], ""),
     ]
     whole_kwh = totals["energy_kwh"]
     return [

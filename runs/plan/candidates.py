@@ -1,4 +1,4 @@
-"""Before a run: what hardware would use for it, side by side; or a past run's work on other hardware."""
+"""Plan a run: compare what different hardware would use, or what a past run would have used on other hardware."""
 
 from collections import defaultdict
 from typing import NamedTuple
@@ -13,7 +13,7 @@ MOST_CHOICES = 4
 
 
 class SpeedLimit(NamedTuple):
-    """What the speed of a work may hang on: a profile's field, in words and with its unit."""
+    """What may limit the speed of the work: a profile's field, its name in words, and its unit."""
 
     field: str
     words: str
@@ -23,7 +23,7 @@ class SpeedLimit(NamedTuple):
         return getattr(profile, self.field) if profile else None
 
 
-#: By what a person says that the work computes in; the first is assumed where nothing is said.
+#: By the data type that a person selects; the first is assumed if they select none.
 LIMITS = {
     "bf16": SpeedLimit("bf16_tflops", "dense BF16 throughput", "TFLOPS"),
     "fp8": SpeedLimit("fp8_tflops", "dense FP8 throughput", "TFLOPS"),
@@ -34,7 +34,7 @@ ASSUMED, MEMORY = "bf16", "memory"
 
 
 class Choice(NamedTuple):
-    """What a person asks for: so many devices for so long. Of a past run's work the time follows from the speed-up."""
+    """A number of devices and hours. For the work of a past run, the hours follow from the speed-up."""
 
     profile: HardwareProfile
     number: float = 1
@@ -44,7 +44,7 @@ class Choice(NamedTuple):
 
 
 class Energies(NamedTuple):
-    """kWh with their range."""
+    """Energy in kWh, with its range."""
 
     kwh: float
     low_kwh: float
@@ -58,7 +58,7 @@ class Energies(NamedTuple):
 
 
 class CandidateRow(NamedTuple):
-    """A choice with its figures, all None where nothing can be claimed; `assumption` says what they rest on."""
+    """A choice with its figures, all None if they can't be estimated; `assumption` states their basis."""
 
     name: str
     profile: HardwareProfile | None
@@ -83,9 +83,9 @@ class CandidateRow(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """How much faster one device is than what the run held of one of its own, and where that is from.
+    """How much faster one device is than the part of a device that the run held, and the reason in words.
 
-    `slowest` is what it comes to where another limit holds it back more; `speed_up` is None where no limit is known.
+    `slowest` is the speed-up if another limit slows it more; `speed_up` is None if no limit is known.
     """
 
     speed_up: float | None
@@ -94,10 +94,10 @@ class Speed(NamedTuple):
 
 
 class PlannedWork(NamedTuple):
-    """What a past run was: devices of one profile that carried it, and the rest of the machine beside them.
+    """The work of a past run: its main devices, all of one profile, and the rest of the machine.
 
-    `part` is what it held of each device, 2/7 of a MIG slice; `ratio` the carrying devices' energy over what the
-    linear estimate gives for their profile, which tells how hard this work drives such hardware.
+    `part` is the share that it held of each device, such as 2/7 for a MIG slice. `ratio` is the energy of the main
+    devices divided by the linear estimate for their profile: how hard this work drives such hardware.
     """
 
     run: Run
@@ -113,7 +113,7 @@ class PlannedWork(NamedTuple):
 
 
 def rows(choices: list[Choice], work: PlannedWork | None = None, by: str = "") -> list[CandidateRow]:
-    """The past run as it was, where there is one, then each choice; speeds go by one of LIMITS."""
+    """The past run as it was, if there is one, then each choice; speeds are compared by one of LIMITS."""
     if work is None:
         return [_planned(choice) for choice in choices]
     return [_as_it_was(work), *(_instead(work, choice, by) for choice in choices)]
@@ -125,7 +125,7 @@ def _planned(choice: Choice) -> CandidateRow:
 
 
 def _estimated(choice: Choice, hours: float, utilisation: float, cores: float | None = None) -> Energies:
-    """Energy of a choice's devices by their profile alone; of processors, `cores` of each, else all."""
+    """Energy of a choice's devices from their profile only; for processors, of `cores` of each, else of all."""
     of_each = min(cores or choice.profile.cores or 0.0, choice.profile.cores or 0.0)
     facts = estimation.Facts(
         choice.profile.kind,
@@ -152,13 +152,13 @@ def _figures(name: str, profile, number: float, assumption: str, hours: float, e
 
 def _assumed(choice: Choice) -> str:
     idle_w, full_w = estimation.idle_power_w(choice.profile), estimation.full_load_power_w(choice.profile)
-    return f"between {idle_w:g} W idle and {full_w:g} W at full load each, {100 * choice.utilisation:g} % busy"
+    return f"each between {idle_w:g} W idle and {full_w:g} W at full load, {100 * choice.utilisation:g} % busy"
 
 
 def _as_it_was(work: PlannedWork) -> CandidateRow:
     name = work.profile.name if work.profile else "unknown hardware"
     rest = units.text("energy", work.rest_kwh)
-    said = f"as it was, {100 * work.utilisation:.0f} % busy; {rest} of it by the rest of the machine"
+    said = f"as it ran, {100 * work.utilisation:.0f} % busy; {rest} of the energy is from the rest of the machine"
     return _figures(name, work.profile, work.number, said, work.hours, _whole(work.run))
 
 
@@ -167,7 +167,7 @@ def _whole(run: Run) -> Energies:
 
 
 def _instead(work: PlannedWork, choice: Choice, by: str) -> CandidateRow:
-    """The same work on other devices: number and speed make the time, and the rest of the machine runs as long."""
+    """The same work on other devices: number and speed give the time, and the rest of the machine runs as long."""
     speed = _speed(work, choice, by)
     if speed.speed_up is None:
         return CandidateRow(choice.profile.name, choice.profile, choice.number, speed.said)
@@ -179,7 +179,7 @@ def _instead(work: PlannedWork, choice: Choice, by: str) -> CandidateRow:
 
 
 def _moved(work: PlannedWork, choice: Choice, stretch: float) -> Energies:
-    """Energy of the work where it takes `stretch` times as long: on its own hardware what it was, in proportion."""
+    """Energy of the work if it takes `stretch` times as long; in proportion on the same hardware."""
     rest_kwh = work.rest_kwh * stretch
     if choice.profile == work.profile:
         carrying = _whole(work.run).plus(-work.rest_kwh)
@@ -190,18 +190,18 @@ def _moved(work: PlannedWork, choice: Choice, stretch: float) -> Energies:
 
 
 def _driven(work: PlannedWork, choice: Choice) -> str:
-    """How busy and at what power the devices are taken to run."""
+    """The assumed utilisation and power, in words."""
     said = f"{100 * work.utilisation:.0f} % busy as before"
     if choice.profile != work.profile and abs(work.ratio - 1) > 0.005:
-        said += f", at {units.significant(work.ratio)} times what its profile gives, as this run was on its own"
-    return f"{said}; scales evenly with their number"
+        said += f", at {units.significant(work.ratio)} times the profile's estimate, as in this run"
+    return f"{said}; scales linearly with the number of devices"
 
 
 def _speed(work: PlannedWork, choice: Choice, by: str) -> Speed:
     if choice.speed_up:
-        return Speed(choice.speed_up, None, f"each {choice.speed_up:g} times as fast, as you said")
+        return Speed(choice.speed_up, None, f"each {choice.speed_up:g} times as fast, as entered")
     if choice.profile == work.profile:
-        return Speed(1.0, None, "the same hardware, so as fast as before")
+        return Speed(1.0, None, "same hardware, same speed")
     limit, memory = LIMITS[by or ASSUMED], LIMITS[MEMORY]
     speed_up = _ratio(limit, work, choice)
     if speed_up is None:
@@ -209,23 +209,25 @@ def _speed(work: PlannedWork, choice: Choice, by: str) -> Speed:
         return Speed(
             None,
             None,
-            f"no energy is claimed, as the {limit.words} of {' and '.join(unknown)} is not known: "
-            "choose what else its speed goes by, or say how much faster it is",
+            f"no estimate: the {limit.words} of {' and '.join(unknown)} is unknown. "
+            "Choose another limit, or enter how much faster it is",
         )
     said = f"each {units.significant(speed_up)} times as fast, by {_peaks(limit, work, choice)}"
-    said += "" if by else ", which is assumed"
+    said += "" if by else " (assumed)"
     other = _ratio(memory, work, choice) if limit is not memory else None
     if other is None:
         return Speed(speed_up, None, said)
     slower = f"{units.significant(other)} times"
     if other < speed_up:
-        said += f". Where memory holds it back, {slower}, by {_peaks(memory, work, choice)}: the slower of the two, "
-        return Speed(speed_up, other, f"{said}to which the range reaches")
+        said += (
+            f". If memory limits it, {slower}, by {_peaks(memory, work, choice)}; the range includes this slower case"
+        )
+        return Speed(speed_up, other, said)
     return Speed(speed_up, None, f"{said}, the slower of the two limits (memory bandwidth: {slower})")
 
 
 def _ratio(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> float | None:
-    """One of the choice's devices over what the run held of one of its own, by a limit."""
+    """Speed by a limit: one device of the choice relative to the part of a device that the run held."""
     before, after = limit.of(work.profile), limit.of(choice.profile)
     return after / (before * work.part) if before and after else None
 
@@ -236,7 +238,7 @@ def _peaks(limit: SpeedLimit, work: PlannedWork, choice: Choice) -> str:
 
 
 def work_of(run: Run) -> PlannedWork:
-    """What carried a run: the profile of its accelerators, else of its processors, that used the most energy."""
+    """The work of a run. Its main devices are of the accelerator (else processor) profile that used most energy."""
     devices = [device for device in run.devices.select_related("profile") if device.counted and device.elapsed_s]
     carrying = [device for device in devices if device.kind in ACCELERATORS] or [
         device for device in devices if device.kind == Device.Kind.CPU
@@ -265,7 +267,7 @@ def work_of(run: Run) -> PlannedWork:
 
 
 def _part(devices: list[Device], elapsed_s: float) -> float:
-    """What the run held of each accelerator, 0 to 1, over time. Processors are compared by the cores it held."""
+    """Mean share of each accelerator that the run held, 0 to 1. For processors the number of cores tells it."""
     held_s = sum(
         estimation.units_held(device.last_facts(), device.profile) * device.elapsed_s
         for device in devices
@@ -275,7 +277,7 @@ def _part(devices: list[Device], elapsed_s: float) -> float:
 
 
 def _driven_ratio(devices: list[Device], carrying_kwh: float) -> float:
-    """Energy of the devices over what the linear estimate gives for their profile: 1 where nothing was measured."""
+    """Energy of the devices divided by the linear estimate for their profile; 1 if nothing was measured."""
     estimated_j = sum(
         estimation.device_energy(device.last_facts()._replace(energy_j=None), device.profile).energy_j
         for device in devices
@@ -285,7 +287,7 @@ def _driven_ratio(devices: list[Device], carrying_kwh: float) -> float:
 
 
 def offered(user) -> list[str]:
-    """Names to choose from: what this person's runs used, and accelerators whose data sheets were read."""
+    """Names to suggest: devices that this person's runs used, and accelerators with data-sheet values."""
     seen = HardwareProfile.objects.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
     used = list(seen.order_by("name").values_list("name", flat=True)[:20])
     known = HardwareProfile.objects.filter(kind=Device.Kind.GPU, confidence=HardwareProfile.Confidence.DATASHEET)

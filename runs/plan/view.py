@@ -15,10 +15,10 @@ NEAR_NAMES = 5
 
 
 class ChoiceForm(forms.Form):
-    """One choice: hardware by name or slug, as in the catalogue or as a driver calls it."""
+    """One choice: hardware by slug, catalogue name or driver name."""
 
     hardware = forms.CharField(max_length=200, required=False)
-    count = forms.IntegerField(min_value=1, max_value=100_000, initial=1, label="How many")
+    count = forms.IntegerField(min_value=1, max_value=100_000, initial=1, label="Number")
     hours = forms.FloatField(min_value=0.001, max_value=1_000_000, initial=24)
     utilisation = forms.FloatField(min_value=0, max_value=1, initial=1, label="Utilisation, 0 to 1")
 
@@ -26,7 +26,7 @@ class ChoiceForm(forms.Form):
     #: The name to show for an address that holds a slug.
     known_as = ""
 
-    #: How many devices one of what was named holds: a cloud's machine type several.
+    #: Number of devices per named item: a cloud machine type may have several.
     held = 1.0
 
     def clean_hardware(self):
@@ -41,7 +41,7 @@ class ChoiceForm(forms.Form):
             self.near = list(
                 HardwareProfile.objects.filter(name__icontains=name).values_list("name", flat=True)[:NEAR_NAMES]
             )
-            raise forms.ValidationError("The catalogue knows no such device for certain; choose one of its names.")
+            raise forms.ValidationError("Unknown device. Choose a name from the catalogue.")
         return found
 
     def choice(self) -> dashboard.Choice:
@@ -56,26 +56,26 @@ class ChoiceForm(forms.Form):
 
 
 class InsteadForm(ChoiceForm):
-    """A choice for a past run's work: its time follows."""
+    """A choice for the work of a past run, whose time is calculated."""
 
     hours = utilisation = None  # type: ignore[assignment]
     speed_up = forms.FloatField(
-        min_value=0.001, max_value=10_000, required=False, label="Times as fast", help_text="Empty: by data sheets."
+        min_value=0.001, max_value=10_000, required=False, label="Times as fast", help_text="Empty: from data sheets."
     )
 
 
 class LimitForm(forms.Form):
-    """What the speed of a past run's work goes by on other hardware."""
+    """What limits the speed of a past run's work on other hardware."""
 
     by = forms.ChoiceField(
         required=False,
-        label="The work computes in",
+        label="Data type or limit",
         choices=[
-            ("", "not said: dense BF16 is assumed"),
+            ("", "Not stated (assume dense BF16)"),
             ("bf16", "BF16 or FP16"),
             ("fp8", "FP8"),
-            ("fp32", "single precision"),
-            ("memory", "any type: memory bandwidth limits it"),
+            ("fp32", "Single precision"),
+            ("memory", "Any type, limited by memory bandwidth"),
         ],
     )
 
@@ -116,7 +116,7 @@ def _run(request) -> Run:
 
 
 def _forms(request, work: dashboard.PlannedWork | None) -> list[ChoiceForm]:
-    """A form for each choice in the query string, and an empty one where there is none or one more is asked for."""
+    """A form for each choice in the query string, plus an empty one if there is none or another is requested."""
     form_class = InsteadForm if work else ChoiceForm
     fields = form_class.base_fields.items()
     starts = {name: field.initial for name, field in fields if field.initial is not None}
@@ -131,5 +131,5 @@ def _forms(request, work: dashboard.PlannedWork | None) -> list[ChoiceForm]:
 
 
 def _data(given: dict[str, list[str]], index: int) -> dict[str, str]:
-    """What the query string says of one choice."""
+    """The values of one choice in the query string."""
     return {name: values[index] for name, values in given.items() if index < len(values)}

@@ -1,4 +1,4 @@
-"""A year's report as a page to print and as CSV."""
+"""The annual report as a page for printing and as CSV."""
 
 from django.http import Http404
 from django.shortcuts import render

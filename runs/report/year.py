@@ -1,6 +1,6 @@
-"""A year's report: every month, project and kind of run with its energy and emissions, for whoever has to file them.
+"""The annual report: energy and emissions by month, project and kind of run.
 
-From the daily totals, so it is the overview's own figures by other rows, archived runs included.
+It is built from the daily totals, so it agrees with the overview. Archived runs are included.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ COLUMNS += ["measured_share", "emissions_kg", "emissions_low_kg", "emissions_hig
 
 
 class ReportRow(NamedTuple):
-    """What the runs of one kind of one project used in a month. `kg_per_kwh` is what factor and PUE came to."""
+    """Usage of one kind of run of a project in a month. `kg_per_kwh` is the effective factor, PUE included."""
 
     month: date
     team: str
@@ -37,7 +37,7 @@ class ReportRow(NamedTuple):
 
 
 class FactorOfYear(NamedTuple):
-    """An emission factor with how many of the year's runs follow it, as they stand now."""
+    """An emission factor and the number of the year's runs that currently use it."""
 
     factor: EmissionFactor
     runs: int
@@ -51,7 +51,7 @@ class YearReport(NamedTuple):
 
     @property
     def months(self) -> list[tuple[date, list[ReportRow], dict[str, float]]]:
-        """Each month with its rows and their sums."""
+        """Each month with its rows and their sum."""
         by_month: dict[date, list[ReportRow]] = defaultdict(list)
         for row in self.rows:
             by_month[row.month].append(row)
@@ -59,7 +59,7 @@ class YearReport(NamedTuple):
 
 
 def report(found: Choices, run_days: QuerySet, year: int) -> YearReport:
-    """The report of a calendar year, days in UTC; `run_days` are those of the runs of `found`."""
+    """The report of a calendar year, days in UTC. `run_days` are the RunUsage rows of the runs in `found`."""
     days = Days(date(year, 1, 1), date(year, 12, 31))
     usage = on_days(DailyUsage.objects.filter(project__in=found.project_ids), days).order_by()
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS}
@@ -98,7 +98,7 @@ def _factors(run_days: QuerySet) -> list[FactorOfYear]:
 
 
 def csv_rows(found: YearReport) -> Iterator[list]:
-    """The report as rows of COLUMNS, numbers with all their digits."""
+    """The report as rows of COLUMNS, numbers unrounded."""
     for row in found.rows:
         first = [f"{row.month:%Y-%m}", row.team, row.project, row.kind, int(row.amounts["runs"])]
         # Device-seconds as pages tell device-hours: of accelerators, else of processors.
@@ -107,5 +107,5 @@ def csv_rows(found: YearReport) -> Iterator[list]:
 
 
 def years_of(run_days: QuerySet) -> list[int]:
-    """The years in which these runs ran, the last first."""
+    """The years in which these runs ran, latest first."""
     return [day.year for day in run_days.order_by().dates("day", "year", order="DESC")]

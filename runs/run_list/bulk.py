@@ -1,4 +1,4 @@
-"""What is done with several runs at once: a POST, and for deletion a second one that confirms it."""
+"""Actions on several runs at once; deletion needs a second POST that confirms it."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ MOST_RUNS = 200
 
 @posts("run_list")
 def bulk(request):
-    """Compare, tag, archive or delete the chosen runs; then back to the list as it was."""
+    """Compare, tag, archive or delete the selected runs, then return to the same list."""
     run_ids = query.as_ids(request.POST.getlist("run")[:MOST_RUNS])
     action = request.POST.get("action", "")
     if action == "compare":
@@ -31,7 +31,7 @@ def bulk(request):
         raise BadRequest("Unknown action.")
     runs = Run.objects.for_user(request.user, Right.CHANGE_RUNS).addressed(run_ids).select_related("tracked_model")
     if not runs:
-        messages.warning(request, "Select at least one run that you may change.")
+        messages.warning(request, "Select at least one run that you have permission to change.")
     elif action == "delete" and request.POST.get("confirm") != "yes":
         return render(request, "run_list/confirm_delete.html", {"runs": runs, "back": request.POST.get("back", "")})
     else:
@@ -40,7 +40,7 @@ def bulk(request):
 
 
 def _back(request) -> str:
-    """The run list with the query string that it was asked for, whatever else the form may say."""
+    """The run list with its previous query string; the form can't redirect anywhere else."""
     return reverse("run_list") + "?" + QueryDict(request.POST.get("back", "")[:2000]).urlencode()
 
 
@@ -65,14 +65,14 @@ def _asked_tag(request) -> str:
         messages.error(request, f"The tag {error.message}.")
         return ""
     if not tag:
-        messages.warning(request, "Write the tag first.")
+        messages.warning(request, "Enter a tag first.")
     return tag
 
 
 def _archive(request, runs) -> None:
     words = _count(runs)
     Run.objects.filter(pk__in=[run.pk for run in runs]).update(archived_at=timezone.now())
-    messages.success(request, f"Archived {words}. Totals still count them.")
+    messages.success(request, f"Archived {words}. Totals still include them.")
 
 
 def _restore(request, runs) -> None:
@@ -85,7 +85,7 @@ def _delete(request, runs) -> None:
     words = _count(runs)
     for run in runs:
         trash_run(run, request)
-    messages.success(request, f"Deleted {words}. For 30 days the trash of the team’s settings can restore them.")
+    messages.success(request, f"Moved {words} to the trash of the team’s settings. You can restore them for 30 days.")
 
 
 def _count(runs) -> str:

@@ -1,4 +1,4 @@
-"""The run list as a file: streamed, exact, with units in the names of columns."""
+"""The run list as a file: streamed, unrounded, with units in column names."""
 
 from runs.exports.files import file
 from runs.models import Run
@@ -12,7 +12,7 @@ from runs.web.scope import choices_of
 
 
 def run_export(request, form: str):
-    """The whole filtered set of the run list, in its order, and the archived runs that match, which it marks."""
+    """All runs that match the filters, in the list's order; matching archived runs are included and marked."""
     filters, look, found = asked_filters(request), asked_look(request), choices_of(request)
     filters = filters._replace(archived=filters.archived or "too")
     runs = matching(Run.objects.filter(project__in=found.project_ids), filters, found.members)

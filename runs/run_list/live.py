@@ -1,4 +1,4 @@
-"""What an open list asks for while runs go on: their rows anew, and how many more there are."""
+"""Live updates of an open run list: current rows, and the number of new runs."""
 
 from django.shortcuts import render
 

@@ -1,4 +1,4 @@
-"""Saved views of the run list: made, and deleted by who made them."""
+"""Saved views of the run list: save, and delete your own."""
 
 from django import forms
 from django.contrib import messages
@@ -29,7 +29,7 @@ class SavedViewForm(forms.Form):
         self.fields["project"].queryset = Project.objects.for_user(user)  # type: ignore[attr-defined]
 
     def save(self) -> SavedView:
-        """Keep the view; a name that this person used before means the new one."""
+        """Save the view; it replaces this person's view with the same name."""
         asked = self.cleaned_data
         return SavedView.objects.update_or_create(
             user=self.user,
@@ -54,5 +54,5 @@ def save_view(request):
 @posts("run_list")
 def delete_view(request, pk):
     get_object_or_404(SavedView, pk=pk, user=request.user).delete()
-    messages.success(request, "The view is gone; its runs are as they were.")
+    messages.success(request, "View deleted. No runs were changed.")
     return redirect("run_list")

@@ -1,4 +1,4 @@
-"""What the runs of a list add up to: read from the daily totals where those know, else from the runs."""
+"""Totals of the listed runs, from the daily totals where possible, else from the runs."""
 
 from typing import NamedTuple
 
@@ -16,14 +16,14 @@ class Totals(NamedTuple):
 
 
 def totals_of(runs) -> Totals:
-    """What these runs add up to, each joule once: without what other runs of the same process count."""
+    """Totals of these runs that count each joule once, without energy that other runs of the same process count."""
     sums = runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"))
     energy_kwh, emissions_kg = sums["energy_kwh"] - sums["shared_kwh"], sums["emissions_kg"] - sums["shared_kg"]
     return Totals(sums["runs"], energy_kwh, emissions_kg)
 
 
 def days_know(filters: RunFilters) -> bool:
-    """Whether daily totals tell what the runs that match add up to."""
+    """Whether the daily totals give the totals of the matching runs."""
     return not filters._replace(project="", tag="").is_set
 
 

@@ -123,7 +123,7 @@ def asked_look(request) -> dashboard.Look:
 
 
 def asked_sort(request) -> str:
-    """The keys of the sort. What was used on some days is one by itself, and only where days were asked for."""
+    """The sort keys. Use on selected days can't be combined with others, and needs selected days."""
     keys = query.asked(request, "sort").split(",")
     has_days = request.GET.get("since") or request.GET.get("until")
     if has_days and keys[0].removeprefix("-") == OF_DAYS:
@@ -132,7 +132,7 @@ def asked_sort(request) -> str:
 
 
 def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
-    """Names to choose from, those in force among them."""
+    """Names to choose from, with the chosen ones first."""
     return list(dict.fromkeys([*chosen, *offered]))
 
 
@@ -176,13 +176,13 @@ def group_link(request, group: Group) -> str:
     return query.link(request, **group.filters, group=None, against=None) if group.filters else ""
 
 
-#: Words of filters that are not the filter's name.
+#: Labels of filters that differ from the filter's name.
 WORDS = {"search": "Search", "since": "Ran from", "until": "Ran until", "over": "Over", "archived": "Shown"}
 WORDS |= {"main_hardware": "Ran on", "param": "Parameter", "member": "Run by"}
 
 
 def chips(request, filters: RunFilters, choices: Choices) -> list[tuple[str, str, str]]:
-    """Each filter in force: its word, its value for people, and the query string without it."""
+    """The active filters: name, value in words, and the query string without it."""
     return [
         (
             WORDS.get(name, name.capitalize()),

@@ -1,4 +1,4 @@
-"""What happened to a run, as far as it is stored: beginnings, silences, ends, corrections."""
+"""The events of a run: starts, silences, ends, recalculations."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,11 +10,11 @@ from runs.models import Run, RunRevision, Writer
 from runs.models.run import attempts_of
 from runs.silence import longest_silence
 
-#: Data that came so much later than the run began was kept by the agent meanwhile.
+#: First data that arrived later than this was stored by the agent in the meantime.
 LATE = timedelta(minutes=5)
-#: A run on a bad line may fall silent hundreds of times: the last silences say enough.
+#: A run on a bad connection may fall silent hundreds of times; only the last silences are shown.
 MOST_SILENCES = 5
-#: Of a run with a thousand processes the first and the last events say enough.
+#: Number of first and of last events that are shown.
 ENDS_SHOWN = 30
 
 
@@ -25,16 +25,16 @@ class Event(NamedTuple):
 
 
 def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisions: list[RunRevision]) -> list[Event]:
-    """All that is known to have happened, in the order of time; `arrivals` are those of the run's batches."""
+    """All known events in chronological order; `arrivals` are the arrival times of the run's batches."""
     found = [*_beginnings(run, writers), *silences(run, arrivals), *_ends(run, writers), *_corrections(revisions)]
     if run.series_removed_at:
-        found.append(Event(run.series_removed_at, "Samples removed", "as its project keeps them for a limited time"))
+        found.append(Event(run.series_removed_at, "Samples removed", "after the time that the project keeps them"))
     if run.archived_at:
-        found.append(Event(run.archived_at, "Archived", "left out of lists, counted in totals"))
+        found.append(Event(run.archived_at, "Archived", "hidden from lists, included in totals"))
     found.sort(key=lambda event: event.at)
     if len(found) > 2 * ENDS_SHOWN:
         middle = found[ENDS_SHOWN:-ENDS_SHOWN]
-        found[ENDS_SHOWN:-ENDS_SHOWN] = [Event(middle[0].at, f"{len(middle):,} further events", "of its processes")]
+        found[ENDS_SHOWN:-ENDS_SHOWN] = [Event(middle[0].at, f"{len(middle):,} more events", "of its processes")]
     return found
 
 
@@ -44,28 +44,28 @@ def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
     late = run.received_at - run.started_at > LATE
     return [
         Event(run.started_at, "Started", _on(*by_start[:1])),
-        Event(run.received_at, "First data arrived", "kept by the agent until then" if late else ""),
+        Event(run.received_at, "First data arrived", "stored by the agent until then" if late else ""),
         *(Event(writer.started_at, _beginning(writer, first_of_attempts), _on(writer)) for writer in by_start[1:]),
     ]
 
 
 def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
     if id(writer) in first_of_attempts:
-        return "Another attempt began"
-    return "Another process began" if writer.rank is None else f"Rank {writer.rank} began"
+        return "Another attempt started"
+    return "Another process started" if writer.rank is None else f"Rank {writer.rank} started"
 
 
 def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
-    """Where the run counted as lost, and where late data revived it."""
+    """When the run counted as lost, and when late data revived it."""
     limit = longest_silence(run.upload_interval_s)
     known = sorted({run.received_at, *arrivals, run.last_seen_at})
     gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]
     found = []
     for before, after in gaps:
         silent = units.text("elapsed", (after - before).total_seconds())
-        found += [Event(before + limit, "Lost"), Event(after, "Heard of again", f"after {silent} of silence")]
+        found += [Event(before + limit, "Lost"), Event(after, "Data received again", f"after {silent} of silence")]
     if run.state == Run.LOST:
-        found.append(Event(run.last_seen_at + limit, "Lost", "late data revives it"))
+        found.append(Event(run.last_seen_at + limit, "Lost", "late data would revive it"))
     return found
 
 
@@ -94,8 +94,8 @@ def _corrections(revisions: list[RunRevision]) -> list[Event]:
     return [
         Event(
             revision.replaced_at,
-            "Estimated anew",
-            f"{revision.reestimation.reason}; it had been {units.text('energy', revision.energy_kwh)} and "
+            "Recalculated",
+            f"{revision.reestimation.reason}; previously {units.text('energy', revision.energy_kwh)} and "
             f"{units.text('emissions', revision.emissions_kg)} of CO₂e",
         )
         for revision in revisions

@@ -1,4 +1,4 @@
-"""A run's samples and logged values as files: streamed, exact, with units in the names of columns."""
+"""A run's samples and logged values as files: streamed, unrounded, with units in column names."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def metrics_export(request, run_id, form: str):
 
 
 def sample_rows(run: Run) -> Iterator[dict]:
-    """Every stored sample with its cumulative counters, and the energy that TraceML counts up to it."""
+    """Every stored sample with its cumulative counters, and the energy counted up to it."""
     devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
     profiles = {key: profile_of(device) for key, device in devices.items()}
     batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
@@ -50,7 +50,7 @@ def sample_rows(run: Run) -> Iterator[dict]:
 
 
 def logged_rows(run: Run) -> Iterator[dict]:
-    """Every value that the run logged and its project still keeps, process by process as they came."""
+    """Every logged value that is still stored, by process in order of arrival."""
     batches = run.batches.exclude(metrics=[]).select_related("writer", "run").defer("series")
     for batch in batches.order_by("writer_id", "pk").iterator(chunk_size=READ_AT_ONCE):
         yield from (value._asdict() for value in batch.logged())

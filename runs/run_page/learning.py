@@ -1,4 +1,4 @@
-"""What the energy of a run bought: a logged metric over the energy used so far, and from where on it hardly gained."""
+"""Energy against metric: a logged metric over the energy used so far, and the point after which it hardly improved."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -10,9 +10,9 @@ from runs.figures.charts import Chart, Mark, Series
 from runs.figures.curves import Curve, end_of, energy_until_j
 from traceml_agent import estimation
 
-#: A gain below this share of the best value is hardly one.
+#: An improvement below this share of the best value counts as hardly any.
 HARDLY = 0.01
-#: A chart has no more values than this, and two.
+#: The most values in a chart, plus two.
 MOST_POINTS = 200
 
 
@@ -24,7 +24,7 @@ class MetricPoint(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """A metric over the run's energy. `within` is the first value that the rest of the run bettered by hardly anything;
+    """A metric over the run's energy. `within` is the first value that the rest of the run hardly improved;
     `share_after` and `after_kwh` are the energy used after it."""
 
     name: str
@@ -37,20 +37,20 @@ class Learned(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """`The last 38 % of the energy (42 Wh) bought less than 1 % of accuracy.`"""
+        """Example: `The last 38 % of the energy (42 Wh) improved accuracy by less than 1 %.`"""
         percent = units.text("share", HARDLY)
         if self.share_after <= 0:
-            return f"{self.name} gained {percent} or more until its last value."
+            return f"{self.name} kept improving until its last value."
         share, energy = units.text("share", self.share_after), units.text("energy", self.after_kwh)
         best, at = units.text("metric", self.best), units.text("elapsed", self.within.at_s)
         return (
-            f"The last {share} of the energy ({energy}) bought less than {percent} of {self.name}: "
+            f"The last {share} of the energy ({energy}) improved {self.name} by less than {percent}: "
             f"it was {units.text('metric', self.within.value)} after {at}, {best} at best."
         )
 
 
 def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool) -> Learned | None:
-    """What the run's energy bought of one metric; None for fewer than two values, and where no energy is known."""
+    """One metric against the run's energy; None for fewer than two values or unknown energy."""
     total_j = energy_until_j(curves, end_of(curves))
     if len(points) < 2 or total_j <= 0:
         return None
@@ -69,7 +69,7 @@ def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bo
 
 
 def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool, within: MetricPoint) -> Chart:
-    """The metric and its best so far over the energy used; of many values the extremes of every few."""
+    """The metric and its best value so far over the energy used; many values are thinned."""
     values = [point.value for point in points]
     bests = list(accumulate(values, min if lower else max))
     kept = thinned(values)
@@ -88,9 +88,9 @@ def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lowe
 
 
 def thinned(values: Sequence[float]) -> list[int]:
-    """The places of the values to draw: of many the lowest and the highest of every few, the first and the last.
+    """Indices of the values to draw. Of many: the first, the last, and the lowest and highest of each bin.
 
-    Every nth would leave out the one value that was best.
+    Taking every nth value could skip the best one.
     """
     count = len(values)
     if count <= MOST_POINTS:

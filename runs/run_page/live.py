@@ -1,4 +1,4 @@
-"""What a run's open page asks for while the run goes on: what came since, or a part of its time more finely."""
+"""Live updates of an open run page: data since a moment, or a part of the run in finer detail."""
 
 from collections import defaultdict
 

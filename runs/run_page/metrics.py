@@ -1,4 +1,4 @@
-"""What a run logged, on its page: each metric in figures, its values over time, and useful work."""
+"""Logged metrics on a run's page: figures, values over time, and useful work."""
 
 from collections import Counter, defaultdict
 from operator import itemgetter
@@ -13,7 +13,7 @@ _time = itemgetter(0)
 
 
 class WorkRow(NamedTuple):
-    """Useful work that the run logged, and the energy of a thousand of it."""
+    """Useful work that the run logged, and its energy (kWh) per 1,000 units."""
 
     name: str
     amount: float
@@ -37,7 +37,7 @@ def curves_offered(metrics: dict[int, list]) -> list[str]:
 
 
 def figures_of(metrics: list[Metric], asked: str, better: str) -> list[Metric]:
-    """The metrics that are no work; a reader may have said which way the one asked for is better."""
+    """The metrics except work; `better` overrides the direction of the metric `asked`."""
     found = [metric for metric in metrics if not metric.is_work]
     for metric in found:
         if better and metric.name == asked:
@@ -54,7 +54,7 @@ def learned_of(
     figures: list[Metric],
     asked: str,
 ) -> Learned | None:
-    """What the run's energy bought of the metric that was asked for, else of the first."""
+    """Energy against the selected metric, else the first."""
     lower = {metric.name: metric.lower for metric in figures}
     # A run keeps a hundred names; of further ones there are values in its batches but no figures.
     offered = [name for name in names if name in lower]

@@ -1,4 +1,4 @@
-"""What a run that goes on will have used at its end, from the epochs that are done."""
+"""Forecast of a running run's total energy from its finished epochs."""
 
 import re
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 from runs.models import Run
 from traceml_agent import estimation
 
-#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`: what is counted, the number, and how many there will be.
+#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`: what is counted, its number, and the total.
 NUMBERED = re.compile(r"\s*(.*?)[\s_-]*(\d{1,9})(?:\s*(?:/|of)\s*(\d{1,9}))?\s*", re.IGNORECASE)
-#: Parameters in which trainers keep how many epochs there will be.
+#: Parameters in which trainers store the number of epochs.
 PLANNED = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "total_epochs", "nb_epochs")
 MOST_PLANNED = 1_000_000
 

@@ -1,20 +1,20 @@
-"""Which runs measured the same process, host or device at the same time as a run, for its page."""
+"""Runs that measured the same process, host or device at the same time as a run."""
 
 from typing import NamedTuple
 
 from runs.models import Run
 
-#: So many are linked; of more the number is told.
+#: The most linked runs; further ones are only counted.
 MOST_LINKED = 10
 WORDS = {
     "process": "measured the same process",
-    "device": "held the same accelerator",
+    "device": "used the same accelerator",
     "host": "ran on the same host, and shared its idle power",
 }
 
 
 class OverlappingRun(NamedTuple):
-    """Runs that have one thing in common with a run: those that the reader may see, and how many there are beside."""
+    """Runs that share one thing with a run: those that the reader may see, and the number of others."""
 
     words: str
     runs: list[Run]

@@ -1,4 +1,4 @@
-"""A run's page: its devices, its stages with their energy, its calls, and how its figure came about."""
+"""A run's page: devices, stages with their energy, calls, and how its figure was calculated."""
 
 from collections import Counter, defaultdict
 from math import inf
@@ -36,7 +36,7 @@ RESULTS_SHOWN = 6
 LONGEST_MARK = 30
 #: How attempts end that a later one had to take up again; a run that was stopped is continued, not repeated.
 GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
-DROPPED = "the agent's queue was full, so the charts have less detail"
+DROPPED = "the agent's queue was full, so charts have less detail"
 SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0, "minute")]
 #: Below this a window says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
@@ -246,14 +246,14 @@ def terms(device: Device) -> dict:
 
 
 def power_words(power_w: float, known_w: float | None, tdp_w: float | None) -> str:
-    """Where a profile's power is from: `33.75 W, 15 % of its TDP of 225 W`."""
+    """A profile's power with its source: `33.75 W, 15 % of its TDP of 225 W`."""
     if known_w is not None or not tdp_w:
-        return f"{units.plain(power_w)} W, as the catalogue has it"
+        return f"{units.plain(power_w)} W from the catalogue"
     return f"{units.plain(power_w)} W, {units.text('share', power_w / tdp_w)} of its TDP of {units.plain(tdp_w)} W"
 
 
 def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
-    """Energy of attempts that were killed or failed and that a later one had to take up again."""
+    """Energy (kWh) of killed or failed attempts that a later attempt repeated."""
     if run.kind not in Run.WASTABLE:
         return 0.0
     gave_up = {writer.pk for attempt in attempts_of(writers)[:-1] for writer in attempt if writer.status in GAVE_UP}
@@ -292,21 +292,24 @@ def left_out(run: Run, with_details: bool) -> list[LeftOut]:
 
 
 def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
-    """What a reader should know before trusting the figure."""
+    """Notes that a reader should know before trusting the figure."""
     found = list(dict.fromkeys(f"{device.key}: {device.note}" for device in devices if device.note))
     if len(found) > NOTES_SHOWN:
-        found[NOTES_SHOWN:] = [f"{len(found) - NOTES_SHOWN:,} more devices sent a note; the API gives them."]
+        found[NOTES_SHOWN:] = [f"{len(found) - NOTES_SHOWN:,} more devices have a note; the API returns them."]
     if len(writers) >= MAX_WRITERS:
-        found.append(f"This run has {len(writers):,} processes; it takes no further ones.")
+        found.append(
+            f"This run has reached the limit of {len(writers):,} processes. Data of further processes is refused."
+        )
     if any(not device.counted for device in devices):
-        found.append("A device that several processes reported over the same time is counted once.")
+        found.append("Devices that several processes reported at the same time are counted once.")
     wrong_clocks = [clock_words(writer.clock_skew_s) for writer in writers if writer.clock_skew_s]
     return found + list(dict.fromkeys(wrong_clocks))
 
 
 def clock_words(skew_s: float) -> str:
-    """`The machine's clock was 3.5 days ahead; times are the portal's.`"""
+    """Example: `The machine's clock was 3.5 days ahead. Times were corrected …`"""
     size, unit = next(((size, unit) for size, unit in SPANS if abs(skew_s) >= size), SPANS[-1])
     amount = units.significant(abs(skew_s) / size, 2)
     span = f"{amount} {unit}" if amount == "1" else f"{amount} {unit}s"
-    return f"The machine's clock was {span} {'ahead' if skew_s > 0 else 'behind'}; times are the portal's."
+    where = "ahead" if skew_s > 0 else "behind"
+    return f"The machine's clock was {span} {where}. Times were corrected with the portal's clock."

@@ -1,4 +1,4 @@
-"""A run over time as charts with one axis: power, utilisation, cumulative energy; whole, in part, or what is new."""
+"""Charts of a run over time on one axis: power, utilisation, cumulative energy; whole, in part, or only new data."""
 
 from collections import defaultdict
 from collections.abc import Callable

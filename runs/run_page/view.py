@@ -1,4 +1,4 @@
-"""A run's own page: read, shared, followed while it runs, recalculated, deleted."""
+"""Views of a run: its page, shared page, live updates, recalculation and deletion."""
 
 from django.contrib import messages
 from django.http import JsonResponse
@@ -59,30 +59,33 @@ def run_notes(request, run_id):
 
 @posts("run_detail", "run_id")
 def run_recompute(request, run_id):
-    """Make the figures anew by the catalogue and the factor of today; those that they replace are kept."""
+    """Recalculate with the current catalogue and emission factor; the previous figures are kept."""
     run = run_or_404(request, run_id)
     require(request, Right.CHANGE_RUNS, run.project_id)
     if reestimate.redo_one(run, request.user):
-        messages.success(request, "Made anew by the catalogue and the factor of today. The former figures are kept.")
+        messages.success(
+            request,
+            "Recalculated with the current catalogue and emission factor. The previous figures are kept below.",
+        )
     else:
-        messages.info(request, "Nothing changes: the figures follow the catalogue and the factor of today.")
+        messages.info(request, "Already up to date.")
     return redirect(reverse("run_detail", args=[run_id]) + "#calculation")
 
 
 @require_http_methods(["GET", "POST"])
 def delete_run(request, run_id):
-    """A page that says what goes, and the deed."""
+    """Ask for confirmation, then move the run to the trash."""
     run = run_or_404(request, run_id)
     require(request, Right.CHANGE_RUNS, run.project_id)
     if request.method == "POST":
         trash_run(run, request)
-        messages.success(request, f"The run {run} is deleted. {WAY_BACK}")
+        messages.success(request, f"Run {run} deleted. {WAY_BACK}")
         return redirect("run_list")
     return render(request, "run_page/delete.html", {"run": run})
 
 
 def run_series(request, run_id):
-    """With `start` and `end` that part of the run; else what came after `since`, with state and key figures."""
+    """With `start` and `end`, that part of the run; else new data since `since`, with state and key figures."""
     run = run_or_404(request, run_id)
     start_s, end_s = query.asked_number(request, "start"), query.asked_number(request, "end")
     if start_s is not None and end_s is not None:
@@ -92,7 +95,7 @@ def run_series(request, run_id):
 
 
 def shared_run(request, link: ShareLink):
-    """The run for whoever holds the link."""
+    """The run for anyone who has the link."""
     run = Run.objects.select_related("factor", "tracked_model", "project").get(sharelink=link)
     context = {"link": link, "shared": True, "run": run, "page": run_page(run, with_details=link.with_details)}
     return render(request, "run_page/shared.html", context)

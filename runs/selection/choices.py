@@ -10,9 +10,9 @@ from runs.models.user import DEACTIVATED
 
 #: Runs that are no one person's: what asks for them in an address, and what they are called.
 NOBODY = {
-    Run.OF_TEAM: ("team", "The team", "by tokens whose maker chose so"),
-    Run.OF_CI: ("ci", "CI", "by tokens of automatic jobs, as their maker chose"),
-    Run.OF_NOBODY: ("0", "No member", "by tokens issued on the command line, or files imported there"),
+    Run.OF_TEAM: ("team", "The team", "runs of tokens that count for the team"),
+    Run.OF_CI: ("ci", "CI", "runs of tokens that count for CI"),
+    Run.OF_NOBODY: ("0", "No member", "runs of tokens created on the command line, or imported there"),
 }
 
 

@@ -19,7 +19,7 @@ from runs.sql.lookups import ItemText
 WASTED = "wasted"
 STATES = [*Run.Status.values, Run.LOST, WASTED]
 #: Archived runs are left out of a list unless it asks for them, too or alone.
-ARCHIVED = {"too": "Archived too", "only": "Archived only"}
+ARCHIVED = {"too": "Include archived", "only": "Archived only"}
 #: More colons than these no key has.
 MOST_COLONS = 4
 NOTHING = object()

@@ -1,4 +1,4 @@
-"""Settings: share links and badges of a team, for those who work on its projects."""
+"""Settings: share links and badges of a team."""
 
 from uuid import UUID
 
@@ -19,14 +19,14 @@ from runs.web.fields import Name
 from runs.web.forms import show_once, shows_once
 
 LIFETIMES = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "a year")]
-#: More models than this no list of choices should have; the models' own pages share the others.
+#: The longest list to choose a model from; others can be shared from their own pages.
 MODELS_OFFERED = 200
-#: So many links, and as many badges, a team has out at a time: all of them stand on one page, to be revoked there.
+#: The most active links, and the most badges, of a team: all are listed on one page, to be revoked there.
 MOST_OUT = 200
 
 
 class ShareForm(forms.Form):
-    days = forms.TypedChoiceField(choices=LIFETIMES, coerce=int, initial=30, label="Ends after")
+    days = forms.TypedChoiceField(choices=LIFETIMES, coerce=int, initial=30, label="Expires after")
     with_details = forms.BooleanField(
         required=False,
         label="With details",
@@ -35,13 +35,13 @@ class ShareForm(forms.Form):
 
 
 class BadgeForm(forms.Form):
-    label = Name(max_length=40, initial="emissions", label="Words on the badge")
+    label = Name(max_length=40, initial="emissions", label="Badge text")
 
 
 @shows_once
 @doors.reads
 def shares(request, place):
-    """The links and badges that are out; asked `of` something, the forms that share it."""
+    """The active links and badges; with `of`, the forms that share it."""
     if not place.may(Right.SHARE):
         raise PermissionDenied
     of = request.GET.get("of", "")
@@ -70,7 +70,7 @@ def _page(request, place, of="", subject=None, **more):
 
 @doors.writes(Right.SHARE, "shares")
 def share_new(request, place):
-    """Make a link; the answer shows its address, which no later page can."""
+    """Create a link. Its address is shown once; no later page can show it."""
     of = request.POST.get("of", "")
     subject, form = subject_of(place, of), ShareForm(request.POST)
     if not form.is_valid() or not _has_room(ShareLink, place, form):
@@ -86,7 +86,7 @@ def share_revoke(request, place, share):
     link = get_object_or_404(ShareLink, pk=share, project__team=place.team)
     AuditEntry.note(request, place.team, Action.SHARE_REVOKED, str(link))
     link.delete()
-    messages.success(request, "The link is revoked; its address shows nothing any more.")
+    messages.success(request, "Link revoked. Its address no longer works.")
     return redirect("shares", place.team.slug)
 
 
@@ -100,7 +100,7 @@ def badge_new(request, place):
         return _page(request, place, of, subject, badge_form=form)
     badge = Badge.make(subject, form.cleaned_data["label"], by=request.user)
     AuditEntry.note(request, place.team, Action.BADGE_MADE, str(badge))
-    messages.success(request, "The badge is made.")
+    messages.success(request, "Badge created.")
     return redirect("shares", place.team.slug)
 
 
@@ -109,20 +109,21 @@ def badge_revoke(request, place, badge):
     found = get_object_or_404(Badge, pk=badge, project__team=place.team)
     AuditEntry.note(request, place.team, Action.BADGE_REVOKED, str(found))
     found.delete()
-    messages.success(request, "The badge is revoked; sites that keep a copy follow in minutes.")
+    messages.success(request, "Badge revoked. Sites that cache it may show it for a few more minutes.")
     return redirect("shares", place.team.slug)
 
 
 def _has_room(table, place, form: forms.Form) -> bool:
-    """Whether the team may put out one more; the form says why not."""
+    """Whether the team may create one more; if not, the form shows why."""
     if table.objects.filter(project__team=place.team).count() < MOST_OUT:
         return True
-    form.add_error(None, f"The team has {MOST_OUT} of them out. Revoke one that nobody needs any more.")
+    noun = "links" if table is ShareLink else "badges"
+    form.add_error(None, f"Limit reached: {MOST_OUT} active {noun}. Revoke one first.")
     return False
 
 
 def subject_of(place, of: str) -> Project | TrackedModel | Run:
-    """What `run:project/uuid`, `model:project/slug` or `project:slug` names. Raises Http404 outside of the team."""
+    """The object of `run:project/uuid`, `model:project/slug` or `project:slug`. Raises Http404 outside the team."""
     try:
         kind, _, path = clean_text(of).partition(":")
         project_slug, _, name = path.partition("/")

@@ -1,6 +1,6 @@
-"""What a share link shows of a project: the members' own figures, and nothing that leads on from there.
+"""The shared page of a project: the figures that members see, without links to other pages.
 
-Without details, names that may say more than the maker meant are taken off the rows before a template sees them.
+Unless shared with details, run names and exceptions are removed before a template sees the rows.
 """
 
 from datetime import date
@@ -31,14 +31,14 @@ class ProjectPage(NamedTuple):
 
 
 def shared_project(request, link: ShareLink):
-    """The project for whoever holds the link."""
+    """The project for anyone who has the link."""
     quantity = query.quantity(request)
     page = project_page(link.project, link.with_details, timezone.now().date(), quantity)
     return render(request, "sharing/project.html", {"link": link, "shared": True, "page": page, "quantity": quantity})
 
 
 def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> ProjectPage:
-    """The whole life of a project."""
+    """The page over the whole life of a project."""
     rows = DailyUsage.objects.filter(project=shared)
     found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
     return ProjectPage(
@@ -58,6 +58,6 @@ def _by_day(shared: Project, quantity: str) -> dict[date, float]:
 
 
 def nameless(listed: Run) -> Run:
-    """A row of a list without what its author called it and without what it failed of; never saved."""
+    """A run without its name and exception, for a list; never saved."""
     listed.name, listed.exception = "", ""
     return listed

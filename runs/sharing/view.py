@@ -1,4 +1,4 @@
-"""What people without an account open: a shared page by its secret, a badge by its key."""
+"""Pages for people without an account: a shared page by its secret, a badge by its key."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -14,14 +14,14 @@ from runs import limits
 from runs.exports.badge import picture
 from runs.models import Badge, ShareLink
 
-#: So long README sites may show a badge without asking again.
+#: How long sites may cache a badge.
 BADGE_SECONDS = 300
 
 
 @login_not_required
 @require_safe
 def shared(request, secret, pages: Mapping[str, Callable]):
-    """What the link shows, by the screen in `pages` that shows its kind; 404 for what opens nothing (any more)."""
+    """The shared page, rendered by the view in `pages` for its kind; 404 for an unknown or ended link."""
     link = ShareLink.objects.opened_by(secret)
     if link is None:
         limits.GUESSES.spend(limits.address_of(request))
@@ -36,7 +36,7 @@ def shared(request, secret, pages: Mapping[str, Callable]):
 @login_not_required
 @require_safe
 def badge(request, key):
-    """The badge as an image that another site may show, with an ETag."""
+    """The badge as an image that other sites may embed, with an ETag."""
     found = Badge.objects.shown().filter(key=key).first()
     if found is None:
         limits.GUESSES.spend(limits.address_of(request))

@@ -1,4 +1,4 @@
-"""What the waiting page asks the database: has the run arrived, and what was refused meanwhile."""
+"""Queries of the waiting page: has the run arrived, and was a request refused in the meantime?"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from runs.models import Project, Refusal, Run
 
 @dataclass(frozen=True)
 class News:
-    """The first run that arrived and, until one has, the last refused request."""
+    """The first run that arrived; until there is one, the last refused request."""
 
     run: Run | None
     refusal: Refusal | None
 
 
 def news(project: Project, since: datetime | None) -> News:
-    """What happened after `since`, or ever."""
+    """News since a moment, or of all time."""
     runs, refusals = project.run_set.with_names(), Refusal.objects.filter(project=project)
     if since:
         runs, refusals = runs.filter(received_at__gt=since), refusals.filter(at__gt=since)

@@ -1,4 +1,4 @@
-"""From nothing to the first run: a token made in place, the lines to paste, and the wait."""
+"""The start page: create a token, copy the code, wait for the first run."""
 
 from urllib.parse import urlsplit
 
@@ -49,7 +49,7 @@ def start(request):
 
 
 def start_token(request, project):
-    """Make the token of step 1. Its plain text is shown by the next page and nowhere else."""
+    """Create the token of step 1. Only the next page shows its plain text."""
     project = _project(request.user, project)
     address = f"{reverse('start')}?project={project.slug}"
     if request.method != "POST":
@@ -79,7 +79,7 @@ def _page(request, project: Project | None, **more):
 
 
 def _is_plain_http(url: str) -> bool:
-    """Whether the agent has to be told that the token may travel readable."""
+    """Whether the agent has to allow sending the token unencrypted."""
     parts = urlsplit(url)
     return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
@@ -93,13 +93,13 @@ def _project(user, slug: str) -> Project:
 
 
 def _begin(project: Project):
-    """From when on a run counts as the awaited one: ever, where the project has none yet."""
+    """Runs after this moment count as the awaited one; None, any run, where the project has none yet."""
     return timezone.now() if project.run_set.exists() else None
 
 
 @require_safe
 def waiting(request, project):
-    """The wait as a page of its own, which renews itself where there is no script."""
+    """The waiting page, which reloads itself in browsers without JavaScript."""
     found = _project(request.user, project)
     return render(request, "start/waiting.html", {"project": found} | _wait(found, query.asked_time(request, "since")))
 
@@ -116,7 +116,7 @@ def _wait(project: Project, since) -> dict:
 
 @require_safe
 def news(request, project):
-    """What happened since, for the script: at most one run and one refusal."""
+    """News as JSON for the script: at most one run and one refusal."""
     found = dashboard(_project(request.user, project), query.asked_time(request, "since"))
     run, refusal = found.run, found.refusal
     arrived = run and {"url": reverse("run_detail", args=[run.run_id]), "name": run.name or run.tracked_model.name}

@@ -25,7 +25,7 @@ class AuditForm(forms.Form):
     until = _day("To")
 
     def filters(self) -> dashboard.AuditFilters:
-        """What was asked for; nothing of it where a part can't be understood, which the form then says."""
+        """The filters of the form; none of them if one is invalid, which the form then shows."""
         return dashboard.AuditFilters(**self.cleaned_data) if self.is_valid() else dashboard.AuditFilters()
 
 

@@ -13,7 +13,7 @@ PAGE_SIZE = 50
 
 
 class AuditFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing. Days are the reader's."""
+    """An empty field does not filter. Days are in the reader's time zone."""
 
     action: str = ""
     person: str = ""
@@ -26,7 +26,7 @@ class AuditFilters(NamedTuple):
 
 
 def entries(team: Team, filters: AuditFilters):
-    """The entries that match all filters, the newest first."""
+    """The entries that match all filters, newest first."""
     found = AuditEntry.objects.for_team(team).select_related("actor")
     if filters.action:
         found = found.filter(action=filters.action)
@@ -50,7 +50,7 @@ def page(team: Team, filters: AuditFilters, number: int | str) -> Page:
 
 
 def people(team: Team) -> list[str]:
-    """The addresses of those who did something here."""
+    """The email addresses of everyone with an entry in this team."""
     actors = AuditEntry.objects.filter(team=team).values("actor")
     return list(User.objects.filter(pk__in=actors).order_by("email").values_list("email", flat=True))
 
@@ -59,7 +59,7 @@ HEADER = ["time", "who", "action", "subject", "address"]
 
 
 def rows(team: Team, filters: AuditFilters):
-    """The same entries as rows of a table, one at a time."""
+    """The same entries as rows of HEADER, one at a time."""
     for entry in entries(team, filters).iterator(chunk_size=500):
         moment = entry.created_at.isoformat(timespec="seconds")
         yield [moment, entry.who, entry.action, entry.subject, entry.origin]

@@ -1,4 +1,4 @@
-"""Invitations: made and withdrawn by a team's admins, accepted by whoever holds the link."""
+"""Invitations: created and withdrawn by a team's admins, accepted by anyone who has the link."""
 
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from runs.web import access as doors
 from runs.web.arrival import SESSION_KEY, invited
 from runs.web.forms import show_once
 
-#: So that nobody can use the portal to send mail to the world.
+#: Keeps anyone from using the portal to send spam.
 MOST_A_DAY = 50
 
 
@@ -28,7 +28,7 @@ MOST_A_DAY = 50
 def invite(request, place):
     form = members_page.InvitationForm(place, request.POST)
     if form.is_valid() and _made_today(place.team) >= MOST_A_DAY:
-        form.add_error(None, f"A team can invite {MOST_A_DAY} people a day; go on tomorrow.")
+        form.add_error(None, f"Limit reached: {MOST_A_DAY} invitations a day for a team. Try again tomorrow.")
     if not form.is_valid():
         return members_page.page(request, place, invite=form)
     limits.INVITATIONS.spend(request.user.pk)
@@ -51,13 +51,13 @@ def invitation_revoke(request, place, invitation):
     found = get_object_or_404(Invitation.objects.open().filter(team=place.team), pk=invitation)
     found.revoke()
     AuditEntry.note(request, place.team, Action.INVITATION_REVOKED, str(found))
-    messages.success(request, "The invitation is withdrawn; its link leads nowhere now.")
+    messages.success(request, "Invitation withdrawn. Its link no longer works.")
     return redirect("members", place.team.slug)
 
 
 @login_not_required
 def join_by_link(request, secret):
-    """Remember the invitation and go on without the secret in the address: to sign-up, to login, or to the answer."""
+    """Remember the invitation, then redirect to sign-up, sign-in or the answer, without the secret in the address."""
     invitation = Invitation.objects.by_secret(secret)
     if invitation is None:
         limits.GUESSES.spend(limits.address_of(request))
@@ -69,7 +69,7 @@ def join_by_link(request, secret):
 
 
 def join(request):
-    """Accept or decline the invitation that this browser came with."""
+    """Accept or decline the invitation that this browser opened."""
     invitation = invited(request)
     if invitation is None:
         return _gone(request)
@@ -82,7 +82,7 @@ def join(request):
 
 
 def _accept(request, invitation) -> bool:
-    """Let the person in; False where somebody else was faster."""
+    """Add the person to the team. False if someone else has already used the invitation."""
     try:
         with transaction.atomic():
             membership = invitation.accept(request.user)
@@ -91,7 +91,7 @@ def _accept(request, invitation) -> bool:
                 AuditEntry.note(request, membership.team, Action.MEMBER_JOINED, subject)
     except Invitation.DoesNotExist:
         return False
-    messages.success(request, f"You are {membership.get_role_display().lower()} of {membership.team} now.")
+    messages.success(request, f"You joined {membership.team} as {membership.get_role_display().lower()}.")
     return True
 
 

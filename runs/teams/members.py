@@ -1,4 +1,4 @@
-"""The people of a team: who they are, their roles, their end."""
+"""The members of a team: the list, their roles, and removing them."""
 
 from django import forms
 from django.conf import settings
@@ -16,13 +16,13 @@ from runs.web.forms import shows_once
 
 
 class InvitationForm(forms.Form):
-    email = forms.EmailField(label="E-mail", required=False, max_length=LONGEST_EMAIL)
+    email = forms.EmailField(label="Email", required=False, max_length=LONGEST_EMAIL)
     role = forms.ChoiceField(label="Role", initial=Role.MEMBER)
 
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
         self.fields["role"].choices = [(role.value, role.label) for role in place.grantable_roles]  # type: ignore[attr-defined]
-        empty = "Empty for a link to copy" if settings.MAIL_IS_SET_UP else "Whom the link is for, if you like"
+        empty = "Leave empty to get a link to copy" if settings.MAIL_IS_SET_UP else "Who the link is for (optional)"
         self.fields["email"].widget.attrs["placeholder"] = empty
 
 
@@ -36,7 +36,7 @@ def members(request, place):
 
 
 def page(request, place, **more):
-    """The members' page, with what an invitation just gave or a form that was refused."""
+    """The members page, with a new invitation's link or a form that has errors."""
     people = place.team.membership_set.by_role()
     context = {
         "place": place,
@@ -48,7 +48,7 @@ def page(request, place, **more):
 
 
 def _roles(place, person) -> list[Role]:
-    """The roles that the reader could give to this person; none where that is not the reader's to change."""
+    """The roles that the reader may give to this person; empty where the reader may not change the role."""
     return place.grantable_roles if place.outranks(person) else []
 
 
@@ -67,7 +67,7 @@ def member_role(request, place, member):
         messages.error(request, error.message)
         return redirect("members", place.team.slug)
     AuditEntry.note(request, place.team, Action.ROLE_CHANGED, f"{person.user.email} from {before} to {role}")
-    messages.success(request, f"{person.user.email} is {person.get_role_display().lower()} now.")
+    messages.success(request, f"Role of {person.user.email} changed to {person.get_role_display().lower()}.")
     return redirect("members", place.team.slug)
 
 
@@ -78,7 +78,7 @@ def member_remove(request, place, member):
         raise PermissionDenied  # leaving has a page of its own, which says what it means
     person.remove(by=place)
     AuditEntry.note(request, place.team, Action.MEMBER_REMOVED, person.user.email)
-    messages.success(request, f"{person.user.email} is out of {place.team.name}; their tokens for it are revoked.")
+    messages.success(request, f"Removed {person.user.email} from {place.team.name} and revoked their tokens.")
     return redirect("members", place.team.slug)
 
 

@@ -1,4 +1,4 @@
-"""Which way a metric is better, as a team chooses for its project."""
+"""Whether lower or higher values of a metric are better, chosen by a team for its project."""
 
 from django.core.exceptions import BadRequest
 from django.shortcuts import redirect
@@ -14,7 +14,7 @@ BETTER = {"lower": True, "higher": False}
 
 @posts("run_list")
 def metric_direction(request, project):
-    """Keep the choice for every page and file, and go back to where it was made."""
+    """Save the choice for all pages and files, then return to the page where it was made."""
     found = project_or_404(request, project)
     require(request, Right.CHANGE_RUNS, found.pk)
     better, name = request.POST.get("better"), request.POST.get("metric", "").replace("\0", "")
@@ -28,7 +28,7 @@ def metric_direction(request, project):
 
 
 def _back(request) -> str:
-    """The page of the form; the list of runs where that is none of the portal's."""
+    """The page with the form, or the run list where `back` is not a page of this portal."""
     back = request.POST.get("back", "")
     is_own = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
     return f"{back}#{request.POST.get('at', '')[:40]}" if is_own else reverse("run_list")

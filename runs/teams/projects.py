@@ -1,4 +1,4 @@
-"""The projects of a team: made, renamed, deleted."""
+"""The projects of a team: create, rename, delete."""
 
 from django import forms
 from django.contrib import messages
@@ -14,7 +14,7 @@ from runs.teams.team import DeleteForm
 from runs.web import access as doors
 from runs.web.fields import Name
 
-TAKEN = "The team has a project of this name."
+TAKEN = "The team already has a project with this name."
 
 
 class ProjectForm(forms.Form):
@@ -25,7 +25,7 @@ class RetentionForm(forms.ModelForm):
     class Meta:
         model = Project
         fields = ["keep_series_days"]
-        labels = {"keep_series_days": "Days to keep them after a run's last data"}
+        labels = {"keep_series_days": "Days to keep them after a run's last upload"}
         help_texts = {"keep_series_days": ""}
 
 
@@ -50,7 +50,7 @@ def project_new(request, place):
     if not form.is_valid() or not (project := _made(place.team, form)):
         return _list(request, place, new=form)
     AuditEntry.note(request, place.team, Action.PROJECT_CREATED, project.name)
-    messages.success(request, f"{project.name} is ready for its first run.")
+    messages.success(request, f"Project {project.name} created.")
     return redirect("projects", place.team.slug)
 
 
@@ -85,7 +85,7 @@ def project_rename(request, place, project):
     if not form.is_valid() or not _renamed(project, form):
         return _page(request, place, project, rename=form)
     AuditEntry.note(request, place.team, Action.PROJECT_CHANGED, f"{before} is now {project.name}")
-    messages.success(request, f"The project is called {project.name} now; its addresses stay.")
+    messages.success(request, f"Project renamed to {project.name}. Its addresses stay the same.")
     return redirect("project", place.team.slug, project.slug)
 
 
@@ -108,9 +108,9 @@ def project_retention(request, place, project):
     if not form.is_valid():
         return _page(request, place, _of(place, project.slug), retention=form)
     days = form.save().keep_series_days
-    kept = f"keeps samples {units.counted(days, 'day')}" if days else "keeps samples for ever"
+    kept = f"keeps samples for {units.counted(days, 'day')}" if days else "keeps samples forever"
     AuditEntry.note(request, place.team, Action.PROJECT_CHANGED, f"{project.name} {kept}")
-    messages.success(request, f"{project.name} {kept} from now on.")
+    messages.success(request, f"{project.name} now {kept}.")
     return redirect("project", place.team.slug, project.slug)
 
 
@@ -121,7 +121,9 @@ def project_delete(request, place, project):
     if not form.is_valid():
         return _page(request, place, project, delete=form)
     trash_project(project, request)
-    messages.success(request, f"{project.name} is deleted, with its runs and tokens. The trash keeps it for 30 days.")
+    messages.success(
+        request, f"Project {project.name} moved to the trash with its runs and tokens. You can restore it for 30 days."
+    )
     return redirect("projects", place.team.slug)
 
 

@@ -1,4 +1,4 @@
-"""A team: its name, who owns it, its end."""
+"""A team: its name, its ownership, leaving and deleting it."""
 
 from django import forms
 from django.contrib import messages
@@ -29,7 +29,7 @@ class DeleteForm(forms.Form):
 
 class OfferForm(forms.Form):
     member = forms.ModelChoiceField(Membership.objects.none(), label="New owner", empty_label=None)
-    steps_back = forms.BooleanField(label="I become an admin", required=False, initial=True)
+    steps_back = forms.BooleanField(label="Make me an admin", required=False, initial=True)
 
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
@@ -40,7 +40,7 @@ class OfferForm(forms.Form):
 
 @require_safe
 def settings_index(request):
-    """The settings of a person's first team."""
+    """Redirect to the settings of a person's first team."""
     if answer := arrive(request):
         return answer
     return redirect("team", Team.objects.for_user(request.user).order_by("name").values_list("slug", flat=True)[0])
@@ -82,7 +82,7 @@ def team_rename(request, place):
     before, place.team.name = place.team.name, form.cleaned_data["name"]
     place.team.save(update_fields=["name"])
     AuditEntry.note(request, place.team, Action.TEAM_RENAMED, f"{before} is now {place.team.name}")
-    messages.success(request, f"The team is called {place.team.name} now.")
+    messages.success(request, f"Team renamed to {place.team.name}.")
     return redirect("team", place.team.slug)
 
 
@@ -107,22 +107,22 @@ def ownership_offer(request, place):
     offer = OwnershipOffer.make(place, form.cleaned_data["member"], form.cleaned_data["steps_back"])
     AuditEntry.note(request, place.team, Action.OWNERSHIP_OFFERED, offer.offered_to.user.email)
     mail.send_text(offer.offered_to.user.email, "ownership", {"place": place})
-    messages.success(request, f"{offer.offered_to.user.email} can accept the ownership within 7 days.")
+    messages.success(request, f"Ownership offered to {offer.offered_to.user.email}, who has 7 days to accept it.")
     return redirect("team", place.team.slug)
 
 
 @doors.writes(Right.SEE, "team")
 def ownership_take(request, place):
-    """Become an owner where none can act, because those that there are are deactivated."""
+    """Become an owner where all current owners are deactivated."""
     place.take_over()
     AuditEntry.note(request, place.team, Action.OWNERSHIP_TAKEN, request.user.email)
-    messages.success(request, f"You own {place.team.name} now.")
+    messages.success(request, f"You are now an owner of {place.team.name}.")
     return redirect("team", place.team.slug)
 
 
 @doors.writes(Right.SEE, "team")
 def ownership_answer(request, place, offer):
-    """Accept or decline one's own offer, or take back the offer that one made."""
+    """Accept or decline an offer that the reader received, or withdraw one that the reader made."""
     offers = OwnershipOffer.objects.open().filter(offered_to__team=place.team)
     offer = get_object_or_404(offers.select_related("offered_to__user"), pk=offer)
     accepts = request.POST.get("answer") == "accept"
@@ -132,10 +132,10 @@ def ownership_answer(request, place, offer):
     AuditEntry.note(request, place.team, action, offer.offered_to.user.email)
     if accepts:
         offer.accept()
-        messages.success(request, f"You own {place.team.name} now.")
+        messages.success(request, f"You are now an owner of {place.team.name}.")
     else:
         offer.delete()
-        messages.success(request, "The offer is off.")
+        messages.success(request, "Offer withdrawn.")
     return redirect("team", place.team.slug)
 
 
@@ -147,5 +147,5 @@ def team_delete(request, place):
     # The team's own entries go with it; this one is the deployment's.
     AuditEntry.note(request, None, Action.TEAM_DELETED, place.team.name)
     remove_team(place.team)
-    messages.success(request, f"{place.team.name} is deleted.")
+    messages.success(request, f"Team {place.team.name} deleted.")
     return redirect("overview")

@@ -1,4 +1,4 @@
-"""API tokens: made, rotated and revoked; the plain text is in one answer and nowhere else."""
+"""API tokens: create, rotate, revoke. The plain text is shown once and stored nowhere."""
 
 from datetime import timedelta
 
@@ -17,13 +17,13 @@ from runs.web import query
 from runs.web.forms import show_once, shows_once
 from runs.web.token_form import TokenForm, subject
 
-OVERLAPS = [("1", "1 hour"), ("24", "1 day"), ("168", "7 days"), ("0", "Not at all")]
-#: Tokens that work no more stay in the list for as long, so that a sudden 401 finds its reason.
+OVERLAPS = [("1", "1 hour"), ("24", "1 day"), ("168", "7 days"), ("0", "Stops at once")]
+#: How long ended tokens stay in the list, so that people find the reason for a sudden 401.
 ENDED_SHOWN_FOR = timedelta(days=30)
 
 
 class RotateForm(forms.Form):
-    hours = forms.ChoiceField(label="The old one works for", choices=OVERLAPS, initial="24")
+    hours = forms.ChoiceField(label="Old token works for", choices=OVERLAPS, initial="24")
 
 
 @shows_once
@@ -57,7 +57,7 @@ def _of(place):
 
 
 def _may_manage(place, token: ApiToken) -> bool:
-    """Everybody who may make tokens looks after their own, admins after all."""
+    """Members manage the tokens that they created, admins manage all of them."""
     own = token.created_by_id == place.user_id and place.may(Right.MAKE_TOKENS)
     return own or place.may(Right.MANAGE_TOKENS)
 
@@ -96,7 +96,7 @@ def token_revoke(request, place, token):
     if not token.revoked_at:
         token.revoke()
         AuditEntry.note(request, place.team, Action.TOKEN_REVOKED, subject(token))
-    messages.success(request, f"{token.prefix} works no more.")
+    messages.success(request, f"Token {token.prefix} revoked.")
     return redirect("tokens", place.team.slug)
 
 

@@ -1,4 +1,4 @@
-"""Settings: the trash of a team, for those who may delete: looked at, restored, emptied."""
+"""Settings: the trash of a team: list, restore, and delete for good."""
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -32,7 +32,7 @@ def trash(request, place):
 
 
 def may_restore(place, item: Trashed) -> bool:
-    """Whoever may delete a thing may restore it."""
+    """The right to restore an item is the right to delete it."""
     return place.may(Right.MANAGE_PROJECTS if item.kind == Trashed.Kind.PROJECT else Right.CHANGE_RUNS)
 
 
@@ -56,9 +56,11 @@ def trash_restore(request, place):
             restore(item, request)
             restored += 1
         except RestoreProjectFirst:
-            messages.error(request, f"{item.name} was of a project that is in the trash as well: restore that first.")
+            messages.error(
+                request, f"{item.name} belongs to a project that is also in the trash. Restore the project first."
+            )
     if restored:
-        messages.success(request, f"Restored {units.counted(restored, 'item')}, with all figures.")
+        messages.success(request, f"Restored {units.counted(restored, 'item')} with all figures.")
     return redirect("trash", place.team.slug)
 
 
@@ -68,7 +70,7 @@ def trash_remove(request, place):
     for item in items:
         remove_for_good(item, request)
     if items:
-        messages.success(request, f"Deleted {units.counted(len(items), 'item')} for good.")
+        messages.success(request, f"Permanently deleted {units.counted(len(items), 'item')}.")
     return redirect("trash", place.team.slug)
 
 
@@ -77,5 +79,5 @@ def _chosen(request, place):
     found = Trashed.objects.filter(team=place.team, pk__in=[pk for pk in pks if pk < 2**63])
     found = found.select_related("team", "project", "from_project")
     if not found:
-        messages.warning(request, "Choose at least one item of the trash first.")
+        messages.warning(request, "Select at least one item first.")
     return found

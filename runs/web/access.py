@@ -1,4 +1,4 @@
-"""Who may open what: 404 for people outside of a team, 403 where a member's role lacks the right."""
+"""Access to teams and their objects: 404 for people outside the team, 403 if a member's role lacks the right."""
 
 from functools import wraps
 
@@ -15,7 +15,7 @@ from runs.web.forms import to_the_form
 
 
 def reads(view):
-    """A page of a team: the view gets the reader's `place` (a Membership) instead of the team's slug."""
+    """Decorate a page of a team: the view gets the reader's `place` (a Membership) instead of the team's slug."""
 
     @require_safe
     @wraps(view)
@@ -26,9 +26,9 @@ def reads(view):
 
 
 def writes(right: Right, page: str, *parts: str):
-    """A change by people who have this right, in a transaction of its own; its form stands on this page of the team.
+    """Decorate a change that needs this right and runs in a transaction; `page` is the team page with its form.
 
-    The team's row is its lock: what one request decides by members and roles, none can change meanwhile.
+    It locks the team's row, so that no other request changes members and roles in the meantime.
     """
 
     def door(view):
@@ -66,7 +66,7 @@ def place_in(teams, slug: str, user) -> Membership:
 
 
 def run_or_404(request, run_id) -> Run:
-    """The run that this address means to this person, with its sender, model, team and factor."""
+    """The run with this id that this person may see, with its sender, model, team and emission factor."""
     runs = Run.objects.for_user(request.user).addressed([run_id])
     run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
     if run is None:
@@ -84,6 +84,6 @@ def project_or_404(request, slug: str) -> Project:
 
 
 def require(request, right: Right, project_id: int) -> None:
-    """Raises PermissionDenied where the person lacks this right in the project."""
+    """Raise PermissionDenied if the person lacks this right in the project."""
     if not Project.objects.for_user(request.user, right).filter(pk=project_id).exists():
         raise PermissionDenied

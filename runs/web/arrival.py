@@ -1,26 +1,26 @@
-"""The invitation that a browser came with, and where somebody without a team goes first."""
+"""The invitation that a browser opened, and the first page for people without a team."""
 
 from django.shortcuts import redirect
 
 from runs.models import Invitation, Team
 
-#: Where a browser that opened an invitation's link keeps its number, over sign-up and login.
+#: The session key that holds the opened invitation's id during sign-up and sign-in.
 SESSION_KEY = "invitation"
 
 
 def invitation_opens_the_door(request) -> bool:
-    """Whether the browser came with an open invitation, so that it may make an account whatever the setting."""
+    """Whether this browser has a valid invitation and may create an account whatever the setting."""
     return Invitation.objects.open().filter(pk=request.session.get(SESSION_KEY)).exists()
 
 
 def invited(request) -> Invitation | None:
-    """The open invitation whose link this browser opened."""
+    """The valid invitation whose link this browser opened, or None."""
     invitations = Invitation.objects.open().select_related("team", "invited_by")
     return invitations.filter(pk=request.session.get(SESSION_KEY)).first()
 
 
 def arrive(request):
-    """For somebody without a team: a redirect to the invitation that they came with, else a team of their own."""
+    """For people without a team: redirect to their invitation, or else create a team of their own."""
     if Team.objects.for_user(request.user).exists():
         return None
     if invited(request):

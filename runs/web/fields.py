@@ -1,4 +1,4 @@
-"""Form fields that more than one page has."""
+"""Form fields that several pages use."""
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -11,7 +11,7 @@ from runs.web import markdown
 
 
 class Name(forms.CharField):
-    """What people call something: 1 to 200 characters that may be stored and shown."""
+    """A name: 1 to 200 characters that are safe to store and show."""
 
     def __init__(self, **options):
         super().__init__(**{"max_length": 200} | options)
@@ -20,11 +20,11 @@ class Name(forms.CharField):
         try:
             return clean_text(super().to_python(value) or "")
         except ValidationError as error:
-            raise ValidationError(f"This text {error.message}.") from None
+            raise ValidationError(f"The text {error.message}.") from None
 
 
 class GroupedSelect(forms.Select):
-    """A select of groups with hundreds of options, written in one go: by Django's template for each it took 30 ms."""
+    """A select with groups and hundreds of options, rendered at once: Django's template per option took 30 ms."""
 
     def render(self, name, value, attrs=None, renderer=None):
         about = self.build_attrs(self.attrs, {"name": name, **(attrs or {})})
@@ -38,7 +38,7 @@ class GroupedSelect(forms.Select):
 
 
 class Notes(forms.CharField):
-    """Markdown of several lines, which may be empty."""
+    """Optional Markdown text with several lines."""
 
     widget = forms.Textarea
 
@@ -52,11 +52,11 @@ class Notes(forms.CharField):
         try:
             return clean_text(text, markdown.LONGEST, multiline=True)
         except ValidationError as error:
-            raise ValidationError(f"This text {error.message}.") from None
+            raise ValidationError(f"The text {error.message}.") from None
 
 
 class TypedName(forms.CharField):
-    """Asks for the name of what is about to go, so that nothing goes by a slip."""
+    """Asks for the name of an object before it is deleted, to prevent mistakes."""
 
     def __init__(self, name: str, **options):
         self.expected = name
@@ -66,4 +66,4 @@ class TypedName(forms.CharField):
     def validate(self, value):
         super().validate(value)
         if value != self.expected:
-            raise ValidationError("This is not the name.")
+            raise ValidationError("The name does not match.")

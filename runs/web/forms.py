@@ -1,6 +1,6 @@
-"""Addresses that only forms are sent to: a GET leads to the page of the form, where a secret is shown once, too.
+"""Redirect after POST: addresses that accept only forms, and secrets that the next page shows once.
 
-Whoever reloads the page after the form was sent reloads a page, and sends nothing again.
+Reloading that page does not submit the form again.
 """
 
 import base64
@@ -15,14 +15,14 @@ from django.http import HttpResponseNotAllowed
 from django.shortcuts import redirect
 from django.urls import reverse
 
-#: The cookie that carries a secret from the answer of a form to the page after it, and how long at most.
+#: The cookie that carries a secret to the page after a form, and its lifetime in seconds.
 ONCE, ONCE_S = "once", 120
 
 
 def posts(page: str, *parts: str):
-    """A change by a form that stands on `page`, an address with these parts of the view's own.
+    """Decorate a view that accepts the form on `page`; `parts` are the view's arguments that the page's address needs.
 
-    A GET leads there and changes nothing: it is what comes of a form whose sender had to sign in first.
+    A GET redirects there and changes nothing: it happens when someone had to sign in after submitting the form.
     """
 
     def door(view):
@@ -38,10 +38,10 @@ def posts(page: str, *parts: str):
 
 
 def to_the_form(request, address: str):
-    """The answer of an address that takes forms to whatever is no form."""
+    """Answer a request without a form: redirect to the page with the form."""
     if request.method not in ("GET", "HEAD"):
         return HttpResponseNotAllowed(["POST"])
-    messages.info(request, "Nothing was changed: the form did not arrive. Send it again from here.")
+    messages.info(request, "Nothing was changed, because the form did not arrive. Submit it again here.")
     return redirect(address)
 
 
@@ -51,9 +51,9 @@ def _box() -> Fernet:
 
 
 def show_once(request, address: str, **shown):
-    """Lead to a page of ours that shows a secret, which neither session nor database ever hold.
+    """Redirect to a page that shows a secret, without storing it in session or database.
 
-    The browser brings it there, sealed: under another account or two minutes later it opens no more.
+    The browser carries it in an encrypted cookie, valid for two minutes and only for this account.
     """
     sealed = _box().encrypt(json.dumps({"user": request.user.pk, "shown": shown}).encode()).decode()
     answer = redirect(address)
@@ -70,7 +70,7 @@ def show_once(request, address: str, **shown):
 
 
 def shows_once(view):
-    """A page that may show a secret, in `request.shown_once`; asked again it shows it no more."""
+    """Decorate a page that shows a secret once, from `request.shown_once`."""
 
     @wraps(view)
     def showing(request, *args, **given):

@@ -1,4 +1,4 @@
-"""Markdown that people write, as HTML that may stand in a page: raw HTML is text, and a sanitiser has the last word."""
+"""User-written Markdown as safe HTML: raw HTML becomes text, and the result is sanitised."""
 
 from functools import lru_cache
 
@@ -6,9 +6,9 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-#: More than this is no note any more.
+#: The longest note, in characters.
 LONGEST = 10_000
-#: The page and its section have headings of their own above those of a note.
+#: Headings of a note start below those of the page and its section.
 OUTERMOST_HEADING = 3
 TAGS = {"p", "br", "hr", "em", "strong", "s", "a", "code", "pre", "blockquote", "ul", "ol", "li"}
 TAGS |= {"h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
@@ -25,9 +25,9 @@ _cleaner = nh3.Cleaner(
 
 @lru_cache(maxsize=64)
 def html(text: str) -> SafeString:
-    """CommonMark with tables as HTML without scripts, styles, pictures, ids or classes.
+    """CommonMark with tables as HTML without scripts, styles, images, ids or classes.
 
-    Kept, as text made to be slow (a table of empty cells) takes a second.
+    Cached, because text crafted to be slow (a table of empty cells) takes a second.
     """
     tokens = _markdown.parse(text[:LONGEST])
     for token in tokens:

@@ -1,4 +1,4 @@
-"""What a page was asked for in its query string."""
+"""Read and check values of a query string."""
 
 import uuid
 from datetime import UTC, date, datetime
@@ -15,9 +15,9 @@ MOST_VALUES = 50
 
 
 def asked(request, name: str, longest: int = MAX_TEXT) -> str:
-    """A value of the query string of at most `longest` characters, empty where it is missing.
+    """A value of at most `longest` characters, or empty text.
 
-    Raises BadRequest for text that no name can have: PostgreSQL fails on a NUL even in a search.
+    Raises BadRequest for text that may not be stored: PostgreSQL fails on a NUL even in a search.
     """
     return _clean(request.GET.get(name, ""), name, longest)
 
@@ -30,13 +30,13 @@ def _clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
 
 
 def asked_list(request, name: str) -> list[str]:
-    """All values of one name, the empty ones left out."""
+    """All non-empty values of one name."""
     values = (_clean(text, name) for text in request.GET.getlist(name)[:MOST_VALUES])
     return list(dict.fromkeys(filter(None, values)))
 
 
 def asked_ids(request, name: str) -> list[uuid.UUID]:
-    """All ids of one name, in their order; what is no id can be nobody's and is left out."""
+    """All ids of one name, in order; invalid ids are left out."""
     return as_ids(request.GET.getlist(name))
 
 
@@ -51,7 +51,7 @@ def as_ids(texts) -> list[uuid.UUID]:
 
 
 def asked_date(request, name: str) -> date | None:
-    """A day such as 2026-05-01; None where it is missing. Raises BadRequest for what is no day."""
+    """A date such as 2026-05-01, or None. Raises BadRequest for an invalid date."""
     text = asked(request, name)
     try:
         return date.fromisoformat(text) if text else None
@@ -60,7 +60,7 @@ def asked_date(request, name: str) -> date | None:
 
 
 def asked_time(request, name: str) -> datetime | None:
-    """A moment with its zone, in UTC; None where it is missing. Raises BadRequest for what no database can hold."""
+    """A time with its zone, in UTC, or None. Raises BadRequest for times that a database can't store."""
     if not (text := asked(request, name)):
         return None
     try:
@@ -74,7 +74,7 @@ def asked_time(request, name: str) -> datetime | None:
 
 
 def asked_number(request, name: str) -> float | None:
-    """A finite number; None where it is missing. Raises BadRequest for anything else."""
+    """A finite number, or None. Raises BadRequest for anything else."""
     text = asked(request, name)
     try:
         number = float(text) if text else None
@@ -86,12 +86,12 @@ def asked_number(request, name: str) -> float | None:
 
 
 def link(request, **changes) -> str:
-    """This page's query string with some values (or lists of them) changed; a page number never stays."""
+    """This page's query string with some values (or lists of values) changed, and without a page number."""
     values = {name: request.GET.getlist(name) for name in request.GET} | {"page": []}
     values |= {name: value if isinstance(value, list) else [value or ""] for name, value in changes.items()}
     return "?" + urlencode([(name, each) for name, all_of in values.items() for each in all_of if each != ""])
 
 
 def quantity(request) -> str:
-    """What a trend shows: `kg` unless `kwh` was asked for."""
+    """The quantity of a trend: `kg`, unless `kwh` was requested."""
     return "kwh" if request.GET.get("show") == "kwh" else "kg"

@@ -1,4 +1,4 @@
-"""Which team a reader looks at: one of theirs, or all. In the address, so that a colleague sees the same figures."""
+"""The team that a page shows: one or all of the reader's teams, kept in the address to share the same figures."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,12 +12,12 @@ from runs.models import Membership, Right, Run, Team
 from runs.selection.choices import Choices, choices
 from runs.web import query
 
-#: What asks for all teams, and where a browser's session keeps what was asked for last.
+#: The value that selects all teams, and the session key of the last choice.
 ALL, KEPT = "all", "team"
 
 
 class TeamScope(NamedTuple):
-    """A reader's places, by the names of their teams, and the team that is looked at; None for all of them."""
+    """A reader's memberships, ordered by team name, and the team shown; None for all of them."""
 
     places: list[Membership]
     team: Team | None
@@ -28,14 +28,14 @@ class TeamScope(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What titles, prints and pictures say; nothing for people without a team."""
+        """The name in titles, prints and images; empty for people without a team."""
         if self.team:
             return self.team.name
         return "All my teams" if self.places else ""
 
     @property
     def asks(self) -> str:
-        """What asks for it in an address."""
+        """Its value in an address."""
         return self.team.slug if self.team else ALL
 
     @property
@@ -43,7 +43,7 @@ class TeamScope(NamedTuple):
         return [place.team for place in self.places]
 
     def may(self, right: Right) -> bool:
-        """Whether the reader has the right in a team that is looked at."""
+        """Whether the reader has the right in a team that is shown."""
         return any(place.may(right) for place in self.places if self.team in (None, place.team))
 
     def place_in(self, team_id: int) -> Membership | None:
@@ -51,7 +51,7 @@ class TeamScope(NamedTuple):
 
 
 def scope_of(request) -> TeamScope:
-    """What this request looks at: what it asks for, else what was looked at last, else the team that sent runs last.
+    """The scope of a request: its `team`, else the last choice, else the team that sent a run last.
 
     Raises Http404 for a team that is not one of the reader's.
     """
@@ -87,7 +87,7 @@ def _heard_last(teams: dict[str, Team]) -> str:
 
 
 def of_a_team(view: Callable) -> Callable:
-    """A page whose figures are of the team in its address; without one it leads to the address that has it."""
+    """Decorate a page of the team in its address; without one, redirect to the address that has it."""
 
     @wraps(view)
     def addressed(request, *args, **parts):
@@ -102,22 +102,22 @@ def of_a_team(view: Callable) -> Callable:
 
 
 def choices_of(request) -> Choices:
-    """What filters offer of what is looked at."""
+    """The choices that filters offer in this scope."""
     return choices(request.user, scope_of(request).team)
 
 
 def in_templates(request) -> dict:
-    """What is looked at, as `in_view`, and the switch's links in every template; read where one shows them."""
+    """Context of all templates: the scope as `in_view` and the links of the team switch, evaluated when used."""
     return {"in_view": SimpleLazyObject(lambda: scope_of(request)), "team_links": lambda: links(request)}
 
 
-#: Pages that show one team or all, and what of their addresses is one team's alone.
+#: Pages that show one or all teams, and the query parameters that belong to one team.
 OF_A_TEAM = ("overview", "run_list", "model_list", "hardware_list", "report")
 OF_ONE = ("project", "model", "member", "base", "against", "page")
 
 
 def links(request) -> list[tuple[str, str, bool]]:
-    """For the switch in the header: each choice's name, where it leads, and whether it is the one in force."""
+    """For the team switch in the header: name, address and whether it is selected, for each choice."""
     scope = scope_of(request)
     match = request.resolver_match
     leave = dict.fromkeys(OF_ONE)

@@ -1,4 +1,4 @@
-"""The form that makes an API token: in a team's settings and on the start page."""
+"""The form that creates an API token, in a team's settings and on the start page."""
 
 from datetime import timedelta
 
@@ -14,19 +14,19 @@ LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Neve
 
 class TokenForm(forms.Form):
     project = forms.ModelChoiceField(Project.objects.none(), empty_label=None)
-    name = Name(label="Name", help_text="Where it is used: a machine, a cluster, a script.")
+    name = Name(label="Name", help_text="Where the token is used: a machine, a cluster, a script.")
     scopes = forms.MultipleChoiceField(
-        label="It may",
-        choices=[("ingest", "Send runs (ingest)"), ("read", "Read runs and sums (read)")],
+        label="Scopes",
+        choices=[("ingest", "Send runs (ingest)"), ("read", "Read runs and totals (read)")],
         widget=forms.CheckboxSelectMultiple,
         initial=["ingest"],
     )
     runs_are_of = forms.ChoiceField(
-        label="Its runs count for",
+        label="Runs count for",
         choices=ApiToken.Owner.choices,
         initial=ApiToken.Owner.MAKER,
         required=False,
-        help_text="Under whose name lists and the overview show them.",
+        help_text="The name under which lists and the overview show the runs.",
     )
     days = forms.ChoiceField(label="Expires after", choices=LIFETIMES, initial="365", required=False)
 
@@ -35,7 +35,7 @@ class TokenForm(forms.Form):
         self.fields["project"].queryset = place.team.project_set.order_by("name")  # type: ignore[attr-defined]
 
     def issue(self, request) -> tuple[ApiToken, str]:
-        """The token that was asked for, with its plain text."""
+        """Create the token; returns it with its plain text."""
         asked = self.cleaned_data
         expires_at = timezone.now() + timedelta(days=int(asked["days"])) if asked["days"] else None
         owner = asked["runs_are_of"] or ApiToken.Owner.MAKER
@@ -45,5 +45,5 @@ class TokenForm(forms.Form):
 
 
 def subject(token: ApiToken) -> str:
-    """How the audit log calls a token."""
+    """The name of a token in the audit log."""
     return f"{token.prefix} ({token.name}) of {token.project}"

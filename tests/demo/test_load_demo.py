@@ -77,7 +77,7 @@ def test_a_person_can_be_made_its_owner_too(people):
 
 
 def test_it_is_not_loaded_twice(demo):
-    with pytest.raises(CommandError, match="loaded already"):
+    with pytest.raises(CommandError, match="already loaded"):
         call_command("load_demo", size=0.02)
 
 
@@ -90,4 +90,4 @@ def test_removing_it_leaves_all_else_as_it_was(wire, people, capsys):
     call_command("load_demo", remove=True)
     assert {table: list(table.objects.order_by("pk").values()) for table in tables} == before
     call_command("load_demo", remove=True)
-    assert capsys.readouterr().out.endswith("There is no demo.\n")
+    assert capsys.readouterr().out.endswith("No demo is loaded.\n")

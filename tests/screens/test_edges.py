@@ -43,7 +43,7 @@ def test_a_time_at_the_ends_of_the_calendar_is_refused_or_finds_nothing(alice, z
 
 
 def address(length: int) -> str:
-    """An e-mail address of so many characters whose parts are as long as they may be."""
+    """An email address of so many characters whose parts are as long as they may be."""
     domain = ".".join(["b" * 61] * 3) + ".info"
     return "a" * (length - len(domain) - 1) + "@" + domain
 

@@ -47,7 +47,7 @@ def names(page) -> list[str]:
 
 def test_without_a_run_the_page_says_how_to_make_one(alice):
     page = alice.read("/runs/")
-    assert "No run has arrived yet" in page.text
+    assert "No runs yet" in page.text
     assert page.root.all("table") == []
     assert "/start/" in page.links()
 

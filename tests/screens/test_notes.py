@@ -50,7 +50,7 @@ def test_what_someone_wrote_meanwhile_is_not_lost(alice, bob, model):
     stale = Page(alice.get(NOTES)).by_id("id_before").attributes["value"]
     save(bob, "Bob's")
     page = Page(alice.post(NOTES, {"notes": "Alice's", "before": stale}))
-    assert "Someone changed the notes meanwhile" in page.text
+    assert "Someone else changed the notes in the meantime" in page.text
     assert (page.one("textarea").text, page.one("pre").text) == ("Alice's", "Bob's")
     assert TrackedModel.objects.get().notes == "Bob's"
     alice.post(NOTES, {"notes": "both", "before": page.by_id("id_before").attributes["value"]})

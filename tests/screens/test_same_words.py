@@ -62,7 +62,7 @@ def test_that_nothing_was_used_before_is_said_once(alice, run):
     run(kwh=1.0)
     text = alice.read("/", range="7").text
     assert "none before" not in text
-    assert text.count("Nothing was used in the period before") <= 1
+    assert text.count("No energy was used in the previous period") <= 1
 
 
 def test_one_day_is_one_day(alice, run):

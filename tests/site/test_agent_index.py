@@ -87,7 +87,7 @@ def test_it_costs_the_database_nothing(client, link, django_assert_num_queries):
 
 def test_a_checkout_without_its_agent_is_told_at_the_start(settings, tmp_path):
     settings.AGENT_DIR = tmp_path
-    assert "hands out its agent" in the_agent_is_here(None)[0].msg
+    assert "builds its agent download" in the_agent_is_here(None)[0].msg
 
 
 def test_nobody_is_sent_to_an_index_where_anybody_may_take_the_name():

@@ -398,6 +398,6 @@ def test_a_teams_name_is_quoted_and_not_the_subject(people, with_mail, name):
     alice.force_login(people.alice)
     invite(alice, team.slug, "somebody@example.net")
     (letter,) = mail.outbox
-    assert letter.subject == "An invitation to TraceML"
+    assert letter.subject == "Invitation to a team on TraceML"
     assert f"“{name[:79]}" in letter.body
     assert len(max(letter.body.splitlines(), key=len)) < 300

@@ -242,7 +242,7 @@ def _of_a_model_page(name: str, place: str, page: Page) -> Iterator[Said]:
     yield _figure(f"{name} emissions", place, emissions)
     yield _figure(f"{name} energy", place, energy)
     yield _figure(f"{name} runs", place, runs)
-    (life,) = (table for table in page.root.all("table") if "Part of its life" in table.text)
+    (life,) = (table for table in page.root.all("table") if "Phase" in table.text)
     whole = life.all("tbody")[0].all("tr")[-1].figures
     yield Said(f"{name} runs", f"{place}, whole life", whole[0])
     yield Said(f"{name} energy", f"{place}, whole life", whole[1])

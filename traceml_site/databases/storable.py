@@ -1,6 +1,6 @@
-"""What neither database takes, refused before it is asked: the same on both, whichever page or library asks.
+"""Refuse values that no database can store, before the query, the same on both databases.
 
-Forms and serializers name the field; here ends what passed them, as a cookie with a NUL that is no session's key.
+Forms and serializers name the field. This catches what they don't see, such as a session cookie with a NUL.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,9 +10,9 @@ from django.db import DataError
 
 
 def refuse_odd_values(execute, sql, params, many, context):
-    """A wrapper of a connection's queries: 400 for NUL and lone surrogates, DataError for numbers out of range.
+    """Query wrapper: SuspiciousOperation (400) for NUL and lone surrogates, DataError for numbers out of range.
 
-    PostgreSQL raises ValueError for the former, SQLite OverflowError for the latter; a view knows neither.
+    Otherwise PostgreSQL raises ValueError for the former, and SQLite OverflowError for the latter.
     """
     if any(isinstance(text, str) and "\0" in text for row in (params if many else [params]) for text in _of(row)):
         raise SuspiciousOperation("Text must not contain the character NUL.")

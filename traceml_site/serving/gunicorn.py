@@ -1,4 +1,4 @@
-"""How gunicorn serves the portal: `gunicorn -c python:traceml_site.serving.gunicorn traceml_site.wsgi`."""
+"""gunicorn configuration: `gunicorn -c python:traceml_site.serving.gunicorn traceml_site.wsgi`."""
 
 import contextlib
 import ctypes
@@ -50,7 +50,7 @@ def on_exit(server):
 
 
 def when_ready(server):
-    """Build the agent's wheel before workers are forked: all of them hand out the same bytes until the next start."""
+    """Build the agent's wheel before workers are forked, so that all of them serve the same bytes."""
     from runs.agent_wheel import wheel
 
     wheel()
@@ -60,13 +60,13 @@ def on_starting(server):
     _give_memory_back()
     hosts = {address[0] for address in server.cfg.address if isinstance(address, tuple)}
     if env.flag("DEBUG") and not all(map(is_loopback, hosts)):
-        env.refuse("DEBUG shows code and settings; unset it, or bind to 127.0.0.1")
+        env.refuse("DEBUG exposes code and settings; unset it, or bind to 127.0.0.1")
 
 
 def _give_memory_back():
-    """Large pieces of memory go back to the system as soon as they are free, in each of a worker's threads.
+    """Return large blocks of memory to the system as soon as they are free.
 
-    glibc would learn from the first large body to keep as much for the next one, once for each thread.
+    After the first large body, glibc would otherwise keep that much memory for the next one, in each thread.
     """
     with contextlib.suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt

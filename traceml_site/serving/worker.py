@@ -1,9 +1,9 @@
-"""gunicorn's worker of threads, in which a thread is given only to a request that has arrived whole.
+"""A gunicorn worker with threads that only get requests that have arrived completely.
 
-gunicorn's own `gthread` parses in the thread: sixteen sockets with half a request, or with half a body, hold sixteen
-threads, and as many clients that don't close hold its loop. Here one loop reads, with deadlines, and threads never
-touch a socket but to write; what a slow reader hasn't taken yet, the loop sends. It is plain HTTP/1.1 for a proxy or a
-small team; TLS and HTTP/2 are the proxy's.
+gunicorn's own `gthread` parses in the thread: sixteen sockets with half a request or half a body occupy sixteen
+threads, and as many clients that don't close block its loop. Here one loop reads, with deadlines, and threads only
+write to sockets; what a slow reader has not taken yet, the loop sends. It serves plain HTTP/1.1 for a proxy or a small
+team; TLS and HTTP/2 are left to the proxy.
 """
 
 import errno
@@ -18,20 +18,20 @@ from functools import partial
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-#: From the first byte, or the connection, to the end of the head; then to the end of the body.
+#: Deadlines in seconds: for the head from the first byte or the connection, then for the body.
 HEAD_S, BODY_S = 10.0, 60.0
-#: How long a reader that takes nothing is waited for, and a client that was told to close.
+#: Seconds to wait for a reader that takes nothing, and for a client to close.
 SEND_S, CLOSE_S = 20.0, 2.0
 LARGEST_HEAD = 64 * 1024
-#: A larger body is not read at all: the application refuses it by its length.
+#: Larger bodies are not read: the application refuses them by length.
 LARGEST_BODY = 4 * 1024 * 1024
-#: What all that a worker waits for may hold, and a response that is not sent yet.
+#: The most bytes buffered for all waiting connections, and for one unsent response.
 HELD, UNSENT = 24 * 1024 * 1024, 1024 * 1024
 AT_ONCE = 64 * 1024
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)")
-#: Anything that looks like a length: what isn't one plain number ends the connection, so that no part of a body can be
-#: taken for the next request.
+#: Anything that looks like a length. Unless it is one plain number, the connection ends after the request, so that no
+#: part of a body can be read as the next request.
 _FRAMING = re.compile(rb"content-length|transfer-encoding")
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue")
 _REFUSAL = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -39,7 +39,7 @@ TOO_SLOW, TOO_LONG = b"408 Request Timeout", b"431 Request Header Fields Too Lar
 
 
 class PatientSocket(socket.socket):
-    """Keeps what the other side is too slow to take; only beyond a bound a thread waits, with a deadline."""
+    """Buffers what the client is too slow to read; a thread waits, with a deadline, only if the buffer is full."""
 
     def __init__(self, accepted: socket.socket):
         super().__init__(fileno=accepted.detach())
@@ -60,7 +60,7 @@ class PatientSocket(socket.socket):
                 raise ConnectionResetError(errno.ECONNRESET, "the reader is too slow") from None
 
     def sendfile(self, file, offset: int = 0, count: int | None = None) -> int:
-        """By `sendall`, so that nothing overtakes what is unsent."""
+        """Use `sendall`, so that nothing overtakes buffered data."""
         file.seek(offset)
         sent = 0
         while data := file.read(AT_ONCE if count is None else min(AT_ONCE, count - sent)):
@@ -69,7 +69,7 @@ class PatientSocket(socket.socket):
         return sent
 
     def push(self) -> None:
-        """Send what goes out at once."""
+        """Send what the socket takes without waiting."""
         self.settimeout(0)
         try:
             while self.unsent:
@@ -79,7 +79,7 @@ class PatientSocket(socket.socket):
 
 
 class Connection(TConn):
-    """A client, what it has sent so far, and until when the loop waits for what."""
+    """A client connection: the bytes received so far and the deadline for the rest."""
 
     def __init__(self, *args):
         super().__init__(*args)
@@ -90,7 +90,7 @@ class Connection(TConn):
         self.closing = False
 
     def look(self) -> bool:
-        """Whether a whole request is there; its length is then in `needs`. Raises ValueError for an endless head."""
+        """Whether a complete request is there, of length `needs`. Raises ValueError for an endless head."""
         if not self.needs:
             while self.received[:1] in (b"\r", b"\n"):
                 del self.received[:1]
@@ -114,7 +114,7 @@ class Connection(TConn):
                 self.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def take(self) -> None:
-        """Hand the request to a parser that knows nothing of the socket: what is missing ends it at once."""
+        """Give the request to a parser without the socket, so that missing bytes end it at once."""
         request, self.received = bytes(self.received[: self.needs]), self.received[self.needs :]
         self.needs, self.data_ready = 0, True
         self.parser = http.get_parser(self.cfg, [request], self.client)
@@ -123,7 +123,7 @@ class Connection(TConn):
 class PatientWorker(ThreadWorker):
     """Replaces how connections wait; parsing, calling the application and shutting down are gunicorn's own.
 
-    It overrides parts of gunicorn that aren't its interface: the version is pinned, tests/serving/ tells what breaks.
+    It overrides internal parts of gunicorn: the version is pinned, and tests/serving/ shows what breaks.
     """
 
     def __init__(self, *args, **kwargs):
@@ -133,7 +133,7 @@ class PatientWorker(ThreadWorker):
     @classmethod
     def check_config(cls, cfg, log):
         if cfg.is_ssl:
-            raise SystemExit("traceml: TLS is the proxy's; see docs/deploy.md")
+            raise SystemExit("traceml: TLS is not supported here, use a proxy; see docs/deploy.md")
 
     def accept(self, listener) -> None:
         try:
@@ -149,7 +149,7 @@ class PatientWorker(ThreadWorker):
         self._wait(conn, HEAD_S, selectors.EVENT_READ)
 
     def finish_request(self, conn, fs) -> None:
-        """After the application has answered: send the rest, then wait for the next request or for the end."""
+        """After the response: send the rest, then wait for the next request or the end."""
         if conn.parser:  # What the application left of the body would live as long as its request, which cycles hold.
             conn.parser.unreader.buf = io.BytesIO()
         try:
@@ -227,7 +227,7 @@ class PatientWorker(ThreadWorker):
             self._end_longest()
 
     def _end_longest(self) -> None:
-        """End the connection whose deadline is next: honest ones are seldom among those."""
+        """Close the connection with the nearest deadline, which is rarely an honest client."""
         self._end(min(self.waiting, key=lambda conn: conn.deadline))
 
     def _writable(self, conn: Connection, _sock) -> None:
@@ -256,7 +256,7 @@ class PatientWorker(ThreadWorker):
         conn.close()
 
     def murder_pending(self) -> None:
-        """End what has waited too long."""
+        """Close connections that have waited too long."""
         now = time.monotonic()
         for conn in [conn for conn in self.waiting if conn.deadline <= now]:
             if conn.received and not conn.closing and not conn.sock.unsent:

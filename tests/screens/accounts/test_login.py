@@ -105,7 +105,7 @@ def test_after_five_wrong_tries_the_next_is_refused_with_a_time_to_wait(people):
     assert {answer.status_code for answer in first} == {200}
     assert sixth.status_code == 429
     assert int(sixth["Retry-After"]) >= 60
-    assert b"Too many tries" in sixth.content
+    assert b"Too many attempts" in sixth.content
 
 
 def test_a_throttled_login_is_refused_before_hashing_even_with_the_right_password(settings, people):

@@ -66,7 +66,7 @@ def test_the_link_changes_the_password_once(people):
     link = only_link()
     assert use(link).status_code == 302
     assert sign_in(Client(), password=FRESH)["Location"] == "/"
-    assert Page(use(link, "yet another phrase")).one("h1").text == "This link is used up"
+    assert Page(use(link, "yet another phrase")).one("h1").text == "This link is no longer valid"
     assert sign_in(Client(), password=FRESH)["Location"] == "/"
 
 
@@ -84,7 +84,7 @@ def test_the_link_is_good_for_an_hour(people, monkeypatch):
 
     later = (timezone.now() + timedelta(minutes=61)).replace(tzinfo=None)
     monkeypatch.setattr(PasswordResetTokenGenerator, "_now", lambda self: later)
-    assert Page(use(link)).one("h1").text == "This link is used up"
+    assert Page(use(link)).one("h1").text == "This link is no longer valid"
 
 
 def test_the_links_secret_leaves_the_address_before_the_page_is_shown(client, people):
@@ -100,9 +100,9 @@ def test_asking_again_and_again_is_refused_with_a_time_to_wait(people):
 
 
 def test_without_mail_the_page_says_whom_to_ask(client, db):
-    assert "Ask whoever runs this portal" in Page(client.get(RESET)).text
+    assert "Ask the portal administrator" in Page(client.get(RESET)).text
 
 
 def test_with_mail_it_asks_for_the_address_alone(client, db, settings):
     settings.MAIL_IS_SET_UP = True
-    assert "sends no mail" not in Page(client.get(RESET)).text
+    assert "portal administrator" not in Page(client.get(RESET)).text

@@ -1,4 +1,4 @@
-"""Sign-on elsewhere by OpenID Connect: offered where the deployment names a provider, and bound to its own rules."""
+"""Single sign-on by OpenID Connect: offered where the deployment names a provider, and bound to its own rules."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,12 +40,12 @@ def come_back(client, process="login"):
 
 
 def test_it_is_not_offered_where_no_provider_is_named(client, people):
-    assert "Go on with Example ID" not in Page(client.get(LOGIN)).text
+    assert "Continue with Example ID" not in Page(client.get(LOGIN)).text
     assert client.post(START).status_code == 404
 
 
 def test_it_is_offered_by_its_name(client, provider):
-    assert "Go on with Example ID" in Page(client.get(LOGIN)).text
+    assert "Continue with Example ID" in Page(client.get(LOGIN)).text
 
 
 def test_the_browser_is_sent_there_with_proof_of_who_asked(client, provider):

@@ -29,7 +29,7 @@ def heading(answer) -> str:
 
 
 def test_it_is_closed_unless_the_deployment_opens_it(client, people):
-    assert heading(client.get(SIGNUP)) == "No new accounts"
+    assert heading(client.get(SIGNUP)) == "Sign-up is closed"
     sign_up(client, NEW)
     assert not User.objects.filter(email=NEW).exists()
 
@@ -45,7 +45,7 @@ def invited() -> Client:
 @pytest.mark.parametrize("setting", ["closed", "invite"])
 def test_an_invitation_opens_the_door_for_the_browser_that_came_with_it_alone(settings, people, setting):
     settings.TRACEML_SIGNUP = setting
-    assert heading(Client().get(SIGNUP)) == "No new accounts"
+    assert heading(Client().get(SIGNUP)) == "Sign-up is closed"
     sign_up(Client(), "eve@example.org")
     sign_up(invited(), NEW)
     assert list(User.objects.filter(email__in=["eve@example.org", NEW]).values_list("email", flat=True)) == [NEW]
@@ -92,9 +92,9 @@ def without_its_inviter():
 @pytest.mark.parametrize("end", [withdrawn, used_up, too_old, without_its_inviter])
 def test_the_door_closes_with_the_invitation(people, end):
     client = invited()
-    assert heading(client.get(SIGNUP)) == "Make an account"
+    assert heading(client.get(SIGNUP)) == "Create an account"
     end()
-    assert heading(client.get(SIGNUP)) == "No new accounts"
+    assert heading(client.get(SIGNUP)) == "Sign-up is closed"
     sign_up(client, NEW)
     assert not User.objects.filter(email=NEW).exists()
 
@@ -102,7 +102,7 @@ def test_the_door_closes_with_the_invitation(people, end):
 def test_without_mail_one_signs_up_and_then_signs_in(client, open_to_all):
     answer = sign_up(client, "Dora@Example.ORG")
     assert answer["Location"] == "/accounts/login/"
-    assert "Now sign in" in messages(client, "/accounts/login/")
+    assert "You can now sign in" in messages(client, "/accounts/login/")
     assert sign_in(client, NEW, FRESH)["Location"] == "/"
 
 
@@ -146,7 +146,7 @@ def test_a_taken_address_keeps_its_password(open_to_all):
 
 def test_the_owner_of_a_taken_address_is_told_by_mail(open_to_all, with_mail):
     sign_up(Client(), TAKEN)
-    assert "tried to make an account" in str(mail.outbox[0].body)
+    assert "tried to create an account" in str(mail.outbox[0].body)
 
 
 def test_with_mail_an_account_opens_once_its_address_is_confirmed(client, open_to_all, with_mail):

@@ -132,7 +132,7 @@ def test_curves_lie_over_each_other_by_stage(alice, wire, profile):
 
 
 def test_runs_without_stages_say_so_where_stages_are_asked_for(alice, three):
-    assert "None of these runs has stages that ended" in alice.read("/compare/", by="stage", **asked(three)).text
+    assert "None of these runs has finished stages" in alice.read("/compare/", by="stage", **asked(three)).text
 
 
 def test_energy_is_told_by_device(alice, three):
@@ -154,8 +154,8 @@ def test_one_run_alone_leads_to_more_of_its_model(alice, three):
 
 def test_runs_that_are_not_there_are_told_from_none_asked_for(alice, people):
     missing = {"run": [str(uuid.uuid4()), str(uuid.uuid4())]}
-    assert "None of the 2 runs that were asked for is there" in alice.read("/compare/", **missing).text
-    assert "asked for" not in alice.read("/compare/").text
+    assert "None of the 2 requested runs exist" in alice.read("/compare/", **missing).text
+    assert "requested" not in alice.read("/compare/").text
 
 
 def test_groups_that_do_not_vary_have_no_p(alice, run):

@@ -42,7 +42,7 @@ def moved_words(run: Run) -> str:
 @pytest.mark.parametrize("path", ["/", MODEL, f"{MODEL}cite/"])
 def test_totals_and_citations_say_when_by_how_much_and_why(alice, corrected, path):
     text = alice.read(path).text
-    assert "Re-estimated" in text
+    assert "Recalculated" in text
     assert moved_words(corrected) in text.replace(" :", ":")
     assert "Measured at the wall" in text
 
@@ -51,20 +51,20 @@ def test_of_a_tag_it_says_that_runs_without_it_moved_too(alice, corrected):
     tag_run(corrected, "night")
     text = alice.read("/", tag="night").text
     assert f"{moved_words(corrected)} of runs with and without the tag" in text.replace(" :", ":")
-    assert "Re-estimated" not in alice.read("/", tag="night").by_id("trend-words").text
+    assert "Recalculated" not in alice.read("/", tag="night").by_id("trend-words").text
     assert "without the tag" not in alice.read("/").text
 
 
 def test_charts_say_it_in_their_captions(alice, corrected):
-    words = f"Re-estimated {corrected.revisions.get().reestimation.created_at:%-d %b %Y}: {moved_words(corrected)}."
+    words = f"Recalculated {corrected.revisions.get().reestimation.created_at:%-d %b %Y}: {moved_words(corrected)}."
     assert words in alice.read("/").by_id("trend-words").text
     captions = [caption.text for caption in alice.read(MODEL).root.all("figcaption")]
     assert any(words in caption for caption in captions)
 
 
 def test_a_citation_carries_it_along(alice, corrected):
-    assert ", last re-estimated " in alice.get(f"{MODEL}cite.md").content.decode()
-    assert "; re-estimated " in alice.get(f"{MODEL}cite.yaml").content.decode()
+    assert ", last recalculated " in alice.get(f"{MODEL}cite.md").content.decode()
+    assert "; recalculated " in alice.get(f"{MODEL}cite.yaml").content.decode()
     (moved,) = json.loads(alice.get(f"{MODEL}cite.json").content)["reestimations"]
     assert moved["emissions_kg"] == pytest.approx(corrected.emissions_kg - corrected.revisions.get().emissions_kg)
     (of_final,) = json.loads(alice.get(f"{MODEL}cite.json", {"of": "final"}).content)["reestimations"]
@@ -80,20 +80,20 @@ def test_what_the_days_were_moved_by_adds_up_to_what_they_are_now(corrected):
 
 
 def test_other_days_and_other_projects_were_not_moved(alice, charlie, corrected):
-    assert "Re-estimated" not in alice.read("/", since="2020-01-01", until="2020-12-31").text
-    assert "Re-estimated" not in charlie.read("/").text
+    assert "Recalculated" not in alice.read("/", since="2020-01-01", until="2020-12-31").text
+    assert "Recalculated" not in charlie.read("/").text
 
 
 def test_nothing_moved_is_nothing_said(alice, wire, catalogue):
     wire.whole_run([sample("gpu-0", 3600, 3600)], [A100])
     for path in ("/", MODEL, f"{MODEL}cite/"):
-        assert "Re-estimated" not in alice.read(path).text
+        assert "Recalculated" not in alice.read(path).text
 
 
 def test_strangers_are_told_that_and_how_much_but_not_what_an_admin_wrote(people, corrected):
     _, secret = ShareLink.make(TrackedModel.objects.get(), 7, True, people.alice)
     text = Page(Client().get(f"/s/{secret}/")).text
-    assert "Re-estimated" in text
+    assert "Recalculated" in text
     assert "Measured at the wall" not in text
 
 

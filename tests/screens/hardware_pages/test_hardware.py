@@ -79,7 +79,7 @@ def test_a_profile_tells_its_mean_power_in_the_readers_own_runs(alice, charlie, 
 
 def test_an_empty_catalogue_and_an_empty_search_differ(alice, db):
     assert "The catalogue is empty" in alice.read("/hardware/").text
-    assert "No profile matches" in alice.read("/hardware/", q="x").text
+    assert "No matching profiles" in alice.read("/hardware/", q="x").text
 
 
 def test_a_profile_shows_its_powers_and_where_they_come_from(alice, profile):
@@ -117,7 +117,7 @@ def test_a_source_that_is_an_address_is_a_link_and_nothing_else_is(alice, profil
 def test_unknown_devices_of_ones_own_runs_are_listed_and_nobody_elses(alice, catalogue, wire, charlies_wire):
     for each, name in ((wire, "Acme Thinker 9"), (charlies_wire, "Secret Chip")):
         each.whole_run([sample("gpu-0", 3600, 1800)], [{"key": "gpu-0", "kind": "gpu", "name": name}])
-    assert "rest on devices that the catalogue does not know" in alice.read("/hardware/").text
+    assert "is from devices that are not in the catalogue" in alice.read("/hardware/").text
     page = alice.read("/hardware/", seen="unknown")
     assert "Acme Thinker 9" in page.text
     assert "Secret Chip" not in page.text

@@ -23,10 +23,10 @@ def test_another_factor_in_force_is_the_one_it_gives(alice, db):
 
 
 def test_it_gives_the_pue_in_force_with_its_source(alice, db):
-    assert "is 1 in this deployment" in alice.read("/methodology/").text
+    assert "On this portal it is 1" in alice.read("/methodology/").text
     Pue.objects.create(value=1.25, source="our own meters, 2025").put_in_force()
     text = alice.read("/methodology/").text
-    assert "is 1.25 in this deployment" in text
+    assert "On this portal it is 1.25" in text
     assert "our own meters, 2025" in text
 
 
@@ -34,7 +34,7 @@ def test_it_gives_the_range_of_every_basis(alice, db):
     rows = alice.read("/methodology/").table(0)
     measured = [tuple(map(float, given.split("–"))) for _, _, given in rows[: len(estimation.MEASURED)]]
     assert measured == list(estimation.RANGE_BY_BASIS.values())
-    assert [given for _, _, given in rows[len(measured) :]] == ["by class of device, below"] * 2
+    assert [given for _, _, given in rows[len(measured) :]] == ["by device class, see below"] * 2
 
 
 def test_every_equivalence_has_its_source_and_year(alice, db):

@@ -44,15 +44,15 @@ def test_the_date_follows_from_what_is_missing_and_the_rate_of_the_last_30_days(
     assert (found.state, found.day) == ("ahead", TODAY + timedelta(days=70))
     assert (found.needed, found.made, found.a_day) == (50_000, 15_000, 500)
     assert found.sentence == (
-        "At 500 predictions a day (the last 30 days), inference overtakes training about 4 Feb 2027. "
-        "Break-even lies at about 50,000 predictions; about 15,000 are made so far."
+        "At 500 predictions a day (the last 30 days), inference will overtake training around 4 Feb 2027. "
+        "Break-even is at about 50,000 predictions; about 15,000 have been made so far."
     )
 
 
 def test_a_rate_older_than_30_days_counts_for_nothing():
     found = told(100.0, [(31, 10.0)])
     assert found.state == "idle"
-    assert found.sentence.startswith("Inference stands at 10 % of training, and there was none in the last 30 days")
+    assert found.sentence.startswith("Inference is at 10 % of training, with none in the last 30 days")
 
 
 def test_a_use_that_began_five_days_ago_has_the_rate_of_five_days():
@@ -80,7 +80,7 @@ def test_without_training_there_is_nothing_to_overtake():
 def test_without_inference_the_footprint_is_that_of_making_it():
     found = told(10.0, [])
     assert found.state == "unused"
-    assert found.sentence.endswith("all of its footprint is that of making it.")
+    assert found.sentence.endswith("its whole footprint is from training.")
 
 
 def test_a_century_is_never():
@@ -93,8 +93,8 @@ def test_a_date_is_told_though_no_prediction_was_counted():
     found = told(100.0, [(29, 10.0), (10, 20.0)], UNCOUNTED)
     assert (found.day, found.needed) == (TODAY + timedelta(days=70), None)
     assert found.sentence == (
-        "At the rate of the last 30 days, inference overtakes training about 4 Feb 2027. "
-        "How many predictions that is, is not known, as none were counted."
+        "At the rate of the last 30 days, inference will overtake training around 4 Feb 2027. "
+        "No predictions were counted, so the number is unknown."
     )
 
 

@@ -92,7 +92,7 @@ def test_training_counts_all_attempts_and_the_final_run_stands_alone(alice, trai
 def test_no_completed_training_means_no_final_run(alice, trained):
     trained(1.0, 0.5, status="cancelled")
     life = section(alice.read(PATH), "life-title")
-    assert "it has no final run" in life.text
+    assert "This model has no final run yet" in life.text
     assert "of which" not in life.text
 
 
@@ -111,14 +111,14 @@ def test_a_thousand_predictions_have_a_cost_and_say_what_it_rests_on(alice, used
 def test_predictions_that_nobody_counted_are_not_known_and_there_is_a_remedy(alice, run):
     run(kwh=1.0, kind="inference")
     use = section(alice.read(PATH), "use-title")
-    assert "Not known: no inference run of this model counted its predictions." in use.text
+    assert "Unknown: no inference run of this model counted its predictions." in use.text
     assert "watch(model)" in use.all("pre")[0].text
 
 
 def test_break_even_is_a_sentence(alice, run, used):
     run(kwh=1.0, started_at=ago(days=3))
     even = section(alice.read(PATH), "even-title")
-    assert "No inference with this model is tracked yet" in even.text
+    assert "No inference with this model has been tracked yet" in even.text
     used(2.0, 1000)
     assert "Using this model has cost more than training it since" in section(alice.read(PATH), "even-title").text
 
@@ -175,7 +175,7 @@ def test_the_choice_of_a_metric_keeps_what_else_was_asked(alice, trained):
 
 def test_without_metrics_it_says_how_to_log_one(alice, run):
     run()
-    assert "No training of this model logged a metric." in alice.read(PATH).text
+    assert "No training run of this model logged a metric." in alice.read(PATH).text
 
 
 def test_hardware_has_its_share(alice, run):
@@ -198,13 +198,13 @@ def test_archived_runs_are_in_the_totals_and_in_no_chart(alice, run):
 def test_a_model_whose_runs_used_nothing_says_so(alice, wire):
     wire.start(devices=[])
     page = alice.read(PATH)
-    assert "This model has used no energy yet." in page.text
+    assert "This model has not used any energy yet." in page.text
     assert page.root.all("canvas") == []
 
 
 def test_a_model_without_runs_says_so(alice, people):
     TrackedModel.named(people.project, "resnet-50")
-    assert "No run is left of this model" in alice.read(PATH).text
+    assert "This model has no runs" in alice.read(PATH).text
 
 
 def test_it_lists_its_latest_runs_and_leads_to_all_of_them(alice, run):

@@ -34,7 +34,7 @@ def test_charlie_sees_none_of_them(charlie, run):
 def test_charlies_search_finds_none_of_them(charlie, run):
     run(model="secret-model")
     page = charlie.read("/models/", q="secret")
-    assert "No model matches" in page.text
+    assert "No matching models" in page.text
     assert page.root.all("table") == []
 
 
@@ -51,9 +51,9 @@ def test_search_takes_wildcards_for_what_they_are(alice, run):
 
 
 def test_nothing_yet_and_nothing_matches_differ(alice, run):
-    assert "No run has arrived yet" in alice.read("/models/").text
+    assert "No runs yet" in alice.read("/models/").text
     run()
-    assert "No model matches" in alice.read("/models/", q="nosuch").text
+    assert "No matching models" in alice.read("/models/", q="nosuch").text
 
 
 def test_a_bar_says_in_words_what_it_shows(alice, run):

@@ -54,7 +54,7 @@ def test_bob_sees_what_alice_sees(alice, bob, run):
 def test_charlie_sees_nothing_of_it(charlie, run):
     run(model="secret-model")
     page = charlie.read("/")
-    assert "No run has arrived yet" in page.text
+    assert "No runs yet" in page.text
     assert "secret-model" not in page.text
 
 
@@ -157,7 +157,7 @@ def test_a_filter_leaves_what_fits_it(alice, run, bobs_wire, asked, kwh):
     bobs_wire.whole_run([sample("gpu-0", 3600, 1800, 4 * 3.6e6)], [METERED], kind="inference")
     page = alice.read("/", range="7", **asked)
     if kwh is None:
-        assert "Nothing matches these filters" in page.text
+        assert "No matching runs" in page.text
     else:
         assert figures(page)[1] == pytest.approx(kwh)
         assert sum(page.data("trend-data")["series"][0]["values"]) > 0
@@ -171,9 +171,9 @@ def test_a_filter_is_a_chip_that_takes_it_away(alice, run, people, bobs_wire):
 
 
 def test_nothing_yet_and_nothing_that_matches_are_told_apart(alice, run):
-    assert "No run has arrived yet" in alice.read("/", tag="x").text
+    assert "No runs yet" in alice.read("/", tag="x").text
     run()
-    assert "Nothing matches these filters" in alice.read("/", tag="x").text
+    assert "No matching runs" in alice.read("/", tag="x").text
     assert "Nothing ran in" in alice.read("/", since="2001-01-01", until="2001-01-31").text
 
 

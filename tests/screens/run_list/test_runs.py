@@ -31,7 +31,7 @@ def test_alice_and_bob_see_the_runs_of_their_team(alice, bob, three):
 
 def test_charlie_sees_none_and_can_filter_by_none_of_their_models(charlie, three):
     page = charlie.read("/runs/")
-    assert "No run has arrived yet" in page.text
+    assert "No runs yet" in page.text
     assert "bert" not in page.text
     assert names(charlie.read("/runs/", model="digits/bert")) == []
     assert names(charlie.read("/runs/", project="digits")) == []
@@ -83,7 +83,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(alice, three):
 
 
 def test_nothing_yet_and_nothing_matches_differ(alice, run):
-    assert "No run has arrived yet" in alice.read("/runs/").text
+    assert "No runs yet" in alice.read("/runs/").text
     run()
     assert "No run matches" in alice.read("/runs/", q="nosuch").text
 

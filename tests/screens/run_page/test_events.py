@@ -39,13 +39,13 @@ def test_a_failed_run_says_of_what():
 
 def test_data_that_came_late_were_kept_by_the_agent():
     found = words(run(received_at=at(50)), arrivals=[at(50)])
-    assert ("First data arrived", "kept by the agent until then") in found
+    assert ("First data arrived", "stored by the agent until then") in found
 
 
 def test_a_silence_of_more_than_three_intervals_was_a_loss_and_late_data_its_end():
     arrivals = [at(n) for n in (1, 2, 3, 10, *range(11, 60))]
     found = events(run(), [writer()], arrivals, [])
-    assert [(each.at, each.word) for each in found[2:4]] == [(at(6), "Lost"), (at(10), "Heard of again")]
+    assert [(each.at, each.word) for each in found[2:4]] == [(at(6), "Lost"), (at(10), "Data received again")]
     assert found[3].detail == "after 7 min of silence"
 
 
@@ -59,21 +59,21 @@ def test_only_the_last_silences_are_told():
 
 
 def test_a_run_that_is_silent_now_is_lost():
-    assert words(run(status="running", ended_at=None))[-1] == ("Lost", "late data revives it")
+    assert words(run(status="running", ended_at=None))[-1] == ("Lost", "late data would revive it")
 
 
 def test_an_attempt_after_another_has_a_beginning_and_the_former_an_end():
     writers = [writer(status="failed", last_t_s=600), writer(20, "node-2")]
     found = words(run(), writers)
     assert ("A process failed", "on node-1") in found
-    assert ("Another attempt began", "on node-2") in found
+    assert ("Another attempt started", "on node-2") in found
 
 
 def test_processes_at_once_are_no_attempts():
     writers = [writer(status="stopped", last_t_s=600), writer(5, "node-2", last_t_s=600)]
     found = words(run(), writers)
     assert ("A process was stopped", "on node-1") in found
-    assert ("Another process began", "on node-2") in found
+    assert ("Another process started", "on node-2") in found
 
 
 def test_ranks_are_called_by_their_numbers():
@@ -92,8 +92,8 @@ def test_corrections_keep_what_it_had_been():
         replaced_at=at(90), reestimation=Reestimation(reason="TDP was wrong"), energy_kwh=1.0, emissions_kg=0.5
     )
     assert words(run(), revisions=[revision])[-1] == (
-        "Estimated anew",
-        "TDP was wrong; it had been 1 kWh and 500 g of CO₂e",
+        "Recalculated",
+        "TDP was wrong; previously 1 kWh and 500 g of CO₂e",
     )
 
 

@@ -54,8 +54,8 @@ def test_its_page_stays_small_and_says_how_much_there_is(alice, large):
     assert "1 to 50 of 1801 devices" in page.text
     assert "1 to 50 of 200 methods" in page.text
     assert "1801 devices" in page.by_id("figures").text
-    assert "1,790 more devices sent a note" in page.text
-    assert "further events of its processes" in page.by_id("events").text
+    assert "1,790 more devices have a note" in page.text
+    assert "more events of its processes" in page.by_id("events").text
 
 
 def test_every_device_and_every_method_can_be_reached(alice, large):
@@ -93,4 +93,4 @@ def test_it_takes_no_more_queries_than_a_small_one(alice, run, large, django_ass
 
 def test_a_full_run_says_that_it_takes_no_further_processes(alice, large, monkeypatch):
     monkeypatch.setattr("runs.run_page.page.MAX_WRITERS", WRITERS)
-    assert "This run has 61 processes; it takes no further ones." in alice.read(f"/runs/{large.run_id}/").text
+    assert "This run has reached the limit of 61 processes." in alice.read(f"/runs/{large.run_id}/").text

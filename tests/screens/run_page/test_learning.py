@@ -19,7 +19,7 @@ def test_the_energy_after_the_first_value_within_a_percent_of_the_best_is_told()
     assert result.share_after == pytest.approx(0.38)
     assert result.after_kwh == pytest.approx(0.38)
     assert result.sentence == (
-        "The last 38 % of the energy (380 Wh) bought less than 1 % of accuracy: "
+        "The last 38 % of the energy (380 Wh) improved accuracy by less than 1 %: "
         "it was 0.796 after 1 min 2 s, 0.8 at best."
     )
 

@@ -147,7 +147,7 @@ def test_a_list_is_told_in_its_own_columns_and_units(alice, running):
 def test_a_list_is_told_how_many_runs_have_come_since(alice, wire, running):
     wire.start(kind="inference")
     wire.start(kind="inference")
-    assert live(alice, running, known=1, sort="-energy").by_id("news").text.startswith("2 more runs match by now")
+    assert live(alice, running, known=1, sort="-energy").by_id("news").text.startswith("2 new runs match")
     assert "/runs/?sort=-energy" in live(alice, running, known=1, sort="-energy").links()
     assert live(alice, running, known=1, kind="training").by_id("news").text == ""
 

@@ -207,12 +207,12 @@ def test_showing_withholds_but_changes_nothing(client, detailed):
 
 
 def test_an_empty_project_has_a_page_too(client, people):
-    assert "This project has used no energy yet." in opened(client, people.project).text
+    assert "This project has not used any energy yet." in opened(client, people.project).text
 
 
 def test_a_model_without_runs_has_a_page_too(client, people):
     model = TrackedModel.named(people.project, "idle")
-    assert "No run is left." in opened(client, model).text
+    assert "No runs." in opened(client, model).text
 
 
 def test_every_kind_of_share_takes_few_queries(client, detailed, django_assert_max_num_queries):

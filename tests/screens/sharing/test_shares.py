@@ -63,7 +63,7 @@ def test_the_page_of_a_run_and_of_a_model_lead_to_sharing_it(alice, run):
     run_id = run()
     for page in (f"/runs/{run_id}/", "/models/digits/resnet-50/"):
         (link,) = (link for link in alice.read(page).links() if link.startswith(f"{PATH}?of="))
-        assert "Make a link" in alice.read(link).text
+        assert "Create link" in alice.read(link).text
 
 
 def test_a_revoked_link_is_gone_from_the_list_and_opens_nothing(alice, client, run):
@@ -72,7 +72,7 @@ def test_a_revoked_link_is_gone_from_the_list_and_opens_nothing(alice, client, r
     assert client.get(made).status_code == 200
     alice.post(f"{PATH}{ShareLink.objects.get().pk}/revoke/")
     assert client.get(made).status_code == 404
-    assert "No link is out." in alice.read(PATH).text
+    assert "No active links." in alice.read(PATH).text
 
 
 def test_a_viewer_can_neither_share_nor_see_what_is_shared(bob, alice, people, run):
@@ -133,7 +133,7 @@ def test_one_teams_page_revokes_nothing_of_another(charlie, alice, run):
     assert charlie.post(f"{own}{ShareLink.objects.get().pk}/revoke/").status_code == 404
     assert charlie.get(own, {"of": "project:digits"}).status_code == 404
     assert charlie.post(f"{own}new/", {"of": "project:digits", "days": 7}).status_code == 404
-    assert "No link is out." in charlie.read(own).text
+    assert "No active links." in charlie.read(own).text
 
 
 def test_every_deed_is_written_down_without_its_secret(alice, run):

@@ -88,11 +88,11 @@ def test_it_comes_in_pages(alice, people):
 def test_the_deployments_changes_are_told_but_not_who_made_them(alice, people):
     entry(people, Action.FACTOR_CHANGED, "0.5 kg/kWh", actor=people.charlie, team=False)
     page = alice.read(PATH)
-    assert page.table()[0][:2] == ["Emission factor changed 0.5 kg/kWh", "who looks after this portal"]
+    assert page.table()[0][:2] == ["Emission factor changed 0.5 kg/kWh", "Portal administrator"]
     assert "charlie" not in page.text
     assert "No entry matches" in alice.read(PATH, person="charlie@example.org").text
     assert rows_of(alice.get(CSV))[1][1:] == [
-        "who looks after this portal",
+        "Portal administrator",
         "emission factor changed",
         "0.5 kg/kWh",
         "",

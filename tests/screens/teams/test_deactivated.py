@@ -152,10 +152,10 @@ def test_a_deactivated_owner_counts_as_none(people):
 def test_where_no_owner_can_act_the_highest_of_the_others_takes_over(bob, people, role):
     bobs = Membership.objects.filter(user=people.bob)
     bobs.update(role=role)
-    assert "No owner can act" not in bob.read(LAB).text
+    assert "This team has no active owner" not in bob.read(LAB).text
     assert bob.post(f"{LAB}ownership/take/").status_code == 403
     deactivate(people.alice)
-    assert "Take the ownership over" in bob.read(LAB).text
+    assert "Take over ownership" in bob.read(LAB).text
     assert bob.post(f"{LAB}ownership/take/").status_code == 302
     assert bobs.get().role == Role.OWNER
     assert AuditEntry.objects.last().action == "ownership taken over"
@@ -166,8 +166,8 @@ def test_neither_a_viewer_nor_whoever_stands_below_another_takes_over(bob, peopl
     dora = User.objects.create_user("dora@example.org", PASSWORD)
     doras = Membership.objects.create(team=people.project.team, user=dora, role=Role.ADMIN)
     deactivate(people.alice)
-    assert "No owner can act" in bob.read(LAB).text
-    assert "Take the ownership over" not in bob.read(LAB).text
+    assert "This team has no active owner" in bob.read(LAB).text
+    assert "Take over ownership" not in bob.read(LAB).text
     assert bob.post(f"{LAB}ownership/take/").status_code == 403
     doras.delete()
     Membership.objects.filter(user=people.bob).update(role=Role.VIEWER)

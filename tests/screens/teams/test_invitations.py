@@ -143,7 +143,7 @@ def test_a_mail_brings_the_link_with_the_portals_own_host(alice, dora, django_ca
         alice.post(INVITE, {"role": "member", "email": "dora@example.org"}, headers={"Host": "localhost"})
     (sent,) = mail.outbox
     assert sent.to == ["dora@example.org"]
-    assert sent.subject == "An invitation to TraceML"
+    assert sent.subject == "Invitation to a team on TraceML"
     path = re.search(r"https://traceml\.example(/join/\S+)", sent.body)[1]
     accept(dora, path)
     assert role_of("dora@example.org") == "member"
@@ -162,7 +162,7 @@ def test_a_team_can_not_be_used_to_send_mail_to_the_world(alice, monkeypatch):
     monkeypatch.setattr("runs.teams.invitations.MOST_A_DAY", 2)
     for _ in range(2):
         invite(alice)
-    assert "A team can invite 2 people a day" in Page(alice.post(INVITE, {"role": "member"})).text
+    assert "Limit reached: 2 invitations a day for a team." in Page(alice.post(INVITE, {"role": "member"})).text
     assert Invitation.objects.count() == 2
 
 

@@ -68,7 +68,7 @@ def test_an_offer_of_ownership_is_accepted_by_the_other_side_alone(alice, bob, b
     alice.post("/settings/teams/vision-lab/ownership/", {"member": bobs.pk, "steps_back": "on"})
     answer = f"/settings/teams/vision-lab/ownership/{OwnershipOffer.objects.get().pk}/"
     assert alice.post(answer, {"answer": "accept"}).status_code == 403
-    assert "alice@example.org offers you the ownership" in bob.read("/settings/teams/vision-lab/").text
+    assert "alice@example.org offers you ownership" in bob.read("/settings/teams/vision-lab/").text
     bob.post(answer, {"answer": "accept"})
     roles = Membership.objects.filter(team=people.project.team).order_by("user__email").values_list("role", flat=True)
     assert list(roles) == ["admin", "owner"]

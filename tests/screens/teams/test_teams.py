@@ -106,7 +106,7 @@ def test_a_project_is_made_and_found(bob):
 @pytest.mark.parametrize("path", ["new-project/", "projects/second/rename/"])
 def test_a_team_has_a_projects_name_once(alice, people, path):
     Project.objects.create(team=people.project.team, name="Second", slug="second")
-    assert "The team has a project of this name." in Page(alice.post(LAB + path, {"name": "Digits"})).text
+    assert "The team already has a project with this name." in Page(alice.post(LAB + path, {"name": "Digits"})).text
 
 
 def test_another_teams_project_name_is_free(alice):

@@ -82,7 +82,7 @@ def test_a_project_comes_back_with_its_tokens_whose_history_can_be_read_meanwhil
 def test_admins_delete_for_good_and_the_log_keeps_what_it_came_to(alice, bob, run):
     run_id = run(5.0, name="private")
     bob.post(f"/runs/{run_id}/delete/")
-    assert "Delete for good" not in bob.read(TRASH).text
+    assert "Delete permanently" not in bob.read(TRASH).text
     assert bob.post(f"{TRASH}remove/", {"item": items()}).status_code == 403
     alice.post(f"{TRASH}remove/", {"item": items()})
     assert not Run.objects.exists()
@@ -128,10 +128,10 @@ def test_what_is_no_item_changes_nothing(alice, run, item, act):
 def test_a_run_whose_project_is_in_the_trash_says_so(alice, people, run):
     alice.post(f"/runs/{run(name='early')}/delete/")
     trash_project(people.project)
-    assert "which is in the trash too" in alice.read(TRASH).text
+    assert "which is also in the trash" in alice.read(TRASH).text
     early = Trashed.objects.get(kind="run")
     told = Page(alice.post(f"{TRASH}restore/", {"item": early.pk}, follow=True)).text
-    assert "restore that first" in told
+    assert "Restore the project first" in told
 
 
 def test_names_stay_free_meanwhile(alice, people, run):

@@ -1,11 +1,11 @@
-"""Django's SQLite, whose writers take turns: who has waited longest looks most often whether it is theirs.
+"""Django's SQLite backend with fair turns for writers: those who have waited longest check most often.
 
-SQLite's own waiters look again after up to 0.1 s, and whoever comes at the right moment goes first: with sixteen
-clients one upload in a hundred waited for seconds. The turn is a lock of a file beside the database; what holds for the
-data is SQLite's own lock, which is taken after it as ever.
+SQLite's own waiters check every 0.1 s at most, and whoever checks at the right moment goes first: with 16 clients, one
+upload in a hundred waited for seconds. The turn is a lock on a file beside the database. SQLite's own lock, taken
+afterwards as usual, still protects the data.
 
-Before the turn there is the line: of all uploads of a project one at a time waits for the turn, so that a project with
-a hundred connections keeps the others waiting for no longer than one with a single one.
+Before the turn there is a line: only one upload of a project at a time waits for the turn, so that a project with a
+hundred connections delays others no more than a project with one.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ except ImportError:  # Windows: SQLite's own waiting
     fcntl = None  # type: ignore[assignment]
 
 SUFFIX = ".turn"
-#: How long one who has just come sleeps before it looks again, and how much shorter each second of waiting makes that.
+#: Seconds between two checks of a new waiter, how much each second of waiting shortens them, and their minimum.
 LOOK_AGAIN_S, SHORTER_BY, LEAST_S = 0.01, 0.01, 0.0005
-#: The share of its time in the line for which the next of a line lets others pass, a hundredth of a second at most.
+#: The share (1/128) of its waiting time for which the next of a line lets others pass, at most LOOK_AGAIN_S.
 LINE_LETS_PASS = 128
 
 
@@ -73,7 +73,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._pass_on()
 
     def _wait_for_turn(self) -> None:
-        """Take the turn; after the database's own timeout go on without it, and let SQLite say that it is busy."""
+        """Take the turn. After the database's timeout, continue without it and let SQLite report that it is busy."""
         if fcntl is None or self.is_in_memory_db():
             return
         with contextlib.suppress(OSError):
@@ -82,8 +82,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextlib.contextmanager
     def in_line(self, number: int) -> Iterator[None]:
-        """Let one at a time of those with this number wait for the turn. Who has the turn already stands in no line:
-        the one before it there might wait for that."""
+        """Let only one holder of this number at a time wait for the turn. A connection that already has the turn does
+        not stand in line, because the one in front might be waiting for that turn.
+        """
         has_lines = hasattr(fcntl, "F_OFD_SETLK") and sys.platform == "linux"
         if not has_lines or self.is_in_memory_db() or self.in_atomic_block:
             yield
@@ -105,9 +106,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return os.open(str(self.settings_dict["NAME"]) + SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _wait(self, lock: Callable) -> float:
-        """Until nobody else has it, or the database's own timeout is over; returns the seconds that it took.
+        """Wait until the lock is free or the database's timeout is over; returns the seconds waited.
 
-        Raises OSError where there are no locks.
+        Raises OSError if the file system has no locks.
         """
         began, timeout_s = time.monotonic(), self.settings_dict.get("OPTIONS", {}).get("timeout", 5.0)
         while (waited_s := time.monotonic() - began) < timeout_s:
@@ -119,7 +120,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return waited_s
 
     def _pass_on(self) -> None:
-        """Let the next one write; nothing where this connection has no turn."""
+        """Release the turn, if this connection has it."""
         if self._turn >= 0:
             turn, self._turn = self._turn, -1
             os.close(turn)
