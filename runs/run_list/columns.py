@@ -18,7 +18,7 @@ UNITS = {
 }
 
 
-class Row(NamedTuple):
+class RunRow(NamedTuple):
     """A run of the list with what is read beside it, and the run that it is compared with, unless it is that one.
 
     `used` is what the run used on the days that the list is of; nothing where it is of all.
@@ -46,7 +46,7 @@ class Column(NamedTuple):
     name: str
     word: str
     kind: str
-    value: Callable[[Row], Any]
+    value: Callable[[RunRow], Any]
     quantity: str = ""
     #: Which of UNITS its figures have; nothing where their quantity has but one.
     unit: str = ""

@@ -8,7 +8,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Sum
 
 from runs.run_list.columns import SORTS
-from runs.run_list.totals import Totals, totals_of
+from runs.run_list.totals import ListTotals, totals_of
 from runs.selection.metric_columns import MetricColumn
 
 PAGE_SIZE = 50
@@ -75,13 +75,13 @@ def sort_heads(sort: str, metrics: Metrics = ()) -> dict[str, SortHead]:
     return heads
 
 
-def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals, metrics: Metrics = ()) -> Page:
+def page_of(runs, projects: list[int], sort: str, number: int | str, totals: ListTotals, metrics: Metrics = ()) -> Page:
     """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
     ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
     return _page(ordered, number)
 
 
-def page_by_use(days, sort: str, number: int | str, totals: Totals) -> Page:
+def page_by_use(days, sort: str, number: int | str, totals: ListTotals) -> Page:
     """The ids of a page of the runs that have these rows of days, by their energy of the days."""
     order = "-used_kwh" if sort.startswith("-") else "used_kwh"
     runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
@@ -101,13 +101,15 @@ class _Counted:
         return list(self.rows[part])
 
 
-def page_of_few(runs, projects: list[int], sort: str, number: int | str, metrics: Metrics = ()) -> tuple[Page, Totals]:
+def page_of_few(
+    runs, projects: list[int], sort: str, number: int | str, metrics: Metrics = ()
+) -> tuple[Page, ListTotals]:
     """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
     keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
     known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
     pks = [row[0] for row in known]
     if len(known) <= MOST_KNOWN:
-        totals = Totals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
+        totals = ListTotals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
         return _page(pks, number), totals
     totals = totals_of(runs)
     return _page(_Ordered(prepared, projects, keys, pks, totals.runs), number), totals

@@ -10,10 +10,10 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS, called, in_words
-from runs.run_list.columns import DEFAULT, Row
+from runs.run_list.columns import DEFAULT, RunRow
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
-    Totals,
+    ListTotals,
     days_know,
     runs_in_all,
     totals_by_day,
@@ -37,7 +37,7 @@ SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "e
 SHOWN += ["tracked_model__name", "project__name"]
 
 
-class Look(NamedTuple):
+class ListLayout(NamedTuple):
     """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
 
     sort: str = ""
@@ -65,11 +65,11 @@ class RunList(NamedTuple):
     `archived` are those that match too and are left out.
     """
 
-    totals: Totals
+    totals: ListTotals
     count_of_all: int
     of_days: bool = False
-    archived: Totals | None = None
-    rows: list[Row] = []
+    archived: ListTotals | None = None
+    rows: list[RunRow] = []
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
@@ -86,7 +86,7 @@ class RunList(NamedTuple):
         return [group.emissions for group in self.groups]
 
 
-def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
+def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | str) -> RunList:
     """A page of the runs of these projects, and count, energy and emissions of all that match."""
     projects, runs = _matching(found, filters)
     archived = _archived(found, filters)
@@ -112,7 +112,9 @@ def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -
     return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
-def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
+def _page_of_days(
+    projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number
+) -> tuple[Page, ListTotals]:
     """A page of the runs of some days, and what all of them used on these."""
     days = _run_days(projects, found, filters)
     totals = totals_on_days(days)
@@ -145,7 +147,7 @@ def _run_days(projects: list[int], found: Choices, filters: RunFilters):
     return days
 
 
-def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: list) -> RunList:
     """These runs as an open list shows them, with what all that match add up to by now."""
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
@@ -161,26 +163,26 @@ def _matching(found: Choices, filters: RunFilters):
     return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
 
 
-def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: Totals | None) -> Totals:
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: ListTotals | None) -> ListTotals:
     if filters.days.are_set:
         return totals_on_days(_run_days(projects, found, filters))
     return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
 
 
-def _totals_of_groups(groups: list[Group]) -> Totals:
-    return Totals(
+def _totals_of_groups(groups: list[Group]) -> ListTotals:
+    return ListTotals(
         runs=sum(group.runs for group in groups),
         energy_kwh=fsum(group.energy.sum for group in groups),
         emissions_kg=fsum(group.emissions.sum for group in groups),
     )
 
 
-def _list(found: Choices, filters: RunFilters, totals: Totals, archived: Totals | None, **shown) -> RunList:
+def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: ListTotals | None, **shown) -> RunList:
     of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
     return RunList(totals, of_all, filters.days.are_set, archived, **shown)
 
 
-def _archived(found: Choices, filters: RunFilters) -> Totals | None:
+def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
     """What archived runs that match too add up to, where the list leaves them out."""
     if filters.archived:
         return None
@@ -189,7 +191,7 @@ def _archived(found: Choices, filters: RunFilters) -> Totals | None:
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
-def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[RunRow]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
@@ -197,7 +199,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
     logged = metric_columns.values_of(pks, list(look.metrics))
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
-        Row(
+        RunRow(
             run=run,
             hardware=hardware.get(pk, ""),
             member=found.members.name_of(run.member_id),

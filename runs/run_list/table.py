@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runs.figures.units import SCALES, Unit, unit_for
-from runs.run_list.columns import UNITS, Column, Row
+from runs.run_list.columns import UNITS, Column, RunRow
 from runs.run_list.order import SortHead
 
 NUMBERS = ("span", "figure", "amount")
 
 
-class Head(NamedTuple):
+class TableHead(NamedTuple):
     """A column as a table is headed by it. `label` names it beside a cell that stands alone, on a phone."""
 
     column: Column
@@ -35,12 +35,12 @@ class Cell(NamedTuple):
     before: float | None
 
 
-class Line(NamedTuple):
-    row: Row
+class TableRow(NamedTuple):
+    row: RunRow
     cells: list[Cell]
 
 
-def units_of(rows: Sequence[Row]) -> dict[str, Unit]:
+def units_of(rows: Sequence[RunRow]) -> dict[str, Unit]:
     """The units that fit these runs, by their names in UNITS."""
     return {
         name: unit_for(quantity, [getattr(row.run, field, None) for row in rows])
@@ -50,23 +50,23 @@ def units_of(rows: Sequence[Row]) -> dict[str, Unit]:
 
 def heads_of(
     columns: Sequence[Column], units: Mapping[str, Unit], sorts: Mapping[str, SortHead], of_days: bool
-) -> list[Head]:
+) -> list[TableHead]:
     return [_head(column, units, sorts.get(column.name), of_days) for column in columns]
 
 
-def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_days: bool) -> Head:
+def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_days: bool) -> TableHead:
     unit = None
     if column.quantity:
         unit = units[column.unit] if column.unit else SCALES[column.quantity][0]
     label = f"{column.word} ({unit.symbol})" if unit and unit.symbol else column.word
-    return Head(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
+    return TableHead(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
 
 
-def lines(rows: Sequence[Row], shown: Sequence[Head]) -> list[Line]:
-    return [Line(row, [_cell(row, head) for head in shown]) for row in rows]
+def lines(rows: Sequence[RunRow], shown: Sequence[TableHead]) -> list[TableRow]:
+    return [TableRow(row, [_cell(row, head) for head in shown]) for row in rows]
 
 
-def _cell(row: Row, head: Head) -> Cell:
+def _cell(row: RunRow, head: TableHead) -> Cell:
     column = head.column
     before = column.value(row._replace(run=row.base)) if column.is_compared and row.base else None
     return Cell(f"run_list/cells/{column.kind}.html", head.label, column.value(row), column.quantity, head.unit, before)

@@ -58,7 +58,7 @@ def run_list(request):
     return render(request, "run_list/page.html", context)
 
 
-def table_of(found: dashboard.RunList, look: dashboard.Look, asked: QueryDict, units: Mapping[str, Unit]) -> dict:
+def table_of(found: dashboard.RunList, look: dashboard.ListLayout, asked: QueryDict, units: Mapping[str, Unit]) -> dict:
     """What the templates need for the rows of a list, which was `asked` for."""
     columns = shown_columns(look.columns, look.params, look.metrics, found.of_days)
     heads = heads_of(columns, units, sort_heads(look.sort, look.metrics), found.of_days)
@@ -103,7 +103,7 @@ def asked_filters(request) -> RunFilters:
     )
 
 
-def asked_look(request) -> dashboard.Look:
+def asked_look(request) -> dashboard.ListLayout:
     columns = tuple(name for name in CHOSEN_FROM if name in query.asked_list(request, "column"))
     typed = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
     params = [*query.asked_list(request, "shown_param"), *typed]
@@ -111,7 +111,7 @@ def asked_look(request) -> dashboard.Look:
     names = query.asked_list(request, "metric")[:MOST_COLUMNS]
     group = query.asked(request, "group", LONGEST_PARAM)
     base = query.asked_ids(request, "base")[:1]
-    return dashboard.Look(
+    return dashboard.ListLayout(
         sort=asked_sort(request),
         columns=columns or DEFAULT,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
@@ -136,7 +136,7 @@ def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
     return list(dict.fromkeys([*chosen, *offered]))
 
 
-def group_params(look: dashboard.Look, offered: list[str]) -> list[str]:
+def group_params(look: dashboard.ListLayout, offered: list[str]) -> list[str]:
     """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
     by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
     return chosen_first([*by, *look.params], offered)
