@@ -1,4 +1,4 @@
-"""What was changed of a profile, read off its history: for whoever wonders why a figure reads otherwise now."""
+"""The changes of a profile from its history, to explain why figures changed."""
 
 from datetime import datetime
 from itertools import pairwise
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hardware.models import HardwareProfile
 
-#: Fields whose change readers are told of, in their words, with the unit behind the values.
+#: Fields whose changes are shown, with their name and unit in words.
 WORDS = {
     "tdp_w": ("TDP", " W"),
     "idle_w": ("idle power", " W"),
@@ -27,7 +27,7 @@ LONGEST_VALUE = 60
 
 
 class Change(NamedTuple):
-    """A change of a profile: when, why, and old and new values in words."""
+    """A change of a profile: time, reason, and old and new values in words."""
 
     at: datetime
     reason: str
@@ -35,7 +35,7 @@ class Change(NamedTuple):
 
 
 def history_of(profile: HardwareProfile) -> list[Change]:
-    """The changes that readers are told of, the newest first."""
+    """The changes that are shown to readers, newest first."""
     versions = list(profile.history.order_by("-history_date", "-history_id")[: MOST_CHANGES + 1])
     return [
         Change(after.history_date, after.history_change_reason or "", words)
@@ -45,13 +45,13 @@ def history_of(profile: HardwareProfile) -> list[Change]:
 
 
 def last_change(profile: HardwareProfile) -> str:
-    """`TDP 72 W → 75 W`: what the last change changed."""
+    """The last change in words, such as `TDP 72 W → 75 W`."""
     versions = list(profile.history.order_by("-history_date", "-history_id")[:2])
-    return (difference(versions[1], versions[0]) or "no figure") if len(versions) == 2 else "new"
+    return (difference(versions[1], versions[0]) or "no values") if len(versions) == 2 else "new"
 
 
 def difference(before, after) -> str:
-    """`TDP 72 W → 75 W, idle power not stated → 12 W`; empty where nothing that readers are told of differs."""
+    """The difference in words: `TDP 72 W → 75 W, idle power not stated → 12 W`; empty if no shown field differs."""
     return ", ".join(
         f"{word} {_shown(getattr(before, field), unit)} → {_shown(getattr(after, field), unit)}"
         for field, (word, unit) in WORDS.items()

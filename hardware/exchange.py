@@ -1,6 +1,6 @@
-"""Profiles as a CSV file, out of the admin and in again; all of a file is taken, or nothing.
+"""Export and import of profiles as CSV; an import takes the whole file or nothing.
 
-A file is read and checked without a lock. What it changes is bounded, for others wait while that is written.
+A file is read and checked without a lock. The number of changes is limited, because others wait during the write.
 """
 
 import csv
@@ -18,7 +18,7 @@ from hardware.models import HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import limits
 
 MAX_ROWS = 10_000
-#: Profiles and aliases that one import may change: about a second of the database's lock.
+#: The most profiles and aliases that one import may change: about one second of holding the database's lock.
 MAX_CHANGES = 300
 MOST_ERRORS = 20
 COLUMNS = [
@@ -27,10 +27,10 @@ COLUMNS = [
     if field.name not in ("id", "edited", "revision", "created_at", "updated_at")
 ]
 HEADER = [*COLUMNS, "aliases"]
-#: What a new profile can't do without.
+#: Required columns of a new profile.
 NEEDED = ("name", "kind", "tdp_w")
 DELIMITERS = (",", ";", "\t")
-#: A spreadsheet takes a text that begins so for a formula; taking one leading quote off gives every text back.
+#: Spreadsheets run text that starts like this as a formula. A leading quote prevents it; removing it restores the text.
 NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
@@ -38,7 +38,7 @@ Texts = dict[str, str]
 
 
 class Checked(NamedTuple):
-    """A row that may be written: the columns that it gives, and the aliases that it adds and removes."""
+    """A valid row: its values by column, and the aliases to add and remove."""
 
     slug: str
     is_new: bool
@@ -48,7 +48,7 @@ class Checked(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A profile as it was written, with what changed: `tdp_w 200.0 → 180.0`."""
+    """An imported profile with its changes in words: `tdp_w 200.0 → 180.0`."""
 
     profile: HardwareProfile
     is_new: bool
@@ -56,7 +56,7 @@ class Taken(NamedTuple):
 
 
 def export(profiles: Iterable[HardwareProfile]) -> str:
-    """The profiles as CSV; aliases stand in one column, separated by `|`."""
+    """The profiles as CSV; aliases are in one column, separated by `|`."""
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(HEADER)
@@ -67,7 +67,7 @@ def export(profiles: Iterable[HardwareProfile]) -> str:
 
 
 def read(data: bytes) -> list[Texts]:
-    """The rows of a file, each as the text of its columns. Raises ValidationError in words for whoever made it."""
+    """The rows of a file as text by column. Raises ValidationError with a message for the person who uploaded it."""
     try:
         lines = list(csv.reader(io.StringIO(_decoded(data), newline=""), delimiter=_delimiter(data), strict=True))
     except csv.Error as error:
@@ -77,10 +77,10 @@ def read(data: bytes) -> list[Texts]:
     if not rows:
         raise ValidationError("The file has no rows below its header.")
     if len(rows) > MAX_ROWS:
-        raise ValidationError(f"The file has {len(rows):,} rows, more than {MAX_ROWS:,}; split it.")
+        raise ValidationError(f"The file has {len(rows):,} rows. The limit is {MAX_ROWS:,}. Split the file.")
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
-            raise ValidationError(f"Row {number} has {len(row)} columns, the header has {len(header)}.")
+            raise ValidationError(f"Row {number} has {len(row)} columns, but the header has {len(header)}.")
     return [dict(zip(header, map(_plain, row), strict=True)) for row in rows]
 
 
@@ -90,12 +90,12 @@ def _decoded(data: bytes) -> str:
     except UnicodeDecodeError:
         raise ValidationError("The file is not UTF-8. Save it as “CSV UTF-8”.") from None
     if not limits.is_clean(text.translate({ord(sign): None for sign in "\r\n\t"})):
-        raise ValidationError("The file holds control characters or direction overrides; it is not plain text.")
+        raise ValidationError("The file contains control characters or direction overrides. Save it as plain text.")
     return text
 
 
 def _delimiter(data: bytes) -> str:
-    """Spreadsheets of many countries write semicolons; names of columns hold none of these signs."""
+    """The delimiter of the header: spreadsheets in many countries write semicolons. No column name contains one."""
     first = data.partition(b"\n")[0].decode(errors="replace")
     return max(DELIMITERS, key=first.count)
 
@@ -111,15 +111,17 @@ def _check_header(header: list[str]) -> None:
     if "slug" not in header:
         raise ValidationError(f"The column slug is missing. {known}")
     if twice := [name for name in header if header.count(name) > 1]:
-        raise ValidationError(f"The column {twice[0]} stands in the file twice.")
+        raise ValidationError(f"Duplicate column: {twice[0]}.")
 
 
 def changing(rows: list[Texts]) -> list[Texts]:
-    """The rows that would change something, with the columns that do. Raises ValidationError where they are too many
-    for one import."""
+    """The rows that would change something, with only the columns that do.
+
+    Raises ValidationError if there are too many changes for one import.
+    """
     slugs = Counter(row["slug"] for row in rows)
     if twice := [slug for slug, count in slugs.items() if count > 1]:
-        raise ValidationError(f"The slug {twice[0][:80]} stands in two rows.")
+        raise ValidationError(f"Duplicate slug: {twice[0][:80]}.")
     known = _known(list(slugs))
     found, count = [], 0
     for row in rows:
@@ -130,7 +132,7 @@ def changing(rows: list[Texts]) -> list[Texts]:
             names = (changed.get("aliases", ""), texts.get("aliases", "") if "aliases" in changed else "")
             count += 1 + len(_aliases(names[0]).keys() ^ _aliases(names[1]).keys())
     if count > MAX_CHANGES:
-        raise ValidationError(f"The file changes more than {MAX_CHANGES} profiles and aliases at once; split it.")
+        raise ValidationError(f"The file changes more than {MAX_CHANGES} profiles and aliases. Split the file.")
     return found
 
 
@@ -139,7 +141,7 @@ def _known(slugs: list[str]) -> dict[str, HardwareProfile]:
 
 
 def _texts(profile: HardwareProfile) -> Texts:
-    """A profile as a row of a file."""
+    """A profile as the text of a row."""
     texts = {column: _text(getattr(profile, column)) for column in COLUMNS}
     return texts | {"aliases": "|".join(sorted(alias.name for alias in profile.aliases.all()))}
 
@@ -149,7 +151,7 @@ def _text(value) -> str:
 
 
 def _aliases(text: str) -> dict[str, str]:
-    """The names in the column of aliases, by what tells them apart."""
+    """The names in the column `aliases`, by alias key."""
     return {alias_key(name): name.strip() for name in text.split("|") if name.strip()}
 
 
@@ -167,14 +169,14 @@ def _same(column: str, text: str, stored: str | None) -> bool:
 
 
 def check(rows: list[Texts], user) -> list[Checked]:
-    """What these rows would write, if this person may. Raises ValidationError with a line for each fault."""
+    """The checked rows. Raises ValidationError with one message per error, also for missing permissions."""
     known, errors, found = _known([row["slug"] for row in rows]), [], []
     for row in rows:
         profile = known.get(row["slug"])
         try:
             found.append(_checked(row, profile or HardwareProfile(slug=row["slug"]), user))
         except ValidationError as error:
-            errors += [f"{row['slug'][:80] or 'A row without a slug'}: {words}" for words in error.messages]
+            errors += [f"{row['slug'][:80] or 'Row without a slug'}: {words}" for words in error.messages]
         if len(errors) >= MOST_ERRORS:
             break
     if errors:
@@ -186,7 +188,7 @@ def _checked(row: Texts, profile: HardwareProfile, user) -> Checked:
     is_new = profile.pk is None
     HardwareProfile._meta.get_field("slug").clean(row["slug"], None)
     if is_new and not user.has_perm("hardware.add_hardwareprofile"):
-        raise ValidationError("There is no such profile, and your account may not add one.")
+        raise ValidationError("This profile does not exist, and you don't have permission to add profiles.")
     if missing := [column for column in NEEDED if is_new and not row.get(column)]:
         raise ValidationError(f"A new profile needs {', '.join(missing)}.")
     given = {column: text for column, text in row.items() if column not in ("slug", "aliases")}
@@ -206,24 +208,26 @@ def _form(columns: tuple[str, ...]):
 
 
 def _alias_changes(row: Texts, profile: HardwareProfile, user) -> tuple[list[str], set[str]]:
-    """Names to add and keys to remove; none where the file lacks the column."""
+    """Names to add and keys to remove; empty if the file has no column `aliases`."""
     if "aliases" not in row:
         return [], set()
     wanted, known = _aliases(row["aliases"]), {alias.key for alias in profile.aliases.all()} if profile.pk else set()
     added, removed = [wanted[key] for key in wanted.keys() - known], known - wanted.keys()
     for names, right in ((added, "add"), (removed, "delete")):
         if names and not user.has_perm(f"hardware.{right}_hardwarealias"):
-            raise ValidationError(f"Your account may not {right} aliases. Leave out the column aliases.")
+            raise ValidationError(
+                f"You don't have permission to {right} aliases. Remove the column aliases from the file."
+            )
     return sorted(added), removed
 
 
 def write(rows: list[Checked], reason: str) -> list[Taken]:
-    """Save the rows; to be called in a transaction. Raises ValidationError where something else came in between."""
+    """Save the rows; call it in a transaction. Raises ValidationError if the catalogue changed in the meantime."""
     profiles = HardwareProfile.objects.select_for_update().in_bulk([row.slug for row in rows], field_name="slug")
     try:
         return _written(rows, profiles, reason)
     except IntegrityError:
-        raise ValidationError("The catalogue changed meanwhile. Choose the file again.") from None
+        raise ValidationError("The catalogue changed in the meantime. Upload the file again.") from None
 
 
 def _written(rows: list[Checked], profiles: dict[str, HardwareProfile], reason: str) -> list[Taken]:

@@ -1,6 +1,6 @@
-"""The pages of the admin that give the catalogue as a file and take one in, after a preview.
+"""The admin pages that export the catalogue and import a file, after a preview.
 
-The preview's form carries the rows themselves, signed: nothing of a file is kept on the server, nor named by a client.
+The form of the preview contains the signed rows: the server stores no file, and a client can't name one.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from hardware import exchange
 
 SALT = "hardware.import"
 PREVIEW_LASTS_S = 3600
-#: Of the signed rows, which a form sends.
+#: The longest text of signed rows in the form.
 MOST_CHARACTERS = 256 * 1024
-EXPIRED = "This preview has expired. Choose the file again."
+EXPIRED = "This preview has expired. Upload the file again."
 
 
 class FileForm(forms.Form):
@@ -32,7 +32,7 @@ class FileForm(forms.Form):
         max_length=300,
         required=False,
         widget=forms.TextInput(attrs={"class": "vTextField"}),
-        help_text="Why, such as a datasheet or a measurement. It stays in the history.",
+        help_text="Reason for the change, such as a datasheet or a measurement. It is kept in the history.",
     )
 
     def clean_import_file(self):
@@ -44,7 +44,7 @@ class ConfirmForm(forms.Form):
 
 
 class ExchangeAdmin(admin.ModelAdmin):
-    """Export for whoever may look at profiles, import for whoever may change them."""
+    """Export for people who may view profiles, import for people who may change them."""
 
     def get_urls(self):
         view = self.admin_site.admin_view
@@ -56,7 +56,7 @@ class ExchangeAdmin(admin.ModelAdmin):
         ]
 
     def rehearsed(self, write: Callable[[], list[exchange.Taken]]) -> tuple[list[exchange.Taken], object]:
-        """What an import would write, and what that reaches; nothing stays."""
+        """What an import would write and which runs it affects; rolled back."""
         with transaction.atomic():
             taken = write()
             transaction.set_rollback(True)
@@ -75,7 +75,7 @@ class ExchangeAdmin(admin.ModelAdmin):
 
     @method_decorator(require_http_methods(["GET", "HEAD", "POST"]))
     def import_file(self, request):
-        """Take a file and show what it would change."""
+        """Upload a file and preview its changes."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         form = FileForm(request.POST, request.FILES) if request.method == "POST" else FileForm()
@@ -92,13 +92,13 @@ class ExchangeAdmin(admin.ModelAdmin):
         taken, reached = self.rehearsed(lambda: exchange.write(checked, _reason(reason)))
         signed = signing.dumps([request.user.pk, reason, rows], salt=SALT, compress=True)
         if len(signed) > MOST_CHARACTERS:
-            raise ValidationError("The file changes too much text at once; split it.")
+            raise ValidationError("The file changes too much text at once. Split the file.")
         confirm = ConfirmForm(initial={"rows": signed})
         return self._page(request, form=form, confirm_form=confirm, taken=taken, reached=reached)
 
     @method_decorator(require_POST)
     def process_import(self, request):
-        """Write what the preview showed."""
+        """Save the changes of the preview."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         try:
@@ -132,7 +132,7 @@ def _reason(given: str) -> str:
 
 
 def _signed_rows(request) -> tuple[str, list[exchange.Texts]]:
-    """Reason and rows of the preview that this person saw."""
+    """The reason and rows of the preview that this person saw."""
     form = ConfirmForm(request.POST)
     try:
         signed = signing.loads(form.cleaned_data["rows"] if form.is_valid() else "", salt=SALT, max_age=PREVIEW_LASTS_S)

@@ -1,4 +1,4 @@
-"""Seed data into profiles: repeatable, all or nothing, and never over what an admin edited."""
+"""Load seed data into profiles: repeatable, all or nothing, never overwriting edits by an admin."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -12,21 +12,21 @@ from simple_history.utils import bulk_update_with_history
 from hardware.models import CatalogueState, CloudInstance, HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import catalogue
 
-#: Fields that the seed data holds; aliases are rows of their own.
+#: Fields in the seed data; aliases are separate rows.
 FIELDS = tuple(field for field in catalogue.Profile._fields if field not in ("slug", "aliases"))
-#: What data sheets say of speed stands in a file of its own, as no agent asks for it.
+#: Speeds from data sheets are in a separate file, because the agent does not need them.
 PEAKS_FILE = "peaks.csv"
 PEAK_FIELDS = ("bf16_tflops", "fp8_tflops", "memory_gb_per_s", "peaks_source")
 
-REASON = "The seed data has it so."
+REASON = "Updated from the seed data."
 
 
 class BrokenFile(Exception):
-    """A seed file that can't be taken, with its name and line."""
+    """An invalid seed file, with its name and line."""
 
 
 class Seed(NamedTuple):
-    """A profile as the files have it: its own fields, and what names it."""
+    """A profile from the seed files: its fields and aliases."""
 
     slug: str
     kind: str
@@ -34,8 +34,8 @@ class Seed(NamedTuple):
     values: dict
 
 
-class Report(NamedTuple):
-    """How many profiles a load added, changed, left because an admin edited them, and found as they are."""
+class LoadingReport(NamedTuple):
+    """How many profiles a load added, changed, skipped because an admin edited them, and found unchanged."""
 
     added: int
     changed: int
@@ -44,13 +44,13 @@ class Report(NamedTuple):
 
     def __str__(self):
         return (
-            f"Catalogue: {self.added} added, {self.changed} changed, {self.left} left as an admin edited them, "
+            f"Catalogue: {self.added} added, {self.changed} changed, {self.left} skipped (edited by an admin), "
             f"{self.unchanged} unchanged."
         )
 
 
-def load(directory: Path = Path(catalogue.DATA)) -> Report:
-    """Load the CSV set of a directory. Raises BrokenFile, with nothing loaded, where a row can't be right."""
+def load(directory: Path = Path(catalogue.DATA)) -> LoadingReport:
+    """Load the CSV files of a directory. Raises BrokenFile, with nothing loaded, if a row is invalid."""
     seeds = list(_checked(directory))
     with transaction.atomic():
         known = {profile.slug: profile for profile in HardwareProfile.objects.all()}
@@ -67,7 +67,7 @@ def load(directory: Path = Path(catalogue.DATA)) -> Report:
             CatalogueState.renew()
             _refresh_statistics()
         _load_instances(directory)
-    return Report(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
+    return LoadingReport(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
 
 
 def _instances(path: Path) -> Iterator[tuple[int, catalogue.Instance]]:
@@ -78,7 +78,7 @@ def _instances(path: Path) -> Iterator[tuple[int, catalogue.Instance]]:
 
 
 def _load_instances(directory: Path) -> None:
-    """Bring cloud machine types in step with the seed data, but for those that an admin edited."""
+    """Update cloud machine types from the seed data, except those that an admin edited."""
     path = directory / catalogue.INSTANCE_FILE
     if not path.exists():
         return
@@ -100,14 +100,14 @@ def _load_instances(directory: Path) -> None:
 
 
 def _refresh_statistics() -> None:
-    """Have PostgreSQL look at the tables now: planned for empty ones, the first queries after a load took seconds."""
+    """Refresh PostgreSQL's statistics: with plans for empty tables, the first queries after a load took seconds."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE hardware_hardwareprofile, hardware_hardwarealias")
 
 
 def _take(profile: HardwareProfile, seed: Seed) -> bool:
-    """Set the seed's values; whether any differs. Changed power is a new revision."""
+    """Set the seed's values; returns whether any changed. Changed power means a new revision."""
     power, changed = profile.power(), False
     for field, value in seed.values.items():
         changed |= getattr(profile, field) != value
@@ -117,9 +117,9 @@ def _take(profile: HardwareProfile, seed: Seed) -> bool:
 
 
 def _load_aliases(seeds: list[Seed]) -> set[str]:
-    """Bring the seed's own aliases in step and return the slugs of profiles that lost or got one.
+    """Update aliases from the seed data; returns the slugs of profiles that lost or gained one.
 
-    An alias that an admin gave to some profile stays there, and so do all of a profile that an admin edited.
+    Aliases added by an admin are kept, and so are all aliases of a profile that an admin edited.
     """
     wanted = {(seed.kind, alias_key(name)): (seed.slug, name) for seed in seeds for name in seed.aliases}
     ours = HardwareAlias.objects.filter(source=HardwareAlias.Source.SEED, profile__edited=False)
@@ -146,14 +146,14 @@ def _create_aliases(missing: dict[tuple[str, str], tuple[str, str]]) -> None:
 
 
 def _checked(directory: Path) -> Iterator[Seed]:
-    """Profiles of all files, each checked like an admin's form; stops at the first that can't be right."""
+    """The profiles of all files, each checked like an admin's form; stops at the first invalid one."""
     peaks = _read_peaks(directory / PEAKS_FILE)
     places: dict[str, str] = {}
     owners: dict[tuple[str, str], str] = {}
     for file, line, seed in _read(directory):
         place = f"{file}, line {line}"
         if seed.slug in places:
-            raise BrokenFile(f"{place}: {seed.slug} stands at {places[seed.slug]} already")
+            raise BrokenFile(f"{place}: {seed.slug} is already defined at {places[seed.slug]}")
         places[seed.slug] = place
         for name in seed.aliases:
             owner = owners.setdefault((seed.kind, alias_key(name)), seed.slug)
@@ -171,7 +171,7 @@ NO_PEAKS = dict.fromkeys(PEAK_FIELDS[:-1]) | {PEAK_FIELDS[-1]: ""}
 
 
 def _read_peaks(path: Path) -> dict[str, dict]:
-    """The peaks of each slug: TFLOPS, GB/s, and the document that has them. A CSV set may go without."""
+    """Peak speeds by slug: TFLOPS, GB/s, and their source document. The file is optional."""
     found: dict[str, dict] = {}
     if path.exists():
         with path.open(newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Hardware profiles: the power of device models, edited by admins, matched to the names that runs report."""
+"""Hardware profiles: the power of device models, editable by admins and matched to device names that runs report."""
 
 import math
 import secrets
@@ -21,7 +21,7 @@ MAX_PEAK = 1e6
 MAX_CORES = 100_000
 MAX_COUNT = 100_000.0  # of the largest pods of a cloud, with room
 PEAKS = ("bf16_tflops", "fp8_tflops", "peak_tflops", "memory_gb_per_s")
-#: Fields that an estimate follows from; a change of any of them is a new revision.
+#: Fields that estimates depend on; changing any of them makes a new revision.
 POWER_FIELDS = (
     *("kind", "name", "confidence", "unit", "fallback", "cores", "memory_gb"),
     *("tdp_w", "idle_w", "full_load_w"),
@@ -29,7 +29,7 @@ POWER_FIELDS = (
 
 
 def finite(value: float) -> None:
-    """Refuse what no bound does: every comparison with nan is false."""
+    """Refuse nan, which passes all bounds because every comparison with it is false, and infinity."""
     if not math.isfinite(value):
         raise ValidationError("Must be a finite number.")
 
@@ -47,13 +47,13 @@ def _peak(name: str, help_text: str = "") -> models.FloatField:
 
 
 def _plausible(field: str, least: float, most: float) -> models.CheckConstraint:
-    """PostgreSQL holds nan to be above every number, so that it is refused as well."""
+    """A check constraint for both bounds. It also refuses nan, which PostgreSQL sorts above all numbers."""
     condition = Q(**{field: None}) | Q(**{f"{field}__gte": least, f"{field}__lte": most})
     return models.CheckConstraint(condition=condition, name=f"{field}_is_plausible")
 
 
 class CatalogueState(models.Model):
-    """One row whose version is another after every change, so that each process knows when its index is old."""
+    """One row with a version that changes with every edit, so that each process knows when its index is outdated."""
 
     version = models.PositiveBigIntegerField(default=0)
 
@@ -62,7 +62,7 @@ class CatalogueState(models.Model):
 
     @classmethod
     def renew(cls) -> None:
-        """Note a change; to be called in the transaction that makes it."""
+        """Change the version; call it in the transaction of the edit."""
         # Drawn, not counted: a count that a rollback took back would come again and pass an old index for the new one.
         cls.objects.update_or_create(pk=1, defaults={"version": secrets.randbits(62)})
 
@@ -76,9 +76,9 @@ class HardwareProfileManager(models.Manager["HardwareProfile"]):
     _making = threading.Lock()
 
     def catalogue(self) -> Catalogue:
-        """The index over all profiles for matching names; made again in each process when the catalogue has changed.
+        """The index of all profiles for matching names; rebuilt in each process when the catalogue has changed.
 
-        By one thread, while the others wait for it: uploads hold locks meanwhile.
+        One thread builds it while the others wait, because uploads hold locks meanwhile.
         """
         stamp = (self.db, CatalogueState.current())
         cached = type(self)._cached
@@ -90,7 +90,7 @@ class HardwareProfileManager(models.Manager["HardwareProfile"]):
         return cached[1]
 
     def _indexed(self) -> Iterator["Indexed"]:
-        """All profiles, by their values alone: a model object for each row took ten times as long, and its memory."""
+        """All profiles as plain values: model objects took ten times as long and as much memory."""
         aliases: dict[int, list[str]] = defaultdict(list)
         for profile_id, name in HardwareAlias.objects.values_list("profile_id", "name"):
             aliases[profile_id].append(name)
@@ -183,10 +183,10 @@ class HardwareProfile(models.Model):
 
     @transaction.atomic
     def save(self, *args, **kwargs):
-        """Save; a change of power is a new revision, which the runs' side finds and re-estimates."""
+        """Save; changed power makes a new revision, which `runs` detects to recalculate past runs."""
         before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
         if before and not self.history.exists():  # loading thousands writes no history: it begins with the first change
-            type(self).history.bulk_history_create([before], default_change_reason="As it was loaded.")
+            type(self).history.bulk_history_create([before], default_change_reason="Values as loaded.")
         if before and before.power() != self.power():
             self.revision = before.revision + 1
             if (fields := kwargs.get("update_fields")) is not None:
@@ -205,30 +205,30 @@ class HardwareProfile(models.Model):
         if powers_known and self.idle_w > estimation.full_load_power_w(self):
             raise ValidationError({"idle_w": "Idle power can't be above full-load power."})
         if self.pk and (taken := self._taken_aliases().first()):
-            raise ValidationError({"kind": f"Its alias {taken} belongs to {taken.profile} among that kind."})
+            raise ValidationError({"kind": f"Its alias {taken} already belongs to {taken.profile} of that kind."})
 
     def _taken_aliases(self):
-        """Aliases of other profiles that this one's would meet if it had its new kind."""
+        """Aliases of other profiles that would conflict with this profile's aliases under its new kind."""
         keys = self.aliases.exclude(kind=self.kind).values("key")
         return HardwareAlias.objects.filter(kind=self.kind, key__in=keys).select_related("profile")
 
     @property
     def source_url(self) -> str:
-        """The source where it is an address of the web alone, else empty: nothing else may become a link."""
+        """The source if it is a web address, else empty: nothing else may become a link."""
         return self.source if self.source.startswith(("https://", "http://")) and " " not in self.source else ""
 
     def power(self) -> tuple:
-        """What an estimate follows from."""
+        """The values that estimates depend on."""
         return tuple(getattr(self, field) for field in POWER_FIELDS)
 
 
 def alias_key(name: str) -> str:
-    """How aliases are told apart: without case and repeated white space."""
+    """The key that identifies an alias: ignores case and repeated whitespace."""
     return " ".join(name.lower().split())
 
 
 class HardwareAlias(models.Model):
-    """A name that drivers or people use for a profile; within a kind it means one profile only."""
+    """Another name of a profile, used by drivers or people; unique within a kind."""
 
     class Source(models.TextChoices):
         SEED = "seed", "seed data"
@@ -263,11 +263,11 @@ class HardwareAlias(models.Model):
         key, kind = alias_key(self.name), self.profile.kind
         taken = HardwareAlias.objects.filter(kind=kind, key=key).exclude(pk=self.pk).select_related("profile").first()
         if taken:
-            raise ValidationError({"name": f"This alias belongs to {taken.profile} already."})
+            raise ValidationError({"name": f"This alias already belongs to {taken.profile}."})
 
 
 class CloudInstance(models.Model):
-    """A machine type of a cloud: so many of a device, or a part of one."""
+    """A cloud machine type: a number of devices, or a fraction of one."""
 
     provider = models.CharField(max_length=20)
     name = models.CharField(max_length=60)
@@ -288,11 +288,11 @@ class CloudInstance(models.Model):
 
 
 class Indexed:
-    """A row of the catalogue as matching and estimation see it: power, names, and the row's own key and revision."""
+    """A catalogue row for matching and estimation: power, names, primary key and revision."""
 
     __slots__ = (*POWER_FIELDS, "aliases", "form_factor", "pk", "revision", "slug")
 
-    #: Those of them that are the row's columns.
+    #: The slots that are columns of the row.
     FIELDS = tuple(field for field in __slots__ if field not in ("aliases", "pk"))
 
     def __init__(self, pk: int, values: list, aliases: list[str]):

@@ -1,4 +1,4 @@
-"""Addresses for the world outside, whatever host a request claimed."""
+"""Public addresses, independent of the Host header of a request."""
 
 from urllib.parse import urlsplit
 
@@ -6,6 +6,6 @@ from django.conf import settings
 
 
 def origin() -> str:
-    """Scheme and host of TRACEML_BASE_URL. Its path is left out: every path that `reverse` makes begins with it."""
+    """Scheme and host of TRACEML_BASE_URL, without its path: every path from `reverse` already starts with it."""
     base = urlsplit(settings.TRACEML_BASE_URL)
     return f"{base.scheme}://{base.netloc}"

@@ -1,8 +1,8 @@
-"""How much one token, address or person may ask of the portal: counted over all workers, on either database.
+"""Rate limits per token, address or person, counted over all workers, on either database.
 
-A limit is a bucket that fills up again: so many at once, and as many again over its span. What was used of it is one
-row, the moment at which all of it has come back. Large buckets are used a block at a time: a process lets a share
-through on its own account before it asks the row, so that who sends little, as agents and people do, costs nothing.
+A limit is a token bucket: it allows a number at once and refills over its span. Its state is one row, the time when
+the bucket is full again. Large buckets are used in blocks: each process lets a share through before it asks the row,
+so that clients who send little, as agents and people do, cost nothing.
 """
 
 import math
@@ -15,23 +15,23 @@ from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
 
+from runs.figures.units import counted
 from runs.models import Remembered
 from runs.models.audit import client_address, network_of
-from runs.templatetags.units import counted
 
 MINUTE, DAY = 60.0, 86_400.0
-#: The share of a bucket, and of what comes back, that each process lets through without asking; none of small buckets,
-#: whose every use counts.
+#: The share (1/32) of a bucket and its refill that each process lets through without asking the row. Smaller buckets
+#: than SMALL ask the row each time.
 OWN_SHARE, SMALL = 32, 100
-#: Counts in memory; where there are more, all begin again, which gives each no more than its own share anew.
+#: The most counts in memory. Beyond that all restart, which gives each at most its own share again.
 MOST_COUNTS = 20_000
 SPANS = [(3600, "hour"), (60, "minute"), (1, "second")]
-#: Of an IPv6 address a site has the rest.
+#: Bits that identify a client; the rest of an IPv6 address belongs to the same site.
 ADDRESS_BITS = {4: 32, 6: 64}
 
 
 class Exceeded(Exception):
-    """A limit is used up; `wait_s` says for how long."""
+    """A limit is used up; `wait_s` is the time until the next use, in seconds."""
 
     def __init__(self, limit: "Limit", wait_s: float):
         self.wait_s = max(1, math.ceil(wait_s))
@@ -39,9 +39,9 @@ class Exceeded(Exception):
 
 
 class Limit(NamedTuple):
-    """`most` in `span_s` seconds; who has used none may use all of it at once.
+    """`most` uses in `span_s` seconds; an unused limit may be used all at once.
 
-    `of_what` goes on after "Too many"; where `name` is one of TRACEML_LIMITS, that says how many in a minute.
+    `of_what` follows "Too many" in the message. If TRACEML_LIMITS has `name`, its value is the uses per minute.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Limit(NamedTuple):
     span_s: float = MINUTE
 
     def spend(self, who: object) -> None:
-        """Use one of it. Raises Exceeded where there is none."""
+        """Count one use. Raises Exceeded if none is left."""
         most = settings.TRACEML_LIMITS.get(self.name, self.most)
         if most and (wait_s := _take(self._key(who), most, self.span_s / most)):
             raise Exceeded(self, wait_s)
@@ -73,18 +73,18 @@ PAGES = Limit("pages", "pages at once")
 SEARCHES = Limit("searches", "searches at once")
 EXPORTS = Limit("exports", "files at once")
 SHARED = Limit("shared", "requests for this page")
-#: The pages that are files: of all runs, of a year.
+#: Pages that are downloads, some of all runs or of a year.
 FILES = {"run_export", "series_export", "metrics_export", "compare_export", "report_csv", "audit_csv", "export_my_data"}
-#: By address, and only of what fails: whoever has the right one passes, wherever others guess from.
+#: By address, counting failures only: valid tokens and links always pass.
 BAD_TOKENS = Limit("bad tokens", "requests with a wrong token from this address", 60, 5 * MINUTE)
 GUESSES = Limit("guesses", "wrong links from this address", 30, 5 * MINUTE)
-#: By address; those by account are allauth's (ACCOUNT_RATE_LIMITS).
+#: By address; allauth limits by account (ACCOUNT_RATE_LIMITS).
 PASSWORDS = Limit("passwords", "wrong passwords from this address", 30, 5 * MINUTE)
-#: By person, over all of their teams, and by the address that is written to.
-INVITATIONS = Limit("invitations", "invitations by you in a day", 50, DAY)
-INVITED = Limit("invited", "mails to this person in a day", 5, DAY)
-#: By the address that is written to, whoever asks for it: resets, sign-ups, changes.
-MAILS = Limit("mails", "mails to this address", 20, DAY)
+#: By person, over all of their teams, and by recipient.
+INVITATIONS = Limit("invitations", "invitations from you in a day", 50, DAY)
+INVITED = Limit("invited", "emails to this person in a day", 5, DAY)
+#: By recipient, whoever requests the email: password resets, sign-ups, address changes.
+MAILS = Limit("mails", "emails to this address", 20, DAY)
 
 
 def words_of(wait_s: int) -> str:
@@ -94,12 +94,12 @@ def words_of(wait_s: int) -> str:
 
 
 def address_of(request) -> str:
-    """Whom a limit by address is for: the client's own address, of IPv6 its site."""
+    """The key of limits by address: the client's IPv4 address, or its IPv6 site."""
     return network_of(client_address(request), ADDRESS_BITS)
 
 
 def spend_page(request) -> None:
-    """Count a page of a signed-in person, and what costs more than a page."""
+    """Count a page of a signed-in person, and also a search or a download."""
     who = request.user.pk
     PAGES.spend(who)
     if request.GET.get("q"):
@@ -109,7 +109,7 @@ def spend_page(request) -> None:
 
 
 class _Count:
-    """What a process let through on its own account, and until when it lets nothing through."""
+    """What a process let through without asking the row, and until when it lets nothing through."""
 
     def __init__(self, at: float):
         self.used, self.at, self.closed_until = 0.0, at, 0.0
@@ -120,7 +120,7 @@ _counting = threading.Lock()
 
 
 def _take(about: str, most: int, every_s: float) -> float:
-    """Take one, of which one comes back every so many seconds; 0, or the seconds to wait."""
+    """Take one of a bucket that regains one every `every_s` seconds. Returns 0, or the seconds to wait."""
     if most < SMALL:
         return _take_of_row(about, 1, most, every_s)
     now, block = time.time(), most // OWN_SHARE
@@ -143,7 +143,7 @@ def _take(about: str, most: int, every_s: float) -> float:
 
 
 def _take_of_row(about: str, number: int, most: int, every_s: float) -> float:
-    """Take a number of them from what all processes share; 0, or the seconds until there are so many."""
+    """Take several from the row that all processes share. Returns 0, or the seconds until that many are available."""
     now = time.time()
     key, latest = Remembered.key_of(about), now + (most - number) * every_s
     row = Remembered.objects.filter(key=key)

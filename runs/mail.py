@@ -1,6 +1,6 @@
-"""Mail to people, sent by a task: at once by default, by `manage.py worker` where TRACEML_TASKS says so.
+"""Emails, sent by a task: at once by default, by `manage.py worker` if TRACEML_TASKS=database.
 
-A mail server that fails is logged and never breaks, nor by its time betrays, what was asked for.
+A failing mail server is logged. It never breaks a request, nor does its response time reveal anything.
 """
 
 from functools import partial
@@ -17,12 +17,12 @@ from runs.addresses import origin
 
 @task()
 def send(to: str, subject: str, body: str) -> None:
-    """Send one text mail; call `send.enqueue`."""
+    """Send one text email; call `send.enqueue`."""
     mail.send_mail(subject, body, None, [to])
 
 
 def send_text(to: str, template: str, context: dict) -> None:
-    """Send `mail/<template>.txt`, whose first line is the subject, once the change that it tells of is stored."""
+    """Send `mail/<template>.txt`, whose first line is the subject, after the transaction commits."""
     text = render_to_string(
         f"mail/{template}.txt", context | {"base_url": settings.TRACEML_BASE_URL, "origin": origin()}
     )
@@ -31,6 +31,6 @@ def send_text(to: str, template: str, context: dict) -> None:
 
 
 def portal_link(address: str) -> str:
-    """The address below TRACEML_BASE_URL: a link in a mail must not follow the Host that a request claimed."""
+    """The address below TRACEML_BASE_URL: a link in an email must not follow the Host header of a request."""
     parts = urlsplit(address)
     return origin() + parts.path + (f"?{parts.query}" if parts.query else "")

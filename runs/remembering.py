@@ -1,7 +1,7 @@
-"""Django's cache as a table in which everything stays until its time is over.
+"""A Django cache in a table that keeps every entry until it expires.
 
-allauth counts tries and remembers used codes in Django's cache. Django's own table forgets a third of 300 entries
-whenever there are more of them.
+allauth counts attempts and stores used codes in Django's cache. Django's own database cache drops a third of its
+entries whenever there are more than 300.
 """
 
 import time
@@ -11,18 +11,18 @@ from django.db import IntegrityError, transaction
 
 from runs.models import Remembered
 
-#: What never ends ends in the year 9999.
+#: Entries without expiry expire in the year 9999.
 NEVER = 253_402_300_799.0
 
 
 class TableCache(BaseCache):
-    """Values are what JSON can hold. Nothing fails silently: a try that can't be counted is not allowed."""
+    """Values must be valid JSON. Errors are never ignored: an attempt that can't be counted is not allowed."""
 
     def __init__(self, location, params):
         super().__init__(params)
 
     def add(self, key, value, timeout=DEFAULT_TIMEOUT, version=None) -> bool:
-        """Whether the key was free; of many at once one finds it so."""
+        """Whether the key was free; only one of several concurrent calls gets True."""
         row = self._row(key, value, timeout, version)
         with transaction.atomic():
             over = Remembered.objects.over().filter(key=row.key)

@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from runs.templatetags import units
+from runs.figures import units
+from runs.templatetags.units import low_high
 from traceml_agent import figures
 
 RANDOM = Random(13)
@@ -36,7 +37,7 @@ def test_a_range_has_its_figures_unit_on_both_sides():
 @pytest.mark.parametrize(("low", "high"), [(0.0, 0.0), (11.3, 11.3), (11.2999, 11.3001)])
 def test_a_range_that_the_digits_do_not_show_is_none(low, high):
     assert "(" not in figures.energy_with_range((low + high) / 2, low, high)
-    assert units.low_high("energy", low, high, (low + high) / 2) == ""
+    assert low_high("energy", low, high, (low + high) / 2) == ""
 
 
 def test_what_was_seen_in_a_terminal_reads_plainly():

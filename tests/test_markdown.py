@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from runs import markdown
+from runs.web import markdown
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

@@ -1,7 +1,7 @@
-"""The admin's doors, for whatever an app or a library registers.
+"""Access checks for all models in the admin, whichever app or library registers them.
 
-Django's own take every column for a filter, so that a hash or a session's key can be found letter by letter; leave an
-action without `permissions` to whoever may look; and fail on a key, a date or a text that can't be one.
+Django's admin allows filtering by any column, so that a hash or session key can be guessed letter by letter; it allows
+an action without `permissions` to anyone who may view; and it fails on invalid keys, dates or text.
 """
 
 from functools import wraps
@@ -16,15 +16,15 @@ from django.db import DataError
 from django.db.models import Model
 from django.http import Http404
 
-#: What the admin's own filters ask of a field, and what its hierarchy of dates does.
+#: Lookups that the admin's filters use, and those of its date hierarchy.
 FILTERS = ("", "__exact", "__isnull", "__gte", "__lt", "__id__exact")
 DATES = ("__year", "__month", "__day")
-#: A search of more would be an expression deeper than SQLite takes.
+#: A longer search would exceed SQLite's expression depth.
 LONGEST_SEARCH = 200
 
 
 def is_key(model: type[Model], value) -> bool:
-    """Whether a primary key of this model could read so."""
+    """Whether the value is valid as a primary key of this model."""
     try:
         model._meta.pk.clean(value, None)  # type: ignore[union-attr]
     except ValidationError:
@@ -33,7 +33,7 @@ def is_key(model: type[Model], value) -> bool:
 
 
 class Select(AutocompleteSelect):
-    """Shows nothing chosen for a value that is no key, where Django's looks it up and fails."""
+    """Shows no selection for an invalid key, where Django's own looks it up and fails."""
 
     def optgroups(self, name, value, attr=None):
         model = self.field.remote_field.model
@@ -41,7 +41,7 @@ class Select(AutocompleteSelect):
 
 
 class Choosing(BaseModelAdmin):
-    """Has such selects, as has every registered model's admin; for inlines to take as well."""
+    """Uses such selects. All registered model admins have it; inlines can inherit it too."""
 
     def formfield_for_foreignkey(self, db_field, request, **kwargs):
         if db_field.name in self.get_autocomplete_fields(request):
@@ -50,7 +50,7 @@ class Choosing(BaseModelAdmin):
 
 
 class GoesWithOthers(ModelAdmin):
-    """Deleted with what it belongs to, by whoever may delete that, and never by itself."""
+    """Objects that are deleted only with the object they belong to, never separately."""
 
     def has_delete_permission(self, request, obj=None):
         page = (request.resolver_match and request.resolver_match.url_name) or ""
@@ -58,15 +58,15 @@ class GoesWithOthers(ModelAdmin):
         return page.endswith(("_delete", "_changelist")) and not of_its_own
 
     def get_model_perms(self, request):
-        """For the lists of what there is to look after."""
+        """Permissions for the admin's index pages."""
         return super().get_model_perms(request) | {"delete": False}
 
 
 class Guarded(Choosing, ModelAdmin):
-    """What every registered model's admin does first."""
+    """The checks that every registered model admin has."""
 
     def lookup_allowed(self, lookup, value, request):
-        """The filters and dates that the list offers, and nothing else."""
+        """Allow only the filters and dates that the list offers."""
         offered = {f"{name}{end}" for name in map(_parameter, self.get_list_filter(request)) for end in FILTERS}
         if self.date_hierarchy:
             offered |= {f"{self.date_hierarchy}{end}" for end in DATES}
@@ -81,19 +81,19 @@ class Guarded(Choosing, ModelAdmin):
         try:
             return super().get_changelist_instance(request)
         except (IncorrectLookupParameters, ValueError, OverflowError, DataError) as error:
-            raise BadRequest("This list can't be narrowed or turned to a page like that.") from error
+            raise BadRequest("This list can't be filtered or paged like that.") from error
 
     def get_actions(self, request):
-        """Those that say which permission they take."""
+        """Only actions that declare their permission."""
         found = super().get_actions(request)
         return {name: action for name, action in found.items() if getattr(action[0], "allowed_permissions", ())}  # type: ignore[index]
 
     def changelist_view(self, request, extra_context=None):
-        """An action that the list doesn't offer this person is refused, not passed over."""
+        """Refuse, rather than ignore, an action that the list does not offer this person."""
         if {*request.POST.getlist("action")} - {"", *self.get_actions(request)}:
             raise PermissionDenied
         if not all(is_key(self.model, chosen) for chosen in request.POST.getlist("_selected_action")):
-            raise BadRequest("What was selected is not in this list.")
+            raise BadRequest("The selected items are not in this list.")
         return super().changelist_view(request, extra_context)
 
     def get_object(self, request, object_id, from_field=None):
@@ -106,7 +106,7 @@ class Guarded(Choosing, ModelAdmin):
 
 
 def _parameter(list_filter) -> str:
-    """The name that a filter goes by in an address."""
+    """The query parameter of a filter."""
     if isinstance(list_filter, tuple):
         return list_filter[0]
     return getattr(list_filter, "parameter_name", list_filter)
@@ -136,13 +136,13 @@ class Site(AdminSite):
 
 
 def _without_nul(view):
-    """PostgreSQL stores no NUL and fails on one in a search; nobody types it."""
+    """Refuse NUL: PostgreSQL can't store it and fails on it even in a search."""
 
     @wraps(view)
     def checked(request, *args, **kwargs):
         lists = [*request.GET.lists(), *request.POST.lists()]
         if any("\x00" in text for name, values in lists for text in (name, *values)):
-            raise BadRequest("A request may not hold the character NUL.")
+            raise BadRequest("A request must not contain the character NUL.")
         return view(request, *args, **kwargs)
 
     return checked

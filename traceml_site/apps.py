@@ -1,4 +1,4 @@
-"""Django's admin with the portal's own site, whose doors every registered model gets."""
+"""Django's admin with the portal's own site, which adds access checks to every registered model."""
 
 from django.contrib.admin import apps
 

@@ -1,4 +1,4 @@
-"""System checks of promise PS20: what the portal refuses to start with, each with its remedy."""
+"""System checks of promise PS20: unsafe settings that the portal refuses to start with, each with its remedy."""
 
 import sys
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ from django.core.checks import Error, Tags, register
 
 from traceml_site import environment as env
 
-#: How keys begin that stand in a repository: Django's, examples', and this one's own for debugging and tests.
+#: Prefixes of keys that are public: Django's, those of examples, and this repository's for debugging and tests.
 KNOWN_KEYS = ("changeme", "secret", "django-insecure-", "insecure", "example", "debug-only-", "tests-only-")
 
 
@@ -19,7 +19,9 @@ def secret_key_is_secret(app_configs, **kwargs):
     key = settings.SECRET_KEY
     if settings.DEBUG or (len(key) >= 50 and len(set(key)) >= 5 and not key.lower().startswith(KNOWN_KEYS)):
         return []
-    return [Error("SECRET_KEY is short or known; set it to at least 50 random characters", id="traceml.E001")]
+    return [
+        Error("SECRET_KEY is too short or publicly known; set it to at least 50 random characters", id="traceml.E001")
+    ]
 
 
 @register(Tags.security)
@@ -33,11 +35,11 @@ def hosts_are_named(app_configs, **kwargs):
 def debug_stays_on_this_machine(app_configs, **kwargs):
     if not settings.DEBUG or all(map(is_loopback, _reached_by())):
         return []
-    return [Error("DEBUG shows code and settings; unset it, or bind HOST to 127.0.0.1", id="traceml.E003")]
+    return [Error("DEBUG exposes code and settings; unset it, or set HOST to 127.0.0.1", id="traceml.E003")]
 
 
 def _reached_by() -> list[str]:
-    """Hosts that the portal is bound to or known by, as far as settings and the command line tell."""
+    """Hosts under which the portal can be reached, from settings and the command line."""
     hosts = [env.text("HOST", "127.0.0.1"), urlsplit(settings.TRACEML_BASE_URL).hostname or ""]
     if "runserver" in sys.argv and (bound := [word for word in sys.argv[2:] if not word.startswith("-")]):
         hosts.append(bound[0].rpartition(":")[0] or "127.0.0.1")
@@ -46,13 +48,13 @@ def _reached_by() -> list[str]:
 
 @register(Tags.security)
 def data_is_private(app_configs, **kwargs):
-    """Neither the database nor the key may be read by every account of the machine."""
+    """The database and the key must not be readable by every account on the machine."""
     database = settings.DATABASES["default"]
     files = [settings.DATA_DIR / "secret-key"]
     if database["ENGINE"].endswith("sqlite3"):
         files.append(Path(database["NAME"]))
     return [
-        Error(f"{path} can be read by every account of this machine: chmod o-rwx {path}", id="traceml.E005")
+        Error(f"{path} can be read by every account on this machine; run chmod o-rwx {path}", id="traceml.E005")
         for path in files
         if path.is_file() and path.stat().st_mode & 0o007 and path.parent.stat().st_mode & 0o001
     ]
@@ -62,11 +64,11 @@ def data_is_private(app_configs, **kwargs):
 def the_agent_is_here(app_configs, **kwargs):
     if (settings.AGENT_DIR / "pyproject.toml").is_file():
         return []
-    return [Error(f"{settings.AGENT_DIR} is missing; the portal hands out its agent from there", id="traceml.E004")]
+    return [Error(f"{settings.AGENT_DIR} is missing; the portal builds its agent download from it", id="traceml.E004")]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a bind address can be reached from this machine only."""
+    """Whether an address can only be reached from this machine."""
     if host == "localhost":
         return True
     try:
@@ -76,7 +78,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_unsafe_start() -> None:
-    """End the process with one line where a check of this module fails (a WSGI server runs no checks itself)."""
+    """Exit with one line if a check of this module fails (a WSGI server does not run checks itself)."""
     for check in (
         secret_key_is_secret,
         hosts_are_named,

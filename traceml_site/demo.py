@@ -1,7 +1,7 @@
-"""`make run`: the whole path on this machine, from an empty folder to a real run seen in the browser.
+"""`make run`: the whole system on this machine, from an empty folder to a real run in the browser.
 
-Prepares the data folder, starts the portal, trains and uses a small real model under the agent in a process of its
-own, prints the address and the login, and serves until Ctrl-C, which ends everything it started.
+It prepares the data folder, starts the portal, trains and uses a small real model with the agent in a separate
+process, prints the address and the login, and serves until Ctrl-C, which stops everything it started.
 """
 
 import os
@@ -32,13 +32,13 @@ def main() -> int:
     prepare_environment()
     password = prepare_database()
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"], cwd=ROOT
+        [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.serving.gunicorn", "traceml_site.wsgi"], cwd=ROOT
     )
     worker = subprocess.Popen([sys.executable, "manage.py", "worker"], cwd=ROOT)
     try:
         _wait_until_ready(server)
         run_url = digits_run()
-        say(f"TraceML  {URL}/\nLogin    {EMAIL}  password {password}\nThe run  {run_url}\nCtrl-C ends it.")
+        say(f"TraceML  {URL}/\nLogin    {EMAIL}  password {password}\nThe run  {run_url}\nPress Ctrl-C to stop.")
         return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -54,7 +54,7 @@ def say(text: str) -> None:
 
 
 def prepare_environment() -> None:
-    """A private data folder with a key of its own, and settings that point at both."""
+    """Create a private data folder with its own key, and point the settings to both."""
     DATA.mkdir(mode=0o700, parents=True, exist_ok=True)
     kept("secret-key", lambda: secrets.token_urlsafe(48))
     os.environ.pop("SECRET_KEY", None)
@@ -64,7 +64,7 @@ def prepare_environment() -> None:
 
 
 def kept(name: str, make) -> str:
-    """The text of a file in the data folder that only its owner may read, made the first time."""
+    """The text of a private file in the data folder, created if missing."""
     path = DATA / name
     if not path.exists():
         path.touch(mode=0o600)
@@ -73,7 +73,7 @@ def kept(name: str, make) -> str:
 
 
 def prepare_database() -> str:
-    """Migrations, catalogue, static files and the demo team; returns the demo account's password."""
+    """Prepare migrations, catalogue, static files and the demo team; returns the demo account's password."""
     import django
 
     django.setup()
@@ -97,7 +97,7 @@ def _demo_account() -> str:
 
 
 def digits_run() -> str:
-    """The address of the demo's training run; trains first where there is none yet."""
+    """The address of the demo's training run; trains first if there is none yet."""
     if not (url := _finished_training()):
         say("Training and using a model on scikit-learn's digits, tracked by the agent (about half a minute) …")
         environment = os.environ | {
@@ -108,7 +108,7 @@ def digits_run() -> str:
         }
         subprocess.run([sys.executable, str(EXAMPLE)], cwd=DATA, env=environment, check=True)
         url = _finished_training()
-    return url or f"has not arrived yet; `traceml-agent sync` delivers what is in {DATA / 'spool'}"
+    return url or f"has not arrived yet; `traceml-agent sync` uploads what is in {DATA / 'spool'}"
 
 
 def _token() -> str:
@@ -136,7 +136,7 @@ def _refuse_taken_port() -> None:
         try:
             probe.bind((HOST, int(PORT)))
         except (OSError, ValueError) as error:
-            sys.exit(f"traceml: can't serve on {HOST}:{PORT} ({error}); choose another by PORT=8001 make run")
+            sys.exit(f"traceml: can't serve on {HOST}:{PORT} ({error}); choose another port: PORT=8001 make run")
 
 
 def _wait_until_ready(server: subprocess.Popen) -> None:
@@ -147,7 +147,7 @@ def _wait_until_ready(server: subprocess.Popen) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    sys.exit("traceml: the portal did not start; its own lines above tell why")
+    sys.exit("traceml: the portal did not start; see its output above")
 
 
 if __name__ == "__main__":

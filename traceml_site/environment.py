@@ -1,4 +1,4 @@
-"""Settings from the environment, refused in one clear line where they can't be right."""
+"""Settings from environment variables; an invalid one is refused with one clear line."""
 
 import os
 from pathlib import Path
@@ -10,17 +10,17 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def refuse(message: str) -> NoReturn:
-    """End the process with one line on stderr and exit code 1, before a traceback can hide the reason."""
+    """Exit with one line on stderr and exit code 1, so that no traceback hides the reason."""
     raise SystemExit(f"traceml: {message}")
 
 
 def text(name: str, default: str = "") -> str:
-    """The variable's text without surrounding white space."""
+    """The variable's text without surrounding whitespace."""
     return os.environ.get(name, default).strip()
 
 
 def flag(name: str, default: bool = False) -> bool:
-    """A yes or no; anything else is refused."""
+    """A boolean; anything else is refused."""
     value = text(name, str(int(default))).lower()
     if value in ("1", "true", "yes", "on"):
         return True
@@ -38,7 +38,7 @@ def choice(name: str, allowed: tuple[str, ...]) -> str:
 
 
 def whole_number(name: str, default: int) -> int:
-    """A number of at least 0."""
+    """A whole number of at least 0."""
     value = text(name, str(default))
     if not value.isdecimal():
         refuse(f"{name} must be a whole number, not {value!r}")
@@ -46,10 +46,10 @@ def whole_number(name: str, default: int) -> int:
 
 
 def rates(name: str, defaults: dict[str, int]) -> dict[str, int]:
-    """Whole numbers by name, such as `reads=600,uploads=9000`; those that it leaves out are the defaults."""
+    """Whole numbers by name, such as `reads=600,uploads=9000`; missing ones keep their defaults."""
     given = dict(word.partition("=")[::2] for word in words(name))
     if any(each not in defaults or not value.strip().isdecimal() for each, value in given.items()):
-        refuse(f"{name} must look like {'=600,'.join(defaults)}=600, any of them, not {text(name)!r}")
+        refuse(f"{name} must be one or more of {'=600,'.join(defaults)}=600, not {text(name)!r}")
     return defaults | {each: int(value) for each, value in given.items()}
 
 
@@ -59,19 +59,19 @@ def words(name: str, default: str = "") -> list[str]:
 
 
 def secret_key(key_file: Path, debug: bool) -> str:
-    """SECRET_KEY, else the key that `make run` generated beside the data; an empty variable counts as missing."""
+    """SECRET_KEY, else the key that `make run` generated in the data folder; an empty variable is refused."""
     if "SECRET_KEY" not in os.environ and key_file.is_file():
         return key_file.read_text().strip()
     key = text("SECRET_KEY")
     if not key and debug:
         return "debug-only-" + "insecure-" * 6
     if not key:
-        refuse("SECRET_KEY is missing; set it to at least 50 random characters, or DEBUG=1 on your own machine")
+        refuse("SECRET_KEY is missing; set it to at least 50 random characters, or set DEBUG=1 on your own machine")
     return key
 
 
 def mail(name: str) -> dict:
-    """Django's EMAIL_… settings from a URL; mail goes to the console where there is none."""
+    """Django's EMAIL_… settings from a URL; without one, email goes to the console."""
     url = text(name)
     if not url:
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
@@ -83,13 +83,13 @@ def mail(name: str) -> dict:
 
 
 def openid_providers() -> list[dict]:
-    """allauth's app of the one OpenID Connect provider that OIDC_… names, or nothing."""
+    """allauth's app for the OpenID Connect provider of the OIDC_… variables, or an empty list."""
     url = text("OIDC_URL")
     if not url:
         return []
     named = {name: text(name) for name in ("OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")}
     if missing := [name for name, value in named.items() if not value]:
-        refuse(f"OIDC_URL is set but {' and '.join(missing)} not")
+        refuse(f"OIDC_URL needs {' and '.join(missing)} too")
     if urlsplit(url).scheme != "https" and urlsplit(url).hostname not in ("localhost", "127.0.0.1"):
         refuse(f"OIDC_URL must be an https address, not {url!r}")
     return [

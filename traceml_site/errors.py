@@ -1,10 +1,11 @@
-"""Error answers: problem JSON below /api/, a plain page elsewhere, the request's id in both."""
+"""Error responses: problem JSON below /api/, a plain page elsewhere, both with the request's id."""
 
 import logging
 import sys
 from http import HTTPStatus
 
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import DataError, OperationalError
 from django.http import JsonResponse
 from django.shortcuts import render
@@ -13,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 DETAILS = {
     400: "The request could not be understood.",
-    403: "You may not do this.",
-    404: "There is nothing at this address, or you may not see it.",
-    405: "This address takes only what a form of the portal sends. Open the page of the form and send it there.",
-    413: "What you sent is too large: a form may have 1 MB, a file 2 MB. Shorten it, then send it again.",
-    429: "Too many tries. Wait a few minutes, then try again.",
-    500: "Something went wrong on our side. It was logged; please try again.",
+    403: "You don't have permission to do this.",
+    404: "This page does not exist, or you don't have permission to see it.",
+    405: "This address only accepts forms. Open the page with the form and submit it there.",
+    413: "What you sent is too large. The limit is 1 MB for a form and 2 MB for a file. Shorten it and try again.",
+    429: "Too many attempts. Wait a few minutes, then try again.",
+    500: "Something went wrong on our side. The error was logged. Please try again.",
     503: "The database is busy and nothing was changed. Try again in a few seconds.",
 }
 
@@ -37,8 +38,16 @@ def _answer(request, status: int, detail: str = ""):
 
 @login_not_required
 def bad_request(request, exception=None):
-    """Of a session that a busy database doesn't save, Django says that it was deleted."""
-    return refused_by_database(request, exception) or _answer(request, 400)
+    """503 for a busy database too: Django calls a session that could not be saved deleted."""
+    return refused_by_database(request, exception) or _answer(request, 400, _sentence(exception))
+
+
+def _sentence(exception) -> str:
+    """What the code that refused the request wants the person to read.
+
+    Only of these very classes: Django raises subclasses (an unknown host, a lost session) whose text is for its log.
+    """
+    return str(exception) if type(exception) in (BadRequest, SuspiciousOperation) else ""
 
 
 @login_not_required
@@ -48,7 +57,7 @@ def forbidden(request, exception=None):
 
 @login_not_required
 def csrf_failed(request, reason=""):
-    return _answer(request, 403, "This form has expired. Go back, reload the page and send it again.")
+    return _answer(request, 403, "This form has expired. Go back, reload the page and submit it again.")
 
 
 @login_not_required
@@ -58,26 +67,26 @@ def not_found(request, exception=None):
 
 @login_not_required
 def server_error(request):
-    """For what middleware raises too: a session that can't be saved meets a busy database there."""
+    """Also answers for middleware: saving a session may meet a busy database there."""
     return refused_by_database(request, sys.exc_info()[1]) or _answer(request, 500)
 
 
 def refused_by_database(request, error):
-    """503 where it is busy, or met two requests in a circle; 400 for what no column can hold; None for other errors."""
+    """503 where the database is busy or broke a deadlock, 400 for a value that no column can hold, None otherwise."""
     while error and not isinstance(error, (OperationalError, DataError)):
         error = error.__context__
     if isinstance(error, OperationalError):
         return busy(request)
     if isinstance(error, DataError):
-        logger.warning("The database can't hold what was sent: %s", error)
+        logger.warning("The database can't store what was sent: %s", error)
         return _answer(request, 400)
     return None
 
 
 @login_not_required
 def not_allowed(request, allowed: str):
-    """In place of Django's empty page: what to do."""
-    answer = _answer(request, 405, "" if "GET" not in allowed else "This page can be read, but takes no forms.")
+    """Say what to do, where Django would send an empty page."""
+    answer = _answer(request, 405, "" if "GET" not in allowed else "This page does not accept forms.")
     answer["Allow"] = allowed
     return answer
 
@@ -94,7 +103,7 @@ def busy(request):
 
 @login_not_required
 def too_many_requests(request, exceeded=None):
-    """The answer to what runs.limits refused, which says for how long, or to what allauth did."""
+    """Answer a refusal by runs.limits, which says how long to wait, or by allauth."""
     answer = _answer(request, 429, str(exceeded or ""))
     answer["Retry-After"] = str(exceeded.wait_s if exceeded else 60)
     return answer

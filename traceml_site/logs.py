@@ -1,4 +1,4 @@
-"""What the portal writes on stderr: each line with its request's id, as text or JSON, and never with a secret."""
+"""Logging to stderr: lines with their request's id, as text or JSON, with secrets masked."""
 
 import contextvars
 import logging
@@ -7,12 +7,12 @@ import re
 from gunicorn import glogging
 from pythonjsonlogger.json import JsonFormatter
 
-#: Of the request that is being answered.
+#: The id of the current request.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
 _SLASH = "(?:/|%2f)"  # as in an address that is a parameter of another
-#: What opens a door to whoever reads it, wherever in a line it stands: the path of a share link, a badge, an
-#: invitation or a new password, an API token, a password in a URL, a parameter of a sign-on.
+#: Secrets anywhere in a line: paths of share links, badges, invitations and password resets, API tokens, passwords in
+#: URLs, and sign-on parameters.
 SECRETS = [
     (
         re.compile(
@@ -30,37 +30,40 @@ FIELDS = "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s"
 
 
 def masked(text: str) -> str:
-    """The text without the secrets that may stand in it."""
+    """The text with secrets masked."""
     for secret, instead in SECRETS:
         text = secret.sub(instead, text)
     return text
 
 
 def with_request_id(record: logging.LogRecord) -> bool:
-    """A logging filter that adds the id and drops nothing."""
+    """A logging filter that adds the request id and drops nothing."""
     # Django hands its request along, also once that is answered: no part of a line, and no JSON.
     answered = record.__dict__.pop("request", None)
     record.request_id = getattr(answered, "request_id", request_id.get())
     return True
 
 
-class Line(logging.Formatter):
-    """A line of text; tracebacks are masked with it."""
+class LineFormatter(logging.Formatter):
+    """Text lines; tracebacks are masked too."""
 
     def format(self, record):
         return masked(super().format(record))
 
 
-class Json(JsonFormatter):
-    """An object a line, with whatever `extra` a logger gave."""
+class JsonLineFormatter(JsonFormatter):
+    """One JSON object per line, including `extra` fields."""
 
     def format(self, record):
         return masked(super().format(record))
 
 
 def config(level: str, form: str, requests: bool) -> dict:
-    """Django's LOGGING: `form` is `text` or `json`; with `requests` every answered request has a line."""
-    made = {"text": {"()": Line, "format": LINE}, "json": {"()": Json, "format": FIELDS, "json_ensure_ascii": False}}
+    """Django's LOGGING: `form` is `text` or `json`; with `requests`, every request is logged."""
+    made = {
+        "text": {"()": LineFormatter, "format": LINE},
+        "json": {"()": JsonLineFormatter, "format": FIELDS, "json_ensure_ascii": False},
+    }
     stderr = {"class": "logging.StreamHandler", "formatter": "chosen", "filters": ["request_id"]}
     return {
         "version": 1,
@@ -74,10 +77,10 @@ def config(level: str, form: str, requests: bool) -> dict:
 
 
 class ServerLog(glogging.Logger):
-    """gunicorn's own lines, which quote what a client sent."""
+    """gunicorn's own log lines, masked because they quote what clients sent."""
 
     def setup(self, cfg):
         super().setup(cfg)
         for handler in (*self.error_log.handlers, *self.access_log.handlers):
             own = handler.formatter
-            handler.setFormatter(Line(own._fmt, own.datefmt) if own else Line())
+            handler.setFormatter(LineFormatter(own._fmt, own.datefmt) if own else LineFormatter())

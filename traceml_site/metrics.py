@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus, behind a token of its own: requests of all workers, and how the portal is doing.
+"""`/metrics` for Prometheus, protected by its own token: requests of all workers, and the state of the portal.
 
-Requests are counted in each worker and added up by prometheus_client's multiprocess mode, whose folder
-traceml_site/gunicorn.py makes; what the database knows is read when it is asked for.
+Each worker counts its requests. prometheus_client's multiprocess mode adds them up in a folder that
+traceml_site/serving/gunicorn.py creates. Database figures are read on each request.
 """
 
 import hmac
@@ -25,19 +25,19 @@ from prometheus_client.registry import Collector
 from traceml_site import logs
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-#: Statuses by which the portal keeps out what it doesn't want; 404 is as often a mistyped address.
+#: Statuses that count as refusals; 404 is left out, because it is often a mistyped address.
 REFUSALS = (400, 401, 403, 409, 411, 413, 415, 422, 429)
-#: Runs that have been silent for longer are lost, not late.
+#: Runs that have been silent for longer count as lost, not late.
 LATE_WITHIN = timedelta(hours=1)
 
 REQUESTS = Counter("traceml_requests", "Requests answered.", ["kind", "method", "status"])
-REFUSED = Counter("traceml_refused", "Requests refused, by the status that says why.", ["kind", "status"])
-SECONDS = Histogram("traceml_request_seconds", "From a request's arrival to its answer.", ["kind"])
+REFUSED = Counter("traceml_refused", "Requests refused, by status.", ["kind", "status"])
+SECONDS = Histogram("traceml_request_seconds", "Time from request to response.", ["kind"])
 logger = logging.getLogger("traceml.requests")
 
 
 def measured(get_response):
-    """Count each request and its time; give it a line where TRACEML_LOG_REQUESTS asks for it. Probes are neither."""
+    """Count and time each request, and log it with TRACEML_LOG_REQUESTS. Health probes are skipped."""
 
     def middleware(request):
         if request.path_info == "/healthz":
@@ -60,12 +60,12 @@ def measured(get_response):
 
 
 def logs_safe(value):
-    """A field of its own would escape the mask of the line."""
+    """Mask secrets in fields of their own, which the formatter does not mask."""
     return logs.masked(value) if isinstance(value, str) else value
 
 
 def kind_of(request) -> str:
-    """Few words, whatever the address: each is a series of its own for ever."""
+    """The kind of a request: few values, because each is a separate time series forever."""
     path = request.path_info
     if path.startswith("/api/"):
         return "ingest" if request.method in ("PUT", "POST") else "api"
@@ -77,7 +77,7 @@ def kind_of(request) -> str:
 
 @login_not_required
 def metrics(request):
-    """The figures, for whoever has TRACEML_METRICS_TOKEN; without one set, for nobody."""
+    """The metrics, for clients with TRACEML_METRICS_TOKEN; for nobody if it is not set."""
     from runs import limits  # its models come after the settings that name the middleware here
 
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
@@ -97,7 +97,7 @@ def metrics(request):
 
 
 class State(Collector):
-    """What the database knows, as of now."""
+    """Current figures from the database."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         from django_tasks_db.models import DBTaskResult
@@ -117,19 +117,23 @@ class State(Collector):
         )
         yield _gauge(
             "traceml_ingest_lag_seconds",
-            "By how much the latest of those runs is behind its own upload interval.",
+            "How far the most delayed of these runs is behind its own upload interval.",
             max(0.0, *late_s) if late_s else 0.0,
         )
-        yield _gauge("traceml_queue_tasks", "Tasks that wait for the worker.", waiting.count())
-        yield _gauge("traceml_queue_oldest_seconds", "For how long.", (now - oldest).total_seconds() if oldest else 0.0)
+        yield _gauge("traceml_queue_tasks", "Tasks waiting for the worker.", waiting.count())
+        yield _gauge(
+            "traceml_queue_oldest_seconds",
+            "Age of the oldest waiting task.",
+            (now - oldest).total_seconds() if oldest else 0.0,
+        )
         failed = DBTaskResult.objects.failed().count()
-        yield _gauge("traceml_queue_failed_tasks", "Tasks that failed and are not tried again by themselves.", failed)
+        yield _gauge("traceml_queue_failed_tasks", "Tasks that failed and are not retried automatically.", failed)
         yield _gauge(
             "traceml_reestimations_pending",
-            "Corrections that runs still follow.",
+            "Pending recalculations of past runs.",
             Reestimation.objects.pending().count(),
         )
-        yield _gauge("traceml_database_bytes", "Size of the database on its disk.", database_bytes())
+        yield _gauge("traceml_database_bytes", "Size of the database on disk.", database_bytes())
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

@@ -1,4 +1,4 @@
-"""What every response carries: a request id, privacy headers, times in the reader's zone."""
+"""Middleware: request ids, privacy headers, size limits, rate limits, and times in the reader's zone."""
 
 import logging
 import uuid
@@ -17,7 +17,7 @@ PERMISSIONS_POLICY = "camera=(), geolocation=(), microphone=(), payment=(), usb=
 
 
 def request_id(get_response):
-    """Give each request an id, found again in its errors and in the log."""
+    """Give each request an id, which error pages and the log show."""
 
     def middleware(request):
         request.request_id = uuid.uuid4().hex[:16]
@@ -33,7 +33,7 @@ def request_id(get_response):
 
 
 def private_by_default(get_response):
-    """Keep pages out of shared caches, unless a view said otherwise."""
+    """Forbid caching, unless a view allows it."""
 
     def middleware(request):
         response = get_response(request)
@@ -46,7 +46,7 @@ def private_by_default(get_response):
 
 
 def bounded_forms(get_response):
-    """Refuse a form or file by its length, before anything reads it. Django bounds no files, which go to the disk."""
+    """Refuse a large form or file by its length, before it is read. Django does not limit files, which go to disk."""
 
     def middleware(request):
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -59,7 +59,7 @@ def bounded_forms(get_response):
 
 
 def probe(get_response):
-    """Answer `/healthz` before anything looks at its host: a probe asks by the address of a pod or machine."""
+    """Answer `/healthz` before the host is checked: probes use the address of a pod or machine."""
 
     def middleware(request):
         return healthz(request) if request.path_info == "/healthz" else get_response(request)
@@ -69,12 +69,12 @@ def probe(get_response):
 
 @login_not_required
 def healthz(request):
-    """200 once the database answers, else 503: what a load balancer asks."""
+    """For load balancers: 200 if the database answers, else 503."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        logger.error("The database does not answer: %s", error)
+        logger.error("The database does not respond: %s", error)
         return _plain(b"no database", 503)
     return _plain(b"ok", 200)
 
@@ -84,7 +84,7 @@ def _plain(text: bytes, status: int) -> HttpResponse:
 
 
 class RefusingDatabase:
-    """What the database refuses is no fault of the portal's: it is busy, or was sent what no column can hold."""
+    """Answers database refusals in words: it is busy, or a value does not fit any column."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -97,7 +97,7 @@ class RefusingDatabase:
 
 
 class Limits:
-    """What a signed-in person may ask for in a minute, and the answer to whoever asks for too much of anything."""
+    """Rate limits of signed-in people, and the response when any limit is exceeded."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -123,7 +123,7 @@ class Limits:
 
 
 def says_what_to_do(get_response):
-    """Django answers a method that a view does not take by an empty page."""
+    """Replace Django's empty response to an unsupported method by a page with advice."""
 
     def middleware(request):
         response = get_response(request)
@@ -134,7 +134,7 @@ def says_what_to_do(get_response):
 
 
 def time_zone(get_response):
-    """Show times in the zone that the person chose."""
+    """Show times in the person's time zone."""
 
     def middleware(request):
         with timezone.override(request.user.zone if request.user.is_authenticated else UTC):

@@ -1,4 +1,4 @@
-"""Every setting of the portal, read from the environment; docs/settings.md lists them for people who deploy."""
+"""All settings of the portal, read from the environment; docs/settings.md explains them."""
 
 import sys
 from pathlib import Path
@@ -110,8 +110,10 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "runs.pages.scope.in_templates",
+                "runs.web.scope.in_templates",
             ],
+            # Tags that one screen alone uses live beside it; those of several in runs/templatetags/.
+            "libraries": {},
         },
     },
 ]
@@ -128,12 +130,12 @@ SQLITE_OPTIONS = {
 def _database(url: str) -> dict:
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
-        config |= {"ENGINE": "traceml_site.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
+        config |= {"ENGINE": "traceml_site.databases.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
     elif config["ENGINE"].endswith("postgresql"):
         # No page may take longer; a migration of a large table may.
         limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000
         options = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
-        config |= {"ENGINE": "traceml_site.postgresql", "OPTIONS": options}
+        config |= {"ENGINE": "traceml_site.databases.postgresql", "OPTIONS": options}
     else:
         env.refuse("DATABASE_URL must be a sqlite:/// or postgres:// URL")
     return config
@@ -148,7 +150,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": {"BACKEND": "runs.remembering.TableCache"}}
 
 AUTH_USER_MODEL = "runs.User"
-AUTHENTICATION_BACKENDS = ["runs.accounts.OneAddressOneAccount"]
+AUTHENTICATION_BACKENDS = ["runs.accounts.adapters.OneAddressOneAccount"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator", "NumericPasswordValidator")
@@ -174,8 +176,8 @@ vars().update(env.mail("EMAIL_URL"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.text("TRACEML_MAIL_FROM") or f"TraceML <traceml@{_base.hostname}>"
 
-ACCOUNT_ADAPTER = "runs.accounts.AccountAdapter"
-ACCOUNT_FORMS = {"login": "runs.accounts.LoginForm", "signup": "runs.accounts.SignupForm"}
+ACCOUNT_ADAPTER = "runs.accounts.adapters.AccountAdapter"
+ACCOUNT_FORMS = {"login": "runs.accounts.adapters.LoginForm", "signup": "runs.accounts.adapters.SignupForm"}
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -197,13 +199,13 @@ ACCOUNT_RATE_LIMITS = {
 }
 # The address that throttles count by: the last one that our own proxy wrote, never one that a client sent.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
-MFA_ADAPTER = "runs.accounts.SecondFactorAdapter"
+MFA_ADAPTER = "runs.accounts.adapters.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "runs.passkeys.AddForm",
-    "edit_webauthn": "runs.passkeys.RenameForm",
-    "authenticate_webauthn": "runs.passkeys.AuthenticateForm",
-    "login_webauthn": "runs.passkeys.LoginForm",
-    "reauthenticate_webauthn": "runs.passkeys.ReauthenticateForm",
+    "add_webauthn": "runs.accounts.passkeys.PasskeyAddForm",
+    "edit_webauthn": "runs.accounts.passkeys.PasskeyRenameForm",
+    "authenticate_webauthn": "runs.accounts.passkeys.PasskeyAuthenticateForm",
+    "login_webauthn": "runs.accounts.passkeys.PasskeyLoginForm",
+    "reauthenticate_webauthn": "runs.accounts.passkeys.PasskeyReauthenticateForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -1,4 +1,4 @@
-"""Every address of the portal. LoginRequiredMiddleware closes all but the few that say otherwise."""
+"""All addresses of the portal. LoginRequiredMiddleware requires signing in, except for views that opt out."""
 
 from allauth.account.decorators import secure_admin_login
 from allauth.socialaccount.providers.openid_connect import views as openid_views
@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from runs.pages import accounts
+from runs.accounts import email as accounts
 from traceml_site.metrics import metrics
 from traceml_site.middleware import healthz
 
@@ -30,7 +30,7 @@ urlpatterns = [
     ),
     path("admin/", admin.site.urls),
     path("api/v1/", include("runs.api.urls")),
-    path("", include("runs.pages.urls")),
+    path("", include("runs.urls")),
 ]
 
 handler400 = "traceml_site.errors.bad_request"

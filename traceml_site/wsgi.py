@@ -1,4 +1,4 @@
-"""The portal as a WSGI application; refuses to start with settings that would not be safe."""
+"""The portal as a WSGI application; refuses to start with unsafe settings."""
 
 import os
 
@@ -9,7 +9,7 @@ from traceml_site.checks import refuse_unsafe_start
 
 
 def without_prefix(application, prefix: str):
-    """Take the prefix of TRACEML_BASE_URL off the path, where the proxy left it; pages put it into every link."""
+    """Remove the path prefix of TRACEML_BASE_URL from requests if the proxy did not; links on pages include it."""
 
     def served(environ, start_response):
         path = environ["PATH_INFO"]

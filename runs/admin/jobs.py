@@ -1,16 +1,20 @@
-"""The worker's jobs, for whoever looks after the portal."""
+"""The worker's jobs, for the portal administrator."""
 
 from django.contrib import admin
 from django.utils import timezone
 from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
-from runs.templatetags import units
+from runs.figures import units
+from runs.jobs import reestimate
+from runs.models import Reestimation
 from traceml_site import logs
+
+PROGRESS_EVERY_S = "3"
 
 
 class Job(DBTaskResult):
-    """A job of the worker, without what it holds."""
+    """A job of the worker, without its arguments."""
 
     class Meta:
         proxy = True
@@ -20,7 +24,7 @@ class Job(DBTaskResult):
 
 @admin.register(Job)
 class JobAdmin(admin.ModelAdmin):
-    """What the worker has to do, did and could not do; what its jobs hold (links in mails) is shown to nobody."""
+    """Pending, finished and failed jobs. Their arguments (links in emails) are never shown."""
 
     list_display = ["job", "status", "tries", "enqueued_at", "next_try", "error"]
     list_filter = ["status"]
@@ -57,12 +61,49 @@ class JobAdmin(admin.ModelAdmin):
     def error(self, job) -> str:
         return job.exception_class_path.rpartition(".")[2]
 
-    @admin.display(description="what went wrong")
+    @admin.display(description="error details")
     def told(self, job) -> str:
         return logs.masked(job.traceback)
 
-    @admin.action(description="Try the selected jobs again now", permissions=["retry"])
+    @admin.action(description="Retry selected jobs now", permissions=["retry"])
     def try_now(self, request, queryset):
         waiting = queryset.filter(status__in=[TaskResultStatus.READY, TaskResultStatus.FAILED])
         count = waiting.update(status=TaskResultStatus.READY, run_after=timezone.now())
-        self.message_user(request, f"{units.counted(count, 'job')} in the queue.")
+        self.message_user(request, f"Queued {units.counted(count, 'job')}.")
+
+
+@admin.register(Reestimation)
+class ReestimationAdmin(admin.ModelAdmin):
+    """Recalculations of past runs, with their progress."""
+
+    list_display = [
+        "reason",
+        "requested_by",
+        "created_at",
+        "progress",
+        "energy_before_kwh",
+        "energy_after_kwh",
+        "finished_at",
+    ]
+    list_select_related = ["requested_by"]
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    @admin.display(description="progress")
+    def progress(self, asked):
+        return f"{asked.done} of {asked.total} runs" if asked.heard_at or asked.finished_at else "waiting"
+
+    def changelist_view(self, request, extra_context=None):
+        """Reload the page while one is pending, and resume one that was interrupted."""
+        response = super().changelist_view(request, extra_context)
+        if Reestimation.objects.pending().exists():
+            response["Refresh"] = PROGRESS_EVERY_S
+            reestimate.start_if_abandoned()
+        return response

@@ -1,7 +1,7 @@
 """People, how they sign in, and the groups that give rights.
 
-Rights are a superuser's to give. Whoever else looks after people reaches those alone who may no more than they do: with
-a new password or address for anybody else, they could do what that person may.
+Only superusers give rights. Other staff can only manage people who have no more rights than they do: by setting a new
+password or address, they could otherwise act with that person's rights.
 """
 
 from allauth.account.models import EmailAddress
@@ -18,10 +18,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django_tasks_db.models import DBTaskResult
 
-from runs.accounts import move_to_address
-from runs.models import AuditEntry, Team, User
-from runs.models.audit import Action
-from runs.models.departure import (
+from runs.accounts.adapters import move_to_address
+from runs.accounts.departure import (
     HandOverFirst,
     activate,
     deactivate,
@@ -29,7 +27,9 @@ from runs.models.departure import (
     teams_left_without_owner,
     teams_that_stay,
 )
-from runs.pages.profile import time_zones
+from runs.accounts.profile import time_zones
+from runs.models import AuditEntry, Team, User
+from runs.models.audit import Action
 from traceml_site.admin import GoesWithOthers
 
 # They show secrets: of second factors, of sign-on elsewhere, links in mails that wait (jobs have a page of their own).
@@ -40,7 +40,7 @@ RIGHTS = ("is_staff", "is_superuser", "groups")
 
 
 def note(request, person: User, words: str) -> None:
-    """Tell the person's teams what was done to their account."""
+    """Write an audit entry about the account in each of the person's teams."""
     for team in Team.objects.for_user(person) or [None]:
         AuditEntry.note(request, team, Action.ACCOUNT_CHANGED, f"{person.email}: {words}")
 
@@ -51,7 +51,7 @@ class AddressForm(forms.ModelForm):
         others = User.objects.exclude(pk=self.instance.pk)
         addresses = EmailAddress.objects.filter(email=email, verified=True).exclude(user=self.instance.pk)
         if others.filter(email=email).exists() or addresses.exists():
-            raise ValidationError("This address belongs to another account.")
+            raise ValidationError("This address already belongs to another account.")
         return email
 
 
@@ -64,7 +64,7 @@ class NewPersonForm(AddressForm, AdminUserCreationForm):
 
 
 class OfAPerson(admin.ModelAdmin):
-    """What belongs to a person, who stands in `user`."""
+    """Objects that belong to a person, in their field `user`."""
 
     list_select_related = ["user"]
 
@@ -80,7 +80,7 @@ class OfAPerson(admin.ModelAdmin):
 
 @admin.register(Authenticator)
 class SecondFactorAdmin(OfAPerson):
-    """Staff see which second factors there are, and remove one for a person who has lost it."""
+    """Staff see second factors, and remove one for a person who lost it."""
 
     list_display = ["user", "type", "created_at", "last_used_at"]
     list_filter = ["type"]
@@ -99,7 +99,7 @@ class SecondFactorAdmin(OfAPerson):
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(GoesWithOthers, OfAPerson):
-    """The addresses that people confirmed, or did not; which one signs in is changed at the person."""
+    """People's email addresses, confirmed or not. The sign-in address is changed on the person's page."""
 
     list_display = ["email", "user", "primary", "verified"]
     list_filter = ["primary", "verified"]
@@ -112,7 +112,9 @@ class EmailAddressAdmin(GoesWithOthers, OfAPerson):
         for address in queryset.filter(verified=False).select_related("user"):
             others = User.objects.filter(email=address.email).exclude(pk=address.user_id)
             if not request.user.may_look_after(address.user) or others.exists():
-                self.message_user(request, f"{address} was left as it is: it is not yours to confirm.", messages.ERROR)
+                self.message_user(
+                    request, f"{address} was not changed: you don't have permission to confirm it.", messages.ERROR
+                )
                 continue
             with transaction.atomic():
                 if address.set_verified():
@@ -121,7 +123,7 @@ class EmailAddressAdmin(GoesWithOthers, OfAPerson):
 
 @admin.register(UserSession)
 class SessionAdmin(OfAPerson):
-    """The browsers in which people are signed in; to delete one signs it out."""
+    """The browsers in which people are signed in; deleting a session signs it out."""
 
     list_display = ["user", "created_at", "last_seen_at", "ip", "user_agent"]
     search_fields = ["user__email", "ip"]
@@ -137,7 +139,7 @@ class SessionAdmin(OfAPerson):
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin):
-    """Rights that people of a group have: superusers change them, others may look."""
+    """Groups and their rights: superusers change them, other staff view them."""
 
     def has_add_permission(self, request):
         return request.user.is_superuser and super().has_add_permission(request)
@@ -194,7 +196,7 @@ class UserAdmin(DjangoUserAdmin):
         return answer
 
     def get_deleted_objects(self, objs, request):
-        """A person whose teams would have no owner any longer is kept until somebody else owns them."""
+        """Keep a person whose teams would lose their last owner."""
         found, counts, lacking, protected = super().get_deleted_objects(objs, request)
         words = [f"Ownership of {team}: make another member its owner first" for team in teams_left_without_owner(objs)]
         return found, counts, lacking, [*protected, *words]
@@ -202,7 +204,7 @@ class UserAdmin(DjangoUserAdmin):
     @transaction.atomic
     def delete_model(self, request, obj):
         for team in teams_that_stay(obj):
-            AuditEntry.note(request, team, Action.MEMBER_REMOVED, f"{obj.email}, whose account was deleted")
+            AuditEntry.note(request, team, Action.MEMBER_REMOVED, f"{obj.email} (account deleted)")
         try:
             depart(obj)
         except HandOverFirst:  # somebody else left meanwhile

@@ -1,6 +1,6 @@
-"""Teams with their members, projects, tokens and runs, and the audit log of all of it.
+"""Teams with their members, projects, tokens and runs, and the audit log.
 
-What staff change is in the log that the team reads.
+Changes by staff appear in the team's own audit log.
 """
 
 from django import forms
@@ -13,12 +13,12 @@ from django.forms import BaseInlineFormSet
 from runs.ingest.removal import remove_project, remove_run, remove_team
 from runs.models import ApiToken, AuditEntry, Membership, Project, Run, Team
 from runs.models.audit import Action
-from runs.models.rights import Role
+from runs.rights import Role
 from traceml_site.admin import Choosing, GoesWithOthers
 
 
 class PlaceForm(forms.ModelForm):
-    """A place in a team is one person's: another gets one of their own."""
+    """A membership keeps its person; another person gets a new one."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -27,7 +27,7 @@ class PlaceForm(forms.ModelForm):
 
 
 class PlacesFormSet(BaseInlineFormSet):
-    """The forms of one team's members; each alone can't see whether an owner is left."""
+    """The forms of one team's members; checks that an owner is left, which a single form can't."""
 
     def clean(self):
         super().clean()
@@ -41,7 +41,7 @@ class PlacesFormSet(BaseInlineFormSet):
         roles += list(places.exclude(pk__in=shown).values_list("role", flat=True))
         is_to_have_one = not self.instance.pk or places.owners().exists()
         if is_to_have_one and Role.OWNER not in roles:
-            raise ValidationError("A team needs an owner: make another member one first.")
+            raise ValidationError("A team needs an owner. Make another member an owner first.")
 
 
 class MembershipInline(Choosing, admin.TabularInline):
@@ -53,8 +53,8 @@ class MembershipInline(Choosing, admin.TabularInline):
 
 
 def counted(request, objects: QuerySet, *parts: QuerySet) -> tuple:
-    """What Django's pages of deletion show: the objects by name and how much goes with them, where Django's own would
-    load all of it; with what of that this person may not delete."""
+    """The contents of Django's deletion page: names of the objects, counts of what is deleted with them, and missing
+    permissions. Django's own version would load every row."""
     counts = {str(each.model._meta.verbose_name_plural): each.count() for each in (objects, *parts)}
     lacking = {
         str(each.model._meta.verbose_name)
@@ -74,7 +74,7 @@ class TeamAdmin(admin.ModelAdmin):
         return super().get_queryset(request).filter(bin_of=None)
 
     def has_add_permission(self, request):
-        """With somebody who owns it."""
+        """Adding a team also adds its owner."""
         return super().has_add_permission(request) and request.user.has_perm("runs.add_membership")
 
     def save_model(self, request, obj, form, change):
@@ -99,7 +99,7 @@ class TeamAdmin(admin.ModelAdmin):
             self.delete_model(request, team)
 
     def save_formset(self, request, form, formset, change):
-        """New owners come first, so that the last one may go with the same page."""
+        """Save new owners first, so that the last owner can be removed on the same page."""
         formset.save(commit=False)
         changed = [place for place, _ in formset.changed_objects]
         for place in formset.new_objects:
@@ -118,7 +118,7 @@ class TeamAdmin(admin.ModelAdmin):
 
 
 def changes(form) -> str:
-    """`name Digits → Numbers`: what a form changed, with old and new values."""
+    """The changes of a form with old and new values: `name Digits → Numbers`."""
     return ", ".join(f"{name} {form.initial[name]} → {form.cleaned_data[name]}" for name in form.changed_data)
 
 
@@ -157,7 +157,7 @@ class ProjectAdmin(admin.ModelAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(GoesWithOthers, admin.ModelAdmin):
-    """Tokens are issued where they can be shown once; here they are looked at and revoked."""
+    """Tokens are viewed and revoked here, and created where their plain text can be shown once."""
 
     list_display = ["__str__", "project", "scopes", "created_at", "last_used_at", "last_used_agent", "revoked_at"]
     list_select_related = ["project"]
@@ -169,7 +169,7 @@ class ApiTokenAdmin(GoesWithOthers, admin.ModelAdmin):
         return False
 
     def has_change_permission(self, request, obj=None):
-        """To revoke; else a token stays as it was issued."""
+        """For revoking only; tokens are not editable."""
         return obj is None and super().has_change_permission(request)
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
@@ -209,7 +209,7 @@ class RunAdmin(admin.ModelAdmin):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(GoesWithOthers, admin.ModelAdmin):
-    """The audit log of the whole deployment, to be read and nothing else."""
+    """The audit log of the whole portal, read-only."""
 
     list_display = ["created_at", "actor", "action", "subject", "team", "address"]
     list_select_related = ["actor", "team"]

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from django.conf import settings
 from rest_framework import exceptions
 
-from runs.agent import wheel
+from runs.agent_wheel import wheel
 
 AGENT = re.compile(r"traceml-agent/((\d{1,4})\.(\d{1,4})[\w.+-]{0,24})(?:\s|\Z)", re.ASCII)
 MAX_NOTICE = 200

@@ -22,7 +22,7 @@ MAX_POINTS = 2_000
 PAGE_OF_VALUES, PAGE_OF_BATCHES = 10_000, 1_000
 
 
-class PageQuery(serializers.Serializer):
+class PageQuerySerializer(serializers.Serializer):
     """What leads through a list."""
 
     cursor = Text(required=False, help_text="Where to go on: from `next` or `previous`.")
@@ -36,7 +36,7 @@ class ByArrival(CursorPagination):
     position: serializers.Field = Instant()
 
     def paginate_queryset(self, queryset, request, view=None):
-        checked_query(request, PageQuery)
+        checked_query(request, PageQuerySerializer)
         return super().paginate_queryset(queryset, request, view)
 
     def decode_cursor(self, request):
@@ -54,7 +54,7 @@ class BySlug(ByArrival):
     position = serializers.SlugField(max_length=100)
 
 
-class RunFilter(serializers.Serializer):
+class RunFilterSerializer(serializers.Serializer):
     """Filters of the run list; all of them narrow it."""
 
     model = Text(required=False, help_text="Slug of a model.")
@@ -70,10 +70,10 @@ def checked_query(request, serializer_class) -> dict:
     return serializer.validated_data
 
 
-class ProjectRuns(generics.GenericAPIView):
+class ProjectRunsView(generics.GenericAPIView):
     """Runs of the token's project, and of nothing else."""
 
-    serializer_class = shapes.RunSummary
+    serializer_class = shapes.RunSummarySerializer
     pagination_class = ByArrival
     lookup_field, lookup_url_kwarg = "run_id", "run_id"
 
@@ -81,13 +81,13 @@ class ProjectRuns(generics.GenericAPIView):
         return Run.objects.filter(project=self.request.auth.project).with_names()
 
 
-class RunList(ProjectRuns, generics.ListAPIView):
-    @extend_schema(operation_id="list_runs", parameters=[RunFilter])
+class RunListView(ProjectRunsView, generics.ListAPIView):
+    @extend_schema(operation_id="list_runs", parameters=[RunFilterSerializer])
     def get(self, request):
         return self.list(request)
 
     def filter_queryset(self, queryset):
-        query = checked_query(self.request, RunFilter)
+        query = checked_query(self.request, RunFilterSerializer)
         narrow = {"model": "tracked_model__slug", "kind": "kind", "status": "status", "since": "started_at__gte"}
         queryset = queryset.filter(**{column: query[name] for name, column in narrow.items() if name in query})
         if query.get("q"):
@@ -95,15 +95,15 @@ class RunList(ProjectRuns, generics.ListAPIView):
         return queryset
 
 
-class RunDetail(ProjectRuns, generics.RetrieveAPIView):
-    serializer_class = shapes.RunWhole
+class RunDetailView(ProjectRunsView, generics.RetrieveAPIView):
+    serializer_class = shapes.RunWholeSerializer
 
     def get_queryset(self):
         metrics = Prefetch("metrics", Metric.objects.directed().order_by("pk"))
         return super().get_queryset().defer(None).prefetch_related("devices__profile", "stages", "calls", metrics)
 
 
-class RunSeries(ProjectRuns):
+class RunSeriesView(ProjectRunsView):
     @extend_schema(operation_id="run_series", responses={200: shapes.SERIES})
     def get(self, request, run_id):
         """Cumulative counters of each device, thinned to at most 2,000 samples a device: thinning loses no energy."""
@@ -115,21 +115,23 @@ class RunSeries(ProjectRuns):
         return Response({"run_id": str(run.run_id), "devices": [_columns(*item) for item in series.items()]})
 
 
-class MetricsQuery(serializers.Serializer):
+class MetricsQuerySerializer(serializers.Serializer):
     name = Text(required=False, help_text="Only this metric.")
     after = serializers.IntegerField(
         required=False, default=0, min_value=0, max_value=2**63 - 1, help_text="Where to go on: from `next`."
     )
 
 
-class RunMetrics(ProjectRuns):
-    @extend_schema(operation_id="run_metrics", parameters=[MetricsQuery], responses={200: shapes.LoggedValues})
+class RunMetricsView(ProjectRunsView):
+    @extend_schema(
+        operation_id="run_metrics", parameters=[MetricsQuerySerializer], responses={200: shapes.LoggedValuesSerializer}
+    )
     def get(self, request, run_id):
         """Every value that the run logged, in the order of arrival, by pages of whole uploads.
 
         `next` leads on until it is null. A page has some 10,000 values; with `name` it may have none before the end.
         """
-        run, query = self.get_object(), checked_query(request, MetricsQuery)
+        run, query = self.get_object(), checked_query(request, MetricsQuerySerializer)
         batches = run.batches.exclude(metrics=[]).filter(pk__gt=query["after"]).select_related("writer", "run")
         results: list[dict] = []
         name, last = query.get("name"), None
@@ -153,8 +155,8 @@ def _columns(key: str, samples: list) -> dict:
     return {"device": key} | columns
 
 
-class ModelList(generics.ListAPIView):
-    serializer_class = shapes.ModelSummary
+class ModelListView(generics.ListAPIView):
+    serializer_class = shapes.ModelSummarySerializer
     pagination_class = BySlug
 
     def get_queryset(self):
@@ -165,15 +167,15 @@ class ModelList(generics.ListAPIView):
         )
 
 
-class ModelDetail(generics.RetrieveAPIView):
-    serializer_class = shapes.ModelWhole
+class ModelDetailView(generics.RetrieveAPIView):
+    serializer_class = shapes.ModelWholeSerializer
     lookup_field = "slug"
 
     def get_queryset(self):
-        return ModelList.get_queryset(self)  # type: ignore[arg-type]
+        return ModelListView.get_queryset(self)  # type: ignore[arg-type]
 
 
-class Summary(APIView):
+class SummaryView(APIView):
     @extend_schema(operation_id="summary", responses={200: shapes.SUMMARY})
     def get(self, request):
         """Totals of the project, by kind of run and by day, from the daily totals."""
@@ -188,7 +190,7 @@ class Summary(APIView):
         )
 
 
-class HardwareFilter(serializers.Serializer):
+class HardwareFilterSerializer(serializers.Serializer):
     q = Text(required=False, help_text="Part of a name or alias.")
     kind = serializers.ChoiceField(HardwareProfile._meta.get_field("kind").choices or [], required=False)
 
@@ -199,20 +201,20 @@ def _catalogue_etag(request) -> str:
     return f'"{CatalogueState.current():x}-{query[:16]}"'
 
 
-class HardwareList(generics.ListAPIView):
+class HardwareListView(generics.ListAPIView):
     """The catalogue belongs to no project, and an agent's token may have it too."""
 
     scopes = {"GET": None}
-    serializer_class = shapes.Hardware
+    serializer_class = shapes.HardwareSerializer
     pagination_class = BySlug
 
-    @extend_schema(operation_id="list_hardware", parameters=[HardwareFilter])
+    @extend_schema(operation_id="list_hardware", parameters=[HardwareFilterSerializer])
     @method_decorator(condition(etag_func=_catalogue_etag))
     def get(self, request):
         return self.list(request)
 
     def get_queryset(self):
-        query = checked_query(self.request, HardwareFilter)
+        query = checked_query(self.request, HardwareFilterSerializer)
         profiles = HardwareProfile.objects.prefetch_related("aliases")
         if query.get("kind"):
             profiles = profiles.filter(kind=query["kind"])
@@ -225,7 +227,7 @@ class HardwareList(generics.ListAPIView):
 class FactorView(APIView):
     scopes = {"GET": None}
 
-    @extend_schema(operation_id="factor", responses={200: shapes.FactorInForce})
+    @extend_schema(operation_id="factor", responses={200: shapes.FactorInForceSerializer})
     def get(self, request):
         """The emission factor and the PUE in force."""
-        return Response(shapes.FactorInForce(EmissionFactor.objects.active()).data)
+        return Response(shapes.FactorInForceSerializer(EmissionFactor.objects.active()).data)

@@ -47,23 +47,23 @@ SERIES = {
 }
 
 
-class Factor(serializers.ModelSerializer):
+class FactorSerializer(serializers.ModelSerializer):
     class Meta:
         model = EmissionFactor
         fields = ["kg_per_kwh", "year", "source", "url", "valid_from"]
 
 
-class FactorInForce(Factor):
+class FactorInForceSerializer(FactorSerializer):
     pue = serializers.SerializerMethodField(help_text="The PUE in force, by which energy is multiplied before.")
 
-    class Meta(Factor.Meta):
-        fields = [*Factor.Meta.fields, "pue"]
+    class Meta(FactorSerializer.Meta):
+        fields = [*FactorSerializer.Meta.fields, "pue"]
 
     def get_pue(self, factor) -> float:
         return Pue.objects.active().value
 
 
-class RunSummary(serializers.ModelSerializer):
+class RunSummarySerializer(serializers.ModelSerializer):
     model = serializers.CharField(source="tracked_model.name")
     model_slug = serializers.CharField(source="tracked_model.slug")
     state = serializers.CharField()
@@ -92,7 +92,7 @@ class RunSummary(serializers.ModelSerializer):
         ]
 
 
-class DeviceFigures(serializers.ModelSerializer):
+class DeviceFiguresSerializer(serializers.ModelSerializer):
     profile = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     writer = serializers.CharField(source="writer.key")
     energy_measured_j = serializers.FloatField(source="energy_j")
@@ -126,19 +126,19 @@ class DeviceFigures(serializers.ModelSerializer):
         ]
 
 
-class StageFigures(serializers.ModelSerializer):
+class StageFiguresSerializer(serializers.ModelSerializer):
     class Meta:
         model = Stage
         fields = ["key", "name", "parent", "start_s", "end_s", "total"]
 
 
-class CallFigures(serializers.ModelSerializer):
+class CallFiguresSerializer(serializers.ModelSerializer):
     class Meta:
         model = Call
         fields = ["method", "calls", "items", "busy_s"]
 
 
-class MetricFigures(serializers.ModelSerializer):
+class MetricFiguresSerializer(serializers.ModelSerializer):
     """`last_at` is by the clock of the process that logged it. `best` is `lowest` where `lower_is_better`: as the name
     says, or as the team chose. `total` is the sum of useful work (`samples`, `tokens`), else 0. `count` is null for
     what was logged before it was counted."""
@@ -151,47 +151,47 @@ class MetricFigures(serializers.ModelSerializer):
         fields = ["name", "last", "last_at", "best", "lowest", "highest", "lower_is_better", "count", "total"]
 
 
-class LoggedValue(serializers.Serializer):
+class LoggedValueSerializer(serializers.Serializer):
     writer = serializers.CharField(help_text="Key of the process that logged it.")
     at_s = serializers.FloatField(help_text="Seconds since the run's start.")
     metric = serializers.CharField()
     value = serializers.FloatField()
 
 
-class LoggedValues(serializers.Serializer):
+class LoggedValuesSerializer(serializers.Serializer):
     run_id = serializers.UUIDField()
     next = serializers.URLField(allow_null=True, help_text="The next page, null on the last one.")
     series_removed_at = serializers.DateTimeField(
         allow_null=True, help_text="When the project's retention took the values; the figures of the run stay."
     )
-    results = LoggedValue(many=True)
+    results = LoggedValueSerializer(many=True)
 
 
-class LeftOutFigures(serializers.Serializer):
+class LeftOutFiguresSerializer(serializers.Serializer):
     what = serializers.CharField()
     reason = serializers.CharField()
     count = serializers.IntegerField()
 
 
-class OverlapFigures(serializers.Serializer):
+class OverlapFiguresSerializer(serializers.Serializer):
     """Another run that measured the same at the same time."""
 
     run_id = serializers.UUIDField()
     shares = serializers.ChoiceField(SHARES)
 
 
-class RunWhole(RunSummary):
-    devices = DeviceFigures(many=True)
-    stages = StageFigures(many=True)
-    calls = CallFigures(many=True)
-    metrics = MetricFigures(many=True)
-    left_out = LeftOutFigures(many=True, source="left_out_in_all")
-    overlaps = OverlapFigures(many=True, source="overlapping")
-    factor = Factor()
+class RunWholeSerializer(RunSummarySerializer):
+    devices = DeviceFiguresSerializer(many=True)
+    stages = StageFiguresSerializer(many=True)
+    calls = CallFiguresSerializer(many=True)
+    metrics = MetricFiguresSerializer(many=True)
+    left_out = LeftOutFiguresSerializer(many=True, source="left_out_in_all")
+    overlaps = OverlapFiguresSerializer(many=True, source="overlapping")
+    factor = FactorSerializer()
 
-    class Meta(RunSummary.Meta):
+    class Meta(RunSummarySerializer.Meta):
         fields = [
-            *RunSummary.Meta.fields,
+            *RunSummarySerializer.Meta.fields,
             "exception",
             "params",
             "environment",
@@ -209,7 +209,7 @@ class RunWhole(RunSummary):
         ]
 
 
-class ModelSummary(serializers.ModelSerializer):
+class ModelSummarySerializer(serializers.ModelSerializer):
     runs = serializers.IntegerField()
     energy_kwh = serializers.FloatField()
     emissions_kg = serializers.FloatField()
@@ -219,17 +219,17 @@ class ModelSummary(serializers.ModelSerializer):
         fields = ["name", "slug", "created_at", "runs", "energy_kwh", "emissions_kg"]
 
 
-class ModelWhole(ModelSummary):
+class ModelWholeSerializer(ModelSummarySerializer):
     by_kind = serializers.SerializerMethodField()
 
-    class Meta(ModelSummary.Meta):
-        fields = [*ModelSummary.Meta.fields, "by_kind"]
+    class Meta(ModelSummarySerializer.Meta):
+        fields = [*ModelSummarySerializer.Meta.fields, "by_kind"]
 
     def get_by_kind(self, model) -> list[dict]:
         return list(model.dailyusage_set.values("kind").annotate(**SUMS).order_by("kind"))
 
 
-class Hardware(serializers.ModelSerializer):
+class HardwareSerializer(serializers.ModelSerializer):
     aliases = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
 
     class Meta:

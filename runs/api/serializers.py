@@ -26,7 +26,7 @@ def device_number(name: str, **options) -> Number:
     return Number(required=False, min_value=low, max_value=high, **options)
 
 
-class DeviceFacts(serializers.Serializer):
+class DeviceFactsSerializer(serializers.Serializer):
     key = serializers.RegexField(KEY_PATTERN)
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
@@ -43,7 +43,7 @@ class DeviceFacts(serializers.Serializer):
     note = Text(required=False, allow_blank=True, max_length=MAX_NOTE)
 
 
-class FromWriter(serializers.Serializer):
+class FromWriterSerializer(serializers.Serializer):
     """What every write says of its sender."""
 
     writer = serializers.RegexField(KEY_PATTERN, required=False)
@@ -51,10 +51,10 @@ class FromWriter(serializers.Serializer):
     writer_started_at = serializers.DateTimeField(required=False)
     host = Text(required=False, allow_blank=True)
     sent_at = serializers.DateTimeField(required=False)
-    devices = DeviceFacts(many=True, required=False, default=list, max_length=MAX_DEVICES)
+    devices = DeviceFactsSerializer(many=True, required=False, default=list, max_length=MAX_DEVICES)
 
 
-class Header(FromWriter):
+class HeaderSerializer(FromWriterSerializer):
     model = Text()
     kind = serializers.ChoiceField(Run.Kind.choices, default=Run.Kind.TRAINING)
     name = Text(required=False, allow_blank=True)
@@ -67,7 +67,7 @@ class Header(FromWriter):
     environment = Metadata(required=False)
 
 
-class StageFacts(serializers.Serializer):
+class StageFactsSerializer(serializers.Serializer):
     id = serializers.RegexField(KEY_PATTERN)
     name = Text()
     parent = Text(allow_blank=True, default="", max_length=64)
@@ -81,20 +81,20 @@ class StageFacts(serializers.Serializer):
         return stage
 
 
-class Metric(serializers.Serializer):
+class MetricSerializer(serializers.Serializer):
     t_s = Seconds()
     name = Text()
     value = Number()
 
 
-class CallCounts(serializers.Serializer):
+class CallCountsSerializer(serializers.Serializer):
     method = Text()
     calls = serializers.IntegerField(min_value=0, max_value=MAX_COUNT)
     items = serializers.IntegerField(min_value=0, max_value=MAX_COUNT, default=0)
     busy_s = Seconds(default=0.0)
 
 
-class LeftOut(serializers.Serializer):
+class LeftOutSerializer(serializers.Serializer):
     """What the writer did not keep so far, why, and how often."""
 
     what = Text()
@@ -102,7 +102,7 @@ class LeftOut(serializers.Serializer):
     count = serializers.IntegerField(min_value=1, max_value=MAX_COUNT)
 
 
-class About(serializers.Serializer):
+class AboutSerializer(serializers.Serializer):
     model = Text(required=False)
     kind = serializers.ChoiceField(Run.Kind.choices, required=False)
     name = Text(required=False, allow_blank=True)
@@ -111,34 +111,34 @@ class About(serializers.Serializer):
     environment = Metadata(required=False)
 
 
-class Overlap(serializers.Serializer):
+class OverlapSerializer(serializers.Serializer):
     """Another run that measured the same at the same time, and what the two share."""
 
     run = serializers.UUIDField()
     shares = serializers.ChoiceField(SHARES)
 
 
-class BatchBody(FromWriter):
+class BatchBodySerializer(FromWriterSerializer):
     samples = Samples(default=list)
-    stages = StageFacts(many=True, required=False, default=list, max_length=MAX_ROWS)
-    metrics = Metric(many=True, required=False, default=list, max_length=MAX_ROWS)
-    calls = CallCounts(many=True, required=False, default=list, max_length=MAX_ROWS)
-    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
-    overlaps = Overlap(many=True, required=False, max_length=MAX_OVERLAPS)
-    about = About(required=False, allow_null=True)
+    stages = StageFactsSerializer(many=True, required=False, default=list, max_length=MAX_ROWS)
+    metrics = MetricSerializer(many=True, required=False, default=list, max_length=MAX_ROWS)
+    calls = CallCountsSerializer(many=True, required=False, default=list, max_length=MAX_ROWS)
+    left_out = LeftOutSerializer(many=True, required=False, max_length=MAX_LEFT_OUT)
+    overlaps = OverlapSerializer(many=True, required=False, max_length=MAX_OVERLAPS)
+    about = AboutSerializer(required=False, allow_null=True)
 
 
-class Finish(FromWriter):
+class FinishSerializer(FromWriterSerializer):
     status = serializers.ChoiceField(FINISHED)
     ended_at = serializers.DateTimeField()
     exception = Text(allow_blank=True, default="")
     dropped_records = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
     samples = Samples(default=list)
-    left_out = LeftOut(many=True, required=False, max_length=MAX_LEFT_OUT)
-    overlaps = Overlap(many=True, required=False, max_length=MAX_OVERLAPS)
+    left_out = LeftOutSerializer(many=True, required=False, max_length=MAX_LEFT_OUT)
+    overlaps = OverlapSerializer(many=True, required=False, max_length=MAX_OVERLAPS)
 
 
-class WriteAnswer(serializers.Serializer):
+class WriteAnswerSerializer(serializers.Serializer):
     """What a client must find to take a write for delivered."""
 
     run_id = serializers.UUIDField()

@@ -1,5 +1,7 @@
 """The write side of the wire: three PUTs that may be repeated for ever with the same effect."""
 
+from typing import Any
+
 from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
@@ -10,6 +12,7 @@ from runs.api.agents import notice, refuse_too_old
 from runs.api.parsers import require_length
 from runs.api.problems import Conflict, RunUnknown
 from runs.ingest.batch import BatchConflict, record_batch
+from runs.ingest.bodies import BatchBody, FinishBody, HeaderBody
 from runs.ingest.finish import record_finish
 from runs.ingest.header import record_header
 from runs.models import ApiToken, Run
@@ -30,7 +33,7 @@ class WriteView(APIView):
         request._full_data = request._data = None
         return super().finalize_response(request, response, *args, **kwargs)
 
-    def checked(self, serializer_class) -> dict:
+    def checked(self, serializer_class) -> Any:
         # Not `serializer_class(data=…)`, which would keep a large body until the garbage collector comes.
         return serializer_class().run_validation(self.request.data)
 
@@ -53,13 +56,14 @@ class WriteView(APIView):
 class RunHeaderView(WriteView):
     @extend_schema(
         operation_id="put_run",
-        request=serializers.Header,
-        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+        request=serializers.HeaderSerializer,
+        responses={200: serializers.WriteAnswerSerializer, 201: serializers.WriteAnswerSerializer},
     )
     def put(self, request, run_id):
         """Announce a run, or a further writer of it."""
-        data, member_id = self.checked(serializers.Header), request.auth.member_id
-        run, created = record_header(request.auth.project, run_id, data, member_id, request.body_sha256)
+        data: HeaderBody = self.checked(serializers.HeaderSerializer)
+        member_id, digest = request.auth.member_id, request.body_sha256
+        run, created = record_header(request.auth.project, run_id, data, member_id, digest)
         return self.answer(run, "created" if created else "updated", 201 if created else 200)
 
 
@@ -68,12 +72,12 @@ class BatchView(WriteView):
 
     @extend_schema(
         operation_id="put_batch",
-        request=serializers.BatchBody,
-        responses={200: serializers.WriteAnswer, 201: serializers.WriteAnswer},
+        request=serializers.BatchBodySerializer,
+        responses={200: serializers.WriteAnswerSerializer, 201: serializers.WriteAnswerSerializer},
     )
     def put(self, request, run_id, batch_id):
         """Store a batch of samples, stages, metrics and calls, once."""
-        data = self.checked(serializers.BatchBody)
+        data: BatchBody = self.checked(serializers.BatchBodySerializer)
         try:
             run, stored = record_batch(request.auth.project, run_id, batch_id, request.body_sha256, data)
         except Run.DoesNotExist:
@@ -84,11 +88,15 @@ class BatchView(WriteView):
 
 
 class FinishView(WriteView):
-    @extend_schema(operation_id="finish_run", request=serializers.Finish, responses={200: serializers.WriteAnswer})
+    @extend_schema(
+        operation_id="finish_run",
+        request=serializers.FinishSerializer,
+        responses={200: serializers.WriteAnswerSerializer},
+    )
     def put(self, request, run_id):
         """End a writer with its final counters; the run ends with its last writer."""
         try:
-            data = self.checked(serializers.Finish)
+            data: FinishBody = self.checked(serializers.FinishSerializer)
             run = record_finish(request.auth.project, run_id, data, request.body_sha256)
         except Run.DoesNotExist:
             raise RunUnknown from None

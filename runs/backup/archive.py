@@ -1,4 +1,4 @@
-"""The file of a backup: a zip of the database, as its own tools read it, and of `about.json`, what it holds."""
+"""The backup file: a zip of the database, in the format of its own tools, and `about.json` with its contents."""
 
 import json
 import os
@@ -19,21 +19,21 @@ from runs.backup import postgres, sqlite, totals
 FORMAT = 1
 ABOUT = "about.json"
 ENGINES = {"sqlite": sqlite, "postgresql": postgres}
-#: A backup of either database, for people.
+#: Names of the databases in messages.
 CALLED = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 def write(connection: BaseDatabaseWrapper, path: Path) -> dict:
-    """Write the backup beside its place, then move it there: `path` is a whole backup or not there at all.
+    """Write the backup to a temporary file, then rename it: `path` is a complete backup or does not exist.
 
-    Returns what it holds. Raises CommandError where `path` is taken or the database's tool failed.
+    Returns the contents of `about.json`. Raises CommandError if `path` exists or the database's tool failed.
     """
     if path.exists():
-        raise CommandError(f"{path} is there already; choose another name.")
+        raise CommandError(f"{path} already exists. Choose another name.")
     if not path.parent.is_dir():
-        raise CommandError(f"The folder {path.parent} is not there; make it first.")
+        raise CommandError(f"The folder {path.parent} does not exist. Create it first.")
     if not totals.tables(connection):
-        raise CommandError("The database is empty: is DATABASE_URL, or TRACEML_DATA, that of the portal?")
+        raise CommandError("The database is empty. Check that DATABASE_URL or TRACEML_DATA is that of the portal.")
     engine = ENGINES[connection.vendor]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".traceml-backup-") as folder:
         part = Path(folder) / "part"
@@ -46,7 +46,10 @@ def write(connection: BaseDatabaseWrapper, path: Path) -> dict:
 
 
 def read_about(path: Path, connection: BaseDatabaseWrapper) -> dict:
-    """What a backup holds. Raises CommandError for a file that is none, or none for this database or release."""
+    """The contents of a backup's `about.json`.
+
+    Raises CommandError if the file is invalid, or of another kind of database or a newer release.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             about = json.loads(archive.read(ABOUT))
@@ -55,20 +58,20 @@ def read_about(path: Path, connection: BaseDatabaseWrapper) -> dict:
     except OSError as error:
         raise CommandError(f"{path} can't be read: {error.strerror}.") from None
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError):
-        raise CommandError(f"{path} is not a backup of TraceML, or it is damaged.") from None
+        raise CommandError(f"{path} is not a TraceML backup, or it is damaged.") from None
     if damaged:
         raise CommandError(f"{path} is damaged.")
     if not known:
-        raise CommandError(f"{path} was made by a newer release; install that one to restore it.")
+        raise CommandError(f"{path} was created by a newer release. Install that release to restore it.")
     if about["engine"] != connection.vendor:
         here, there = CALLED[connection.vendor], CALLED[about["engine"]]
-        way = "; restore it to SQLite, then run move_database" if about["engine"] == "sqlite" else ""
+        way = ". Restore it to SQLite, then run move_database" if about["engine"] == "sqlite" else ""
         raise CommandError(f"{path} is a backup of {there}, but DATABASE_URL names {here}{way}.")
     return about
 
 
 def read(path: Path, about: dict, connection: BaseDatabaseWrapper) -> list[str]:
-    """Put a backup into the connection's database, whose tables it replaces; returns totals that differ."""
+    """Replace the tables of the connection's database by the backup; returns the totals that differ."""
     with zipfile.ZipFile(path) as archive:
         ENGINES[about["engine"]].copy_from(archive, connection)
     return totals.differences(about["totals"], totals.of(connection, about["totals"]))
@@ -81,7 +84,7 @@ def _about(vendor: str, migrations: list, held: totals.Totals) -> dict:
 
 @contextmanager
 def _private(path: Path) -> Iterator[BinaryIO]:
-    """A file that its owner alone may read, on the disk when the block ends."""
+    """A file that only its owner may read, synced to disk when the block ends."""
     with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b") as file:  # noqa: PTH123 (has no mode)
         yield file
         file.flush()
@@ -89,5 +92,5 @@ def _private(path: Path) -> Iterator[BinaryIO]:
 
 
 def migrations_of(connection: BaseDatabaseWrapper) -> list[list[str]]:
-    """The migrations that the database has seen."""
+    """The migrations that were applied to the database."""
     return sorted(list(key) for key in MigrationRecorder(connection).applied_migrations())

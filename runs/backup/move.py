@@ -1,4 +1,4 @@
-"""The move from SQLite to PostgreSQL: every table as it is, in one transaction, with nothing lost or added."""
+"""Move from SQLite to PostgreSQL: copy every table in one transaction, and compare the totals."""
 
 import os
 import sqlite3
@@ -15,16 +15,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from runs.backup import totals
 from runs.backup.postgres import lift_time_limit
 
-#: Rows in memory at a time; one with a run's samples may have 1 MB.
+#: Rows in memory at a time; a row with samples may have 1 MB.
 AT_ONCE = 100
 ALIAS = "moved_to"
 
 
 def move(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> totals.Totals:
-    """Copy all of a SQLite database into a migrated PostgreSQL one; returns what both hold.
+    """Copy a SQLite database to a migrated PostgreSQL database; returns the totals of both.
 
-    Writers wait for the end of it, so that nothing arrives behind its back. Raises CommandError, and leaves the target
-    as it was, where something can't be taken over.
+    It blocks writers until it ends, so that nothing is missed. Raises CommandError, and leaves the target unchanged,
+    if something can't be copied.
     """
     with _held(source) as rows:
         try:
@@ -39,7 +39,7 @@ def move(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> totals.Tot
 
 
 def copy_tables(source: sqlite3.Connection, target: BaseDatabaseWrapper) -> None:
-    """Replace the rows of all of the target's tables by the source's; both are of the same migrations."""
+    """Replace the rows of all tables of the target by those of the source; both have the same migrations."""
     names = [name for (name,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     names = [name for name in names if not name.startswith("sqlite_") and name not in totals.UNCOMPARED]
     quote = target.ops.quote_name
@@ -54,7 +54,7 @@ def copy_tables(source: sqlite3.Connection, target: BaseDatabaseWrapper) -> None
 
 
 def _copy(source: sqlite3.Connection, name: str, cursor, quote) -> None:
-    """By COPY: both databases write dates, JSON, ids and truth values in ways that PostgreSQL reads as text."""
+    """Use COPY: PostgreSQL can read SQLite's dates, JSON, ids and booleans as text."""
     columns = ", ".join(quote(row[1]) for row in source.execute(f"PRAGMA table_info({quote(name)})"))
     rows = source.execute(f"SELECT {columns} FROM {quote(name)}")  # noqa: S608 (names of the database's own)
     rows.arraysize = AT_ONCE
@@ -66,7 +66,7 @@ def _copy(source: sqlite3.Connection, name: str, cursor, quote) -> None:
 
 
 def _go_on_after_the_last(cursor, quote, table: str, column: str) -> None:
-    """COPY brings ids of its own; the next row made here must not get one of them."""
+    """Set the sequence: COPY brought its own ids, and new rows must not reuse them."""
     cursor.execute(
         f"SELECT setval(pg_get_serial_sequence(%s, %s), COALESCE(MAX({quote(column)}), 1), COUNT(*) > 0)"  # noqa: S608
         f" FROM {quote(table)}",
@@ -76,18 +76,18 @@ def _go_on_after_the_last(cursor, quote, table: str, column: str) -> None:
 
 @contextmanager
 def _held(source: BaseDatabaseWrapper) -> Iterator[sqlite3.Connection]:
-    """The rows as SQLite itself has them, with its write lock held."""
+    """A plain SQLite connection that holds the write lock."""
     with closing(sqlite3.connect(source.settings_dict["NAME"], isolation_level=None)) as rows:
         try:
             rows.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            raise CommandError(f"Nothing was moved: {error}; stop the portal first.") from None
+            raise CommandError(f"Nothing was moved: {error}. Stop the portal first.") from None
         yield rows
 
 
 @contextmanager
 def opened(config: dict) -> Iterator[BaseDatabaseWrapper]:
-    """A connection to a database that the settings don't name."""
+    """A connection to a database that is not in the settings."""
     connections.databases[ALIAS] = {**connections.databases["default"], "OPTIONS": {}, **config}
     try:
         yield connections[ALIAS]
@@ -97,10 +97,10 @@ def opened(config: dict) -> Iterator[BaseDatabaseWrapper]:
 
 
 def make_tables(url: str) -> None:
-    """Migrate another database, in a process of its own: migrations write to the default one."""
+    """Migrate another database in a separate process, because migrations write to the default database."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "migrate", "--verbosity", "0"]
     done = subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True)
     if done.returncode:
         raise CommandError(
-            f"The tables could not be made: {(done.stderr.strip() or 'migrate failed').splitlines()[-1]}"
+            f"The tables could not be created: {(done.stderr.strip() or 'migrate failed').splitlines()[-1]}"
         )

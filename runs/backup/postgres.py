@@ -1,4 +1,4 @@
-"""PostgreSQL's part: pg_dump and pg_restore, which have to be on the machine that calls them."""
+"""PostgreSQL backups with pg_dump and pg_restore, which must be installed on this machine."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ from runs.backup import archive as file
 from runs.backup import totals
 
 MEMBER = "database.dump"
-#: Nobody is asked anything; which role owns the tables is the place's own business.
+#: No prompts, and no owners or privileges: the target database decides them.
 PLAIN = ("--no-password", "--no-owner", "--no-privileges")
 
 
 def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder: Path) -> tuple[list, totals.Totals]:
-    """Put a dump into the archive; returns migrations and totals as of the very snapshot that it was made from."""
+    """Add a dump to the archive; returns migrations and totals of the same snapshot."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         lift_time_limit(connection)
@@ -35,7 +35,7 @@ def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder:
 
 
 def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None:
-    """Drop what the database holds, then restore the archive's dump in one transaction."""
+    """Drop all tables, then restore the archive's dump in one transaction."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         lift_time_limit(connection)
         for table in connection.introspection.table_names(cursor):
@@ -53,20 +53,22 @@ def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None
 
 
 def lift_time_limit(connection: BaseDatabaseWrapper) -> None:
-    """Let the statements of this transaction take their time: those of pages end after 5 s."""
+    """Remove the time limit of statements (5 s for pages) in this transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
 
 
 def _call(words: list[str], connection: BaseDatabaseWrapper, talk, **pipes) -> None:
-    """Run one of PostgreSQL's tools on the database; the password travels by the environment, not by its arguments."""
+    """Run a PostgreSQL tool on the database, with the password in its environment, not in its arguments."""
     arguments, secrets = DatabaseClient.settings_to_cmd_args_env(connection.settings_dict, words[1:])
     command, environment = [words[0], *arguments[1:]], {**os.environ, **(secrets or {})}
     with tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(command, env=environment, stderr=said, **pipes)
         except FileNotFoundError:
-            raise CommandError(f"{words[0]} is missing: install PostgreSQL's client (postgresql-client).") from None
+            raise CommandError(
+                f"{words[0]} was not found. Install the PostgreSQL client (postgresql-client)."
+            ) from None
         with process, suppress(BrokenPipeError):  # then the tool has said why
             talk(process)
         said.seek(0)

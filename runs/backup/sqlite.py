@@ -1,4 +1,4 @@
-"""SQLite's part: its own online backup, which reads one moment of the database while others go on writing."""
+"""SQLite backups with its online backup, which reads a consistent snapshot while others write."""
 
 import shutil
 import sqlite3
@@ -17,7 +17,7 @@ MEMBER = "database.sqlite3"
 
 
 def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder: Path) -> tuple[list, totals.Totals]:
-    """Put a copy of the database into the archive; returns the migrations and totals of that copy."""
+    """Add a copy of the database to the archive; returns the migrations and totals of that copy."""
     path = folder / MEMBER
     connection.ensure_connection()
     with closing(sqlite3.connect(path)) as copy:
@@ -31,10 +31,10 @@ def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder:
 
 
 def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None:
-    """Replace all that the database holds by the archive's copy, in one transaction."""
+    """Replace the whole database by the archive's copy, in one transaction."""
     place = Path(connection.settings_dict["NAME"])
     if not place.parent.is_dir():
-        raise CommandError(f"The folder {place.parent} is not there; make it first.")
+        raise CommandError(f"The folder {place.parent} does not exist. Create it first.")
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".traceml-restore-") as folder:
         path = Path(folder) / MEMBER
         with archive.open(MEMBER) as packed, path.open("wb") as copy:
@@ -46,7 +46,7 @@ def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None
 
 
 def opened(connection: BaseDatabaseWrapper, path: Path) -> BaseDatabaseWrapper:
-    """A connection like this one to another file, which it leaves in the journal mode that it has."""
+    """A connection like this one to another file, keeping that file's journal mode."""
     other = connection.copy()
     other.settings_dict |= {"NAME": str(path), "OPTIONS": {}}
     return other

@@ -1,6 +1,6 @@
-"""What a database holds, so that two of them can be compared: rows of each table and the sums of its numbers.
+"""Totals of a database, to compare two of them: the rows of each table and the sums of its numbers.
 
-Read off the tables and not off the models: a backup may be older than the code that restores it.
+Read from the tables, not from the models: a backup may be older than the code that restores it.
 """
 
 import math
@@ -12,7 +12,7 @@ ROWS = "*"
 #: Table → `*` and columns → rows, sums of absolute values (signs don't cancel out) and bytes.
 Totals = dict[str, dict[str, float]]
 
-#: Each database adds up in an order of its own.
+#: Databases add up numbers in different order.
 TOLERANCE = 1e-9
 UNCOMPARED = ("django_migrations",)
 
@@ -31,7 +31,7 @@ def tables(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def differences(expected: Totals, found: Totals) -> list[str]:
-    """A line for each total that is not the same."""
+    """One line for each total that differs."""
     return [
         f"{table}.{name}: {value:g} before, {other:g} now"
         for table, columns in expected.items()
@@ -41,7 +41,7 @@ def differences(expected: Totals, found: Totals) -> list[str]:
 
 
 def summary(totals: Totals) -> str:
-    """What people know it by."""
+    """Number of runs and total energy, in words."""
     runs = totals.get("runs_run", {})
     return f"{runs.get(ROWS, 0):,.0f} runs, {runs.get('energy_kwh', 0):,.2f} kWh"
 

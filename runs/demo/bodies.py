@@ -8,6 +8,16 @@ from typing import NamedTuple
 
 from runs.demo.machines import MACHINES, Card
 from runs.demo.story import Episode
+from runs.ingest.bodies import (
+    BatchBody,
+    CallsBody,
+    DeviceBody,
+    FinishBody,
+    HeaderBody,
+    MetricBody,
+    SampleBody,
+    StageBody,
+)
 
 WRITER = "demo"
 MOST_SAMPLES = 120
@@ -17,9 +27,9 @@ LOST_UPLOAD_INTERVAL_S = 30.0
 
 
 class Bodies(NamedTuple):
-    header: dict
-    batches: list[dict]
-    finish: dict | None
+    header: HeaderBody
+    batches: list[BatchBody]
+    finish: FinishBody | None
 
 
 def bodies(episode: Episode) -> Bodies:
@@ -30,13 +40,13 @@ def bodies(episode: Episode) -> Bodies:
     half = len(samples) // 2
     stages = _stages(episode)
     parts = [(samples[:half], stages[: len(stages) // 2]), (samples[half:], stages[len(stages) // 2 :])]
-    batches = [_batch(episode, devices, *part) for part in parts]
+    batches = [_batch(devices, *part) for part in parts]
     batches[-1]["metrics"] = _metrics(episode, random)
     batches[-1]["calls"] = _calls(episode)
     return Bodies(_header(episode, devices), batches, None if episode.is_open else _finish(episode))
 
 
-def _header(episode: Episode, devices: list[dict]) -> dict:
+def _header(episode: Episode, devices: list[DeviceBody]) -> HeaderBody:
     work = episode.work
     interval_s = LOST_UPLOAD_INTERVAL_S if episode.outcome == "lost" else LONGEST_UPLOAD_INTERVAL_S
     return {
@@ -68,22 +78,27 @@ def _name(episode: Episode) -> str:
     return f"{episode.work.model}-{words.get(episode.work.kind, 'train')}-{episode.number:03d}"
 
 
-def _devices(episode: Episode) -> list[dict]:
+def _devices(episode: Episode) -> list[DeviceBody]:
     machine, work = MACHINES[episode.work.machine], episode.work
     cards = [_card(machine.card, machine.host, n) for n in range(work.cards) if machine.card]
-    cpu = {"key": "cpu-0", "kind": "cpu", "name": machine.cpu, "cores": machine.threads / 2, "threads": machine.threads}
+    cpu = DeviceBody(key="cpu-0", kind="cpu", name=machine.cpu, cores=machine.threads / 2, threads=machine.threads)
     cpu["share"] = min(1.0, 0.25 * max(work.cards, 1))
-    return [*cards, cpu, {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": machine.memory_gb / 4}]
+    return [*cards, cpu, DeviceBody(key="ram", kind="ram", name="Memory", memory_gb=machine.memory_gb / 4)]
 
 
-def _card(card: Card, host: str, number: int) -> dict:
+def _card(card: Card, host: str, number: int) -> DeviceBody:
     kind = "gpu" if card.measured_by else "npu"
-    facts = {"key": f"{kind}-{number}", "kind": kind, "name": card.name, "uuid": f"{kind.upper()}-{host}-{number}"}
-    method = {"counter": "NVML energy counter", "sensor": "NVML power sensor"}.get(card.measured_by, "")
-    return facts | {"measured_by": card.measured_by, "method": method}
+    return DeviceBody(
+        key=f"{kind}-{number}",
+        kind=kind,
+        name=card.name,
+        uuid=f"{kind.upper()}-{host}-{number}",
+        measured_by=card.measured_by,
+        method={"counter": "NVML energy counter", "sensor": "NVML power sensor"}.get(card.measured_by, ""),
+    )
 
 
-def _samples(episode: Episode, devices: list[dict], random: Random) -> list[dict]:
+def _samples(episode: Episode, devices: list[DeviceBody], random: Random) -> list[SampleBody]:
     """Cumulative counters at equal steps, in the order of time; an accelerator dips where an epoch ends."""
     count = max(4, min(MOST_SAMPLES, round(episode.seconds / 30)))
     step_s = episode.seconds / count
@@ -100,7 +115,7 @@ def _samples(episode: Episode, devices: list[dict], random: Random) -> list[dict
     return rows
 
 
-def _sample(device: dict, t_s: float, busy_s: float, energy_j: float) -> dict:
+def _sample(device: DeviceBody, t_s: float, busy_s: float, energy_j: float) -> SampleBody:
     measured = round(energy_j, 3) if device.get("measured_by") else None
     return {
         "device": device["key"],
@@ -111,7 +126,7 @@ def _sample(device: dict, t_s: float, busy_s: float, energy_j: float) -> dict:
     }
 
 
-def _busy(episode: Episode, device: dict, level: float, t_s: float, step_s: float, random: Random) -> float:
+def _busy(episode: Episode, device: DeviceBody, level: float, t_s: float, step_s: float, random: Random) -> float:
     """Utilisation of a device over one step."""
     if device["kind"] == "ram":
         return 1.0
@@ -121,7 +136,7 @@ def _busy(episode: Episode, device: dict, level: float, t_s: float, step_s: floa
     return min(1.0, max(0.03, random.gauss(level * (0.45 if between else 1.0), 0.03)))
 
 
-def _power_w(episode: Episode, device: dict, busy: float) -> float:
+def _power_w(episode: Episode, device: DeviceBody, busy: float) -> float:
     card = MACHINES[episode.work.machine].card
     if not device.get("measured_by") or card is None:
         return 0.0
@@ -137,24 +152,24 @@ def _epochs(episode: Episode) -> list[tuple[int, float, float]]:
     return [(number, start, end) for number, (start, end) in enumerate(pairwise(edges), start=1)]
 
 
-def _stages(episode: Episode) -> list[dict]:
+def _stages(episode: Episode) -> list[StageBody]:
     return [
         {"id": f"e{number}", "name": f"epoch {number}", "parent": "", "start_s": start, "end_s": end}
         for number, start, end in _epochs(episode)
     ]
 
 
-def _metrics(episode: Episode, random: Random) -> list[dict]:
+def _metrics(episode: Episode, random: Random) -> list[MetricBody]:
     """The metric after each epoch, nearing its best ever more slowly."""
-    (first, best), found = episode.work.best, []
+    (first, best), found = episode.work.best, list[MetricBody]()
     reached = best + (best - first) * random.gauss(0.0, 0.015)
     for number, _, end in _epochs(episode):
         value = reached + (first - reached) * exp(-3.2 * number / episode.work.stages)
-        found.append({"t_s": end - 0.01, "name": episode.work.metric, "value": round(value, 5)})
+        found.append(MetricBody(t_s=end - 0.01, name=episode.work.metric, value=round(value, 5)))
     return found
 
 
-def _calls(episode: Episode) -> list[dict]:
+def _calls(episode: Episode) -> list[CallsBody]:
     items = round(episode.work.items_a_second * episode.seconds)
     if not items:
         return []
@@ -162,11 +177,11 @@ def _calls(episode: Episode) -> list[dict]:
     return [{"method": "predict", "calls": max(1, items // 8), "items": items, "busy_s": busy_s}]
 
 
-def _batch(episode: Episode, devices: list[dict], samples: list[dict], stages: list[dict]) -> dict:
+def _batch(devices: list[DeviceBody], samples: list[SampleBody], stages: list[StageBody]) -> BatchBody:
     return {"writer": WRITER, "devices": devices, "samples": samples, "stages": stages, "metrics": [], "calls": []}
 
 
-def _finish(episode: Episode) -> dict:
+def _finish(episode: Episode) -> FinishBody:
     return {
         "writer": WRITER,
         "status": episode.outcome,

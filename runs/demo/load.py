@@ -11,8 +11,9 @@ from runs.demo.story import NOTES, PEOPLE, PROJECTS, SENDERS, Episode, episodes
 from runs.ingest.batch import record_batch
 from runs.ingest.finish import record_finish
 from runs.ingest.header import record_header
+from runs.ingest.removal import remove_team
 from runs.models import Batch, Membership, Project, Run, Team, TrackedModel, User
-from runs.models.slug import free_slug
+from runs.slugs import free_slug
 
 TEAM = "Demo lab"
 OWNER = PEOPLE[0][0]
@@ -76,7 +77,7 @@ def remove() -> bool:
     team = demo_team()
     if team is None:
         return False
+    remove_team(team)
     with transaction.atomic():
-        team.delete()
         User.objects.filter(email__in=[email for email, *_ in PEOPLE]).delete()
     return True

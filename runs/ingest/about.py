@@ -1,13 +1,14 @@
 """What a run says of itself after its header: parameters, environment, tags, a name, another model or kind."""
 
+from runs.ingest.bodies import AboutBody
 from runs.ingest.removal import model_named
 from runs.ingest.totals import UsageChanges
+from runs.left_out import LeftOut, added_up
 from runs.models import Run
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_KEYS, MAX_METADATA_BYTES, MAX_TAGS, metadata_bytes
 
 
-def take_in(run: Run, about: dict | None, changes: UsageChanges) -> None:
+def take_in(run: Run, about: AboutBody | None, changes: UsageChanges) -> None:
     """Enrich the run, whose lock is held; what it adds to the daily totals moves along. Saves nothing.
 
     What finds no room any more is left out and counted.

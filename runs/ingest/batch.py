@@ -1,12 +1,15 @@
 """A batch of samples, stages, metrics and calls: stored once, however often it is sent."""
 
+from collections.abc import Sequence
+
 from django.utils import timezone
 
 from runs.ingest import about, metrics, outcome, totals, writers
+from runs.ingest.bodies import BatchBody, CallsBody, MetricBody, SampleBody, StageBody
 from runs.ingest.removal import locked_run, upload_of
-from runs.models import Batch, Call, Device, Project, Run, Stage, Writer
+from runs.left_out import LeftOut, added_up
+from runs.models import Batch, Call, Project, Run, Stage, Writer
 from runs.models.batch import Sample, pack
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_METHODS, MAX_STAGES
 
 
@@ -14,7 +17,7 @@ class BatchConflict(Exception):
     """Another batch with this id is stored already."""
 
 
-def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dict) -> tuple[Run, bool]:
+def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: BatchBody) -> tuple[Run, bool]:
     """Store a batch. Returns the run and whether the batch is new.
 
     Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, BatchConflict for the same id with
@@ -30,7 +33,8 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: dic
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(run, writer, data["devices"])
         writers.count_samples(run, writer, devices, data)
-        _store_batch(run, writer, devices, batch_id, sha256, data)
+        samples = [sample for sample in data["samples"] if sample["device"] in devices]
+        store_series(run, writer, batch_id, sha256, samples, data["metrics"])
         _store_stages(run, writer, data["stages"])
         _store_calls(run, writer, data["calls"])
         metrics.take_in(run, writer, data["metrics"])
@@ -58,9 +62,11 @@ def _repeated(run: Run, stored: str, sha256: str) -> tuple[Run, bool]:
     return run, False
 
 
-def _store_batch(run: Run, writer: Writer, devices: dict[str, Device], batch_id: str, sha256: str, data: dict) -> None:
+def store_series(
+    run: Run, writer: Writer, batch_id: str, sha256: str, samples: list[SampleBody], metrics: Sequence[MetricBody] = ()
+) -> None:
+    """Keep samples of described devices and logged values: what charts, files and the API read."""
     series: dict[str, list[Sample]] = {}
-    samples = [sample for sample in data["samples"] if sample["device"] in devices]
     for sample in samples:
         row = Sample(sample["t_s"], sample["elapsed_s"], sample["busy_s"], sample["energy_j"])
         series.setdefault(sample["device"], []).append(row)
@@ -75,11 +81,11 @@ def _store_batch(run: Run, writer: Writer, devices: dict[str, Device], batch_id:
         last_t_s=max(times, default=None),
         sample_count=len(times),
         series=pack(series) if series else b"",
-        metrics=[[metric["t_s"], metric["name"], metric["value"]] for metric in data["metrics"]],
+        metrics=[[metric["t_s"], metric["name"], metric["value"]] for metric in metrics],
     )
 
 
-def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
+def _store_stages(run: Run, writer: Writer, stages: list[StageBody]) -> None:
     """A later report of a stage replaces an earlier one; one that has ended never opens again."""
     if not stages:
         return
@@ -112,7 +118,7 @@ def _store_stages(run: Run, writer: Writer, stages: list[dict]) -> None:
     )
 
 
-def _store_calls(run: Run, writer: Writer, calls: list[dict]) -> None:
+def _store_calls(run: Run, writer: Writer, calls: list[CallsBody]) -> None:
     """Calls are cumulative by method, so the larger count is the later one, whatever the order of arrival."""
     known = {call.method: call for call in Call.objects.filter(writer=writer)}
     methods: set[str] = set(known)

@@ -3,12 +3,14 @@
 from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
+from runs.ingest.batch import store_series
+from runs.ingest.bodies import FinishBody
 from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run, upload_of
-from runs.models import Project, Run, Writer
+from runs.models import Device, Project, Run, Writer
 
 
-def record_finish(project: Project, run_id, data: dict, sha256: str = "") -> Run:
+def record_finish(project: Project, run_id, data: FinishBody, sha256: str = "") -> Run:
     """Store a writer's final counters and status. A later one replaces it: how a process ended may be known late.
 
     Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, ValidationError for an impossible end.
@@ -21,7 +23,9 @@ def record_finish(project: Project, run_id, data: dict, sha256: str = "") -> Run
             return told
         writer = writers.writer_of(run, data)
         devices = writers.describe_devices(run, writer, data["devices"])
+        known_s = writer.last_t_s
         writers.count_samples(run, writer, devices, data)
+        _keep_what_is_new(run, writer, devices, sha256, data, known_s)
         writers.take_left_out(writer, data)
         run.overlap(data.get("overlaps", ()))
         writer.status, writer.exception = data["status"], data["exception"]
@@ -35,6 +39,15 @@ def record_finish(project: Project, run_id, data: dict, sha256: str = "") -> Run
         outcome.settle(run)
         totals.refresh(run, writer, devices)
     return run
+
+
+def _keep_what_is_new(
+    run: Run, writer: Writer, devices: dict[str, Device], sha256: str, data: FinishBody, known_s: float
+) -> None:
+    """Store final counters that no batch brought like those that one did, under a name that no agent can give."""
+    new = [sample for sample in data["samples"] if sample["t_s"] > known_s and sample["device"] in devices]
+    if new:
+        store_series(run, writer, f"end of {writer.pk} at {writer.last_t_s!r}", sha256, new)
 
 
 def _begin_before_the_end(run: Run, writer: Writer) -> None:

@@ -5,6 +5,7 @@ import contextlib
 from django.utils import timezone
 
 from runs.ingest import outcome, totals, writers
+from runs.ingest.bodies import HeaderBody
 from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run, model_named, upload_of
 from runs.models import EmissionFactor, Project, Pue, Run
@@ -13,7 +14,7 @@ from runs.models import EmissionFactor, Project, Pue, Run
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 
-def record_header(project: Project, run_id, data: dict, member_id: int = 0, sha256: str = "") -> tuple[Run, bool]:
+def record_header(project: Project, run_id, data: HeaderBody, member_id: int = 0, sha256: str = "") -> tuple[Run, bool]:
     """Store a header that this member sent. Returns the run and whether it is new; sent again it changes nothing.
 
     Raises RunDeleted for a run that was deleted here, ValidationError for an impossible start.
@@ -36,7 +37,9 @@ def record_header(project: Project, run_id, data: dict, member_id: int = 0, sha2
     return run, created
 
 
-def _run(project: Project, run_id, data: dict, factor: EmissionFactor, pue: Pue, member_id: int) -> tuple[Run, bool]:
+def _run(
+    project: Project, run_id, data: HeaderBody, factor: EmissionFactor, pue: Pue, member_id: int
+) -> tuple[Run, bool]:
     with contextlib.suppress(Run.DoesNotExist):
         return locked_run(project, run_id), False
     run = Run(
@@ -48,7 +51,7 @@ def _run(project: Project, run_id, data: dict, factor: EmissionFactor, pue: Pue,
         upload_interval_s=data["flush_s"],
         factor=factor,
         pue=pue.value,
-        **{field: data[field] for field in RUN_FIELDS if field in data},
+        **{field: data[field] for field in RUN_FIELDS if field in data},  # type: ignore[literal-required]
     )
     # The unique constraint decides between parallel first headers; the loser finds the winner's row.
     Run.objects.bulk_create([run], ignore_conflicts=True)

@@ -3,14 +3,15 @@
 from collections import Counter
 from datetime import timedelta
 
+from runs.ingest.bodies import MetricBody
+from runs.left_out import LeftOut, added_up
 from runs.models import Metric, Run, Writer
-from runs.models.left_out import LeftOut, added_up
 from traceml_agent.limits import MAX_METRIC_NAMES
 
 VALUES = ("last", "last_at", "lowest", "highest", "total", "count")
 
 
-def take_in(run: Run, writer: Writer, metrics: list[dict]) -> None:
+def take_in(run: Run, writer: Writer, metrics: list[MetricBody]) -> None:
     """Bring the run's metrics in step with what a new batch logged. The run's lock is held, and a batch comes once.
 
     Values of names for which the run has no room are counted on it.
@@ -33,7 +34,7 @@ def take_in(run: Run, writer: Writer, metrics: list[dict]) -> None:
     run.left_out = added_up(run.left_out, rows)
 
 
-def _new(run: Run, known: dict[str, Metric], logged: dict, at) -> Metric | None:
+def _new(run: Run, known: dict[str, Metric], logged: MetricBody, at) -> Metric | None:
     """A metric of this name with no value taken in yet; None where the run has as many as it may."""
     if len(known) >= MAX_METRIC_NAMES:
         return None

@@ -32,6 +32,7 @@ from runs.models import (
 )
 from runs.models.audit import Action
 from runs.models.trashed import amounts
+from runs.sql.locks import keep_from_deletion
 
 #: What holds a project's facts, each after what points at it.
 FACTS = (
@@ -54,10 +55,6 @@ FACTS = (
 )
 
 
-#: What keeps a row from being deleted while others may do the same; SQLite has one writer at a time anyway.
-SHARED_LOCK = {"postgresql": "FOR KEY SHARE"}
-
-
 class RunDeleted(Exception):
     """The run was here and somebody deleted it, or its project; a late upload may not bring it back."""
 
@@ -67,12 +64,7 @@ def hold(ids: Iterable[int], of: type[Project] | type[TrackedModel] = Project) -
 
     Before anything else is locked: a deletion takes the project first, and then its runs.
     """
-    table, lock = connection.ops.quote_name(of._meta.db_table), SHARED_LOCK.get(connection.vendor, "")
-    wanted = sorted(set(ids))
-    places = ", ".join(["%s"] * len(wanted)) or "NULL"
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT id FROM {table} WHERE id IN ({places}) ORDER BY id {lock}", wanted)  # noqa: S608
-        return {row[0] for row in cursor.fetchall()}
+    return keep_from_deletion(ids, of)
 
 
 def model_named(project: Project, name: str) -> TrackedModel:

@@ -1,14 +1,16 @@
 """Writers and their devices: counters taken from samples."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from runs.ingest.clock import MAX_AHEAD, Clock, Reading
+from runs.ingest.bodies import BatchBody, DeviceBody, FinishBody, WriterBody
+from runs.ingest.clock import MAX_AHEAD, Clock, ClockReading
+from runs.left_out import LeftOut, added_up, total
 from runs.models import Device, Project, Run, Writer
 from runs.models.device import PARTS
-from runs.models.left_out import LeftOut, added_up, total
 from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
 
 DEFAULT_WRITER = "main"
@@ -32,7 +34,7 @@ DESCRIPTION = (
 )
 
 
-def writer_of(run: Run, data: dict) -> Writer:
+def writer_of(run: Run, data: WriterBody) -> Writer:
     """The writer that a request names, made when it is new. The caller holds the run's lock.
 
     What is stored of a known one counts, whatever the request says. Raises ValidationError for an impossible start.
@@ -49,7 +51,7 @@ def writer_of(run: Run, data: dict) -> Writer:
     return writer
 
 
-def just_told(project: Project, run_id, data: dict, sha256: str) -> Run | None:
+def just_told(project: Project, run_id, data: WriterBody, sha256: str) -> Run | None:
     """The run, where this very header or end is the last that its writer sent, a moment ago; locks nothing.
 
     Asked before the lock and again after it, for what others sent meanwhile. Later the same is taken in again: of a
@@ -61,15 +63,16 @@ def just_told(project: Project, run_id, data: dict, sha256: str) -> Run | None:
     return writer.run if writer else None
 
 
-def _start_of(run: Run, data: dict) -> Reading:
+def _start_of(run: Run, data: WriterBody) -> ClockReading:
     """When a writer began by the portal's clock; the run's own start where it says nothing."""
     clock = Clock.of(data)
     if "writer_started_at" in data:
         return clock.read(data["writer_started_at"], "writer_started_at")
-    return Reading(run.started_at, clock.read(data.get("started_at", run.started_at), "started_at").skew_s)
+    started_at: Any = data.get("started_at", run.started_at)  # a header alone has it
+    return ClockReading(run.started_at, clock.read(started_at, "started_at").skew_s)
 
 
-def take_left_out(writer: Writer, data: dict) -> None:
+def take_left_out(writer: Writer, data: BatchBody | FinishBody) -> None:
     """Keep what the agent left out so far. Counts only grow, so the larger list is the later one."""
     if "left_out" in data:
         rows = added_up(data["left_out"])
@@ -77,7 +80,7 @@ def take_left_out(writer: Writer, data: dict) -> None:
             writer.left_out = rows
 
 
-def describe_devices(run: Run, writer: Writer, descriptions: list[dict]) -> dict[str, Device]:
+def describe_devices(run: Run, writer: Writer, descriptions: list[DeviceBody]) -> dict[str, Device]:
     """The writer's devices by key, with new or changed descriptions taken over (saved with the counters).
 
     Those for which the run has no room are left out.
@@ -95,11 +98,11 @@ def describe_devices(run: Run, writer: Writer, descriptions: list[dict]) -> dict
             continue
         for field in DESCRIPTION:
             if field in description:
-                setattr(device, field, description[field])
+                setattr(device, field, description[field])  # type: ignore[literal-required]
     return devices
 
 
-def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: dict) -> None:
+def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: BatchBody | FinishBody) -> None:
     """Advance the devices' cumulative counters; raises ValidationError for a device that nobody described.
 
     Samples of devices for which the run had no room are counted on it.
@@ -118,7 +121,7 @@ def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: di
             message = "lies in the future; check the clock of the machine"
             raise ValidationError({f"samples[{index}].t_s": message})
         at = min(at, now) if writer.clock_skew_s else at  # its start may be later than it was
-        parts = tuple(sample[name] for name in PARTS if name in sample)
+        parts = tuple(sample[name] for name in PARTS if name in sample)  # type: ignore[literal-required]
         device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date(), parts)
         writer.last_t_s = max(writer.last_t_s, sample["t_s"])
     if left_out:

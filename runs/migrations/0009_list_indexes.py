@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-import runs.models.indexes
+import runs.sql.indexes
 
 
 class Migration(migrations.Migration):
@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(model_name="run", name="run_unfinished"),
         migrations.AddIndex(
             model_name="run",
-            index=runs.models.indexes.SearchIndex(
+            index=runs.sql.indexes.SearchIndex(
                 fields=[
                     "project",
                     "archived_at",

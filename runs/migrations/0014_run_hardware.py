@@ -3,7 +3,7 @@ from itertools import groupby
 
 from django.db import migrations, models
 
-import runs.models.indexes
+import runs.sql.indexes
 
 AT_ONCE = 500
 
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
         migrations.RunPython(name_hardware, migrations.RunPython.noop),
         migrations.AddIndex(
             model_name="run",
-            index=runs.models.indexes.SearchIndex(
+            index=runs.sql.indexes.SearchIndex(
                 fields=[
                     "project",
                     "archived_at",

@@ -4,7 +4,7 @@ arrival (PS6), so the indexes that they walk do."""
 from django.db import migrations, models
 from django.utils.crypto import get_random_string
 
-from runs.models.indexes import SearchIndex
+from runs.sql.indexes import SearchIndex
 
 SUMS = ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg"]
 IN_ORDER = ["project", "archived_at", "received_at", "id"]

@@ -14,7 +14,6 @@ from runs.models.pue import Pue
 from runs.models.reestimation import Correction, Reestimation, RunRevision
 from runs.models.refusal import Refusal
 from runs.models.remembered import Remembered
-from runs.models.rights import Right, Role
 from runs.models.run import Run, Writer
 from runs.models.saved_view import SavedView
 from runs.models.share import Badge, ShareLink
@@ -25,6 +24,7 @@ from runs.models.tracked_model import TrackedModel
 from runs.models.trashed import Trashed
 from runs.models.usage import DailyUsage, ProjectUsage, RunUsage, TaggedUsage
 from runs.models.user import User
+from runs.rights import Right, Role
 
 __all__ = [
     "ApiToken",

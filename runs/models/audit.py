@@ -96,7 +96,7 @@ class AuditEntry(models.Model):
     def who(self) -> str:
         """Who did it, in words; who looks after the deployment stays unnamed."""
         if self.team_id is None:
-            return "who looks after this portal"
+            return "Portal administrator"
         if self.actor:
             return str(self.actor) + ("" if self.actor.is_active else DEACTIVATED)
         if self.address:

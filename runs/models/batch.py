@@ -152,5 +152,5 @@ class Batch(models.Model):
 
     def logged(self) -> list[Logged]:
         """The values that came with it, on the run's own clock."""
-        offset_s = (self.writer.started_at - self.run.started_at).total_seconds()
+        offset_s = self.run.seconds_to(self.writer.started_at)
         return [Logged(self.writer.key, round(offset_s + t_s, 6), name, value) for t_s, name, value in self.metrics]

@@ -1,8 +1,10 @@
 """Devices of a run: what the agent saw, and what estimation made of it."""
 
+from collections import Counter
 from datetime import date
 
 from django.db import models
+from django.db.models import Count, Max, Min, Q, Sum
 
 from hardware.models import HardwareProfile
 from runs.models.project import Project
@@ -22,6 +24,31 @@ class DeviceQuerySet(models.QuerySet):
         """The devices of the projects that this person may see; with a team of its projects alone."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
+
+    def not_in_catalogue(self):
+        """Devices that no profile has, or a generic one alone; memory counts by its size, so it needs no profile."""
+        return self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()
+
+    def unknown_names(self) -> list[dict]:
+        """Names among these devices that have no profile, with what they touch: the most used first.
+
+        Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
+        """
+        rows = (
+            self.not_in_catalogue()
+            .values("name", "kind", "memory_gb")
+            .annotate(
+                runs=Count("run", distinct=True),
+                teams=Count("project__team", distinct=True),
+                first_seen=Min("run__started_at"),
+                last_seen=Max("run__last_seen_at"),
+                kwh=Sum("energy_kwh"),
+            )
+        )
+        return list(rows.order_by("-kwh", "name"))
+
+    def unknown_name_count(self) -> int:
+        return self.not_in_catalogue().values("name").distinct().count()
 
 
 class Device(models.Model):
@@ -91,6 +118,13 @@ class Device(models.Model):
         return self.name
 
     @property
+    def hardware_name(self) -> str:
+        """A device in words: the name of its profile, else the driver's name; memory is just memory."""
+        if self.kind == Device.Kind.RAM:
+            return self.get_kind_display()
+        return called(self.name, *((self.profile.name, self.profile.fallback) if self.profile else (None, None)))
+
+    @property
     def utilisation(self) -> float | None:
         """Mean utilisation of what the run held, 0 to 1; None where the device tells none."""
         if self.busy_s is None:
@@ -99,7 +133,7 @@ class Device(models.Model):
 
     @property
     def mean_power_w(self) -> float:
-        return estimation.J_PER_KWH * self.energy_kwh / self.elapsed_s if self.elapsed_s > 0 else 0.0
+        return estimation.mean_power_w(self.energy_kwh, self.elapsed_s)
 
     def facts(self, elapsed_s: float, busy_s: float | None, energy_j: float | None) -> estimation.Facts:
         """This device's facts with other counters: those of a day, or of an interval of its chart."""
@@ -171,6 +205,16 @@ class Device(models.Model):
             days[day] = self.facts(now[0] - before[0], added_busy_s, added_j)
             before = now
         return days
+
+
+def called(name: str, profile: str | None, is_generic: bool | None) -> str:
+    """What people call a device: by its profile, unless that is the generic one of what the catalogue lacks."""
+    return name if profile is None or is_generic else profile
+
+
+def in_words(counts: Counter[str]) -> str:
+    """Hardware that was counted by name: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`, the most first."""
+    return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.most_common())
 
 
 def carriers(devices: list[Device]) -> list[Device]:

@@ -9,15 +9,11 @@ from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from runs.models.rights import RIGHTS, Right, Role
 from runs.models.team import Membership, Team
-from runs.models.token import digest_of
+from runs.rights import RIGHTS, Right, Role
+from runs.secret_digests import invitation_digest
 
 OPEN_FOR = timedelta(days=7)
-
-
-def _digest(secret: str) -> str:
-    return digest_of(f"invitation:{secret}")  # the word keeps an invitation's digest from ever being a token's
 
 
 class InvitationQuerySet(models.QuerySet):
@@ -34,7 +30,7 @@ class InvitationQuerySet(models.QuerySet):
 
     def by_secret(self, secret: str) -> "Invitation | None":
         """The open invitation of this link's secret part."""
-        return self.open().filter(secret_hmac=_digest(secret)).first()
+        return self.open().filter(secret_hmac=invitation_digest(secret)).first()
 
 
 class Invitation(models.Model):
@@ -42,7 +38,7 @@ class Invitation(models.Model):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     role = models.CharField(max_length=8, choices=[choice for choice in Role.choices if choice[0] != Role.OWNER])
-    email = models.EmailField("e-mail", blank=True, help_text="Where the link was sent; empty for a link to copy.")
+    email = models.EmailField("email", blank=True, help_text="Where the link was sent; empty for a link to copy.")
     secret_hmac = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -67,8 +63,9 @@ class Invitation(models.Model):
         if role not in by.grantable_roles:
             raise PermissionDenied
         secret = secrets.token_urlsafe(32)
-        values = {"role": role, "email": email, "secret_hmac": _digest(secret), "expires_at": timezone.now() + OPEN_FOR}
-        return cls.objects.create(team=by.team, invited_by=by.user, **values), secret
+        values = {"role": role, "email": email, "expires_at": timezone.now() + OPEN_FOR}
+        digest = invitation_digest(secret)
+        return cls.objects.create(team=by.team, invited_by=by.user, secret_hmac=digest, **values), secret
 
     def accept(self, user) -> Membership:
         """Let the person in and use the invitation up. Raises DoesNotExist once it is no longer open.

@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.db import models, transaction
 from django.utils import timezone
 
-from runs.models.rights import Role
 from runs.models.team import Membership
+from runs.rights import Role
 
 OFFERED_FOR = timedelta(days=7)
 

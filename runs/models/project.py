@@ -3,9 +3,9 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from runs.models.rights import RIGHTS, Right
-from runs.models.slug import create_with_slug
 from runs.models.team import Team
+from runs.rights import RIGHTS, Right
+from runs.slugs import create_with_slug
 
 
 class ProjectQuerySet(models.QuerySet):

@@ -1,6 +1,6 @@
 """Runs, and the writers that report them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import models
@@ -8,20 +8,19 @@ from django.db.models import Q
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
+from runs.left_out import LeftOut, added_up
 from runs.models.factor import EmissionFactor
-from runs.models.indexes import SearchIndex
-from runs.models.left_out import LeftOut, added_up
-from runs.models.lookups import HasItem, HasItems
 from runs.models.project import Project
-from runs.models.rights import RIGHTS, Right
 from runs.models.tracked_model import TrackedModel
+from runs.rights import RIGHTS, Right
+from runs.silence import is_silent, silent_in_sql
+from runs.sql.indexes import SearchIndex
+from runs.sql.lookups import HasItem, HasItems
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_OVERLAPS
 
 #: How long after a process ended its end may be noticed.
 NOTICED_WITHIN = timedelta(seconds=5)
-#: A run that was never finished counts as lost when silent for longer than this many upload intervals.
-LOST_AFTER_INTERVALS = 3
 LISTED = ["project", "archived_at", "received_at", "id", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at"]
 SEARCHED = ["project", "archived_at", "received_at", "id", "name", "tracked_model", "run_id"]
@@ -64,6 +63,25 @@ class RunQuerySet(models.QuerySet):
         The status is written into the SQL: with a parameter SQLite doesn't see that an index holds just these.
         """
         return self.filter(status=RawSQL("'running'", ()))
+
+    def lost(self, now: datetime):
+        """The runs that no end was heard of and that have been silent for too long (`runs.silence`)."""
+        return self.unfinished().filter(silent_in_sql(now))
+
+    def running(self, now: datetime):
+        """The runs that no end was heard of and that go on."""
+        return self.unfinished().exclude(silent_in_sql(now))
+
+    def came_to_nothing(self, now: datetime):
+        """The runs that failed, were cancelled or are lost."""
+        ended = Q(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
+        return self.filter(ended | Q(pk__in=self.lost(now).order_by().values("pk")))
+
+    def in_state(self, state: str, now: datetime):
+        """The runs in a state as readers see it (`Run.state`)."""
+        if state == Run.LOST:
+            return self.lost(now)
+        return self.running(now) if state == Run.Status.RUNNING else self.filter(status=state)
 
     def newest(self, count: int):
         """The last to arrive, ready for a list. Rows are wide: which these are is told by the index alone."""
@@ -176,6 +194,10 @@ class Run(models.Model):
     def state(self) -> str:
         return state_of(self.status, self.last_seen_at, self.upload_interval_s)
 
+    def seconds_to(self, moment: datetime) -> float:
+        """From the run's start to an instant: for a writer's start, what turns its times into the run's."""
+        return (moment - self.started_at).total_seconds()
+
     @property
     def label(self) -> str:
         """What people call it: its name, else its model's."""
@@ -186,7 +208,7 @@ class Run(models.Model):
         """What its writers and the portal left out."""
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
 
-    def overlap(self, others: Iterable[dict]) -> None:
+    def overlap(self, others: Iterable[Mapping]) -> None:
         """Note runs that measured the same: the most that was told of each stays, in any order of arrival."""
         found = dict(self.overlaps)
         for other in others:
@@ -213,7 +235,7 @@ class Run(models.Model):
     @property
     def mean_power_w(self) -> float:
         """Of all devices together, over the time that the run was at work."""
-        return estimation.J_PER_KWH * self.energy_kwh / self.duration_s if self.duration_s > 0 else 0.0
+        return estimation.mean_power_w(self.energy_kwh, self.duration_s)
 
     @property
     def emissions_low_kg(self) -> float:
@@ -231,8 +253,7 @@ def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: floa
     """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
     if status != Run.Status.RUNNING or last_seen_at is None:
         return status
-    silent_since = timezone.now() - timedelta(seconds=LOST_AFTER_INTERVALS * upload_interval_s)
-    return Run.LOST if last_seen_at < silent_since else status
+    return Run.LOST if is_silent(last_seen_at, upload_interval_s, timezone.now()) else status
 
 
 class Writer(models.Model):

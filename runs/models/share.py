@@ -7,11 +7,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 
 from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
+from runs.secret_digests import share_link_digest
 
 #: As much of a secret as is kept in plain text, for people to tell their links apart; 220 random bits stay unknown.
 PREFIX_LENGTH = 6
@@ -41,12 +41,7 @@ class ShareLinkQuerySet(SharedQuerySet):
 
     def opened_by(self, secret: str) -> "ShareLink | None":
         """The link that this secret still opens, or None."""
-        return self.usable().filter(secret_hmac=digest_of(secret)).select_related("project").first()
-
-
-def digest_of(secret: str) -> str:
-    """What is stored of a secret: keyed, so that a stolen database opens nothing."""
-    return salted_hmac("traceml.share-link", secret, algorithm="sha256").hexdigest()
+        return self.usable().filter(secret_hmac=share_link_digest(secret)).select_related("project").first()
 
 
 class ShareLink(models.Model):
@@ -79,7 +74,7 @@ class ShareLink(models.Model):
         link = cls.objects.create(
             **columns_of(subject),
             prefix=secret[:PREFIX_LENGTH],
-            secret_hmac=digest_of(secret),
+            secret_hmac=share_link_digest(secret),
             with_details=with_details,
             created_by=by,
             expires_at=timezone.now() + timedelta(days=days),

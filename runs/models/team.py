@@ -5,9 +5,9 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 
-from runs.models.rights import RIGHTS, Right, Role
-from runs.models.slug import create_with_slug
 from runs.models.user import User
+from runs.rights import RIGHTS, Right, Role
+from runs.slugs import create_with_slug
 
 #: The order of the choices is the order of the roles.
 RANKS = list(Role)

@@ -1,6 +1,5 @@
 """API tokens: `tml_`, a look-up id and 43 random characters, of which only an HMAC is stored."""
 
-import hashlib
 import hmac
 import secrets
 from contextlib import suppress
@@ -13,20 +12,14 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models.project import Project
-from runs.models.rights import RIGHTS, Right
 from runs.models.run import Run
-from runs.models.waiting import without_waiting
+from runs.rights import RIGHTS, Right
+from runs.secret_digests import token_digest
+from runs.sql.locks import without_waiting
 
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
-#: A full-entropy secret needs no slow hash; keyed, so that a stolen database alone proves nothing.
-HMAC_CONTEXT = b"traceml.api-token"
 LAST_USED_EVERY_S = 60
-
-
-def digest_of(secret: str) -> str:
-    """Hex HMAC-SHA256 of a token's secret part under this deployment's key."""
-    return hmac.new(settings.SECRET_KEY.encode() + HMAC_CONTEXT, secret.encode(), hashlib.sha256).hexdigest()
 
 
 def _parts(plain_text: str) -> tuple[str, str]:
@@ -63,7 +56,7 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         """The one of these that this plain text belongs to, whether or not it is of use."""
         lookup_id, secret = _parts(plain_text)
         token = self.filter(lookup_id=lookup_id).first() if lookup_id else None
-        if token is None or not hmac.compare_digest(token.secret_hmac, digest_of(secret)):
+        if token is None or not hmac.compare_digest(token.secret_hmac, token_digest(secret)):
             return None
         return token
 
@@ -119,7 +112,7 @@ class ApiToken(models.Model):
             project=project,
             name=name,
             lookup_id=lookup_id,
-            secret_hmac=digest_of(secret),
+            secret_hmac=token_digest(secret),
             scopes=sorted(cls.Scope(scope).value for scope in scopes),
             created_by=created_by,
             expires_at=expires_at,

@@ -3,7 +3,7 @@
 from django.db import models
 
 from runs.models.project import Project
-from runs.models.slug import free_slug
+from runs.slugs import free_slug
 
 
 class TrackedModelQuerySet(models.QuerySet):

@@ -1,17 +1,14 @@
 """Daily totals: what dashboards read, so that a page costs the same with a thousand or ten million runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from django.db import connections, models
+from django.db import models
 from django.db.models.expressions import Expression, RawSQL
 
 from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
-
-#: What is left by less than this share of what was taken away, or by less than 0.4 mJ's kWh, is the last digit of
-#: floating-point sums and no amount: it is set to 0, lest a day of no runs has −0 kWh.
-RESIDUE, LEAST = 1e-9, 1e-10
+from runs.sql import writes
 
 AMOUNTS = (
     "runs",
@@ -39,7 +36,7 @@ RAN = ["project", "day", "run", "energy_kwh", "emissions_kg", "failed_kwh", "can
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
 
-class Total(models.Sum):
+class PlainSum(models.Sum):
     """A sum as the database gives it, which is a float already: to see to that of each took a tenth of an overview."""
 
     convert_value = staticmethod(Expression._convert_value_noop)  # type: ignore[attr-defined, assignment]
@@ -62,50 +59,21 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
     def add(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
         """Add amounts (negative ones take away) to rows by the table's key.
 
-        In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle. By
-        the driver, as bulk_create can replace what a row has but not add to it, and a query a row cost ten times more.
+        In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle.
         """
-        self._write(amounts_by_key, _sum_of)
+        self._write(amounts_by_key, put=False)
         # Where something was taken away, or nothing added, nothing may be left; a row that counts nothing is no row.
         lessened = [key for key, amounts in sorted(amounts_by_key.items()) if min(amounts.values(), default=0) <= 0]
-        with connections[self.db].cursor() as cursor:
-            cursor.executemany(self._without_empty(), lessened)
-
-    def _without_empty(self) -> str:
-        quote = connections[self.db].ops.quote_name
-        conditions = [f"{quote(name)} = %s" for name in self.model.KEY]
-        conditions += [f"ABS({quote(name)}) < {LEAST}" for name in self.model.ADDED]
-        return f"DELETE FROM {quote(self.model._meta.db_table)} WHERE {' AND '.join(conditions)}"  # noqa: S608 (names of ours)
+        writes.delete_empty(self.model, self.model.KEY, self.model.ADDED, lessened)
 
     def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
-        """Let rows have these amounts, whatever they had; in the same order and way as `add`."""
-        self._write(amounts_by_key, _put)
+        """Let rows have these amounts, whatever they had; in the same order as `add`."""
+        self._write(amounts_by_key, put=True)
 
-    def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], value: Callable[[str, str], str]) -> None:
+    def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], put: bool) -> None:
         names = self.model.ADDED
         rows = [(*key, *(amounts.get(name, 0) for name in names)) for key, amounts in sorted(amounts_by_key.items())]
-        with connections[self.db].cursor() as cursor:
-            cursor.executemany(self._upsert(value), rows)
-
-    def _upsert(self, value: Callable[[str, str], str]) -> str:
-        quote = connections[self.db].ops.quote_name
-        table, amounts = quote(self.model._meta.db_table), self.model.ADDED
-        names = [*self.model.KEY, *amounts]
-        added = ", ".join(f"{quote(name)} = {value(table, quote(name))}" for name in amounts)
-        return (
-            f"INSERT INTO {table} ({', '.join(map(quote, names))}) VALUES ({', '.join(['%s'] * len(names))}) "  # noqa: S608 (names of ours)
-            f"ON CONFLICT ({', '.join(map(quote, self.model.KEY))}) DO UPDATE SET {added}"
-        )
-
-
-def _sum_of(table: str, name: str) -> str:
-    whole = f"{table}.{name} + excluded.{name}"
-    is_residue = f"excluded.{name} < 0 AND ABS({whole}) < {LEAST} - {RESIDUE} * excluded.{name}"
-    return f"CASE WHEN {is_residue} THEN 0 ELSE {whole} END"
-
-
-def _put(table: str, name: str) -> str:
-    return f"excluded.{name}"
+        writes.upsert(self.model, self.model.KEY, names, rows, put)
 
 
 class Amounts(models.Model):

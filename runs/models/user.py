@@ -1,4 +1,4 @@
-"""People, who log in by e-mail."""
+"""People, who log in by email."""
 
 import zoneinfo
 
@@ -30,7 +30,7 @@ class User(AbstractUser):
         DARK = "dark"
 
     username = None  # type: ignore[assignment]
-    email = models.EmailField("e-mail", unique=True)
+    email = models.EmailField("email", unique=True)
     time_zone = models.CharField(max_length=64, default="UTC")
     #: Empty until the person chooses one: each browser then has its own.
     theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)

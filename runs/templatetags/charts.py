@@ -4,7 +4,8 @@ from django import template
 from django.utils.html import escape, json_script
 from django.utils.safestring import mark_safe
 
-from runs.templatetags import units
+from runs.figures.units import Unit
+from runs.templatetags.units import cell_html
 
 register = template.Library()
 
@@ -34,18 +35,18 @@ def linked_rows(chart, runs_url: str):
     url, unit, line_unit, rows = escape(runs_url), chart.unit, chart.line_unit, []
     sums = chart.line.values if chart.line else []
     for number, ((label, values), (since, until)) in enumerate(zip(chart.rows, chart.spans, strict=True)):
-        figures = [units.cell_html(value, unit) for value in values]
+        figures = [cell_html(value, unit) for value in values]
         if sums:
-            figures.append(units.cell_html(sums[number], line_unit))
+            figures.append(cell_html(sums[number], line_unit))
         cells = "".join([f'<td class="number">{figure}</td>' for figure in figures])
         head = f'<a href="{url}since={since}&amp;until={until}">{escape(label)}</a>'
         rows.append(f'<tr><th scope="row">{head}</th>{cells}</tr>\n')
     return mark_safe("".join(rows))  # noqa: S308
 
 
-def _head(label, unit: units.Unit | None) -> str:
-    return units.cell_html(label, unit) if unit else escape(label)
+def _head(label, unit: Unit | None) -> str:
+    return cell_html(label, unit) if unit else escape(label)
 
 
-def _cell(value: float | None, unit: units.Unit) -> str:
-    return f'<td class="number">{units.cell_html(value, unit)}</td>'
+def _cell(value: float | None, unit: Unit) -> str:
+    return f'<td class="number">{cell_html(value, unit)}</td>'

@@ -2,7 +2,7 @@
 
 from django import template
 
-from runs import markdown
+from runs.web import markdown
 
 register = template.Library()
 

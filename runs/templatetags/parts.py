@@ -1,6 +1,5 @@
 """Small parts that many pages show: icons, badges, logged values."""
 
-import json
 from functools import lru_cache
 
 from allauth.account.adapter import get_adapter
@@ -13,9 +12,11 @@ from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator, capfirst
 
-from runs.templatetags import units
+from runs.figures import units
+from runs.templatetags.units import cell_html
 
 register = template.Library()
+register.filter(units.as_json)
 
 #: More names than this nobody looks through.
 MOST_OFFERED = 300
@@ -110,7 +111,7 @@ def range_bar(row, most_kwh: float):
     return {"row": row, "ends": ends, "width": row.energy_kwh * scale, "low": low, "range": high - low}
 
 
-@register.inclusion_tag("hardware/_power_scale.html")
+@register.inclusion_tag("hardware_pages/_power_scale.html")
 def power_scale(page):
     """A device's mean power as a bar, with a line from idle to full load, in percent of the largest of them."""
     scale = 100 / max(page.mean_w, page.full_load_w, page.idle_w)
@@ -159,14 +160,8 @@ def days_of_week(week, unit: units.Unit, runs_url: str):
 
 
 def _day(day, unit: units.Unit, url: str) -> str:
-    figure = units.cell_html(day.amount, unit)
+    figure = cell_html(day.amount, unit)
     return f'<td class="number"><a href="{url}day={day.iso}">{figure}</a></td>'
-
-
-@register.filter
-def as_json(value) -> str:
-    """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @register.simple_tag(takes_context=True)

@@ -1,167 +1,45 @@
-"""Numbers for people: the portal's only place that formats a figure (the agent's is traceml_agent/figures.py, by the
-same rules: tests/test_figures_agree.py; so are the numbers of static/js/charts.js).
+"""Figures as HTML: the words are those of runs/figures/units.py, the exact value is beside them.
 
-Three significant digits, ties away from zero, the unit scaled per figure or per column, the exact value in `title` and
-in the `value` of the `<data>` element, so that a page can be read by a machine too. A duration is told in its two
-largest units, a share never finer than LEAST_SHARE, and a range in the unit of the figure that it is of.
+It is in `title`, and in the `value` of the `<data>` element, so that a page can be read by a machine too.
 """
 
 from collections.abc import Iterable
-from functools import lru_cache
-from math import floor, isfinite, log10
-from typing import NamedTuple, TypeGuard
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
+from runs.figures.units import (
+    LOWER_IS_BETTER,
+    NEWS_OF_MORE,
+    UNKNOWN,
+    Unit,
+    between,
+    digits,
+    exact,
+    is_known,
+    number,
+    plain,
+    range_text,
+    significant,
+    span,
+    text,
+    unit_for,
+)
+
 register = template.Library()
+for words in (span, plain, digits):
+    register.filter(words)
+register.simple_tag(text, name="figure_text")
 
-DIGITS = 3
-#: What sums of floating-point numbers are off by, many times over: a figure that came about in two ways, one of which
-#: ends just below a tie (12.45) or a whole (20), reads the same.
-NOISE = 1e-12
-#: Less than this share is said to be less; its digits would claim what no estimate knows.
-LEAST_SHARE = 0.0001
-MOST_COUNTED = 1e9
-UNKNOWN = "–"
 NOT_KNOWN = f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
-
-
-class Unit(NamedTuple):
-    """A unit for people: its symbol, its size in the unit that the portal stores, and how many digits say enough."""
-
-    symbol: str
-    size: float
-    digits: int = DIGITS
-
-
-#: Per quantity the units from small to large; the one of size 1 is what the portal stores.
-SCALES = {
-    "energy": [Unit("mWh", 1e-6), Unit("Wh", 1e-3), Unit("kWh", 1.0), Unit("MWh", 1e3), Unit("GWh", 1e6)],
-    "emissions": [Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0), Unit("t", 1e3)],
-    "power": [Unit("mW", 1e-3), Unit("W", 1.0), Unit("kW", 1e3), Unit("MW", 1e6)],
-    "time": [Unit("ms", 1e-3), Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0)],
-    "hours": [Unit("h", 3600.0)],
-    "elapsed": [Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0), Unit("d", 86400.0)],
-    "share": [Unit("%", 0.01)],
-    "factor": [Unit("kg/kWh", 1.0)],
-    "count": [Unit("", 1.0)],
-    # Models are chosen by what differs in the fourth digit.
-    "metric": [Unit("", 1.0, digits=5)],
-}
-STORED = {
-    quantity: next((unit for unit in scale if unit.size == 1.0), Unit("", 1.0)) for quantity, scale in SCALES.items()
-}
-STORED["hours"] = Unit("s", 1.0)
-#: Quantities of which a change is good or bad news; more runs or hours are neither.
-LOWER_IS_BETTER = ("energy", "emissions")
-NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
-
-
-#: From here on a number is written with an exponent: nobody counts three hundred digits.
-LONGEST = 1e15
-
-
-@lru_cache(4_000)  # a page says most figures twice, as a square or bar and in the table below it
-def significant(value: float, digits: int = DIGITS) -> str:
-    """`value` with `digits` significant digits and thousands separated; zeros that say nothing are left out."""
-    if value == 0:
-        return "0"
-    rounded = _rounded(value, digits)
-    if not 1e-4 <= abs(rounded) < LONGEST:
-        return _short_exponent(f"{rounded:.{digits - 1}e}")
-    decimals = digits - 1 - floor(log10(abs(rounded)))
-    text = f"{rounded:,.{max(0, decimals)}f}"
-    is_exact = abs(rounded - value) <= NOISE * abs(value)
-    return text.rstrip("0").rstrip(".") if is_exact and "." in text else text
-
-
-def _rounded(value: float, digits: int = DIGITS) -> float:
-    """Rounded to the digits shown, so that 999.9 Wh is called 1 kWh and not 1,000 Wh."""
-    rounded = float(f"{value * (1 + NOISE):.{digits}g}")
-    return rounded if isfinite(rounded) else value  # there is no number above the largest
-
-
-def _short_exponent(number: str) -> str:
-    """`8.55e-6` for Python's `8.55e-06`."""
-    return number.replace("e-0", "e-").replace("e+0", "e+")
-
-
-def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
-    """The unit in which the largest of `values` reads best."""
-    scale = SCALES[quantity]
-    largest = max((abs(value) for value in values if _is_known(value)), default=0.0)
-    if largest == 0:
-        return STORED[quantity] if STORED[quantity] in scale else scale[0]
-    return next((unit for unit in reversed(scale) if _rounded(largest / unit.size) >= 1), scale[0])
-
-
-def named(quantity: str, symbol: str) -> Unit:
-    """The unit with this symbol; what the portal stores where there is none."""
-    return next((unit for unit in SCALES[quantity] if unit.symbol == symbol), STORED[quantity])
-
-
-def text(quantity: str, value: float | None) -> str:
-    """A figure with its unit in plain text, for sentences and attributes."""
-    if not _is_known(value):
-        return "not known"
-    if quantity == "elapsed":
-        return span(value)
-    unit = unit_for(quantity, [value])
-    return f"{number(quantity, value, unit)} {unit.symbol}".strip()
-
-
-def number(quantity: str, value: float | None, unit: Unit) -> str:
-    """A figure's digits in a unit."""
-    if not _is_known(value):
-        return UNKNOWN
-    if quantity == "factor":
-        return plainly(value)
-    if quantity == "share" and 0 < value < LEAST_SHARE:
-        return f"<{significant(LEAST_SHARE / unit.size)}"
-    if quantity == "count" and float(value).is_integer() and abs(value) < MOST_COUNTED:
-        return f"{int(value):,}"  # what was counted is known to the last one
-    return significant(value / unit.size, unit.digits)
-
-
-@register.filter
-def span(seconds: float | None) -> str:
-    """A duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.25 s`."""
-    if seconds is None:
-        return UNKNOWN
-    if _rounded(seconds) < 60:
-        return f"{significant(seconds)} s"
-    whole = round(seconds)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "min"), (whole % 60, "s")]
-    first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 run`, `1,234 runs`: a count has all of its digits."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def exact(quantity: str, value: float) -> str:
-    """All digits of a figure in the unit that the portal stores, without the noise that follows the fifteenth."""
-    return f"{plainly(value)} {STORED[quantity].symbol}".strip()
-
-
-def plainly(value: float) -> str:
-    """A number as one types it: 0.47294, not 0.47293999999999997."""
-    return _short_exponent(f"{value:.15g}")
-
-
-def _is_known(value: float | None) -> TypeGuard[float]:
-    return value is not None and isfinite(value)
 
 
 @register.simple_tag
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
     if quantity == "elapsed" and unit is None:
-        return mark_safe(_data(value, span(value), exact(quantity, value)) if _is_known(value) else NOT_KNOWN)  # noqa: S308
+        return mark_safe(_data(value, span(value), exact(quantity, value)) if is_known(value) else NOT_KNOWN)  # noqa: S308
     shown = unit or unit_for(quantity, [value])
     symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
     return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
@@ -169,7 +47,7 @@ def figure(quantity: str, value: float | None, unit: Unit | None = None):
 
 def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
     """A figure as text of HTML: digits and symbols of ours alone, so nothing but `<` is to be escaped."""
-    if not _is_known(value):
+    if not is_known(value):
         return NOT_KNOWN
     return _data(value, f"{_escaped(number(quantity, value, unit))}{symbol}", exact(quantity, value))
 
@@ -184,7 +62,7 @@ def _escaped(number: str) -> str:
 
 def cell_html(value: float | None, unit: Unit) -> str:
     """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
-    if not _is_known(value):
+    if not is_known(value):
         return NOT_KNOWN
     return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size, unit.digits)}</data>'
 
@@ -203,24 +81,11 @@ def _value(row, name: str) -> float | None:
 def low_high(quantity: str, low: float | None, high: float | None, of: float | None = None, unit: Unit | None = None):
     """The range of the figure `of` in that figure's unit, `11.8–13.0 kWh`; with `unit` a table's cell whose header
     names it. Nothing where there is nothing to range over: where both ends read the same."""
-    if not (_is_known(low) and _is_known(high)):
+    if not (is_known(low) and is_known(high)):
         return UNKNOWN
     ends = between(quantity, low, high, unit) if unit else range_text(quantity, low, high, of or high)
     title = f"{exact(quantity, low)} to {exact(quantity, high)}"
     return format_html('<span class="figure" title="{}">{}</span>', title, ends) if ends else ""
-
-
-def range_text(quantity: str, low: float, high: float, of: float) -> str:
-    """The range of the figure `of` in plain text, in that figure's unit: `343–1,990 mWh`."""
-    unit = unit_for(quantity, [of])
-    ends = between(quantity, low, high, unit)
-    return f"{ends} {unit.symbol}" if ends else ""
-
-
-def between(quantity: str, low: float, high: float, unit: Unit, dash: str = "–") -> str:
-    """Both ends of a range in one unit; empty where they read the same."""
-    ends = [number(quantity, value, unit) for value in (low, high)]
-    return "" if ends[0] == ends[1] else dash.join(ends)
 
 
 @register.simple_tag
@@ -247,20 +112,3 @@ def change(quantity: str, now: float, before: float, better: str | None = None):
         '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
         look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
     )  # fmt: skip
-
-
-@register.filter
-def plain(value: float | None) -> str:
-    """A number from a data sheet or a setting, with the digits it has: 62.5, 400, 0.47294."""
-    return _short_exponent(f"{value:,.10g}") if _is_known(value) else UNKNOWN
-
-
-@register.filter
-def digits(value: float | None) -> str:
-    """A number of a calculation, with digits enough to follow it by hand."""
-    return _short_exponent(f"{value:,.7g}") if _is_known(value) else UNKNOWN
-
-
-@register.simple_tag
-def figure_text(quantity: str, value: float | None) -> str:
-    return text(quantity, value)

@@ -73,7 +73,7 @@ const TraceTables = (function () {
     return T.number(value / unit.size) + " " + unit.symbol;
   }
 
-  /* The pattern with the portal's numbers, as runs/dashboards/series.py fills it in. */
+  /* The pattern with the portal's numbers, as runs/run_page/series.py fills it in. */
   function sentence(data) {
     const words = (name, value) => (value === null ? "not known" : name === "time" ? T.span(value) : text(value, name === "twin" ? data.twin.scale : data.scale));
     return data.pattern.replace(/\{(\w+)\}/g, (_, name) => words(name, data.says[name]));

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs.agent import wheel
+from runs.agent_wheel import wheel
 from runs.api import agents
 from runs.models import Refusal, Run
 from tests.wire import finish, header

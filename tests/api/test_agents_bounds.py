@@ -44,7 +44,7 @@ def test_any_header_of_the_agent_passes(params, tags, name, model):
         "name": metadata.text(name, left_out, "name"),
         "model": metadata.text(model, left_out, "model") or "unnamed",
     }
-    assert faults(serializers.Header, bodies.header(**about)) == {}
+    assert faults(serializers.HeaderSerializer, bodies.header(**about)) == {}
 
 
 @many
@@ -55,16 +55,16 @@ def test_any_batch_and_finish_of_the_agent_passes(logged, stages, exception):
     names = [metadata.text(name, left_out, "stage name") or "stage" for name in stages]
     rows = [{"id": str(number), "name": name, "start_s": 1.0} for number, name in enumerate(names)]
     told = left_out.rows()
-    assert faults(serializers.BatchBody, bodies.batch(metrics=metrics, stages=rows, left_out=told)) == {}
+    assert faults(serializers.BatchBodySerializer, bodies.batch(metrics=metrics, stages=rows, left_out=told)) == {}
     ended = bodies.finish(exception=metadata.text(exception, left_out, "exception"), left_out=told)
-    assert faults(serializers.Finish, ended) == {}
+    assert faults(serializers.FinishSerializer, ended) == {}
 
 
 @many
 @given(st.fixed_dictionaries({"name": SCALARS}, optional=dict.fromkeys(("uuid", "note", "method", *RANGES), SCALARS)))
 def test_any_device_of_the_agent_passes(odd):
     device = metadata.facts({"key": "gpu-0", "kind": "gpu", "basis": ""} | odd, LeftOut())
-    assert faults(serializers.BatchBody, bodies.batch(devices=[device])) == {}
+    assert faults(serializers.BatchBodySerializer, bodies.batch(devices=[device])) == {}
 
 
 @many
@@ -84,8 +84,8 @@ def test_a_header_of_exactly_sixteen_kibibytes_of_any_script_passes_and_one_byte
         room = limits.MAX_METADATA_BYTES - limits.metadata_bytes({"a": ""})
         params = {"a": sign * (room // width) + "x" * (room % width)}
         assert limits.metadata_bytes(params) == limits.MAX_METADATA_BYTES
-        assert faults(serializers.Header, bodies.header(params=params)) == {}
-        assert "params" in faults(serializers.Header, bodies.header(params={"a": params["a"] + "x"}))
+        assert faults(serializers.HeaderSerializer, bodies.header(params=params)) == {}
+        assert "params" in faults(serializers.HeaderSerializer, bodies.header(params={"a": params["a"] + "x"}))
 
 
 @pytest.mark.django_db

@@ -18,7 +18,7 @@ def backup(portal, tmp_path):
 
 
 def test_every_row_comes_back_in_an_empty_place(portal, backup, empty):
-    assert "All totals are equal." in done(empty, "restore", backup)
+    assert "All totals match." in done(empty, "restore", backup)
     assert everything(empty) == everything(portal)
 
 
@@ -74,16 +74,16 @@ def test_nothing_is_left_of_a_backup_that_fails(portal, tmp_path):
     if is_sqlite(portal):
         pytest.skip("SQLite's needs no tool that may be missing")
     said = refused(portal, "backup", tmp_path / "b", PATH="/nowhere")
-    assert "install PostgreSQL's client" in said
+    assert "Install the PostgreSQL client" in said
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_overwrites_no_file(portal, backup):
-    assert "is there already" in refused(portal, "backup", backup)
+    assert "already exists" in refused(portal, "backup", backup)
 
 
 def test_a_database_without_tables_is_not_taken_for_the_portals(empty_sqlite, tmp_path):
-    assert "is DATABASE_URL" in refused(empty_sqlite, "backup", tmp_path / "b")
+    assert "Check that DATABASE_URL" in refused(empty_sqlite, "backup", tmp_path / "b")
 
 
 def test_a_place_with_people_or_runs_in_it_is_left_as_it_is(portal, backup):

@@ -37,13 +37,13 @@ def test_an_older_database_is_migrated_first(copy, tables):
         rows.execute(
             "DELETE FROM django_migrations WHERE id = (SELECT MAX(id) FROM django_migrations WHERE app = 'runs')"
         )
-    assert "run migrate first" in refused(copy, "move_database", tables)
+    assert "Run migrate first" in refused(copy, "move_database", tables)
 
 
 def test_a_writer_that_does_not_end_is_named(copy, tables):
     with opened(copy) as rows:
         rows.execute("BEGIN IMMEDIATE")
-        assert "stop the portal first" in refused(copy, "move_database", tables)
+        assert "Stop the portal first" in refused(copy, "move_database", tables)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def _portal() -> Iterator[tuple[str, dict]]:
     places = _prepared()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"]
+    words = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.serving.gunicorn", "traceml_site.wsgi"]
     server = subprocess.Popen(words, cwd=ROOT, env=os.environ | {"PORT": str(port)})
     try:
         _wait_for(port)

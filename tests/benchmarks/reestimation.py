@@ -92,7 +92,7 @@ def correct() -> None:
 
 def fill() -> None:
     """Runs with a card and a processor each, over half a year, and their daily totals."""
-    from runs import reestimate
+    from runs.jobs import reestimate
     from runs.models import EmissionFactor, Membership, Project, Team, User
 
     team = Team.objects.create(name="Bench", slug="bench")

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from runs.accounts.departure import deactivate
 from runs.models import User
-from runs.models.departure import deactivate
-from tests.pages.accounts import FRESH, code_now
+from tests.screens.signing_in import FRESH, code_now
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def dora(tab, settings, live_server, db):
     page.get_by_label("Email").fill(EMAIL)
     page.get_by_label("Password", exact=True).fill(FRESH)
     page.get_by_label("Password (again)").fill(FRESH)
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create account").click()
     page.wait_for_url("**/accounts/login/")
     sign_in(tab)
     page.wait_for_url("**/start/**")
@@ -51,7 +51,7 @@ def sign_out(tab) -> None:
 
 def show_once_more(tab) -> None:
     tab.page.get_by_label("Password", exact=True).fill(FRESH)
-    tab.page.get_by_role("button", name="Go on").click()
+    tab.page.get_by_role("button", name="Continue").click()
 
 
 def type_code(page, secret: str) -> None:
@@ -99,11 +99,11 @@ def phone(dora):
     devtools.send("WebAuthn.enable")
     added = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     page = dora.open("/accounts/2fa/")
-    page.get_by_role("link", name="Add one").click()
+    page.get_by_role("link", name="Add a key").click()
     show_once_more(dora)
     page.get_by_label("Name").fill("My phone")
     page.get_by_label("As a passkey").check()
-    page.get_by_role("button", name="Add the key").click()
+    page.get_by_role("button", name="Add key").click()
     page.wait_for_url("**/recovery-codes/")
     return devtools, added["authenticatorId"]
 
@@ -163,6 +163,6 @@ def test_a_theme_chosen_in_the_profile_is_in_force_at_once(dora):
     page = dora.open("/settings/profile/")
     page.get_by_label("Theme", exact=True).select_option("dark")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Your profile is saved.").wait_for()
+    page.get_by_text("Profile saved.").wait_for()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert dora.complaints == []

@@ -36,7 +36,7 @@ def test_a_researcher_gets_one_honest_sentence_for_a_paper(tab, context, trainin
         r"as tracked by TraceML until .+~\\cite\{traceml,factor2025-\d+\}\.\n",
         sentence,
     )
-    page.get_by_role("link", name="The final run alone").click()
+    page.get_by_role("link", name="Final run only").click()
     assert "The final training run of resnet-50" in page.locator("#text-tex").inner_text()
     assert tab.complaints == []
 
@@ -65,7 +65,7 @@ def test_a_point_leads_to_its_run(tab, trainings):
 
 def test_the_choice_of_a_metric_is_in_the_address(tab, trainings):
     page = tab.sign_in().open("/models/digits/resnet-50/?better=higher")
-    page.get_by_label("Of each run").select_option("best")
+    page.get_by_label("Value per run").select_option("best")
     page.get_by_role("button", name="Show", exact=True).click()
     page.wait_for_url("**metric=loss&value=best**better=higher**")
     assert "higher is better" in page.locator('figure[data-chart="tradeoff"] figcaption').inner_text()
@@ -74,7 +74,7 @@ def test_the_choice_of_a_metric_is_in_the_address(tab, trainings):
 
 def test_notes_are_written_and_read(tab, trainings):
     page = tab.sign_in().open("/models/digits/resnet-50/")
-    page.get_by_role("link", name="Write some").click()
+    page.get_by_role("link", name="Add notes").click()
     page.get_by_label("Notes").fill("Trained on **ImageNet** <script>alert(1)</script>")
     page.get_by_role("button", name="Save").click()
     page.wait_for_url("**/models/digits/resnet-50/#notes")

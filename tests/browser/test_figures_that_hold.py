@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from hardware.models import HardwareProfile
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.models import EmissionFactor
 from tests.browser.conftest import Tab
 from tests.wire import CPU, ago, batch, sample
@@ -68,9 +68,9 @@ def test_a_team_lead_sees_why_the_total_is_another_one_than_last_month(tab, wire
     reestimate.work_off()
     page = tab.sign_in().open("/")
     told = page.locator(".corrections")
-    assert "Re-estimated" in told.inner_text()
+    assert "Recalculated" in told.inner_text()
     assert "The processor is in the catalogue now" in told.inner_text()
-    assert "Re-estimated" in page.locator("#trend-words").inner_text()
+    assert "Recalculated" in page.locator("#trend-words").inner_text()
     assert tab.problems("/") == []
 
 

@@ -41,7 +41,7 @@ def join(tab: Tab, path: str):
     page.get_by_label("Password", exact=True).fill(cast.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Join Vision lab").wait_for()
-    page.get_by_role("button", name="Join the team").click()
+    page.get_by_role("button", name="Join team").click()
     page.get_by_role("link", name="Send your first run").click()
     return page
 
@@ -65,14 +65,14 @@ def token_on(page) -> str:
 
 def test_from_an_invitation_to_the_first_run(tab, second):
     page = join(second, invitation(tab))
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_role("button", name="Create token").click()
     token = token_on(page)
     waiting = page.locator("#waiting")
     assert "Waiting for your first run" in waiting.inner_text()
     assert put_run(second.base, token, kind="daydreaming") == 422
     page.get_by_text("kind: this value is not allowed.").wait_for(timeout=10_000)
     assert put_run(second.base, token, name="Dora's first") == 201
-    page.get_by_role("link", name="See the run live").click(timeout=10_000)
+    page.get_by_role("link", name="View the run").click(timeout=10_000)
     page.get_by_role("heading", name="Dora's first").wait_for()
     assert second.complaints == tab.complaints == []
 
@@ -84,13 +84,13 @@ def test_without_a_script_the_token_is_made_and_the_run_found(live_server, chrom
         page.get_by_label("Email").fill("alice@example.org")
         page.get_by_label("Password", exact=True).fill(cast.PASSWORD)
         page.get_by_role("button", name="Sign in").click()
-        page.get_by_role("button", name="Make the token").click()
+        page.get_by_role("button", name="Create token").click()
         page.locator("label", has_text="Keras").click()
         assert page.get_by_text("import keras").is_visible()
         assert put_run(live_server.url, token_on(page)) == 201
         with context.expect_page() as opened:
-            page.get_by_role("link", name="Look now").click()
-        opened.value.get_by_role("link", name="See the run live").click()
+            page.get_by_role("link", name="Check now").click()
+        opened.value.get_by_role("link", name="View the run").click()
         opened.value.get_by_role("heading", name="resnet-50").wait_for()
 
 

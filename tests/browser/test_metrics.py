@@ -61,7 +61,7 @@ def test_a_metric_becomes_a_column_and_its_head_sorts(tab, wire, spiked):
     other = wire.start(name="other")
     wire.send(other, "b-1", batch([], [], metrics=[{"t_s": 1, "name": "quirk", "value": 7.0}]))
     page = tab.sign_in().open("/runs/")
-    page.get_by_text("More filters, columns, groups").click()
+    page.get_by_text("More filters, columns and groups").click()
     page.get_by_label("quirk").check()
     page.get_by_role("button", name="Apply").click()
     page.get_by_role("columnheader", name="quirk").get_by_role("link").click()

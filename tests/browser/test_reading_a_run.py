@@ -39,7 +39,7 @@ def test_the_charts_table_opens_and_adds_up_to_the_runs_energy(tab, run_id):
 
 def test_charlie_reads_nothing_of_it(tab, run_id):
     page = tab.sign_in("charlie@example.org").page
-    assert page.get_by_text("No run has arrived yet").is_visible()
+    assert page.get_by_text("No runs yet").is_visible()
     answer = page.goto(f"{tab.base}/runs/{run_id}/")
     assert answer.status == 404
     assert page.get_by_role("heading", name="Not Found").is_visible()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from runs.dashboards.run_totals import totals_by_day
 from runs.models import Project, Run
+from runs.run_list.totals import totals_by_day
 from tests.wire import A100, ago, batch, sample
 
 pytestmark = pytest.mark.browser
@@ -55,7 +55,7 @@ def test_the_list_says_that_more_runs_came_and_stops_asking_when_none_runs(tab, 
     tab.page.add_init_script(HURRY)
     page = tab.sign_in().open("/runs/")
     wire.start(name="late")
-    page.get_by_text("One more run matches by now.").wait_for()
+    page.get_by_text("1 new run matches.").wait_for()
     wire.finish(growing)
     page.locator(f"#run-{growing}").get_by_text("Completed").wait_for()
     asked = []
@@ -84,7 +84,7 @@ def test_find_a_run_and_take_the_filter_off_again(tab, runs):
     page.wait_for_url("**/runs/?q=two**")
     assert names(page) == ["two"]
     assert page.locator("#total").inner_text().startswith("1 of 3 runs")
-    page.get_by_role("list", name="Filters in force").get_by_role("link").click()
+    page.get_by_role("list", name="Active filters").get_by_role("link").click()
     page.wait_for_load_state()
     assert names(page) == ["three", "two", "one"]
     assert tab.complaints == []
@@ -107,7 +107,7 @@ def test_sort_by_two_columns_with_the_keyboard_alone(tab, runs):
 
 def test_choose_columns_save_the_view_and_open_it_again(tab, runs):
     page = tab.sign_in().open("/runs/?q=two")
-    page.get_by_text("More filters, columns, groups").click()
+    page.get_by_text("More filters, columns and groups").click()
     page.get_by_role("checkbox", name="Tags").check()
     page.get_by_role("checkbox", name="Duration").uncheck()
     page.get_by_label("Parameter columns").fill("lr")
@@ -208,9 +208,9 @@ def test_shift_selects_the_runs_that_one_moves_over(tab, runs):
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+ArrowDown")
     assert chosen(page) == ["three", "two"]
-    page.get_by_label("Select all runs of this page").check()
+    page.get_by_label("Select all runs on this page").check()
     assert chosen(page) == ["three", "two", "one"]
-    page.get_by_label("Select all runs of this page").uncheck()
+    page.get_by_label("Select all runs on this page").uncheck()
     assert page.get_by_role("button", name="Compare").is_disabled()
 
 

@@ -26,7 +26,7 @@ def make_link(tab, page_path: str, with_details: bool = False) -> str:
     page.get_by_role("link", name="Share", exact=True).click()
     if with_details:
         page.get_by_label("With details").check()
-    page.get_by_role("button", name="Make a link").click()
+    page.get_by_role("button", name="Create link").click()
     address = page.locator("#made").inner_text()
     assert address.startswith(f"{tab.base}/s/")
     return address.removeprefix(tab.base)
@@ -43,7 +43,7 @@ def test_a_link_is_made_opened_without_an_account_and_revoked(tab, stranger, liv
     settings_page = tab.open("/settings/teams/vision-lab/shares/")
     settings_page.get_by_label("Revoke").click()
     settings_page.get_by_role("button", name="Revoke now").click()
-    settings_page.get_by_text("The link is revoked").wait_for()
+    settings_page.get_by_text("Link revoked").wait_for()
     assert tab.complaints == []
     assert stranger.page.goto(stranger.base + path).status == 404
 

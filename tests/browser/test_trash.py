@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from runs.accounts.departure import deactivate
 from runs.ingest.trash import trash_model, trash_project
 from runs.models import ApiToken, Project, TrackedModel
-from runs.models.departure import deactivate
 
 pytestmark = pytest.mark.browser
 
@@ -16,13 +16,13 @@ TRASH = "/settings/teams/vision-lab/trash/"
 def test_a_run_is_deleted_and_had_back(tab, run_id):
     page = tab.sign_in().open(f"/runs/{run_id}/")
     page.get_by_role("link", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Delete the run").click()
-    page.get_by_text("lies in the trash").wait_for()
+    page.get_by_role("button", name="Delete run").click()
+    page.get_by_text("from the trash").wait_for()
     assert page.locator(f"a[href='/runs/{run_id}/']").count() == 0
     page = tab.open("/settings/teams/vision-lab/")
     page.get_by_role("link", name="Trash").click()
     page.get_by_label("Choose the run").check()
-    page.get_by_role("button", name="Restore the chosen").click()
+    page.get_by_role("button", name="Restore selected").click()
     page.get_by_text("Restored 1 item").wait_for()
     assert tab.open(f"/runs/{run_id}/").locator("h1").count() == 1
     assert tab.complaints == []
@@ -32,8 +32,8 @@ def test_something_is_deleted_for_good_after_a_second_click(tab, run_id):
     trash_model(TrackedModel.objects.first())
     page = tab.sign_in().open(TRASH)
     page.get_by_label("Choose the model").check()
-    page.get_by_text("Delete for good …").click()
-    page.get_by_role("button", name="Delete the chosen for good now").click()
+    page.get_by_text("Delete permanently …").click()
+    page.get_by_role("button", name="Delete selected permanently").click()
     page.get_by_text("The trash is empty").wait_for()
     assert tab.complaints == []
 

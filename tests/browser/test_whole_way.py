@@ -5,7 +5,7 @@ import pytest
 from tests.browser.conftest import Tab
 from tests.browser.test_first_run import put_run, token_on
 from tests.browser.test_sharing import make_link
-from tests.pages.accounts import FRESH
+from tests.screens.signing_in import FRESH
 
 pytestmark = pytest.mark.browser
 
@@ -30,7 +30,7 @@ def sign_up(tab: Tab, email: str) -> None:
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(FRESH)
     page.get_by_label("Password (again)").fill(FRESH)
-    page.get_by_role("button", name="Make an account").click()
+    page.get_by_role("button", name="Create account").click()
     page.wait_for_url("**/accounts/login/**")
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(FRESH)
@@ -44,7 +44,7 @@ def new_team(tab: Tab, name: str) -> str:
     page.get_by_role("button", name="Make the team").click()
     page.wait_for_url("**/projects/")
     page.get_by_label("Name").fill("Wake words")
-    page.get_by_role("button", name="Make the project").click()
+    page.get_by_role("button", name="Create project").click()
     page.get_by_text("Wake words").first.wait_for()
     return page.url.removeprefix(tab.base).partition("projects/")[0]
 
@@ -70,11 +70,11 @@ def test_from_signing_up_to_a_share_link_that_is_revoked(tab, another, settings,
     frank.page.wait_for_url("**/accounts/signup/**")
     sign_up(frank, "frank@example.org")
     frank.page.get_by_role("heading", name="Join Speech group").wait_for()
-    frank.page.get_by_role("button", name="Join the team").click()
+    frank.page.get_by_role("button", name="Join team").click()
     frank.page.get_by_role("link", name="Send your first run").click()
-    frank.page.get_by_role("button", name="Make the token").click()
+    frank.page.get_by_role("button", name="Create token").click()
     assert put_run(frank.base, token_on(frank.page), name="Frank's first") == 201
-    frank.page.get_by_role("link", name="See the run live").click(timeout=10_000)
+    frank.page.get_by_role("link", name="View the run").click(timeout=10_000)
     frank.page.get_by_role("heading", name="Frank's first").wait_for()
 
     path = make_link(frank, frank.page.url.removeprefix(frank.base))
@@ -83,6 +83,6 @@ def test_from_signing_up_to_a_share_link_that_is_revoked(tab, another, settings,
     page = frank.open(f"{team}shares/")
     page.get_by_label("Revoke").click()
     page.get_by_role("button", name="Revoke now").click()
-    page.get_by_text("The link is revoked").wait_for()
+    page.get_by_text("Link revoked").wait_for()
     assert tab.complaints == frank.complaints == stranger.complaints == []
     assert stranger.page.goto(stranger.base + path).status == 404

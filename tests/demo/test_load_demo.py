@@ -46,7 +46,10 @@ def test_every_body_would_pass_the_gates_of_the_api():
     for episode in episodes(3, 0.05, UNTIL):
         sent = bodies(episode)
         header = {**sent.header, "started_at": sent.header["started_at"].isoformat()}
-        for gate, body in [(serializers.Header, header), *((serializers.BatchBody, batch) for batch in sent.batches)]:
+        for gate, body in [
+            (serializers.HeaderSerializer, header),
+            *((serializers.BatchBodySerializer, batch) for batch in sent.batches),
+        ]:
             checked = gate(data={**body, "devices": [_on_the_wire(device) for device in body["devices"]]})
             assert checked.is_valid(), checked.errors
 
@@ -74,7 +77,7 @@ def test_a_person_can_be_made_its_owner_too(people):
 
 
 def test_it_is_not_loaded_twice(demo):
-    with pytest.raises(CommandError, match="loaded already"):
+    with pytest.raises(CommandError, match="already loaded"):
         call_command("load_demo", size=0.02)
 
 
@@ -87,4 +90,4 @@ def test_removing_it_leaves_all_else_as_it_was(wire, people, capsys):
     call_command("load_demo", remove=True)
     assert {table: list(table.objects.order_by("pk").values()) for table in tables} == before
     call_command("load_demo", remove=True)
-    assert capsys.readouterr().out.endswith("There is no demo.\n")
+    assert capsys.readouterr().out.endswith("No demo is loaded.\n")

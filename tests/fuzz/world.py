@@ -30,7 +30,7 @@ from runs.models import (
 )
 from tests import people as cast
 from tests.fuzz.values import INTEGERS, quoted
-from tests.pages.accounts import show_once_more
+from tests.screens.signing_in import show_once_more
 from tests.site.test_doors import routes
 from tests.wire import A100, CPU, Wire, batch, sample
 

@@ -87,7 +87,7 @@ def test_a_new_alias_is_the_admins_own_and_found_at_once(staff):
 
 def test_the_same_new_alias_twice_is_a_form_error(staff):
     answer = save(staff, profile(), aliases=["Zeta 9", "zeta  9"])
-    assert "stands here twice" in complaint(answer)
+    assert "is listed twice" in complaint(answer)
     assert not HardwareAlias.objects.filter(name="Zeta 9").exists()
 
 

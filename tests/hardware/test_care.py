@@ -5,7 +5,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
+from runs.jobs import reestimate
 from runs.models import AuditEntry, Device, EmissionFactor, Pue, Reestimation, Run
 from tests.hardware.test_admin import save
 from tests.wire import CPU, sample
@@ -33,7 +33,7 @@ def again(client, page, **more):
 def test_a_change_of_power_shows_what_it_reaches_and_saves_nothing_yet(staff, wire):
     wire.whole_run([sample("gpu-0", 3600, 1800)])
     page = save(staff, a100(), tdp_w="500")
-    assert "reaches <strong>1 run</strong> of 1 team" in page.content.decode()
+    assert "affects <strong>1 run</strong> of 1 team" in page.content.decode()
     assert (a100().tdp_w, Reestimation.objects.count()) == (400, 0)
 
 
@@ -65,7 +65,7 @@ def test_an_imports_preview_tells_what_it_would_reach(staff, wire):
     text = b"slug,tdp_w,full_load_w\nnvidia-a100-sxm4-40gb,500,500\n"
     given = {"import_file": SimpleUploadedFile("p.csv", text), "format": "0", "resource": ""}
     preview = staff.post("/admin/hardware/hardwareprofile/import/", given)
-    assert "reaches <strong>1 run</strong>" in preview.content.decode()
+    assert "affects <strong>1 run</strong>" in preview.content.decode()
     assert a100().full_load_w != 500
     form = preview.context["confirm_form"].initial
     staff.post(reverse("admin:hardware_hardwareprofile_process_import"), form)
@@ -166,7 +166,7 @@ def test_a_pue_in_force_is_for_new_runs_and_offered_to_the_others(staff, wire):
     assert Pue.objects.active().value == 1
     again(staff, page, _leave_runs="1")
     assert (Pue.objects.active(), Reestimation.objects.count(), Run.objects.get().pue) == (new, 0, 1)
-    assert AuditEntry.objects.get(action="PUE changed").subject == "PUE 1.25, for runs to come"
+    assert AuditEntry.objects.get(action="PUE changed").subject == "PUE 1.25, for new runs only"
     again(staff, staff.post(PUES, {"action": "put_in_force", "_selected_action": [new.pk]}))
     reestimate.work_off()
     run = Run.objects.get()

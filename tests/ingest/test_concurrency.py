@@ -10,9 +10,9 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from runs import reestimate
 from runs.ingest.removal import remove_project, remove_run, remove_series
 from runs.ingest.tags import tag_run
+from runs.jobs import reestimate
 from runs.models import AuditEntry, Batch, DailyUsage, DeletedRun, Project, Run
 from tests import people as cast
 from tests.wire import A100, Wire, batch, header, sample

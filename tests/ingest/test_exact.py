@@ -12,10 +12,10 @@ from django.test import Client
 from django.urls import reverse
 
 from hardware.models import CatalogueState, HardwareProfile
-from runs import pace, rebuild, reestimate
 from runs.ingest.header import record_header
 from runs.ingest.removal import RunDeleted, remove_project, remove_run, remove_series
 from runs.ingest.tags import tag_run, untag_run
+from runs.jobs import pace, rebuild, reestimate
 from runs.models import DailyUsage, Project, ProjectUsage, Run, TaggedUsage
 from runs.models.usage import AMOUNTS
 from tests import people as cast

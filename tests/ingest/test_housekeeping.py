@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from runs import housekeeping
+from runs.jobs import housekeeping
 from runs.models import (
     ApiToken,
     AuditEntry,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from runs.left_out import FURTHER, MOST_ROWS, added_up
 from runs.models import Run
-from runs.models.left_out import FURTHER, MOST_ROWS, added_up
 from tests.wire import batch
 from traceml_agent.limits import MAX_METRIC_NAMES
 

@@ -8,10 +8,10 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from hardware.models import HardwareProfile
-from runs import reestimate
-from runs.dashboards.groups import grouped
-from runs.dashboards.run_totals import totals_of
+from runs.jobs import reestimate
 from runs.models import DailyUsage, Device, ProjectUsage, Run
+from runs.run_list.totals import totals_of
+from runs.selection.groups import grouped
 from tests.wire import CPU, Wire, batch, sample
 
 pytestmark = pytest.mark.django_db

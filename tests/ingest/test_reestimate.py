@@ -7,8 +7,8 @@ import pytest
 from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import pace, reestimate
 from runs.ingest import totals
+from runs.jobs import pace, reestimate
 from runs.models import DailyUsage, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision
 from runs.models.reestimation import FIGURES
 from runs.models.usage import AMOUNTS, KEY

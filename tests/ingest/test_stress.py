@@ -23,12 +23,12 @@ from django.db import connection
 from django.test import Client
 
 from hardware.models import HardwareProfile
-from runs import housekeeping, reestimate
 from runs.ingest.removal import remove_project, remove_run
 from runs.ingest.tags import tag_run, untag_run
+from runs.jobs import housekeeping, reestimate
+from runs.jobs.rebuild import ALONE
 from runs.models import DailyUsage, EmissionFactor, Project, ProjectUsage, Run, TaggedUsage
 from runs.models.usage import AMOUNTS
-from runs.rebuild import ALONE
 from tests import people as cast
 from tests.wire import A100, CPU, Wire, batch
 

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from runs import housekeeping, reestimate
 from runs.ingest import trash
+from runs.jobs import housekeeping, reestimate
 from runs.models import (
     ApiToken,
     AuditEntry,
@@ -365,7 +365,7 @@ def test_a_team_goes_with_its_trash(runs, people):
 
 
 def test_an_account_that_leaves_takes_its_own_team_s_trash_along(runs, people):
-    from runs.models.departure import depart
+    from runs.accounts.departure import depart
 
     trash.trash_run(runs[0])
     people.bob.delete()

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from runs.dashboards.curves import curves
-from runs.dashboards.plan import work_of
-from runs.dashboards.run import run_page
+from runs.figures.curves import curves
 from runs.models import DailyUsage, Run
+from runs.plan.candidates import work_of
+from runs.run_page.page import run_page
 from tests.wire import A100, batch, sample
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,9 @@ from django.apps import apps
 from django.core.management import call_command
 
 from hardware.models import HardwareProfile
-from runs import reestimate
 from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
+from runs.jobs import reestimate
 from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, RUN_KEY, TAGGED_KEY
 from tests.wire import A100, CPU, MEMORY, Wire, batch, sample

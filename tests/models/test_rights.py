@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.models.rights import RIGHTS, Right, Role
+from runs.rights import RIGHTS, Right, Role
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "teams.md").read_text()
 

@@ -75,9 +75,9 @@ def _use(cast, wire) -> None:
     from allauth.mfa.models import Authenticator
 
     from hardware.models import HardwareProfile
-    from runs import reestimate
     from runs.ingest.removal import remove_run
     from runs.ingest.tags import tag_run
+    from runs.jobs import reestimate
     from runs.models import Badge, Invitation, Membership, OwnershipOffer, Run, SavedView, ShareLink
     from tests.wire import A100, CPU, MEMORY, batch, sample
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.backup.places import KEY, ROOT
 
-GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.serving.gunicorn", "traceml_site.wsgi"]
 
 
 def free_port() -> int:

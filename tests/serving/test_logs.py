@@ -82,7 +82,7 @@ def test_a_traceback_is_masked_too():
     except ValueError as error:
         record.exc_info = (ValueError, error, error.__traceback__)
     logs.with_request_id(record)
-    assert SECRET not in logs.Line(logs.LINE).format(record)
+    assert SECRET not in logs.LineFormatter(logs.LINE).format(record)
 
 
 def test_what_is_no_secret_stays():

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.backup.places import ROOT, done
-from tests.pages.html import Page
+from tests.screens.html import Page
 from tests.serving import servers
 from tests.wire import header
 

@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from runs import agent
-from tests.pages.html import Page
+from runs import agent_wheel as agent
+from tests.screens.html import Page
 from traceml_site.checks import the_agent_is_here
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_it_costs_the_database_nothing(client, link, django_assert_num_queries):
 
 def test_a_checkout_without_its_agent_is_told_at_the_start(settings, tmp_path):
     settings.AGENT_DIR = tmp_path
-    assert "hands out its agent" in the_agent_is_here(None)[0].msg
+    assert "builds its agent download" in the_agent_is_here(None)[0].msg
 
 
 def test_nobody_is_sent_to_an_index_where_anybody_may_take_the_name():

@@ -9,12 +9,13 @@ from django.db import connection
 from django.test import Client, TestCase
 from django.test.utils import CaptureQueriesContext
 
-from runs import housekeeping, limits
+from runs import limits
+from runs.jobs import housekeeping
 from runs.models import ApiToken, Badge, Remembered, ShareLink, Team
 from tests import people as cast
-from tests.pages.accounts import LOGIN, RESET, code_now, secret_of, show_once_more, sign_in
-from tests.pages.html import Page
 from tests.people import PASSWORD
+from tests.screens.html import Page
+from tests.screens.signing_in import LOGIN, RESET, code_now, secret_of, show_once_more, sign_in
 from tests.wire import Wire, batch, header, sample
 
 BEHIND_A_PROXY = 1
@@ -397,6 +398,6 @@ def test_a_teams_name_is_quoted_and_not_the_subject(people, with_mail, name):
     alice.force_login(people.alice)
     invite(alice, team.slug, "somebody@example.net")
     (letter,) = mail.outbox
-    assert letter.subject == "An invitation to TraceML"
+    assert letter.subject == "Invitation to a team on TraceML"
     assert f"“{name[:79]}" in letter.body
     assert len(max(letter.body.splitlines(), key=len)) < 300

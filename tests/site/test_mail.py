@@ -6,7 +6,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from runs import mail
-from tests.pages.accounts import RESET
+from tests.screens.signing_in import RESET
 from traceml_site import environment
 
 DATABASE = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "long"]}}

@@ -7,8 +7,8 @@ from django.test import Client
 from django.urls import URLPattern
 
 from runs.models import ApiToken, Badge, Invitation, Membership, OwnershipOffer, Role, Run, ShareLink, User
-from runs.models.rights import RIGHTS, Right
-from runs.pages.urls import of_a_team
+from runs.rights import RIGHTS, Right
+from runs.urls import of_a_team
 from tests import people as cast
 
 pytestmark = pytest.mark.django_db

@@ -23,7 +23,7 @@ PART = [
     "tests/agent/test_readme.py::test_an_example_runs_as_it_stands",
     "tests/agent/spool/test_folder.py",
     "tests/agent/delivery/test_uploader.py::test_a_run_arrives_where_no_disk_can_be_written",
-    "tests/pages/test_start.py::test_the_snippet_for_python_runs_as_it_stands",
+    "tests/screens/start/test_start.py::test_the_snippet_for_python_runs_as_it_stands",
     "tests/whole/test_path.py::test_a_token_that_the_portal_does_not_know_changes_nothing_and_keeps_the_spool",
 ]
 

@@ -70,7 +70,7 @@ def test_no_descriptor_stays_open():
 
 
 def test_without_a_place_for_turns_sqlite_waits_as_ever(monkeypatch):
-    monkeypatch.setattr("traceml_site.sqlite3.base.SUFFIX", "/no/such/folder")
+    monkeypatch.setattr("traceml_site.databases.sqlite3.base.SUFFIX", "/no/such/folder")
     write("kept")
     assert Team.objects.count() == 1
 

@@ -21,7 +21,7 @@ from runs.models import (
     ShareLink,
     User,
 )
-from runs.models.rights import RIGHTS
+from runs.rights import RIGHTS
 from tests import people as cast
 from tests.site.test_doors import LOGINS, routes
 from tests.site.test_roles import ASKED

@@ -17,7 +17,8 @@ from django.test import Client
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from runs import housekeeping, mail, reestimate, worker
+from runs import mail
+from runs.jobs import housekeeping, reestimate, worker
 from runs.models import Invitation, Membership, Reestimation, Run, User
 from tests.fakes import jobs
 from tests.people import PASSWORD

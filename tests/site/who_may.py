@@ -3,7 +3,7 @@
 A new route, a new model in the admin or a new action fails the walks until it stands here.
 """
 
-from runs.models.rights import Right, Role
+from runs.rights import Right, Role
 
 #: Whom a route is for, where no right in a team decides.
 EVERYBODY, A_TOKEN, ONESELF, ITS_MAKER, STAFF, NOBODY = (

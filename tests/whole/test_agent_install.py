@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages.html import Page
+from tests.screens.html import Page
 from tests.site.test_start import SOUND
 from traceml_agent import __version__
 
@@ -29,7 +29,7 @@ def portal(tmp_path_factory):
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     settings = {"TRACEML_DATA": str(folder), "TRACEML_BASE_URL": url, "PORT": str(port), "HOST": "127.0.0.1"}
-    words = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.gunicorn", "traceml_site.wsgi"]
+    words = [sys.executable, "-m", "gunicorn", "-c", "python:traceml_site.serving.gunicorn", "traceml_site.wsgi"]
     environment = (
         os.environ
         | SOUND

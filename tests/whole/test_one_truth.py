@@ -17,13 +17,13 @@ import pytest
 from django.core.management import call_command
 
 from hardware.models import HardwareAlias, HardwareProfile
-from runs import reestimate
 from runs.demo.load import OWNER
+from runs.figures import units
+from runs.jobs import reestimate
 from runs.models import Badge, DailyUsage, EmissionFactor, Run, ShareLink, TrackedModel, User
-from runs.templatetags import units
 from tests import people as cast
-from tests.pages.conftest import Reader
-from tests.pages.html import Element, Page
+from tests.screens.conftest import Reader
+from tests.screens.html import Element, Page
 
 RUNS_WALKED = 12
 SYMBOLS = {unit.symbol: (quantity, unit) for quantity, scale in units.SCALES.items() for unit in scale if unit.symbol}
@@ -242,7 +242,7 @@ def _of_a_model_page(name: str, place: str, page: Page) -> Iterator[Said]:
     yield _figure(f"{name} emissions", place, emissions)
     yield _figure(f"{name} energy", place, energy)
     yield _figure(f"{name} runs", place, runs)
-    (life,) = (table for table in page.root.all("table") if "Part of its life" in table.text)
+    (life,) = (table for table in page.root.all("table") if "Phase" in table.text)
     whole = life.all("tbody")[0].all("tr")[-1].figures
     yield Said(f"{name} runs", f"{place}, whole life", whole[0])
     yield Said(f"{name} energy", f"{place}, whole life", whole[1])

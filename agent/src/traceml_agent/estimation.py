@@ -242,6 +242,11 @@ def total(energies: list[Energy]) -> Total:
     )
 
 
+def mean_power_w(energy_kwh: float, seconds: float) -> float:
+    """Energy over time, W; 0 where there is no time."""
+    return J_PER_KWH * energy_kwh / seconds if seconds > 0 else 0.0
+
+
 def energy_kwh(energy_j: float) -> float:
     """kWh from J: 1 kWh is 3.6 MJ."""
     return energy_j / J_PER_KWH

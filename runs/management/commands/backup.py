@@ -1,4 +1,4 @@
-"""`manage.py backup FILE`: the whole database in one file, taken while the portal works."""
+"""`manage.py backup FILE`: write the whole database to one file while the portal runs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from runs.backup import archive, totals
 
 
 class Command(BaseCommand):
-    help = "Write the whole database into one new file, while uploads go on. See docs/deploy.md."
+    help = "Write the whole database to a new file. Uploads continue meanwhile. See docs/deploy.md."
     requires_system_checks: list = []
 
     def add_arguments(self, parser):
@@ -18,6 +18,6 @@ class Command(BaseCommand):
     def handle(self, *, file, **options):
         about = archive.write(connection, file)
         self.stdout.write(
-            f"{file}: {totals.summary(about['totals'])}. SECRET_KEY is not in it; keep that elsewhere:"
-            " without it no API token and no second factor fits."
+            f"{file}: {totals.summary(about['totals'])}. SECRET_KEY is not included. Keep it elsewhere:"
+            " without it, API tokens and second factors stop working."
         )

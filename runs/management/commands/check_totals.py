@@ -1,4 +1,4 @@
-"""`manage.py check_totals`: whether the daily totals are what the stored counters add up to."""
+"""`manage.py check_totals`: check that the daily totals match the stored counters."""
 
 import os
 from io import StringIO
@@ -17,7 +17,7 @@ COMPARED[Run._meta.db_table] = dict.fromkeys(OF_RUNS, 0.0)
 
 
 class Command(BaseCommand):
-    help = "Rebuild the totals, compare them with those that are there, and take the rebuilding back. Uploads wait."
+    help = "Rebuild the totals, compare them with the stored ones, and roll back. Uploads wait meanwhile."
 
     def handle(self, **options):
         with transaction.atomic():
@@ -26,6 +26,6 @@ class Command(BaseCommand):
             found = totals.of(connection, COMPARED)
             transaction.set_rollback(True)
         if different := totals.differences(held, found):
-            told = "These totals are not what the counters add up to with the current catalogue (before: stored):"
+            told = "These totals do not match the counters with the current catalogue (before: stored; now: rebuilt):"
             raise CommandError(os.linesep.join([told, *different]))
-        self.stdout.write(f"All totals are what the counters add up to: {held['runs_run']['energy_kwh']:,.2f} kWh.")
+        self.stdout.write(f"All totals match the counters: {held['runs_run']['energy_kwh']:,.2f} kWh.")

@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: half a year of a made-up team to look at; `--remove` takes it out again."""
+"""`manage.py load_demo`: load half a year of data of a fictional team; `--remove` deletes it."""
 
 import secrets
 
@@ -6,27 +6,27 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from runs.demo import load
+from runs.figures import units
 from runs.models import Membership, User
-from runs.templatetags import units
 
 
 class Command(BaseCommand):
-    help = "Load a made-up team's half year of runs, sent through the ingest code itself."
+    help = "Load half a year of runs of a fictional team, through the same code as uploads."
 
     def add_arguments(self, parser):
         parser.add_argument("--remove", action="store_true", help="delete the demo team, and nothing else")
-        parser.add_argument("--size", type=float, default=1.0, help="multiplies the number of runs (about 500)")
-        parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same story")
+        parser.add_argument("--size", type=float, default=1.0, help="factor for the number of runs (1: about 500)")
+        parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same data")
         parser.add_argument("--for", dest="email", help="add this person to the demo team as its owner")
 
     def handle(self, *, remove, size, seed, email, **options):
         if remove:
-            self.stdout.write("The demo is gone." if load.remove() else "There is no demo.")
+            self.stdout.write("Demo removed." if load.remove() else "No demo is loaded.")
             return
         if load.demo_team():
-            raise CommandError("The demo is loaded already; `load_demo --remove` takes it out.")
+            raise CommandError("The demo is already loaded. Remove it with `load_demo --remove`.")
         if not 0 < size <= 100:
-            raise CommandError("--size takes a number above 0 and up to 100")
+            raise CommandError("--size must be above 0 and at most 100")
         guest = self._guest(email)
         password = secrets.token_urlsafe(12)
         team, count = load.load(seed, size, timezone.now(), password)
@@ -37,5 +37,5 @@ class Command(BaseCommand):
     def _guest(self, email: str | None) -> User | None:
         guest = User.objects.filter(email=email.lower()).first() if email else None
         if email and guest is None:
-            raise CommandError(f"Nobody has the address {email}.")
+            raise CommandError(f"No account has the address {email}.")
         return guest

@@ -1,15 +1,15 @@
-"""`manage.py rebuild_usage`: make the daily totals anew from the facts."""
+"""`manage.py rebuild_usage`: recalculate the daily totals from the devices' counters."""
 
 from django.core.management.base import BaseCommand, CommandError
 
-from runs import rebuild
-from runs.templatetags import units
+from runs.figures import units
+from runs.jobs import rebuild
 
 
 class Command(BaseCommand):
     help = (
-        "Rebuild daily totals, and every run's own, from the devices' counters with today's catalogue. "
-        "Uploads may go on meanwhile."
+        "Rebuild the daily totals and the totals of every run from the devices' counters with the current catalogue. "
+        "Uploads continue meanwhile."
     )
 
     def handle(self, **options):

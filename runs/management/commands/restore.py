@@ -1,4 +1,4 @@
-"""`manage.py restore FILE`: a backup into an empty database, each total compared, then brought up to this release."""
+"""`manage.py restore FILE`: restore a backup to an empty database, compare all totals, then migrate."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from runs.backup import archive, place, totals
 
 
 class Command(BaseCommand):
-    help = "Restore a file of `backup` into the empty database that DATABASE_URL names. See docs/deploy.md."
+    help = "Restore a backup to the empty database in DATABASE_URL. See docs/deploy.md."
     requires_system_checks: list = []
 
     def add_arguments(self, parser):
@@ -21,8 +21,6 @@ class Command(BaseCommand):
         place.refuse_newer(about["migrations"], connection)
         place.refuse_unless_empty(connection)
         if different := archive.read(file, about, connection):
-            raise CommandError("\n".join(["What was restored is not what was saved:", *different]))
+            raise CommandError("\n".join(["The restored data differs from the backup:", *different]))
         call_command("migrate", verbosity=0)
-        self.stdout.write(
-            f"Restored: {totals.summary(about['totals'])}, as of {about['made_at']}. All totals are equal."
-        )
+        self.stdout.write(f"Restored: {totals.summary(about['totals'])}, as of {about['made_at']}. All totals match.")

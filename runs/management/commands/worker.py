@@ -1,4 +1,4 @@
-"""`manage.py worker`: does what waits in the queue, until it is told to stop."""
+"""`manage.py worker`: run queued jobs until stopped."""
 
 import threading
 
@@ -6,18 +6,21 @@ from django.core.management.base import BaseCommand, CommandError
 from django_tasks import task_backends
 from django_tasks_db import DatabaseBackend
 
-from runs.worker import Worker
+from runs.jobs.worker import Worker
 
 
 class Command(BaseCommand):
-    help = "Send mail, re-estimate runs and keep house, as it is asked for or due. Several may run. See docs/deploy.md."
+    help = (
+        "Run queued jobs: send email, recalculate runs, do daily housekeeping. Several workers may run. "
+        "See docs/deploy.md."
+    )
 
     def add_arguments(self, parser):
-        parser.add_argument("--batch", action="store_true", help="end when nothing is left to do")
+        parser.add_argument("--batch", action="store_true", help="exit when the queue is empty")
 
     def handle(self, *, batch, **options):
         if not isinstance(task_backends["default"], DatabaseBackend):
-            raise CommandError("There is no queue to work off: set TRACEML_TASKS=database here and for the portal.")
+            raise CommandError("There is no queue. Set TRACEML_TASKS=database here and for the portal.")
         quick, long = Worker("default", batch), Worker("long", batch)
         if batch:
             quick.run()

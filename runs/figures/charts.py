@@ -1,0 +1,187 @@
+"""What a chart is made of, as plain data: the page draws it, its table shows the same numbers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runs.figures import units
+
+#: More colours than this can't be told apart.
+MOST_SERIES = 7
+
+
+class Series(NamedTuple):
+    """One line or colour of a chart; None is a gap. Where a value is a mean of many, between which two they lay."""
+
+    name: str
+    values: Sequence[float | None]
+    lows: Sequence[float | None] | None = None
+    highs: Sequence[float | None] | None = None
+    #: What asks for it alone, where something does.
+    key: str = ""
+    #: Which of the MOST_SERIES colours it has; None: that of its place.
+    colour: int | None = None
+
+    @property
+    def total(self) -> float:
+        return sum(filter(None, self.values), 0.0)
+
+
+class Band(NamedTuple):
+    """A named span of the axis, such as an epoch."""
+
+    name: str
+    start: float
+    end: float
+
+
+class ChartTotals(NamedTuple):
+    """What each series adds up to, in the table's last line."""
+
+    quantity: str
+    values: list[float]
+
+
+class Mark(NamedTuple):
+    """A named level to compare with, in the unit that the portal stores."""
+
+    name: str
+    value: float
+
+
+class Twin(NamedTuple):
+    """Another quantity that goes in step with the chart's: `per` of it for each unit, as CO2e for each kWh."""
+
+    name: str
+    quantity: str
+    per: float
+
+
+def heights(series: Sequence[Series]) -> list[float]:
+    """How high the series stand together at each label; a gap adds nothing."""
+    return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
+
+
+def drawn(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
+    """Values for a script and its table: without the digits that no pixel shows and no tooltip says."""
+    return [None if value is None else _short(value, digits) for value in values]
+
+
+def _short(value: float, digits: int) -> float:
+    """The value with fewer digits, which still rounds to the three that the exact one does: none is put on a tie."""
+    text = f"{value:.{digits - 1}e}"
+    is_tie = text.partition("e")[0].endswith("5" + "0" * (digits - units.DIGITS - 1))
+    return float(f"{value:.12g}" if is_tie else text)
+
+
+def _scale(quantity: str) -> list[dict]:
+    """The units of a quantity from small to large, for scripts that scale anew; none for days and stages."""
+    return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
+
+
+class Chart(NamedTuple):
+    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month`, `stage`, or
+    the quantity that it shows: `elapsed`, `energy` or `share`."""
+
+    id: str
+    title: str
+    sentence: str
+    quantity: str
+    axis: str
+    labels: list
+    series: list[Series]
+    totals: ChartTotals | None = None
+    bands: list[Band] = []
+    #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
+    edges: list[float] = []
+    #: The sentence with {time}, {mean}, {most}, {last} or {twin} to be filled in with `says`, where a script goes on
+    #: with the data.
+    pattern: str = ""
+    says: dict[str, float | None] = {}
+    #: Levels of the value axis, and instants of the other one.
+    marks: list[Mark] = []
+    moments: list[Mark] = []
+    twin: Twin | None = None
+    #: First and last day of each label's bar, for what leads on from it.
+    spans: list[tuple[str, str]] = []
+    #: A line over the bars, on an axis of its own.
+    line: Series | None = None
+    #: Which bar is of a day, week or month that goes on, and will grow.
+    running: int | None = None
+
+    @property
+    def data_id(self) -> str:
+        return f"{self.id}-data"
+
+    @property
+    def unit(self) -> units.Unit:
+        return units.unit_for(self.quantity, [value for series in self.series for value in series.values])
+
+    @property
+    def line_unit(self) -> units.Unit | None:
+        return units.unit_for(self.quantity, self.line.values) if self.line else None
+
+    @property
+    def axis_unit(self) -> units.Unit | None:
+        """The unit of an axis of elapsed seconds, energy or the share done; days name themselves."""
+        return units.unit_for(self.axis, (self.edges or self.labels)[-1:]) if self.axis in units.SCALES else None
+
+    @property
+    def axis_word(self) -> str:
+        """What the first column of the table is called."""
+        return {"elapsed": "Time", "share": "Done", "energy": "Energy used"}.get(self.axis, self.axis.capitalize())
+
+    @property
+    def rows(self) -> list[tuple]:
+        """The table under the chart: a label and the value of each series."""
+        columns = [series.values for series in self.series]
+        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
+
+    @property
+    def twin_values(self) -> list[float]:
+        """The other quantity of all series together, at each label."""
+        return [self.twin.per * height for height in heights(self.series)] if self.twin else []
+
+    @property
+    def twin_unit(self) -> units.Unit | None:
+        return units.unit_for(self.twin.quantity, self.twin_values) if self.twin else None
+
+    @property
+    def _twin_data(self) -> dict | None:
+        if self.twin is None:
+            return None
+        unit = units.unit_for(self.twin.quantity, self.twin_values)
+        return self.twin._asdict() | {"unit": unit._asdict(), "scale": _scale(self.twin.quantity)}
+
+    @property
+    def drawn_data(self) -> dict:
+        """As `data` where the page brings a table of exact values, and no script makes one."""
+        series = [one._replace(values=drawn(one.values)) for one in self.series]
+        line = self.line and self.line._replace(values=drawn(self.line.values))
+        return self._replace(series=series, line=line).data
+
+    @property
+    def data(self) -> dict:
+        """What the script needs to draw it, in the units that the portal stores."""
+        return {
+            "id": self.id,
+            "quantity": self.quantity,
+            "axis": self.axis,
+            "axisUnit": self.axis_unit and self.axis_unit._asdict(),
+            "axisScale": _scale(self.axis),
+            "unit": self.unit._asdict(),
+            "scale": _scale(self.quantity),
+            "labels": self.labels,
+            "edges": self.edges,
+            "series": [series._asdict() for series in self.series],
+            "spans": self.spans,
+            "running": self.running,
+            "line": self.line
+            and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
+            "bands": [band._asdict() for band in self.bands],
+            "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
+            "pattern": self.pattern,
+            "says": self.says,
+            "marks": [mark._asdict() for mark in self.marks],
+            "moments": [mark._asdict() for mark in self.moments],
+            "twin": self._twin_data,
+        }

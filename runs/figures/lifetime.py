@@ -1,0 +1,175 @@
+"""A model's whole life in numbers: what each kind of run used, what of it was lost, and on which hardware."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Count, F, OuterRef, Subquery, Sum
+
+from hardware.models import HardwareProfile
+from runs.figures.run_links import RunLink
+from runs.models import DailyUsage, Run, TrackedModel
+
+TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
+ALL = tuple(Run.Kind.values)
+#: The parts of a life in their order, and the kinds of run that make each.
+PARTS = {
+    "Training, all attempts": TRAINING,
+    "Evaluation": (Run.Kind.EVALUATION,),
+    "Inference": (Run.Kind.INFERENCE,),
+    "Other": (Run.Kind.OTHER,),
+}
+#: What waste is called wherever its sums stand: the same words for the same sums.
+WITHOUT_RESULT = "Failed, cancelled and lost runs"
+IDLE = "Idle accelerators"
+#: What is left of energies that were added and taken away again.
+LEAST_KWH = 1e-12
+#: The name of the profile that a row of the daily totals is of; none where it is gone. After the sums, so that it is
+#: looked up once a group.
+HARDWARE_NAME = Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware")).order_by().values("name"))
+#: No agent waits longer between uploads (the wire's `flush_s`).
+LONGEST_INTERVAL_S = 86_400.0
+
+
+class Footprint(NamedTuple):
+    """What some runs used together."""
+
+    runs: int = 0
+    duration_s: float = 0.0
+    device_s: float = 0.0
+    energy_kwh: float = 0.0
+    energy_low_kwh: float = 0.0
+    energy_high_kwh: float = 0.0
+    measured_kwh: float = 0.0
+    emissions_kg: float = 0.0
+    idle_kwh: float = 0.0
+    #: Of accelerators, in runs without any of processors: the device-hours that pages tell.
+    carrying_s: float = 0.0
+
+    @property
+    def measured_share(self) -> float:
+        return self.measured_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
+
+    @property
+    def emissions_low_kg(self) -> float:
+        return self._emissions_of(self.energy_low_kwh)
+
+    @property
+    def emissions_high_kg(self) -> float:
+        return self._emissions_of(self.energy_high_kwh)
+
+    def _emissions_of(self, energy_kwh: float) -> float:
+        return self.emissions_kg * energy_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
+
+
+class HardwareShare(NamedTuple):
+    """The part that one hardware profile had in a model's energy; `name` is empty for a profile that is gone.
+
+    `device_s` is all time of such devices, `carrying_s` that in which they carried a run.
+    """
+
+    device_kind: str
+    slug: str
+    name: str
+    device_s: float
+    carrying_s: float
+    energy_kwh: float
+    share: float
+
+    @property
+    def bar_width(self) -> float:
+        """Percent of the bar's length."""
+        return 100 * self.share
+
+
+class Lifetime(NamedTuple):
+    """Footprint by kind of run, and the energy of each hardware profile, the most used first."""
+
+    by_kind: dict[str, Footprint]
+    hardware: list[HardwareShare]
+
+    @property
+    def total(self) -> Footprint:
+        return self.of(*self.by_kind)
+
+    @property
+    def training(self) -> Footprint:
+        return self.of(*TRAINING)
+
+    @property
+    def inference(self) -> Footprint:
+        return self.of(Run.Kind.INFERENCE)
+
+    @property
+    def parts(self) -> list[tuple[str, Footprint]]:
+        return [(name, self.of(*kinds)) for name, kinds in PARTS.items()]
+
+    def of(self, *kinds: str) -> Footprint:
+        """What all runs of these kinds used."""
+        return added(self.by_kind[kind] for kind in kinds if kind in self.by_kind)
+
+
+def added(parts) -> Footprint:
+    columns = list(zip(*parts, strict=True))
+    return Footprint(*map(sum, columns)) if columns else Footprint()
+
+
+def amounts_of(run: RunLink) -> Footprint:
+    """What one run used; seconds and idle energy of its devices are not on its row."""
+    energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
+    return Footprint(1, run.duration_s, 0.0, *energies, run.emissions_kg)
+
+
+def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
+    """What all runs of these kinds used, from the daily totals."""
+    rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
+    amounts_of_group = {f"{name}_sum": Sum(name) for name in Footprint._fields}
+    sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
+    by_kind: dict[str, list[Footprint]] = defaultdict(list)
+    by_hardware: dict[tuple[str, str, str], list[Footprint]] = defaultdict(list)
+    for kind, device_kind, slug, *amounts, name in sums.annotate(name=HARDWARE_NAME):
+        by_kind[kind].append(Footprint(*amounts))
+        by_hardware[device_kind, slug, name or ""].append(Footprint(*amounts))
+    return Lifetime({kind: added(parts) for kind, parts in by_kind.items()}, _shares(by_hardware))
+
+
+def _shares(by_hardware: dict[tuple[str, str, str], list[Footprint]]) -> list[HardwareShare]:
+    """Of what was used: a name that was resolved to another profile since leaves a row of nothing behind."""
+    sums = {hardware: added(parts) for hardware, parts in by_hardware.items()}
+    used = {hardware: each for hardware, each in sums.items() if each.energy_kwh > LEAST_KWH}
+    whole_kwh = sum(each.energy_kwh for each in used.values())
+    shares = [
+        HardwareShare(*hardware, each.device_s, each.carrying_s, each.energy_kwh, each.energy_kwh / whole_kwh)
+        for hardware, each in used.items()
+    ]
+    return sorted(shares, key=lambda share: (-share.energy_kwh, share.slug))
+
+
+#: Each joule once: without what other runs of the same process count.
+COUNTED = {"kwh": Sum(F("energy_kwh") - F("shared_kwh")), "kg": Sum(F("emissions_kg") - F("shared_kg"))}
+
+
+class ModelWaste(NamedTuple):
+    """Energy and emissions of runs that came to nothing, by what became of them."""
+
+    runs: int
+    energy_kwh: float
+    emissions_kg: float
+    states: list[tuple[str, int, float]]
+
+
+def waste(model: TrackedModel, now: datetime) -> ModelWaste:
+    """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
+    runs = bad_ends(model, now, Run.WASTABLE)
+    rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
+    found = {status: sums for status, *sums in rows}
+    names = {Run.Status.FAILED: "failed", Run.Status.CANCELLED: "cancelled", Run.Status.RUNNING: "lost"}
+    states = [(word, found[status][0], found[status][1]) for status, word in names.items() if status in found]
+    count, energy_kwh, emissions_kg = map(sum, zip(*found.values(), strict=True)) if found else (0, 0.0, 0.0)
+    return ModelWaste(count, energy_kwh, emissions_kg, states)
+
+
+def bad_ends(model: TrackedModel, now: datetime, kinds: Iterable[str] = ALL):
+    """The runs that failed, were cancelled or got lost."""
+    return Run.objects.filter(tracked_model=model, kind__in=kinds).came_to_nothing(now).order_by()

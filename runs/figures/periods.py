@@ -1,0 +1,188 @@
+"""Which days a page shows: presets, days asked for, the equal period before, and buckets that keep a chart readable."""
+
+from calendar import monthrange
+from collections.abc import Iterator
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "12 months"}
+PRESETS |= {"month": "Month", "quarter": "Quarter", "year": "Year", "all": "All time"}
+#: Calendar presets, and how many months they have.
+CALENDAR = {"month": 1, "quarter": 3, "year": 12}
+DEFAULT = "30"
+#: What a bar may be of, and how many days a chart may have for it.
+BARS = {"day": 366, "week": 5 * 366, "month": 100 * 366}
+#: A trend has at most about a hundred bars: days, then weeks, then months.
+MOST_DAYS, MOST_WEEKS = 92, 104 * 7
+#: No run is older (docs/promises.md: PS6): days asked for reach no further back, whatever they say.
+EARLIEST = date(2000, 1, 1)
+A_DAY = timedelta(days=1)
+
+
+class Period(NamedTuple):
+    """Days from `first` to `last`, both included; a `first` of None means since the beginning.
+
+    `preset` is empty where days were asked for.
+    """
+
+    preset: str
+    first: date | None
+    last: date
+
+    @property
+    def label(self) -> str:
+        if self.preset and self.preset not in CALENDAR:
+            return "all time" if self.first is None else f"the last {PRESETS[self.preset]}"
+        return _words(self.first, self.last)
+
+    @property
+    def dates(self) -> str:
+        """Its first and last day in words, for paper and pictures, where "the last 30 days" says nothing."""
+        return f"until {_day(self.last)}" if self.first is None else f"{_day(self.first)} – {_day(self.last)}"
+
+    @property
+    def asked(self) -> str:
+        """What asks a list for the same days; nothing for all time."""
+        return urlencode({"since": self.first or "", "until": self.last}) if self.preset != "all" else ""
+
+    def before(self) -> "Period | None":
+        """The equal period before this one, of a calendar month, quarter or year the one before; None for all time."""
+        if self.first is None:
+            return None
+        last = self.first - A_DAY
+        if self._months:
+            return Period("", _first_of(last, self._months), last)
+        return Period("", self.first - (self.last - self.first) - A_DAY, last)
+
+    def compared(self, today: date) -> "tuple[Period, Period] | None":
+        """The part of the period that is over, and as many days before it; None where there is nothing to compare.
+
+        A day that goes on would look like a drop. Of a calendar month, quarter or year that goes on the same days of
+        the one before are compared.
+        """
+        earlier, over = self.before(), min(self.last, today - A_DAY)
+        if self.first is None or earlier is None or earlier.first is None or over < self.first:
+            return None
+        if over == self.last:
+            return self, earlier
+        length, done = over - self.first, self._replace(preset="", last=over)
+        if self._months:
+            return done, Period("", earlier.first, min(earlier.first + length, earlier.last))
+        return done, Period("", earlier.last - length, earlier.last)
+
+    def after(self, today: date) -> "Period | None":
+        """The equal period after this one; None where it would lie ahead."""
+        if self.first is None or self.last >= today:
+            return None
+        first = self.last + A_DAY
+        if self._months:
+            return Period("", first, _last_of(first, self._months))
+        return Period("", first, first + (self.last - self.first))
+
+    @property
+    def _months(self) -> int:
+        """How many months it has as a calendar month, quarter or year; 0 where it is none."""
+        is_one = not self.preset or self.preset in CALENDAR
+        return _months(self.first, self.last) if is_one and self.first else 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a trend would have too many bars if each day had one."""
+        return self.first is None or (self.last - self.first).days >= MOST_DAYS
+
+    def days_of(self, usage):
+        """The rows of `usage` that fall into the period."""
+        # All time takes in what a clock ahead of the portal's sent for tomorrow.
+        rows = usage if self.preset == "all" else usage.filter(day__lte=self.last)
+        return rows if self.first is None else rows.filter(day__gte=self.first)
+
+    def holds(self, day: date) -> bool:
+        return (self.first or date.min) <= day and (self.preset == "all" or day <= self.last)
+
+
+def _first_of(day: date, months: int) -> date:
+    """The first day of the calendar month, quarter or year that has this one."""
+    return day.replace(month=day.month - (day.month - 1) % months, day=1)
+
+
+def _last_of(day: date, months: int) -> date:
+    month = _first_of(day, months).month + months - 1
+    return day.replace(month=month, day=monthrange(day.year, month)[1])
+
+
+def _months(first: date, last: date) -> int:
+    spans = ((_first_of(first, months), _last_of(first, months), months) for months in CALENDAR.values())
+    return next((months for start, end, months in spans if (start, end) == (first, last)), 0)
+
+
+def _day(day: date) -> str:
+    return f"{day:%-d %b %Y}"
+
+
+def _words(first: date | None, last: date) -> str:
+    """`2026`, `Q4 2026`, `October 2026`, `5 Oct 2026`, or both ends."""
+    if first is None:
+        return f"all time until {_day(last)}"
+    names = {1: f"{first:%B %Y}", 3: f"Q{(first.month + 2) // 3} {first:%Y}", 12: f"{first:%Y}"}
+    both = _day(first) if first == last else f"{_day(first)} – {_day(last)}"
+    return names.get(_months(first, last), both)
+
+
+def period(preset: str | None, today: date) -> Period:
+    """The period of a preset; anything unknown is the default."""
+    if preset == "all":
+        return Period("all", None, today)
+    if preset in CALENDAR:
+        months = CALENDAR[preset]
+        return Period(preset, _first_of(today, months), _last_of(today, months))
+    if preset not in PRESETS:
+        preset = DEFAULT
+    return Period(preset, today - timedelta(days=int(preset) - 1), today)
+
+
+def between(since: date | None, until: date | None, today: date) -> Period:
+    """The days that were asked for, in whichever order; an open end is today, an open beginning the first."""
+    last = within(until or today, today)
+    if since is None:
+        return Period("", None, last)
+    first = within(since, today)
+    return Period("", min(first, last), max(first, last))
+
+
+def within(day: date, today: date) -> date:
+    """A day that something may have happened on: nobody asks for a chart of ten thousand years, and in no reader's zone
+    does it begin before the calendar does."""
+    return min(max(day, EARLIEST), today.replace(month=12, day=31))
+
+
+@lru_cache(maxsize=4096)
+def bucket_of(day: date, days: int, bars: str = "") -> date:
+    """The first day of the bar that `day` belongs to, in a chart over `days` days; asked again for each series."""
+    bucket = bucket_name(days, bars)
+    if bucket == "day":
+        return day
+    return day - timedelta(days=day.weekday()) if bucket == "week" else day.replace(day=1)
+
+
+def buckets(first: date, last: date, bars: str = "") -> list[date]:
+    """The first days of all bars from `first` to `last`: a day without use is a bar of height 0, not a hole."""
+    days = (last - first).days + 1
+    starts = (bucket_of(first + timedelta(days=n), days, bars) for n in range(days))
+    return list(dict.fromkeys(starts))
+
+
+def spans(starts: list[date], first: date, last: date) -> Iterator[tuple[date, date]]:
+    """The first and last day of each bar, no further than the period reaches."""
+    ends = [start - A_DAY for start in starts[1:]] + [last]
+    return ((max(start, first), end) for start, end in zip(starts, ends, strict=True))
+
+
+def bucket_name(days: int, bars: str = "") -> str:
+    """What the bars of a chart over `days` days are of: what was asked for, unless that would be too many."""
+    if days <= BARS.get(bars, 0):
+        return bars
+    if days <= MOST_DAYS:
+        return "day"
+    return "week" if days <= MOST_WEEKS else "month"

@@ -1,0 +1,62 @@
+"""Runs as light rows, read a thousand at a time: what points, sums and short lists need, without their metadata."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import Case, When
+
+from runs.models import Run, TrackedModel
+from runs.models.run import state_of
+
+
+class RunLink(NamedTuple):
+    """A run for reading, with the names that `Run` has. `heard_at` is when a run that never ended was last heard of:
+    instants are what costs time here, so there is none that most rows don't need."""
+
+    tracked_model: TrackedModel
+    pk: int
+    run_id: UUID
+    kind: str
+    name: str
+    status: str
+    exception: str
+    started_at: datetime
+    heard_at: datetime | None
+    upload_interval_s: float
+    is_archived: bool
+    duration_s: float
+    energy_kwh: float
+    energy_low_kwh: float
+    energy_high_kwh: float
+    measured_kwh: float
+    emissions_kg: float
+
+    @property
+    def state(self) -> str:
+        return state_of(self.status, self.heard_at, self.upload_interval_s)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.tracked_model.name
+
+    @property
+    def get_kind_display(self) -> str:
+        return Run.Kind(self.kind).label
+
+
+#: All but the model, which whoever reads them has.
+COLUMNS = RunLink._fields[1:]
+_HEARD = Case(When(status=Run.Status.RUNNING, then="last_seen_at"))
+_ARCHIVED = Case(When(archived_at=None, then=False), default=True)
+
+
+def lines(model: TrackedModel, runs) -> list[RunLink]:
+    """These runs, all of one model."""
+    rows = runs.annotate(heard_at=_HEARD, is_archived=_ARCHIVED).values_list(*COLUMNS)
+    return [RunLink(model, *row) for row in rows]
+
+
+def newest(model: TrackedModel, most: int) -> list[RunLink]:
+    """The runs of a model that arrived last."""
+    return lines(model, Run.objects.filter(tracked_model=model).order_by("-received_at", "-pk")[:most])

@@ -1,0 +1,245 @@
+"""Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from itertools import accumulate
+
+from django.db.models import Case, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+from runs.figures import periods, units
+from runs.figures.charts import MOST_SERIES, Chart, ChartTotals, Series, heights
+from runs.figures.lifetime import LEAST_KWH
+from runs.models import Run, TrackedModel
+from runs.models.usage import AMOUNTS
+
+QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
+#: Less of a sum than this is the error of adding up floating-point numbers.
+NOTHING = 1e-9
+#: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
+PARTS = {
+    "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
+    "inference": (Run.Kind.INFERENCE,),
+    "other": (Run.Kind.EVALUATION, Run.Kind.OTHER),
+}
+RUNNING = {"day": "Today", "week": "This week", "month": "This month"}
+PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds}
+
+
+def totals(usage) -> dict[str, float]:
+    """Every amount summed, with the share of energy that was measured and the range of the emissions."""
+    sums = usage.aggregate(
+        **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
+    )
+    return with_shares(sums)
+
+
+def with_shares(sums: dict[str, float]) -> dict[str, float]:
+    """Summed amounts with the share of energy that was measured and the range of the emissions."""
+    share = _share_of(sums["energy_kwh"])
+    sums["measured_share"] = share(sums["measured_kwh"])
+    sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
+    sums["emissions_high_kg"] = share(sums["energy_high_kwh"]) * sums["emissions_kg"]
+    return sums
+
+
+def _share_of(whole: float) -> Callable[[float], float]:
+    """Parts as shares of a whole; of nothing they are none."""
+    return lambda part: part / whole if whole > 0 else 0.0
+
+
+def _field(usage, name: str):
+    return usage.model._meta.get_field(name)
+
+
+def footprints(usage) -> list[dict]:
+    """A row a model: its amounts, split into training, inference and other; the largest emissions first."""
+    # Grouped as the index `usage_footprint` holds it, so that nothing else is read; names are looked up after.
+    amounts = {"run_count": "runs", "kg": "emissions_kg", "kwh": "energy_kwh", "measured": "measured_kwh"}
+    sums = usage.order_by().values("project", "tracked_model", "kind")
+    by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
+    for row in sums.annotate(**{name: Sum(column) for name, column in amounts.items()}):
+        by_model[row["tracked_model"]].update({name: row[name] for name in amounts} | {PART_OF[row["kind"]]: row["kg"]})
+    used = {pk: row for pk, row in by_model.items() if is_used(row)}
+    models = TrackedModel.objects.select_related("project").in_bulk(used)
+    return [_with_bar(row) for row in _largest_first(_named(models[pk], row) for pk, row in used.items())]
+
+
+def is_used(row: Mapping[str, float]) -> bool:
+    """Whether anything is left on rows of the daily totals: runs may have been deleted, or given another model."""
+    return row["run_count"] > 0 or row["kwh"] > LEAST_KWH
+
+
+def _named(model: TrackedModel, sums: Counter) -> dict:
+    names = {"name": model.name, "slug": model.slug}
+    names |= {"project_name": model.project.name, "project_slug": model.project.slug}
+    return {"tracked_model_id": model.pk} | names | sums
+
+
+def _largest_first(rows) -> list[dict]:
+    return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+
+
+def _with_bar(row: dict) -> dict:
+    row["parts"] = [(part, row[f"{part}_kg"]) for part in PARTS]
+    row["measured_share"] = _share_of(row["kwh"])(row["measured"])
+    return row
+
+
+def bars(rows: list[dict]) -> list[dict]:
+    """The rows with the segments of a horizontal bar, 0 to 100 of the largest model's length."""
+    longest = max((row["kg"] for row in rows), default=0.0) or 1.0
+    for row in rows:
+        row["segments"] = segments(row["parts"], longest)
+    return rows
+
+
+def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
+    """Parts of a bar as start and width in percent of `longest_kg`, with the share of the whole."""
+    start, laid, total_kg = 0.0, [], sum(kg for _, kg in parts) or 1.0
+    for name, kg in parts:
+        width = 100 * kg / longest_kg
+        laid.append({"name": name, "kg": kg, "start": start, "width": width, "share": kg / total_kg})
+        start += width
+    return laid
+
+
+def trend_by_model(
+    usage, whole: dict[date, float], period: periods.Period, quantity: str, models: list[dict], **look
+) -> Chart | None:
+    """Energy or emissions over time, stacked by model: the largest seven and the other ones.
+
+    `whole` is what all models used on each day. Only the largest are read, and the others are what is left.
+    `look` is as in `trend`.
+    """
+    name, field = QUANTITIES[quantity]
+    names = _names(models[:MOST_SERIES])
+    by_model = usage.filter(tracked_model__in=list(names)).order_by().values_list("day", "tracked_model")
+    rows = list(by_model.annotate(Sum(field)))
+    if len(models) > MOST_SERIES:
+        names |= {None: "Other models"}
+        rows += [(day, None, amount) for day, amount in _left(whole, rows).items()]
+    keys = {row["tracked_model_id"]: row.get("address", "") for row in models}
+    return trend(rows, names, period, name, "by model", keys, **look)
+
+
+def _left(whole: dict[date, float], rows: list[tuple]) -> dict[date, float]:
+    """What is left of each day's whole without the amounts of (day, model, amount) rows."""
+    taken: dict[date, float] = defaultdict(float)
+    for day, _, amount in rows:
+        taken[day] += amount
+    left = {day: amount - taken[day] for day, amount in whole.items()}
+    # Where nothing is left the sums still differ in their last binary digits, which must not become a figure.
+    return {day: amount if amount > NOTHING * whole[day] else 0.0 for day, amount in left.items()}
+
+
+def colours_of(shown: list[int], everything: Iterable[int]) -> dict[int | None, int]:
+    """A colour for each of these models, the same in each period: that of its age among all of them.
+
+    Of two that would have the same one the second takes a free one.
+    """
+    own = {pk: number % MOST_SERIES for number, pk in enumerate(sorted(everything))}
+    colours: dict[int | None, int] = {}
+    for pk in shown[:MOST_SERIES]:
+        free = [each for each in range(MOST_SERIES) if each not in colours.values()]
+        colours[pk] = own[pk] if own[pk] in free else free[0]
+    return colours
+
+
+def _names(models: list[dict]) -> dict[int | None, str]:
+    """The models' names by id, and the project where two have a model of one name."""
+    counts = Counter(row["name"] for row in models)
+    return {
+        row["tracked_model_id"]: f"{row['name']} ({row['project_name']})" if counts[row["name"]] > 1 else row["name"]
+        for row in models
+    }
+
+
+def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
+    """Energy or emissions of one model over time, stacked by training, inference and other."""
+    name, field = QUANTITIES[quantity]
+    whens = [When(kind__in=kinds, then=Value(part)) for part, kinds in PARTS.items()]
+    rows = usage.annotate(part=Case(*whens)).values("day", "part").annotate(amount=Sum(field))
+    names = {part: part.capitalize() for part in PARTS}
+    return trend(rows.values_list("day", "part", "amount"), names, period, name, "by kind of use")
+
+
+def trend(
+    rows,
+    names: dict,
+    period: periods.Period,
+    quantity: str,
+    split: str,
+    keys: dict | None = None,
+    colours: dict | None = None,
+    bars: str = "",
+    today: date | None = None,
+) -> Chart | None:
+    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero.
+
+    `keys` are what asks for a series alone, `bars` what they are of (periods.BARS). The one with `today` goes on.
+    """
+    rows = list(rows)
+    if not any(amount for _, _, amount in rows):
+        return None
+    first = period.first or min(day for day, _, _ in rows)
+    last = max(period.last, max(day for day, _, _ in rows))
+    days = (last - first).days + 1
+    labels = periods.buckets(first, last, bars)
+    amounts = {key: dict.fromkeys(labels, 0.0) for key in names}
+    for day, key, amount in rows:
+        amounts[key][periods.bucket_of(day, days, bars)] += amount
+    series = [
+        Series(name, list(amounts[key].values()), key=(keys or {}).get(key, ""), colour=(colours or {}).get(key))
+        for key, name in names.items()
+        if any(amounts[key].values())
+    ]
+    bucket = periods.bucket_name(days, bars)
+    spans = list(periods.spans(labels, first, last))
+    running = next((n for n, (start, end) in enumerate(spans) if today and start <= today <= end), None)
+    words = _trend_sentence(quantity, bucket, split, labels, series, period)
+    return Chart(
+        id="trend",
+        title=f"{_noun(quantity)} per {bucket}",
+        sentence=words if running is None else f"{words} {RUNNING[bucket]} is not over yet.",
+        quantity=quantity,
+        axis=bucket,
+        labels=[label.isoformat() for label in labels],
+        series=series,
+        totals=ChartTotals(quantity, [one.total for one in series]),
+        spans=[(start.isoformat(), end.isoformat()) for start, end in spans],
+        running=running,
+    )
+
+
+def with_running_sum(chart: Chart) -> Chart:
+    """The same chart with a line of what its bars add up to."""
+    return chart._replace(line=Series("Cumulative", list(accumulate(heights(chart.series)))))
+
+
+def _noun(quantity: str) -> str:
+    return {"emissions": "Emissions", "energy": "Energy"}[quantity]
+
+
+def _trend_sentence(quantity: str, bucket: str, split: str, labels, series: list[Series], period) -> str:
+    sums = heights(series)
+    peak = max(range(len(sums)), key=sums.__getitem__)
+    return (
+        f"{_noun(quantity)} per {bucket} {split} over {period.label}: {units.text(quantity, sum(sums))} in all, "
+        f"most in the {bucket} of {labels[peak]:%-d %b %Y} with {units.text(quantity, sums[peak])}."
+    )
+
+
+def cumulative(chart: Chart) -> Chart:
+    """The same chart with running sums: how a footprint grew."""
+    series = [Series(one.name, list(accumulate(value or 0.0 for value in one.values))) for one in chart.series]
+    total = units.text(chart.quantity, sum(one.total for one in chart.series))
+    noun = _noun(chart.quantity)
+    return chart._replace(
+        id="growth",
+        title=f"Cumulative {noun.lower()}",
+        sentence=f"{noun} added up since the first run, by kind of use: {total} today.",
+        series=series,
+        totals=None,
+    )

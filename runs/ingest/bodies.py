@@ -1,0 +1,131 @@
+"""What an upload says once it was checked: the bodies of docs/wire.md as the API, the demo and tests hand them over.
+
+`runs/api/serializers.py` makes them of JSON; `tests/api/test_bodies.py` holds both to the same keys.
+"""
+
+from datetime import datetime
+from typing import Any, NotRequired, TypedDict
+
+from runs.left_out import LeftOut
+
+
+class DeviceBody(TypedDict):
+    """What a device is; of what is left out the portal keeps what it knows."""
+
+    key: str
+    kind: str
+    name: str
+    uuid: NotRequired[str]
+    measured_by: NotRequired[str]
+    cores: NotRequired[float | None]
+    threads: NotRequired[float | None]
+    host_cores: NotRequired[float | None]
+    host_threads: NotRequired[float | None]
+    memory_gb: NotRequired[float | None]
+    share: NotRequired[float]
+    power_limit_w: NotRequired[float | None]
+    method: NotRequired[str]
+    note: NotRequired[str]
+
+
+class SampleBody(TypedDict):
+    """Cumulative counters of a device at an instant; the last four of one that several runs share."""
+
+    device: str
+    t_s: float
+    elapsed_s: float
+    busy_s: float | None
+    energy_j: float | None
+    held_s: NotRequired[float]
+    shared_held_s: NotRequired[float]
+    shared_busy_s: NotRequired[float]
+    shared_energy_j: NotRequired[float]
+
+
+class StageBody(TypedDict):
+    """A stage by its writer's seconds; without `end_s` it goes on."""
+
+    id: str
+    name: str
+    parent: str
+    start_s: float
+    end_s: float | None
+    total: NotRequired[int | None]
+
+
+class MetricBody(TypedDict):
+    """A logged value."""
+
+    t_s: float
+    name: str
+    value: float
+
+
+class CallsBody(TypedDict):
+    """Calls of a method so far."""
+
+    method: str
+    calls: int
+    items: int
+    busy_s: float
+
+
+class OverlapBody(TypedDict):
+    """Another run that measured the same at the same time."""
+
+    run: Any
+    shares: str
+
+
+class AboutBody(TypedDict, total=False):
+    """What a run says of itself after its header."""
+
+    model: str
+    kind: str
+    name: str
+    tags: list[str]
+    params: dict[str, Any]
+    environment: dict[str, Any]
+
+
+class WriterBody(TypedDict):
+    """What every upload says of its sender."""
+
+    writer: NotRequired[str]
+    writer_started_at: NotRequired[datetime]
+    host: NotRequired[str]
+    sent_at: NotRequired[datetime]
+    rank: NotRequired[int | None]
+    devices: list[DeviceBody]
+
+
+class HeaderBody(WriterBody):
+    model: str
+    kind: str
+    name: NotRequired[str]
+    started_at: datetime
+    agent_version: NotRequired[str]
+    flush_s: float
+    tags: NotRequired[list[str]]
+    params: NotRequired[dict[str, Any]]
+    environment: NotRequired[dict[str, Any]]
+
+
+class BatchBody(WriterBody):
+    samples: list[SampleBody]
+    stages: list[StageBody]
+    metrics: list[MetricBody]
+    calls: list[CallsBody]
+    left_out: NotRequired[list[LeftOut]]
+    overlaps: NotRequired[list[OverlapBody]]
+    about: NotRequired[AboutBody | None]
+
+
+class FinishBody(WriterBody):
+    status: str
+    ended_at: datetime
+    exception: str
+    dropped_records: int
+    samples: list[SampleBody]
+    left_out: NotRequired[list[LeftOut]]
+    overlaps: NotRequired[list[OverlapBody]]

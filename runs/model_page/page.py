@@ -1,0 +1,159 @@
+"""A model's page: the footprint of its whole life, what a prediction costs, and how its runs compare."""
+
+from datetime import date, datetime
+from typing import NamedTuple
+
+from django.db.models import Case, Sum, Value, When
+
+from runs.figures import usage
+from runs.figures.charts import Chart
+from runs.figures.corrections import Corrections, corrections
+from runs.figures.lifetime import Footprint, Lifetime, ModelWaste, amounts_of, lifetime, waste
+from runs.figures.periods import period
+from runs.figures.run_links import RunLink, newest
+from runs.model_page.break_even import BreakEven, Predictions, break_even, predictions
+from runs.model_page.finals import final_runs
+from runs.model_page.points import (
+    MOST_POINTS,
+    UNASKED,
+    Points,
+    PointsQuery,
+    Tradeoff,
+    energy_points,
+    runs_data,
+    tradeoff,
+)
+from runs.models import Correction, DailyUsage, TrackedModel
+
+RUNS_SHOWN = 20
+
+
+class PartRow(NamedTuple):
+    """A line of the footprint's table; `final` is the run that this line is of, where it is of one alone, and
+    `is_tuning` says that it tuned the one above."""
+
+    name: str
+    amounts: Footprint
+    share: float
+    final: RunLink | None = None
+    is_tuning: bool = False
+
+
+class ModelPage(NamedTuple):
+    life: Lifetime
+    finals: list[RunLink]
+    waste: ModelWaste
+    predictions: Predictions
+    break_even: BreakEven
+    growth: Chart | None
+    energies: Points | None
+    tradeoff: Tradeoff | None
+    runs: list[RunLink]
+    run_count: int
+    #: So many of them, the newest, were read one by one.
+    read_count: int
+    corrections: Corrections
+
+    @property
+    def bar(self) -> list[dict]:
+        """The footprint as the segments of one bar, split as in lists."""
+        parts = [(part, self.life.of(*kinds).emissions_kg) for part, kinds in usage.PARTS.items()]
+        return usage.segments(parts, sum(kg for _, kg in parts) or 1.0)
+
+    @property
+    def charts_of_points(self) -> list[Points]:
+        charts = [self.energies, self.tradeoff and self.tradeoff.chart]
+        return [chart for chart in charts if chart]
+
+    @property
+    def drawn(self) -> list[RunLink]:
+        """The runs that the charts have points of, each once."""
+        return list({point.run.pk: point.run for chart in self.charts_of_points for point in chart.points}.values())
+
+    @property
+    def runs_data(self) -> dict:
+        """What scripts need of these runs."""
+        return runs_data(self.drawn, all(chart.leads_on for chart in self.charts_of_points))
+
+    @property
+    def parts(self) -> list[PartRow]:
+        """The parts of its life that there are, the final run below all attempts, and the whole."""
+        whole = self.life.total
+        whole_kg = whole.emissions_kg or 1.0
+        found = [
+            PartRow(name, part, part.emissions_kg / whole_kg)
+            for name, part in [*self.life.parts, ("Whole life", whole)]
+            if part.runs or part.energy_kwh
+        ]
+        of_finals = [
+            PartRow("The final run", amounts_of(run), run.emissions_kg / whole_kg, run, number > 0)
+            for number, run in enumerate(self.finals)
+        ]
+        return [*found[:1], *of_finals, *found[1:]] if of_finals else found  # there is a first line, of training
+
+    @property
+    def part_amounts(self) -> list[Footprint]:
+        return [row.amounts for row in self.parts]
+
+    @property
+    def wasted_share(self) -> float:
+        """Share of the model's energy in trainings and evaluations that failed, were cancelled or lost."""
+        whole_kwh = self.life.total.energy_kwh
+        return min(self.waste.energy_kwh / whole_kwh, 1.0) if whole_kwh else 0.0
+
+    @property
+    def idle_share(self) -> float:
+        """Share of the model's energy that accelerators drew while they were held and not busy."""
+        whole = self.life.total
+        return whole.idle_kwh / whole.energy_kwh if whole.energy_kwh else 0.0
+
+
+def model_page(
+    model: TrackedModel, now: datetime, quantity: str, asked: PointsQuery = UNASKED, with_logged: bool = True
+) -> ModelPage:
+    """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
+
+    Without what its runs logged there is no count of logged samples among its predictions.
+    """
+    life = lifetime(model)
+    runs = newest(model, MOST_POINTS)
+    days = _days(model)
+    counted = predictions(runs, with_logged)
+    listed = [run for run in runs if not run.is_archived]
+    return ModelPage(
+        life=life,
+        finals=final_runs(model, runs, MOST_POINTS),
+        waste=waste(model, now),
+        predictions=counted,
+        break_even=break_even(life, _by_day(days), counted, now.date()),
+        growth=_growth(days, now.date(), quantity),
+        energies=energy_points(listed, life.total.runs),
+        tradeoff=tradeoff(model, listed, asked),
+        runs=listed[:RUNS_SHOWN],
+        run_count=life.total.runs,
+        read_count=len(runs),
+        corrections=corrections(Correction.objects.filter(tracked_model=model)),
+    )
+
+
+def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:
+    """(day, part of its life, kWh, kg) of every day that the model used energy on, in the order of days."""
+    part = Case(*(When(kind__in=kinds, then=Value(part)) for part, kinds in usage.PARTS.items()))
+    rows = DailyUsage.objects.filter(tracked_model=model).annotate(part=part).order_by("day")
+    return list(rows.values_list("day", "part").annotate(Sum("energy_kwh"), Sum("emissions_kg")))
+
+
+def _by_day(days) -> list[tuple[date, float, float]]:
+    """(day, training kg, inference kg)"""
+    found: dict[date, dict[str, float]] = {}
+    for day, part, _, kg in days:
+        found.setdefault(day, {})[part] = kg
+    return [(day, parts.get("training", 0.0), parts.get("inference", 0.0)) for day, parts in found.items()]
+
+
+def _growth(days, today: date, quantity: str) -> Chart | None:
+    name, _ = usage.QUANTITIES[quantity]
+    rows = [(day, part, kwh if quantity == "kwh" else kg) for day, part, kwh, kg in days]
+    names = {part: part.capitalize() for part in usage.PARTS}
+    trend = usage.trend(rows, names, period("all", today)._replace(last=today), name, "by kind of use")
+    return usage.cumulative(trend) if trend else None

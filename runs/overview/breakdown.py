@@ -1,0 +1,129 @@
+"""A period's footprint by model, hardware, kind and member: four tables from one sum over the daily totals."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from runs.figures.lifetime import HARDWARE_NAME
+from runs.figures.periods import Period
+from runs.figures.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
+from runs.models import Run
+from runs.models.usage import PlainSum
+from runs.selection.choices import NOBODY, Choices, address_of, asks_for_member
+
+#: Rows that a table shows; what follows is added up in one.
+MOST_ROWS = 8
+AMOUNTS = ("run_count", "kg", "kwh", "measured")
+ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
+DIMENSIONS = ("tracked_model_id", "kind", "member_id", "hardware")
+
+
+class Share(NamedTuple):
+    """A row of a table: what it is, the value that asks for it alone (empty where none does), what it used."""
+
+    name: str
+    value: str
+    words: str
+    kg: float
+    kwh: float
+    share: float
+    training_kg: float
+    inference_kg: float
+    other_kg: float
+    segments: list[dict]
+
+
+def sums_of(usage, period: Period) -> list[dict]:
+    """Runs, emissions and energy of the period by everything that a table splits by.
+
+    A long one the index `usage_footprint` answers alone, as long as the groups are in its order, which begins with
+    the project; of a short one less is read by its days, which SQLite only does where the groups don't.
+    """
+    groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
+    sums = {
+        "run_count": PlainSum("runs"),
+        "kg": PlainSum("emissions_kg"),
+        "kwh": PlainSum("energy_kwh"),
+        "measured": PlainSum("measured_kwh"),
+    }
+    rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
+    return list(rows.annotate(hardware_name=HARDWARE_NAME))
+
+
+def by_model(sums: list[dict], found: Choices) -> list[dict]:
+    """The rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
+    models = {row["pk"]: row for row in found.models}
+    added = _added(sums, "tracked_model_id")
+    used = {model: amounts for model, amounts in added.items() if is_used(amounts)}
+    rows = [_footprint(models[pk], amounts, found.project_name(models[pk])) for pk, amounts in used.items()]
+    return sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+
+
+def _added(sums: list[dict], dimension: str) -> dict[Hashable, dict[str, float]]:
+    """The amounts by one dimension, the emissions by part as well."""
+    added: dict[Hashable, dict[str, float]] = defaultdict(lambda: dict.fromkeys(ADDED, 0.0))
+    for row in sums:
+        into = added[row[dimension]]
+        for name in AMOUNTS:
+            into[name] += row[name]
+        into[PART_OF[row["kind"]]] += row["kg"]
+    return added
+
+
+def _footprint(model: dict, amounts: dict[str, float], project_name: str) -> dict:
+    return amounts | {
+        "tracked_model_id": model["pk"],
+        "name": model["name"],
+        "slug": model["slug"],
+        "address": address_of(model),
+        "project_name": project_name,
+        "project_slug": model["project__slug"],
+        "measured_share": amounts["measured"] / amounts["kwh"] if amounts["kwh"] > 0 else 0.0,
+        "parts": _parts(amounts),
+    }
+
+
+def _parts(amounts: dict) -> list[tuple[str, float]]:
+    return [(part, amounts[f"{part}_kg"]) for part in PARTS]
+
+
+def by_hardware(sums: list[dict], is_whole: bool = False) -> list[Share]:
+    """By the profile's name, or its slug where there is none any more."""
+    names = {row["hardware"]: row["hardware_name"] or row["hardware"] for row in sums}
+    return _shares(sums, "hardware", lambda slug: (names[slug], slug, ""), is_whole)
+
+
+def by_kind(sums: list[dict]) -> list[Share]:
+    labels = {kind.value: kind.label for kind in Run.Kind}
+    return _shares(sums, "kind", lambda kind: (labels[kind], kind, ""))
+
+
+def by_member(sums: list[dict], found: Choices, is_whole: bool = False) -> list[Share]:
+    """A run is the member's, the team's or CI's, as the token says that announced it."""
+
+    def member(pk: int) -> tuple[str, str, str]:
+        return found.members.name_of(pk), asks_for_member(pk), NOBODY[pk][2] if pk in NOBODY else ""
+
+    return _shares(sums, "member_id", member, is_whole)
+
+
+def _shares(sums: list[dict], dimension: str, words_of: Callable, is_whole: bool = False) -> list[Share]:
+    """The largest first, all of them if the table is to be whole. Rows without hardware count runs alone, and use
+    nothing. `words_of` a key are its name, what asks for it, and what explains the name."""
+    added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"] > LEAST_KWH}
+    rows = [dict(zip(("name", "value", "words"), words_of(key), strict=True)) | added[key] for key in added]
+    rows = sorted(rows, key=lambda row: (-row["kg"], row["name"]))
+    rows = rows if is_whole else _folded(rows)
+    whole_kg = sum(row["kg"] for row in rows) or 1.0
+    for row in rows:
+        row |= {"parts": _parts(row), "share": row["kg"] / whole_kg}
+    return [Share(*(row[name] for name in Share._fields)) for row in bars(rows)]
+
+
+def _folded(rows: list[dict]) -> list[dict]:
+    """The largest rows, and one that adds up the others where there are too many."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    rest = rows[MOST_ROWS - 1 :]
+    amounts = {name: sum(row[name] for row in rest) for name in ADDED}
+    return [*rows[: MOST_ROWS - 1], {"name": f"{len(rest)} others", "value": "", "words": ""} | amounts]

@@ -1,0 +1,92 @@
+"""Filters of the overview, applied to daily totals and runs."""
+
+from typing import NamedTuple, TypeVar
+
+from django.db.models import Q, QuerySet
+
+from runs.models import Correction, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.models.run import RunQuerySet
+from runs.models.usage import UsageQuerySet
+from runs.selection.choices import Choices, address_of, member_ids
+
+Rows = TypeVar("Rows", bound=QuerySet)
+
+
+class UsageFilters(NamedTuple):
+    """An empty field does not filter; an unknown value matches nothing.
+
+    `model` is `project/slug`, `member` a person's id.
+    """
+
+    project: str = ""
+    model: str = ""
+    kind: str = ""
+    member: str = ""
+    tag: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        return any(self)
+
+
+def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
+    """The daily totals that the filters leave; with a tag those of the runs that have it.
+
+    By the ids of the projects: through the memberships, the index that answers alone is not taken.
+    """
+    rows = TaggedUsage.objects.filter(tag=filters.tag) if filters.tag else DailyUsage.objects.all()
+    return _narrowed(rows, found, filters)
+
+
+def days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
+    """As usage_of where only days matter: of whole projects a table that is a hundredth as long."""
+    if any(filters._replace(project="")):
+        return usage_of(found, filters)
+    return _narrowed(ProjectUsage.objects.all(), found, filters)
+
+
+def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
+    """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
+    days = days_of(found, filters)
+    return days if days.model is ProjectUsage else days.with_energy()
+
+
+def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
+    """Recalculations of the filtered daily totals. They are not stored by tag, so a tag filter does not apply."""
+    rows: QuerySet = Correction.objects.all()
+    return _narrowed(rows, found, filters)
+
+
+def runs_of(found: Choices, filters: UsageFilters) -> RunQuerySet:
+    """The runs that the filters leave."""
+    runs = Run.objects.filter(tags__has_item=filters.tag) if filters.tag else Run.objects.all()
+    return _narrowed(runs, found, filters)
+
+
+def run_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
+    """What each of the runs that the filters leave used on each day.
+
+    By a join: of a list of the runs SQLite would make a table first, however few days are asked for.
+    """
+    rows = RunUsage.objects.filter(run__tags__has_item=filters.tag) if filters.tag else RunUsage.objects.all()
+    return _narrowed(rows, found, filters, "run__")
+
+
+def _narrowed(rows: Rows, found: Choices, filters: UsageFilters, of_run: str = "") -> Rows:
+    rows = rows.filter(project__in=found.project_ids)
+    for condition in _conditions(found, filters, of_run):
+        rows = rows.filter(condition)
+    return rows
+
+
+def _conditions(found: Choices, filters: UsageFilters, of_run: str):
+    """What each filter asks; `of_run` leads from a row to what its run is."""
+    if filters.project:
+        yield Q(project__in=[row["project_id"] for row in found.models if row["project__slug"] == filters.project])
+    if filters.model:
+        asked = [row["pk"] for row in found.models if address_of(row) == filters.model]
+        yield Q(**{f"{of_run}tracked_model__in": asked})
+    if filters.kind:
+        yield Q(**{f"{of_run}kind": filters.kind})
+    if filters.member:
+        yield Q(**{f"{of_run}member_id__in": member_ids(filters.member)})

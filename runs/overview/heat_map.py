@@ -1,0 +1,109 @@
+"""A year as a calendar heat map: the darker a day, the more it emitted.
+
+Each colour has a fifth of the days with use. With equal steps, one extreme day would make all others look alike.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from datetime import date, timedelta
+from math import ceil
+from typing import NamedTuple
+
+from django.db.models import Sum
+
+from runs.figures import units
+
+WEEKS = 53
+#: Steps of colour for days with emissions; a day without has none.
+LEVELS = 5
+#: A square with the gap beside it, and what months and weekdays take, in the units of the view box.
+STEP, LEFT, TOP = 13, 30, 18
+QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
+
+
+class Day(NamedTuple):
+    """A square: its place, its step of colour (0 for nothing), and what it says."""
+
+    iso: str
+    x: int
+    y: int
+    level: int
+    amount: float
+    words: str
+
+
+class HeatMap(NamedTuple):
+    quantity: str
+    days: list[Day]
+    labels: list[tuple[int, str]]
+    sentence: str
+    steps: list[float]
+
+    @property
+    def weeks(self) -> list[list[Day]]:
+        """The table under the map: weeks with use from Monday on, the last one first."""
+        weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]
+        return [week for week in reversed(weeks) if any(day.amount for day in week)]
+
+    @property
+    def width(self) -> int:
+        return LEFT + STEP * WEEKS
+
+    @property
+    def height(self) -> int:
+        return TOP + STEP * 7
+
+
+def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
+    """The 53 weeks that end with the week of `last`; None where nothing was used in them."""
+    name, field = QUANTITIES[quantity]
+    first = last - timedelta(days=last.weekday() + 7 * (WEEKS - 1))
+    amounts = _amounts(rows, field, first, last)
+    steps = steps_of(amounts.values())
+    if not steps:
+        return None
+    days = [_day(first + timedelta(days=n), first, amounts, steps, name) for n in range((last - first).days + 1)]
+    return HeatMap(
+        quantity=name,
+        days=days,
+        labels=_labels(first, last),
+        sentence=_sentence(days, name),
+        steps=steps,
+    )
+
+
+def steps_of(amounts: Iterable[float]) -> list[float]:
+    """The most that a day of each colour has; fewer colours where there are fewer amounts."""
+    used = sorted(amount for amount in amounts if amount > 0)
+    return sorted({used[ceil(len(used) * step / LEVELS) - 1] for step in range(1, LEVELS + 1)}) if used else []
+
+
+def _amounts(rows, field: str, first: date, last: date) -> dict[date, float]:
+    found = rows.filter(day__range=(first, last)).order_by()
+    return dict(found.values("day").annotate(amount=Sum(field)).values_list("day", "amount"))
+
+
+def _day(day: date, first: date, amounts: dict[date, float], steps: list[float], quantity: str) -> Day:
+    amount = amounts.get(day, 0.0)
+    week, weekday = divmod((day - first).days, 7)
+    level = 1 + bisect_left(steps, amount) if amount > 0 else 0
+    words = f"{day:%a %-d %b %Y}: {units.text(quantity, amount)}"
+    return Day(day.isoformat(), LEFT + STEP * week, TOP + STEP * weekday, level, amount, words)
+
+
+def _labels(first: date, last: date) -> list[tuple[int, str]]:
+    """Where each month's name stands: over the first week that begins in it."""
+    weeks = [first + timedelta(days=7 * week) for week in range((last - first).days // 7 + 1)]
+    starts = [n for n, week in enumerate(weeks) if n == 0 or week.month != weeks[n - 1].month]
+    # The first month may have a week left only, and its name would run into the next.
+    kept = starts[1:] if len(starts) > 1 and starts[1] < 3 else starts
+    return [(LEFT + STEP * n, f"{weeks[n]:%b}") for n in kept]
+
+
+def _sentence(days: list[Day], quantity: str) -> str:
+    used = [day for day in days if day.amount > 0]
+    busiest = max(used, key=lambda day: day.amount)
+    total = units.text(quantity, sum(day.amount for day in used))
+    noun = {"emissions": "Emissions", "energy": "Energy"}[quantity]
+    on_days = units.counted(len(used), "day")
+    return f"{noun} of the last twelve months by day: {total} on {on_days}, most on {busiest.words}."

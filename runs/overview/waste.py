@@ -1,0 +1,124 @@
+"""Wasted energy: training and evaluation runs without a result, and accelerators held but not used.
+
+Stopped runs (`stopped`) are not waste, nor are inference runs, however they ended: they answered their calls.
+
+Failed, cancelled and idle energy are part of the daily totals, so they need no extra queries. Whether a run is lost is
+only known when it is read, so lost runs are added up separately: they are few, and an index finds unfinished runs.
+All amounts cover only the selected period, even of runs that started earlier or end later.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
+
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Greatest
+
+from runs.figures import units
+from runs.figures.lifetime import IDLE, WITHOUT_RESULT
+from runs.figures.periods import Period
+from runs.models import Run, RunUsage
+from runs.models.run import RunQuerySet
+from runs.selection.run_days import Days, on_days
+
+MOST_WASTED_RUNS = 5
+#: In long periods, runs that started more than this before it are not considered for the most idle runs.
+LONGEST_RUN = timedelta(days=31)
+
+
+class WasteRow(NamedTuple):
+    """A kind of wasted energy: name, explanation, amount, share of the period's energy, state filter of its runs."""
+
+    name: str
+    words: str
+    kwh: float
+    share: float
+    state: str = ""
+    #: Whether the row above that has no part holds it.
+    is_part: bool = False
+
+
+class WastedRun(NamedTuple):
+    """A run with its wasted energy in the period: all of it, or what its accelerators used while idle."""
+
+    run: Run
+    kwh: float
+    by_idling: bool
+
+
+def days_of(period: Period) -> Days:
+    return Days() if period.preset == "all" else Days(period.first, period.last)
+
+
+def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
+    """What each run that fell silent used in the period, the most first; `runs` are those that the filters leave."""
+    lost = runs.filter(kind__in=Run.WASTABLE).lost(now).order_by()
+    rows = on_days(RunUsage.objects.filter(run__in=lost.values("pk")), days_of(period)).order_by()
+    sums = rows.values_list("run").annotate(kwh=Sum("energy_kwh")).filter(kwh__gt=0)
+    return dict(sums.order_by("-kwh", "-run"))
+
+
+def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
+    """`totals` are the period's, `lost` what lost runs used in it."""
+    count = units.counted(len(lost), "run")
+    silent = f"training and evaluation runs that stopped sending data, {count}: check their machines"
+    parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], sum(lost.values())) if kwh]
+    together_kwh = sum(parts_kwh) if len(parts_kwh) > 1 else 0.0
+    rows = [
+        (WITHOUT_RESULT, "training and evaluation runs that did not complete", together_kwh, ""),
+        ("Failed runs", "training and evaluation runs that ended with an error", totals["failed_kwh"], "failed"),
+        (
+            "Cancelled runs",
+            "training and evaluation runs that someone interrupted",
+            totals["cancelled_kwh"],
+            "cancelled",
+        ),
+        ("Lost runs", silent, sum(lost.values()), "lost"),
+        (IDLE, "held by a run, whatever its outcome, but not busy", totals["idle_kwh"], ""),
+    ]
+    whole_kwh = totals["energy_kwh"]
+    return [
+        WasteRow(name, words, kwh, kwh / whole_kwh if whole_kwh else 0.0, state, bool(state and together_kwh))
+        for name, words, kwh, state in rows
+        if kwh
+    ]
+
+
+def most_wasteful(run_days: QuerySet, runs: QuerySet, period: Period) -> list[QuerySet]:
+    """The ids of the runs that wasted the most by failing, being cancelled or idling, told by indexes alone.
+
+    `run_days` and `runs` are those that the filters leave. Of a long period the most idle runs are looked for by what
+    they idled in all: to add up each of a hundred thousand runs for five would take longer than the rest of the page.
+    """
+    rows, ended = on_days(run_days, days_of(period)).order_by(), F("failed_kwh") + F("cancelled_kwh")
+    if not period.is_long:
+        return [_most(rows.values("run").annotate(wasted=Greatest(Sum(ended), Sum("idle_kwh"))))]
+    rows = rows.filter(Q(failed_kwh__gt=0) | Q(cancelled_kwh__gt=0))
+    begun = runs.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk")
+    if period.first:
+        first = datetime.combine(period.first - LONGEST_RUN, time.min, UTC)
+        begun = begun.filter(started_at__gte=first, started_at__lt=datetime.combine(period.last, time.max, UTC))
+    most_idle = begun.values("pk")[: 4 * MOST_WASTED_RUNS]
+    return [_most(rows.values("run").annotate(wasted=Sum(ended))), most_idle]
+
+
+def _most(sums: QuerySet) -> QuerySet:
+    return sums.filter(wasted__gt=0).order_by("-wasted", "-run").values("run")[:MOST_WASTED_RUNS]
+
+
+def with_waste(runs, period: Period):
+    """The runs with what they wasted in the period: `ended_kwh` by how they ended, `idled_kwh` by idling."""
+    own = on_days(RunUsage.objects.filter(run=OuterRef("pk")), days_of(period)).order_by().values("run")
+    ended = own.annotate(kwh=Sum(F("failed_kwh") + F("cancelled_kwh"))).values("kwh")
+    idle = own.annotate(kwh=Sum("idle_kwh")).values("kwh")
+    return runs.annotate(ended_kwh=Coalesce(Subquery(ended), 0.0), idled_kwh=Coalesce(Subquery(idle), 0.0))
+
+
+def wasted_runs(runs: Iterable[Run], lost: dict[int, float]) -> list[WastedRun]:
+    """Those of the runs of `with_waste` that wasted the most."""
+    found = []
+    for run in runs:
+        by_end = lost.get(run.pk, run.ended_kwh)  # type: ignore[attr-defined]
+        kwh = max(by_end, run.idled_kwh)  # type: ignore[attr-defined]
+        found += [WastedRun(run, kwh, not by_end)] if kwh > 0 else []
+    return sorted(found, key=lambda row: (-row.kwh, -row.run.pk))[:MOST_WASTED_RUNS]

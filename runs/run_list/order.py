@@ -1,0 +1,158 @@
+"""The order of a list, and any page of it without reading the rest: wide rows are none of this module's business."""
+
+from collections.abc import Sequence
+from math import fsum
+from typing import NamedTuple
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Sum
+
+from runs.run_list.columns import SORTS
+from runs.run_list.totals import ListTotals, totals_of
+from runs.selection.metric_columns import MetricColumn
+
+PAGE_SIZE = 50
+#: What a list can be sorted by only where it is one of some days.
+OF_DAYS = "used"
+#: By the portal's clock: one that is wrong could keep a run on top for a day, or hide it for years.
+DEFAULT_SORT = "-arrived"
+MOST_SORT_KEYS = 3
+#: As many runs are looked up at once; where no more match, this tells their totals and pages too.
+MOST_KNOWN = 1000
+#: Columns by which an index holds the runs of a project in order.
+WALKED = ("received_at", "energy_kwh")
+#: Of so many projects the runs are merged in their order; of more they are sorted.
+MOST_MERGED = 20
+Metrics = Sequence[MetricColumn]
+
+
+def sort_keys(sort: str, metrics: Metrics = ()) -> list[str]:
+    """The known keys of a sort such as `-energy,started`, each at most once; of metrics those that are columns."""
+    keys: dict[str, str] = {}
+    known = {*SORTS, *(column.key for column in metrics)}
+    for key in sort.split(","):
+        if key.removeprefix("-") in known:
+            keys.setdefault(key.removeprefix("-"), key)
+    return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
+
+
+def ordering(sort: str, metrics: Metrics = ()) -> list[str]:
+    """Columns for a sort, of runs that `sortable` prepared; nothing known is the newest first."""
+    by_key, keys = {column.key: column for column in metrics}, []
+    for key in sort_keys(sort, metrics):
+        sign, name = key[: key.startswith("-")], key.removeprefix("-")
+        keys += by_key[name].order(sign) if name in by_key else [sign + SORTS[name]]
+    return [*keys, "-id"]
+
+
+def sortable(runs, sort: str, metrics: Metrics = ()):
+    """The runs with the metrics that they are sorted by."""
+    asked = {key.removeprefix("-") for key in sort_keys(sort, metrics)}
+    for column in metrics:
+        if column.key in asked:
+            runs = column.joined(runs)
+    return runs
+
+
+class SortHead(NamedTuple):
+    """What a column's head shows and does: `sort` asks for this column first and keeps the former keys behind it."""
+
+    sort: str
+    direction: str
+    rank: int
+
+
+def sort_heads(sort: str, metrics: Metrics = ()) -> dict[str, SortHead]:
+    keys = sort_keys(sort, metrics)
+    heads = {}
+    for name in [*SORTS, *(column.key for column in metrics)]:
+        rank = next((n for n, key in enumerate(keys, start=1) if key.removeprefix("-") == name), 0)
+        down = rank > 0 and keys[rank - 1].startswith("-")
+        turned = name if down and rank == 1 else "-" + name
+        rest = [key for key in keys if key.removeprefix("-") != name] if sort else []
+        direction = "" if not rank else "descending" if down else "ascending"
+        heads[name] = SortHead(",".join([turned, *rest][:MOST_SORT_KEYS]), direction, rank)
+    return heads
+
+
+def page_of(runs, projects: list[int], sort: str, number: int | str, totals: ListTotals, metrics: Metrics = ()) -> Page:
+    """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
+    ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
+    return _page(ordered, number)
+
+
+def page_by_use(days, sort: str, number: int | str, totals: ListTotals) -> Page:
+    """The ids of a page of the runs that have these rows of days, by their energy of the days."""
+    order = "-used_kwh" if sort.startswith("-") else "used_kwh"
+    runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
+    return _page(_Counted(runs.values_list("run", flat=True), totals.runs), number)
+
+
+class _Counted:
+    """Rows whose number is known, as a Paginator slices them."""
+
+    def __init__(self, rows, number: int):
+        self.rows, self.number = rows, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, part: slice) -> list[int]:
+        return list(self.rows[part])
+
+
+def page_of_few(
+    runs, projects: list[int], sort: str, number: int | str, metrics: Metrics = ()
+) -> tuple[Page, ListTotals]:
+    """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
+    keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
+    known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
+    pks = [row[0] for row in known]
+    if len(known) <= MOST_KNOWN:
+        totals = ListTotals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
+        return _page(pks, number), totals
+    totals = totals_of(runs)
+    return _page(_Ordered(prepared, projects, keys, pks, totals.runs), number), totals
+
+
+def _page(pks, number: int | str) -> Page:
+    return Paginator(pks, PAGE_SIZE).get_page(number)
+
+
+class _Ordered:
+    """The ids of all runs in their order, as a Paginator slices them; `known` are the first ones."""
+
+    def __init__(self, runs, projects: list[int], keys: list[str], known: list[int], number: int):
+        self.runs, self.projects, self.keys, self.known, self.number = runs, projects, keys, known, number
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, part: slice) -> list[int]:
+        if part.stop <= len(self.known):
+            return self.known[part]
+        if part.stop <= self.number / 2:
+            return self._pks(self.keys, part.start, part.stop)
+        # Nearer to the end: from there, in the turned order.
+        return self._pks([_turned(key) for key in self.keys], self.number - part.stop, self.number - part.start)[::-1]
+
+    def _pks(self, keys: list[str], start: int, stop: int) -> list[int]:
+        return [row[0] for row in _in_order(self.runs, self.projects, keys)[start:stop]]
+
+
+def _turned(key: str) -> str:
+    return key.removeprefix("-") if key.startswith("-") else f"-{key}"
+
+
+def _in_order(runs, projects: list[int], keys: list[str], *columns: str):
+    """Rows of id, `columns` and what they are sorted by, in order.
+
+    By arrival or energy each project's runs come off an index in their order, and a union of them is merged as it is
+    read: a page costs what comes before it. A sort of all runs at once would read them all.
+    """
+    sorted_by = [key.removeprefix("-") for key in keys if key not in ("id", "-id")]
+    rows = runs.order_by().values_list("id", *columns, *sorted_by)
+    if sorted_by[0] in WALKED and 1 < len(projects) <= MOST_MERGED:
+        first, *others = (rows.filter(project=pk) for pk in projects)
+        rows = first.union(*others, all=True)
+    return rows.order_by(*keys)

@@ -1,0 +1,229 @@
+"""The run list: filtered, sorted, with its columns and with the total of what was found."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from math import fsum
+from typing import NamedTuple
+
+from django.core.paginator import Page
+from django.db.models import Exists, OuterRef, Q
+
+from runs.models import Device, Run, RunUsage
+from runs.models.device import ACCELERATORS, called, in_words
+from runs.run_list.columns import DEFAULT, RunRow
+from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
+from runs.run_list.totals import (
+    ListTotals,
+    days_know,
+    runs_in_all,
+    totals_by_day,
+    totals_of,
+    totals_of_used,
+    totals_on_days,
+)
+from runs.selection import metric_columns
+from runs.selection.choices import Choices
+from runs.selection.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
+from runs.selection.metric_columns import MetricColumn
+from runs.selection.run_days import Used, on_days, used_of, with_used
+from runs.selection.run_filters import RunFilters, matching, undated
+
+MOST_PARAMS = 6
+#: Of so many runs of some days a page is looked up in all of them at once.
+MOST_AT_ONCE = 10_000
+#: What the lines of a list show of a run.
+SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
+SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
+SHOWN += ["tracked_model__name", "project__name"]
+
+
+class ListLayout(NamedTuple):
+    """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
+
+    sort: str = ""
+    columns: Sequence[str] = DEFAULT
+    params: tuple[str, ...] = ()
+    metrics: tuple[MetricColumn, ...] = ()
+    group: str = ""
+    against: str = ""
+    base: Run | None = None
+
+    @property
+    def value(self) -> str:
+        """Which value of its metrics it shows."""
+        return self.metrics[0].value if self.metrics else "last"
+
+    @property
+    def metric_names(self) -> list[str]:
+        return [column.name for column in self.metrics]
+
+
+class RunList(NamedTuple):
+    """Rows or groups, what all runs that match add up to, and how many there are without any filter.
+
+    Where days were asked for, `of_days`, the totals are what was used on these; else what the whole runs used.
+    `archived` are those that match too and are left out.
+    """
+
+    totals: ListTotals
+    count_of_all: int
+    of_days: bool = False
+    archived: ListTotals | None = None
+    rows: list[RunRow] = []
+    groups: list[Group] = []
+    group_count: int = 0
+    page: Page | None = None
+    #: What the runs at hand have most often, to be chosen as a column.
+    params: list[str] = []
+    metrics: list[str] = []
+
+    @property
+    def group_energies(self) -> list[Spread]:
+        return [group.energy for group in self.groups]
+
+    @property
+    def group_emissions(self) -> list[Spread]:
+        return [group.emissions for group in self.groups]
+
+
+def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | str) -> RunList:
+    """A page of the runs of these projects, and count, energy and emissions of all that match."""
+    projects, runs = _matching(found, filters)
+    archived = _archived(found, filters)
+    if look.group:
+        groups = grouped(runs, look.group, found, look.against)
+        is_sum = not filters.days.are_set and look.group not in OVERLAPPING
+        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters, archived)
+        newest = page_of(runs, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
+        logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
+        shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
+        return _list(found, filters, totals, archived, **shown)
+    if filters.days.are_set:
+        current, totals = _page_of_days(projects, found, filters, look, page)
+    elif days_know(filters):
+        totals = totals_by_day(projects, filters.tag, archived)
+        current = page_of(runs, projects, look.sort, page, totals, look.metrics)
+    else:
+        # Merging projects would look up the devices of a hardware filter for each of them.
+        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page, look.metrics)
+    pks = list(current.object_list)
+    found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
+    params = most_common(row.run.params for row in found_rows)
+    return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
+
+
+def _page_of_days(
+    projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number
+) -> tuple[Page, ListTotals]:
+    """A page of the runs of some days, and what all of them used on these."""
+    days = _run_days(projects, found, filters)
+    totals = totals_on_days(days)
+    if OF_DAYS in look.sort:
+        return page_by_use(days, look.sort, number, totals), totals
+    if totals.runs > MOST_AT_ONCE:
+        # So many that they are soon met on the way through all, from the first in order on.
+        runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
+        return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
+    runs = Run.objects.filter(pk__in=days.order_by().values("run"))
+    return page_of(runs, [], look.sort, number, totals, look.metrics), totals
+
+
+def _run_days(projects: list[int], found: Choices, filters: RunFilters):
+    """What the runs that match used on the days of the filters, a row a run and day.
+
+    The archived ones, which are few, are told from the others by themselves: else all others would be looked up.
+    """
+    days = on_days(RunUsage.objects.filter(project__in=projects), filters.days)
+    of_these = Run.objects.filter(project__in=projects)
+    if filters.archived != "too":
+        archived = of_these.filter(archived_at__isnull=False).values("pk")
+        days = days.filter(run__in=archived) if filters.archived == "only" else days.exclude(run__in=archived)
+    others = filters._replace(project="", archived="too", since=None, until=None)
+    if others._replace(archived="").is_set:
+        matched = undated(of_these, others, found.members).order_by()
+        # Of few days each run is looked up, of many the runs are listed first: the other way round takes seconds.
+        few = Exists(matched.filter(pk=OuterRef("run")))
+        days = days.filter(few if filters.days.are_few else Q(run__in=matched.values("pk")))
+    return days
+
+
+def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: list) -> RunList:
+    """These runs as an open list shows them, with what all that match add up to by now."""
+    projects, runs = _matching(found, filters)
+    addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
+    shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
+    archived = _archived(found, filters)
+    return _list(found, filters, _totals(runs, projects, found, filters, archived), archived, rows=shown)
+
+
+def _matching(found: Choices, filters: RunFilters):
+    """The projects that the filters leave, and the runs of these that match."""
+    asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
+    projects = [pk for pk, slug in found.slugs.items() if asked <= {slug}]
+    return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
+
+
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: ListTotals | None) -> ListTotals:
+    if filters.days.are_set:
+        return totals_on_days(_run_days(projects, found, filters))
+    return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
+
+
+def _totals_of_groups(groups: list[Group]) -> ListTotals:
+    return ListTotals(
+        runs=sum(group.runs for group in groups),
+        energy_kwh=fsum(group.energy.sum for group in groups),
+        emissions_kg=fsum(group.emissions.sum for group in groups),
+    )
+
+
+def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: ListTotals | None, **shown) -> RunList:
+    of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
+    return RunList(totals, of_all, filters.days.are_set, archived, **shown)
+
+
+def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
+    """What archived runs that match too add up to, where the list leaves them out."""
+    if filters.archived:
+        return None
+    archived = filters._replace(archived="only")
+    _, runs = _matching(found, archived)
+    return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
+
+
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[RunRow]:
+    """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
+    runs = Run.objects.select_related("tracked_model", "project")
+    by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
+    hardware = hardware_of(pks) if "hardware" in look.columns else {}
+    logged = metric_columns.values_of(pks, list(look.metrics))
+    projects = {row["project_id"]: found.project_name(row) for row in found.models}
+    return [
+        RunRow(
+            run=run,
+            hardware=hardware.get(pk, ""),
+            member=found.members.name_of(run.member_id),
+            project=projects[run.project_id],
+            metrics={name: logged.get((pk, name)) for name in look.metric_names},
+            base=look.base if look.base and look.base.pk != pk else None,
+            used=used_of(run) if filters.days.are_set else Used(),
+        )
+        for pk in pks
+        if (run := by_pk.get(pk))
+    ]
+
+
+def most_common(names: Iterable[Iterable[str]]) -> list[str]:
+    """The names that most of these runs have, the most frequent first."""
+    counts = Counter(name for of_run in names for name in of_run)
+    return sorted(counts, key=lambda name: (-counts[name], name))[: metric_columns.MOST_OFFERED]
+
+
+def hardware_of(pks) -> dict[object, str]:
+    """What each run ran on in words: its accelerators, else its processors, `4 × NVIDIA A100`."""
+    devices = Device.objects.filter(run__in=pks, counted=True).exclude(kind=Device.Kind.RAM)
+    counts: dict[object, dict[bool, Counter]] = defaultdict(lambda: defaultdict(Counter))
+    rows = devices.order_by("kind", "key").values_list("run", "kind", "name", "profile__name", "profile__fallback")
+    for run, kind, name, profile, is_generic in rows:
+        counts[run][kind in ACCELERATORS][called(name, profile, is_generic)] += 1
+    return {run: in_words(by_kind.get(True) or by_kind[False]) for run, by_kind in counts.items()}

@@ -1,0 +1,102 @@
+"""The events of a run: starts, silences, ends, recalculations."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+from runs.figures import units
+from runs.models import Run, RunRevision, Writer
+from runs.models.run import attempts_of
+from runs.silence import longest_silence
+
+#: First data that arrived later than this was stored by the agent in the meantime.
+LATE = timedelta(minutes=5)
+#: A run on a bad connection may fall silent hundreds of times; only the last silences are shown.
+MOST_SILENCES = 5
+#: Number of first and of last events that are shown.
+ENDS_SHOWN = 30
+
+
+class Event(NamedTuple):
+    at: datetime
+    word: str
+    detail: str = ""
+
+
+def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisions: list[RunRevision]) -> list[Event]:
+    """All known events in chronological order; `arrivals` are the arrival times of the run's batches."""
+    found = [*_beginnings(run, writers), *silences(run, arrivals), *_ends(run, writers), *_corrections(revisions)]
+    if run.series_removed_at:
+        found.append(Event(run.series_removed_at, "Samples removed", "after the time that the project keeps them"))
+    if run.archived_at:
+        found.append(Event(run.archived_at, "Archived", "hidden from lists, included in totals"))
+    found.sort(key=lambda event: event.at)
+    if len(found) > 2 * ENDS_SHOWN:
+        middle = found[ENDS_SHOWN:-ENDS_SHOWN]
+        found[ENDS_SHOWN:-ENDS_SHOWN] = [Event(middle[0].at, f"{len(middle):,} more events", "of its processes")]
+    return found
+
+
+def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
+    by_start = sorted(writers, key=lambda writer: writer.started_at)
+    first_of_attempts = {id(attempt[0]) for attempt in attempts_of(writers)}
+    late = run.received_at - run.started_at > LATE
+    return [
+        Event(run.started_at, "Started", _on(*by_start[:1])),
+        Event(run.received_at, "First data arrived", "stored by the agent until then" if late else ""),
+        *(Event(writer.started_at, _beginning(writer, first_of_attempts), _on(writer)) for writer in by_start[1:]),
+    ]
+
+
+def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
+    if id(writer) in first_of_attempts:
+        return "Another attempt started"
+    return "Another process started" if writer.rank is None else f"Rank {writer.rank} started"
+
+
+def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
+    """When the run counted as lost, and when late data revived it."""
+    limit = longest_silence(run.upload_interval_s)
+    known = sorted({run.received_at, *arrivals, run.last_seen_at})
+    gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]
+    found = []
+    for before, after in gaps:
+        silent = units.text("elapsed", (after - before).total_seconds())
+        found += [Event(before + limit, "Lost"), Event(after, "Data received again", f"after {silent} of silence")]
+    if run.state == Run.LOST:
+        found.append(Event(run.last_seen_at + limit, "Lost", "late data would revive it"))
+    return found
+
+
+def _ends(run: Run, writers: list[Writer]) -> list[Event]:
+    gave_up = (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.STOPPED)
+    found = [
+        Event(writer.ended_at or writer.heard_until, _ending(writer), _on(writer))
+        for writer in writers
+        if len(writers) > 1 and writer.status in gave_up
+    ]
+    if run.ended_at and run.status != Run.Status.RUNNING:
+        found.append(Event(run.ended_at, run.get_status_display(), run.exception))
+    return found
+
+
+def _ending(writer: Writer) -> str:
+    name = "A process" if writer.rank is None else f"Rank {writer.rank}"
+    return f"{name} failed" if writer.status == Run.Status.FAILED else f"{name} was {writer.status}"
+
+
+def _on(writer: Writer | None = None) -> str:
+    return f"on {writer.host}" if writer and writer.host else ""
+
+
+def _corrections(revisions: list[RunRevision]) -> list[Event]:
+    return [
+        Event(
+            revision.replaced_at,
+            "Recalculated",
+            f"{revision.reestimation.reason}; previously {units.text('energy', revision.energy_kwh)} and "
+            f"{units.text('emissions', revision.emissions_kg)} of CO₂e",
+        )
+        for revision in revisions
+    ]

@@ -1,0 +1,101 @@
+"""Live updates of an open run page: data since a moment, or a part of the run in finer detail."""
+
+from collections import defaultdict
+
+from runs.figures import units
+from runs.figures.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
+from runs.models import Device, Run
+from runs.run_page.page import device_names
+from runs.run_page.series import charts, lines_of, over, says, totals_kwh
+
+#: A device's last sample may lie this far behind another's; batches that end before it bring nothing new.
+BEHIND_S = 60.0
+
+
+def increment(run: Run, since_s: float) -> dict:
+    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone.
+
+    `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and it may have been more.
+    """
+    devices = _devices(run)
+    # Times of a batch are its writer's own; a batch of a writer that began later ends later on the run's clock.
+    reach_s = max(0.0, since_s - _latest_start_s(run, devices) - BEHIND_S)
+    recent = curves(run, devices, run.batches.filter(last_t_s__gte=reach_s).defer("metrics"))
+    found: dict = {"edges": [], "series": {}, "totals": [], "says": {}, "figures": figures(run)}
+    if end_of(recent) > since_s + STORED_TO_S:
+        edges, lines = edges_of(recent, since_s), lines_of(recent, device_names(devices))
+        found["edges"], found["totals"] = edges, totals_kwh(lines)
+        found["says"] = says(recent, run, 0.0, end_of(recent))
+        found["series"] = {
+            name: [one._asdict() for one in series] for name, series in over(lines, edges)._asdict().items()
+        }
+    return found
+
+
+def _devices(run: Run) -> list[Device]:
+    return list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
+
+
+def _latest_start_s(run: Run, devices: list[Device]) -> float:
+    starts = (run.seconds_to(device.writer.started_at) for device in devices)
+    return max(starts, default=0.0)
+
+
+def part(run: Run, start_s: float, end_s: float) -> dict:
+    """A part of the run's time as its charts draw it, with its energy, time and mean power in words."""
+    devices = _devices(run)
+    known = curves(run, devices, run.batches.filter(pk__in=_around(run, start_s, end_s)).defer("metrics"))
+    span = span_between(known, start_s, end_s)
+    if span is None:
+        return {"charts": {}, "words": ""}
+    found = charts(known, [], device_names(devices), run, span)
+    return {
+        "charts": {chart.id: chart.data | {"sentence": chart.sentence} for chart in found},
+        "words": words(span, run.energy_kwh),
+    }
+
+
+def _around(run: Run, start_s: float, end_s: float) -> list[int]:
+    """The batches of each writer that reach into a part of the run, and the nearest before and after it.
+
+    The nearest, as counters between two samples are read off both.
+    """
+    rows = run.batches.exclude(first_t_s=None).order_by("writer_id", "first_t_s", "pk")
+    found: list[int] = []
+    times: dict[int, list[tuple[int, float, float]]] = defaultdict(list)
+    for pk, writer_id, started_at, first_t_s, last_t_s in rows.values_list(
+        "pk", "writer_id", "writer__started_at", "first_t_s", "last_t_s"
+    ):
+        began_s = run.seconds_to(started_at)
+        times[writer_id].append((pk, began_s + (first_t_s or 0.0), began_s + (last_t_s or 0.0)))
+    for of_writer in times.values():
+        found += [pk for pk, first_s, last_s in of_writer if last_s >= start_s and first_s <= end_s]
+        found += [pk for pk, _, last_s in of_writer if last_s < start_s][-1:]
+        found += [pk for pk, first_s, _ in of_writer if first_s > end_s][:1]
+    return found
+
+
+def words(span: Span, of_kwh: float) -> str:
+    """`From 10 min to 20 min: 52 Wh in 10 min, 312 W on average; 25 % of the run's energy.`"""
+    energy, power = units.text("energy", span.energy_kwh), units.text("power", span.mean_power_w)
+    start, end, seconds = (units.span(value) for value in (span.start_s, span.end_s, span.seconds))
+    share = f"; {units.text('share', span.energy_kwh / of_kwh)} of the run's energy" if of_kwh > 0 else ""
+    return f"From {start} to {end}: {energy} in {seconds}, {power} on average{share}."
+
+
+def figures(run: Run) -> dict[str, dict]:
+    """The key figures that grow, by the name of their place on the page."""
+    amounts = {
+        "emissions": ("emissions", run.emissions_kg),
+        "energy": ("energy", run.energy_kwh),
+        "duration": ("elapsed", run.duration_s),
+        "measured": ("share", run.measured_share),
+    }
+    return {name: _figure(quantity, value) for name, (quantity, value) in amounts.items()}
+
+
+def _figure(quantity: str, value: float) -> dict:
+    number, unit = units.text(quantity, value), ""
+    if quantity != "elapsed":
+        number, _, unit = number.rpartition(" ")
+    return {"value": value, "number": number, "unit": unit, "exact": units.exact(quantity, value)}

@@ -1,0 +1,315 @@
+"""A run's page: devices, stages with their energy, calls, and how its figure was calculated."""
+
+from collections import Counter, defaultdict
+from math import inf
+from typing import NamedTuple
+
+from django.core.paginator import Page, Paginator
+from django.db.models import prefetch_related_objects
+from django.utils.text import Truncator
+
+from runs.figures import units
+from runs.figures.charts import Chart, Mark
+from runs.figures.curves import Curve, Span, curves, profile_of, span_between
+from runs.left_out import LeftOut, added_up, total
+from runs.models import Device, Metric, Run, RunRevision, Writer
+from runs.models.run import attempts_of
+from runs.run_page import series
+from runs.run_page.events import Event, events
+from runs.run_page.learning import Learned
+from runs.run_page.metrics import WorkRow, curves_offered, figures_of, learned_of, metrics_of, work_rows
+from runs.run_page.outlook import Outlook, outlook
+from runs.run_page.stages import StageRow, parts_of, stage_rows
+from runs.run_page.writers import processes_of, writer_names
+from traceml_agent import estimation
+from traceml_agent.limits import MAX_WRITERS
+
+STAGES_READ = 1000
+STAGES_SHOWN = 200
+#: Of devices, and of methods that were called, on a page.
+ROWS_SHOWN = 50
+NOTES_SHOWN = 10
+METRICS_OFFERED = 24
+#: As many metrics that were logged once stand among the key figures.
+RESULTS_SHOWN = 6
+#: What is written in a chart has no room for the longest names.
+LONGEST_MARK = 30
+#: How attempts end that a later one had to take up again; a run that was stopped is continued, not repeated.
+GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
+DROPPED = "the agent's queue was full, so charts have less detail"
+SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0, "minute")]
+#: Below this a window says nothing about one call (MEASURING, time and scope).
+LEAST_BUSY_S = 1.0
+
+
+class RunPageQuery(NamedTuple):
+    """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, how many
+    epochs there will be, and which pages of its long tables."""
+
+    start_s: float | None = None
+    end_s: float | None = None
+    metric: str = ""
+    better: str = ""
+    epochs: int | None = None
+    devices: str = ""
+    calls: str = ""
+
+
+EVERYTHING = RunPageQuery()
+
+
+class DeviceRow(NamedTuple):
+    device: Device
+    name: str
+    share_of_energy: float
+    terms: dict
+    most_power_w: float | None
+
+
+class CallRow(NamedTuple):
+    method: str
+    calls: int
+    items: int
+    busy_s: float
+    energy_kwh: float | None
+
+    @property
+    def kwh_per_1000(self) -> float | None:
+        """Energy of a thousand items, or of a thousand calls where items were not counted."""
+        count = self.items or self.calls
+        return None if self.energy_kwh is None or not count else 1000 * self.energy_kwh / count
+
+
+class RunPage(NamedTuple):
+    run: Run
+    reported: list[Device]
+    devices: Page
+    charts: list[Chart]
+    span: Span | None
+    stages: list[StageRow]
+    stage_count: int
+    metric_names: list[str]
+    metrics: list[Metric]
+    metrics_offered: list[str]
+    learned: Learned | None
+    outlook: Outlook | None
+    calls: Page
+    work: list[WorkRow]
+    wasted_kwh: float
+    basis: str
+    notes: list[str]
+    left_out: list[LeftOut]
+    processes: str
+    events: list[Event]
+    revisions: list[RunRevision]
+
+    @property
+    def awaits_figures(self) -> bool:
+        """Nothing was measured yet, as in the first seconds."""
+        return not any(device.elapsed_s for device in self.reported)
+
+    @property
+    def left_out_count(self) -> int:
+        return total(self.left_out)
+
+    @property
+    def results(self) -> list[Metric]:
+        """Metrics that were logged once: figures of the run rather than curves."""
+        return [metric for metric in self.metrics if metric.count == 1][:RESULTS_SHOWN]
+
+    @property
+    def most_kwh(self) -> float:
+        """The highest end of a device's range: the scale of their bars."""
+        return max((device.energy_high_kwh for device in self.reported), default=0.0)
+
+
+def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = True) -> RunPage:
+    """Everything that the page of a run shows, in a fixed number of queries, the charts over a part of it.
+
+    Without details it is what a stranger with a link may see.
+    """
+    devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
+    stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
+    batches = list(run.batches.all())
+    prefetch_related_objects([run], "writers")
+    writers = {writer.pk: writer for writer in run.writers.all()}
+    if not with_details:
+        withhold(run, devices)
+    known = [] if run.series_removed_at else curves(run, devices, batches)
+    logged, summed_up = metrics_of(batches), list(run.metrics.directed().order_by("pk"))
+    rows = stage_rows(run, stages[:STAGES_READ], known, logged if with_details else {})
+    names, offered = device_names(devices), curves_offered(logged) if with_details else []
+    figures = figures_of(summed_up, asked.metric or next(iter(offered), ""), asked.better) if with_details else []
+    found = learned_of(run, known, logged, writers, offered, figures, asked.metric)
+    span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING
+    over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
+    revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
+    return RunPage(
+        run=run,
+        reported=devices,
+        devices=device_rows(run, devices, names, known, asked.devices),
+        charts=[chart._replace(moments=moments(found)) for chart in over_time],
+        span=span,
+        stages=rows[:STAGES_SHOWN],
+        stage_count=len(stages),
+        metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
+        metrics=figures,
+        metrics_offered=offered[:METRICS_OFFERED],
+        learned=found,
+        outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
+        calls=call_rows(run, asked.calls),
+        work=work_rows(run, summed_up) if with_details else [],
+        wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
+        basis=leading_basis(devices),
+        notes=notes(run, list(writers.values()), devices),
+        left_out=left_out(run, with_details),
+        processes=processes_of(list(writers.values())),
+        events=events(run, list(writers.values()), [batch.received_at for batch in batches], revisions)
+        if with_details
+        else [],
+        revisions=revisions,
+    )
+
+
+def span_asked(known: list[Curve], asked: RunPageQuery) -> Span | None:
+    """The part of the run that the reader named by one of its ends or both."""
+    if asked.start_s is None and asked.end_s is None:
+        return None
+    return span_between(known, asked.start_s or 0.0, inf if asked.end_s is None else asked.end_s)
+
+
+def moments(found: Learned | None) -> list[Mark]:
+    """The instant after which the metric hardly gained, for the charts over time."""
+    if found is None or found.share_after <= 0:
+        return []
+    name = Truncator(found.name).chars(LONGEST_MARK)
+    return [Mark(f"{name} within 1 % of its best", found.within.at_s)]
+
+
+def withhold(run: Run, devices: list[Device]) -> None:
+    """Take off the rows, which are never saved, what says more of the work and its machines than its energy does."""
+    run.tags, run.params, run.environment, run.exception = [], {}, {}, ""
+    for device in devices:
+        device.note = device.writer.host = ""
+
+
+def device_names(devices: list[Device]) -> dict[int, str]:
+    """A name for each device that tells it from the run's others: its key, with the writer where several use it."""
+    counts = Counter(device.key for device in devices)
+    writers = writer_names({device.writer_id: device.writer for device in devices}.values())
+    return {
+        device.pk: f"{device.key} ({writers[device.writer_id]})" if counts[device.key] > 1 else device.key
+        for device in devices
+    }
+
+
+def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve], page: str = "") -> Page:
+    """A page of the devices, as large runs have a thousand."""
+    most = {curve.device.pk: curve.most_power_w for curve in known}
+    shown = Paginator(devices, ROWS_SHOWN).get_page(page or 1)
+    rows = [
+        DeviceRow(
+            device,
+            names[device.pk],
+            device.energy_kwh / run.energy_kwh if run.energy_kwh > 0 and device.counted else 0.0,
+            terms(device),
+            most.get(device.pk),
+        )
+        for device in shown
+    ]
+    return Page(rows, shown.number, shown.paginator)
+
+
+def terms(device: Device) -> dict:
+    """The numbers that stand in a device's formula."""
+    if device.basis in estimation.MEASURED:
+        measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
+        return measured | {"range": estimation.RANGE_BY_BASIS[device.basis]}
+    profile = profile_of(device)
+    idle_range, full_load_range = estimation.ranges_of(profile)
+    return {
+        "measured": False,
+        "idle_range": idle_range,
+        "full_load_range": full_load_range,
+        "class": estimation.power_class(profile).label,
+        "profile": profile,
+        "idle_w": estimation.idle_power_w(profile),
+        "full_load_w": estimation.full_load_power_w(profile),
+        "idle_words": power_words(estimation.idle_power_w(profile), profile.idle_w, profile.tdp_w),
+        "full_load_words": power_words(estimation.full_load_power_w(profile), profile.full_load_w, profile.tdp_w),
+        "units_held": estimation.units_held(device.last_facts(), profile),
+        "elapsed_s": device.last_facts().elapsed_s,
+        "is_busy_known": device.busy_s is not None,
+        "busy_s": device.last_facts().elapsed_s if device.busy_s is None else min(device.busy_s, device.elapsed_s),
+        "energy_j": device.energy_kwh * estimation.J_PER_KWH,
+    }
+
+
+def power_words(power_w: float, known_w: float | None, tdp_w: float | None) -> str:
+    """A profile's power with its source: `33.75 W, 15 % of its TDP of 225 W`."""
+    if known_w is not None or not tdp_w:
+        return f"{units.plain(power_w)} W from the catalogue"
+    return f"{units.plain(power_w)} W, {units.text('share', power_w / tdp_w)} of its TDP of {units.plain(tdp_w)} W"
+
+
+def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
+    """Energy (kWh) of killed or failed attempts that a later attempt repeated."""
+    if run.kind not in Run.WASTABLE:
+        return 0.0
+    gave_up = {writer.pk for attempt in attempts_of(writers)[:-1] for writer in attempt if writer.status in GAVE_UP}
+    return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
+
+
+def call_rows(run: Run, page: str = "") -> Page:
+    """A page of the calls by method over all writers; a method's energy is its share of the run's time."""
+    by_method: dict[str, tuple[int, int, float]] = {}
+    # Added up here: databases end a statement whose sum of whole numbers exceeds 64 bits.
+    for method, calls, items, busy_s in run.calls.values_list("method", "calls", "items", "busy_s").iterator():
+        former = by_method.get(method, (0, 0, 0.0))
+        by_method[method] = former[0] + calls, former[1] + items, former[2] + busy_s
+    shown = Paginator(list(by_method.items()), ROWS_SHOWN).get_page(page or 1)
+    return Page([_call_row(run, method, *counts) for method, counts in shown], shown.number, shown.paginator)
+
+
+def _call_row(run: Run, method: str, calls: int, items: int, busy_s: float) -> CallRow:
+    known = busy_s >= LEAST_BUSY_S and run.duration_s > 0
+    return CallRow(method, calls, items, busy_s, run.energy_kwh * min(busy_s / run.duration_s, 1.0) if known else None)
+
+
+def leading_basis(devices: list[Device]) -> str:
+    """The basis of the largest part of the energy."""
+    energy: dict[str, float] = defaultdict(float)
+    for device in devices:
+        if device.counted:
+            energy[device.basis] += device.energy_kwh
+    return max(energy, key=energy.__getitem__, default="")
+
+
+def left_out(run: Run, with_details: bool) -> list[LeftOut]:
+    """What the run lacks; without details of what its author named nothing is named."""
+    dropped = [LeftOut(what="records of samples", reason=DROPPED, count=run.dropped_records)]
+    return added_up(dropped if run.dropped_records else [], run.left_out_in_all if with_details else [])
+
+
+def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
+    """Notes that a reader should know before trusting the figure."""
+    found = list(dict.fromkeys(f"{device.key}: {device.note}" for device in devices if device.note))
+    if len(found) > NOTES_SHOWN:
+        found[NOTES_SHOWN:] = [f"{len(found) - NOTES_SHOWN:,} more devices have a note; the API returns them."]
+    if len(writers) >= MAX_WRITERS:
+        found.append(
+            f"This run has reached the limit of {len(writers):,} processes. Data of further processes is refused."
+        )
+    if any(not device.counted for device in devices):
+        found.append("Devices that several processes reported at the same time are counted once.")
+    wrong_clocks = [clock_words(writer.clock_skew_s) for writer in writers if writer.clock_skew_s]
+    return found + list(dict.fromkeys(wrong_clocks))
+
+
+def clock_words(skew_s: float) -> str:
+    """Example: `The machine's clock was 3.5 days ahead. Times were corrected …`"""
+    size, unit = next(((size, unit) for size, unit in SPANS if abs(skew_s) >= size), SPANS[-1])
+    amount = units.significant(abs(skew_s) / size, 2)
+    span = f"{amount} {unit}" if amount == "1" else f"{amount} {unit}s"
+    where = "ahead" if skew_s > 0 else "behind"
+    return f"The machine's clock was {span} {where}. Times were corrected with the portal's clock."

@@ -1,0 +1,208 @@
+"""Charts of a run over time on one axis: power, utilisation, cumulative energy; whole, in part, or only new data."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import pairwise
+from statistics import fmean
+from typing import NamedTuple
+
+from runs.figures import units
+from runs.figures.charts import MOST_SERIES, Band, Chart, ChartTotals, Mark, Series, Twin, drawn
+from runs.figures.curves import (
+    Buckets,
+    Curve,
+    Span,
+    buckets,
+    edges_of,
+    end_of,
+    energy_until_j,
+    extremes,
+    most_power_w,
+    profile_of,
+    span_between,
+    span_of,
+    utilisation_of,
+)
+from runs.models import Run, Stage
+from traceml_agent import estimation
+
+#: A bucket of so many samples or more has a band between the lowest and the highest of them.
+SAMPLES_OF_A_BAND = 2
+DRAWN_DIGITS = 5
+#: Memory is held, not busy.
+NEVER_BUSY = "ram"
+POWER = "Mean power of {devices} over {{time}}: {{mean}} on average, {{most}} at most{tdp}."
+UTILISATION = "Utilisation of {devices} over {{time}}: {{mean}} on average, {{most}} at most."
+ENERGY = "Cumulative energy of {devices}: {{last}} after {{time}}, {{twin}} of CO₂e."
+
+
+class DeviceLine(NamedTuple):
+    """What one colour of the charts shows: a device, or all of a kind where colours would run out."""
+
+    name: str
+    curves: list[Curve]
+
+
+def lines_of(curves: list[Curve], names: dict[int, str]) -> list[DeviceLine]:
+    """The lines of a run's charts. Memory comes last, so that a chart without it has the others' colours."""
+    ordered = sorted(curves, key=lambda curve: curve.device.kind == NEVER_BUSY)
+    if len(ordered) <= MOST_SERIES:
+        return [DeviceLine(names[curve.device.pk], [curve]) for curve in ordered]
+    kinds: dict[str, list[Curve]] = defaultdict(list)
+    for curve in ordered:
+        kinds[curve.device.get_kind_display()].append(curve)
+    return [DeviceLine(f"{len(group)} × {kind}", group) for kind, group in kinds.items()]
+
+
+class Over(NamedTuple):
+    """A run's lines between some edges: mean power in W, utilisation, and kWh up to each edge."""
+
+    power: list[Series]
+    utilisation: list[Series]
+    energy: list[Series]
+
+
+def over(lines: list[DeviceLine], edges: list[float]) -> Over:
+    read = [(line, [buckets(curve, edges) for curve in line.curves]) for line in lines]
+    busy = [(line, of_line) for line, of_line in read if line.curves[0].device.kind != NEVER_BUSY]
+    return Over(
+        [_drawn(_power(line, of_line, edges)) for line, of_line in read],
+        [_drawn(_utilisation(line, of_line, edges)) for line, of_line in busy or read],
+        [_drawn(Series(line.name, _energies_kwh(of_line))) for line, of_line in read],
+    )
+
+
+def _drawn(series: Series) -> Series:
+    """The series without digits that no pixel shows, which were half of the page's weight; exports have them all.
+
+    The last value stays as it is: of an energy that is the run's, which stands elsewhere too.
+    """
+    return series._replace(
+        values=[*drawn(series.values[:-1], DRAWN_DIGITS), *series.values[-1:]],
+        lows=series.lows and drawn(series.lows, DRAWN_DIGITS),
+        highs=series.highs and drawn(series.highs, DRAWN_DIGITS),
+    )
+
+
+def _power(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
+    values = _together([each.power_w for each in read], sum)
+    lows, highs = _band(line, "powers_w", edges)
+    return Series(line.name, values, lows=lows, highs=highs)
+
+
+def _utilisation(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
+    columns = [each.utilisation for each in read]
+    if len(read) > 1:  # how far the devices are apart says more than how each of them swings
+        mean, lows, highs = (_together(columns, make) for make in (fmean, min, max))
+        return Series(line.name, mean, lows=lows, highs=highs)
+    lows, highs = _band(line, "utilisations", edges)
+    return Series(line.name, columns[0], lows=lows, highs=highs)
+
+
+def _energies_kwh(read: list[Buckets]) -> list[float]:
+    return [estimation.energy_kwh(sum(at_once)) for at_once in zip(*(each.energy_j for each in read), strict=True)]
+
+
+def _band(line: DeviceLine, rates: str, edges: list[float]) -> tuple:
+    """Lows and highs of a line of one device, where its buckets hold several samples; else nothing."""
+    (curve, *others), count = line.curves, len(edges) - 1
+    if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
+        return None, None
+    found = extremes(curve, getattr(curve, rates), edges)
+    return [each and each[0] for each in found], [each and each[1] for each in found]
+
+
+def _together(columns: list[list[float | None]], make: Callable) -> list[float | None]:
+    """Sum, mean, lowest or highest at each instant; a gap only where nothing was observed."""
+    if len(columns) == 1:
+        return columns[0]
+    known = ([value for value in at_once if value is not None] for at_once in zip(*columns, strict=True))
+    return [make(each) if each else None for each in known]
+
+
+def charts(
+    curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run, span: Span | None = None
+) -> list[Chart]:
+    """Power, utilisation and energy over time by device (many by kind), outermost stages as bands.
+
+    With `span` that part of the run, as finely as the samples allow; empty where nothing was sampled.
+    """
+    if not curves:
+        return []
+    start_s, end_s = span[:2] if span else (0.0, end_of(curves))
+    edges, lines = edges_of(curves, start_s, end_s), lines_of(curves, names)
+    found, middles = over(lines, edges), [(start + end) / 2 for start, end in pairwise(edges)]
+    energies, tdp = ChartTotals("energy", totals_kwh(lines, span)), tdp_w(curves)
+    made = [
+        Chart("power", "Power", "", "power", "elapsed", middles, found.power, energies, marks=_marks(tdp)),
+        Chart("utilisation", "Utilisation", "", "share", "elapsed", middles, found.utilisation),
+        Chart("energy", "Cumulative energy", "", "energy", "elapsed", edges, found.energy, twin=twin_of(run)),
+    ]
+    bands = [Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s]
+    numbers = says(curves, run, start_s, end_s)
+    return [_in_words(chart._replace(edges=edges, bands=bands, says=numbers[chart.id]), curves, tdp) for chart in made]
+
+
+PATTERNS = {"power": POWER, "utilisation": UTILISATION, "energy": ENERGY}
+
+
+def _in_words(chart: Chart, curves: list[Curve], tdp: float | None) -> Chart:
+    count = len(curves)
+    together = " together" if count > 1 else ""
+    rated = f"; their TDP is {units.text('power', tdp)}{together}" if tdp else ""
+    if chart.id == "utilisation":
+        count = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves) or count
+    devices = units.counted(count, "device")
+    chart = chart._replace(pattern=PATTERNS[chart.id].format(devices=devices, tdp=rated))
+    return chart._replace(sentence=sentence(chart))
+
+
+def sentence(chart: Chart) -> str:
+    """The pattern with the chart's own numbers; static/js/tables.js says the same of data that grew."""
+    quantities = {"time": "elapsed", "twin": chart.twin.quantity if chart.twin else ""}
+    words = {name: units.text(quantities.get(name, chart.quantity), value) for name, value in chart.says.items()}
+    return chart.pattern.format(**words)
+
+
+def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[str, dict[str, float | None]]:
+    """The numbers of the sentences by chart, of a part of the run: read off the counters and not off the buckets that
+    are drawn, so that they are those of the key figures, the devices and the stages (docs/methodology.md)."""
+    span = span_between(curves, start_s, end_s)
+    busy = [curve for curve in curves if curve.device.kind != NEVER_BUSY] or curves
+    mean, most = utilisation_of(busy, start_s, end_s)
+    used_kwh = estimation.energy_kwh(energy_until_j(curves, end_s))
+    return {
+        "power": {
+            "time": end_s - start_s,
+            "mean": span and span.mean_power_w,
+            "most": span and max(most_power_w(curves, start_s, end_s), span.mean_power_w),
+        },
+        "utilisation": {"time": end_s - start_s, "mean": mean, "most": most},
+        "energy": {"time": end_s, "last": used_kwh, "twin": twin_of(run).per * used_kwh},
+    }
+
+
+def totals_kwh(lines: list[DeviceLine], span: Span | None = None) -> list[float]:
+    """The energy of each line, of a part of the run or of all of it."""
+    if span is None:
+        return [sum(curve.energy_kwh for curve in line.curves) for line in lines]
+    return [estimation.energy_kwh(sum(curve.energy_between_j(*span[:2]) for curve in line.curves)) for line in lines]
+
+
+def twin_of(run: Run) -> Twin:
+    return Twin("CO₂e", "emissions", estimation.emissions_kg(1.0, run.factor.kg_per_kwh, run.pue))
+
+
+def tdp_w(curves: list[Curve]) -> float | None:
+    """What all devices together are rated for, as far as the run held them; None where that is not known of each."""
+    found = []
+    for curve in curves:
+        profile = profile_of(curve.device)
+        if profile.tdp_w is None:
+            return None
+        found.append(profile.tdp_w * estimation.units_held(curve.device.last_facts(), profile))
+    return sum(found)
+
+
+def _marks(tdp: float | None) -> list[Mark]:
+    return [Mark("TDP", tdp)] if tdp else []

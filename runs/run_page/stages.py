@@ -1,0 +1,98 @@
+"""The stages of a run: when they were, what they used, and what was logged meanwhile."""
+
+from bisect import bisect_left, bisect_right
+from operator import itemgetter
+from typing import NamedTuple
+
+from runs.figures.curves import Curve, energy_until_j, span_of
+from runs.models import Run, Stage
+from runs.models.metric import WORK
+from runs.run_page.outlook import OuterStage
+from traceml_agent import estimation
+
+METRICS_SHOWN = 6
+DEEPEST = 3
+#: A metric that is logged this soon after a stage is its result, if no other stage began or ended in between.
+RESULTS_WITHIN_S = 1.0
+_time = itemgetter(0)
+
+
+class StageRow(NamedTuple):
+    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric of it."""
+
+    stage: Stage
+    depth: int
+    start_s: float
+    end_s: float
+    energy_kwh: float | None
+    logged: list[tuple[str, float | None]]
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def part(self) -> str:
+        """Its place for the page's address."""
+        return f"start={self.start_s:.10g}&end={self.end_s:.10g}"
+
+    @property
+    def mean_power_w(self) -> float | None:
+        if self.energy_kwh is None or self.duration_s <= 0:
+            return None
+        return estimation.mean_power_w(self.energy_kwh, self.duration_s)
+
+
+def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
+    """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
+    moments = _moments(stages)
+    logged = {
+        stage.pk: _metrics_of(metrics.get(stage.writer_id, []), stage, moments[stage.writer_id]) for stage in stages
+    }
+    names = list(dict.fromkeys(name for values in logged.values() for name in values))[:METRICS_SHOWN]
+    depths = _depths(stages)
+    rows = []
+    for stage in stages:
+        start_s, end_s = span_of(run, stage)
+        energy_j = energy_until_j(known, end_s) - energy_until_j(known, start_s)
+        energy_kwh = estimation.energy_kwh(energy_j) if known else None
+        values = [(name, logged[stage.pk].get(name)) for name in names]
+        rows.append(StageRow(stage, depths[stage.pk], start_s, end_s, energy_kwh, values))
+    return rows
+
+
+def _depths(stages: list[Stage]) -> dict[int, int]:
+    """How deep each stage is nested; parents start no later than their children, so one pass will do."""
+    by_key: dict[tuple[int, str], int] = {}
+    depths = {}
+    for stage in stages:
+        parent = by_key.get((stage.writer_id, stage.parent), -1) if stage.parent else -1
+        depths[stage.pk] = by_key[stage.writer_id, stage.key] = min(parent + 1, DEEPEST)
+    return depths
+
+
+def _moments(stages: list[Stage]) -> dict[int, list[float]]:
+    """When a stage began or ended, by writer, in the order of time."""
+    moments: dict[int, list[float]] = {}
+    for stage in stages:
+        ends = [] if stage.end_s is None else [stage.end_s]
+        moments.setdefault(stage.writer_id, []).extend([stage.start_s, *ends])
+    return {writer: sorted(times) for writer, times in moments.items()}
+
+
+def _metrics_of(metrics: list, stage: Stage, moments: list[float]) -> dict[str, float]:
+    """The last value of each metric that was logged during a stage or as its result; amounts of work are no values."""
+    until_s = float("inf")
+    if stage.end_s is not None:
+        following = moments[bisect_right(moments, stage.end_s) :][:1]
+        until_s = min([stage.end_s + RESULTS_WITHIN_S, *following])
+    rows = metrics[bisect_left(metrics, stage.start_s, key=_time) : bisect_left(metrics, until_s, key=_time)]
+    return {name: value for _, name, value in rows if name not in WORK}
+
+
+def parts_of(rows: list[StageRow]) -> list[OuterStage]:
+    return [
+        OuterStage(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0, row.stage.total)
+        for row in rows
+        if row.depth == 0
+    ]

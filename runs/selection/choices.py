@@ -1,0 +1,124 @@
+"""What filters offer a reader: projects, models and members of the team that is looked at, or of all of theirs."""
+
+from typing import NamedTuple
+
+from django.db.models import Case, OuterRef, Subquery, TextField, Value, When
+from django.db.models.functions import Coalesce, Concat, NullIf, Trim
+
+from runs.models import Membership, Run, Team, TrackedModel, User
+from runs.models.user import DEACTIVATED
+
+#: Runs that are no one person's: what asks for them in an address, and what they are called.
+NOBODY = {
+    Run.OF_TEAM: ("team", "The team", "runs of tokens that count for the team"),
+    Run.OF_CI: ("ci", "CI", "runs of tokens that count for CI"),
+    Run.OF_NOBODY: ("0", "No member", "runs of tokens created on the command line, or imported there"),
+}
+
+
+class Members(NamedTuple):
+    """The people who share a team with the reader: names by id, and by id what else they may be searched by."""
+
+    names: dict[int, str]
+    emails: dict[int, str] = {}
+
+    def name_of(self, member_id: int | str) -> str:
+        """Whoever left is named no more, but what they sent stays."""
+        text = str(member_id)
+        known = {str(pk): name for pk, name in self.names.items()}
+        known |= {key: word for pk, (asks, word, _) in NOBODY.items() for key in (asks, str(pk))}
+        return known.get(text, "A former member")
+
+    @property
+    def offered(self) -> list[tuple[str, str]]:
+        """What asks for the runs of each, and its name."""
+        people = [(str(pk), name) for pk, name in self.names.items()]
+        return people + [(asks, word) for asks, word, _ in NOBODY.values()]
+
+    def called(self, text: str) -> list[int]:
+        """The ids of those whose name or address has this text in it."""
+        part = text.casefold()
+        people = [pk for pk, name in self.names.items() if part in f"{name}\n{self.emails.get(pk, '')}".casefold()]
+        return people + [pk for pk, (_, word, _) in NOBODY.items() if part == word.casefold()]
+
+
+def asks_for_member(member_id: int) -> str:
+    """What asks in an address for the runs of a `Run.member_id`."""
+    return NOBODY[member_id][0] if member_id in NOBODY else str(member_id)
+
+
+def member_ids(text: str) -> list[int]:
+    """The `Run.member_id` that such an address asks for; none for what asks for nobody."""
+    asked = {asks: pk for pk, (asks, _, _) in NOBODY.items()}
+    is_id = text.isascii() and text.isdecimal() and len(text) < 19
+    return [asked[text]] if text in asked else [int(text)] if is_id else []
+
+
+class Choices(NamedTuple):
+    """What this person may see of what is looked at, by the value that asks for it."""
+
+    models: list[dict]
+    members: Members
+    several_teams: bool = False
+
+    @property
+    def projects(self) -> dict[str, str]:
+        found = {row["project__slug"]: self.project_name(row) for row in self.models}
+        return dict(sorted(found.items(), key=lambda item: item[1].lower()))
+
+    def project_name(self, model: dict) -> str:
+        """With its team where there are several: most teams have a "First project"."""
+        name = model["project__name"]
+        return f"{model['project__team__name']} / {name}" if self.several_teams else name
+
+    @property
+    def offered(self) -> list[tuple[str, str]]:
+        """What asks for each model, and its name."""
+        return [(address_of(row), row["name"]) for row in self.models]
+
+    @property
+    def project_ids(self) -> list[int]:
+        return sorted({row["project_id"] for row in self.models})
+
+    @property
+    def slugs(self) -> dict[int, str]:
+        """The projects that have models, by id."""
+        return {row["project_id"]: row["project__slug"] for row in self.models}
+
+
+MODEL = ("pk", "name", "slug", "project_id", "project__slug", "project__name", "project__team", "project__team__name")
+
+
+def choices(user, team: Team | None = None) -> Choices:
+    """Of one team, or of all of this person's."""
+    models = list(TrackedModel.objects.for_user(user, team).order_by("name", "pk").values(*MODEL))
+    several = len({row["project__team"] for row in models}) > 1
+    return Choices(models, members_of(user, team), several)
+
+
+def members_of(user, team: Team | None = None) -> Members:
+    people = User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {}))
+    found = list(
+        people.distinct().order_by("first_name", "email").only("first_name", "last_name", "email", "is_active")
+    )
+    return Members({person.pk: person.called for person in found}, {person.pk: person.email for person in found})
+
+
+def with_sender(runs):
+    """The runs with the name of the person of their team who ran them, for `sender_of`."""
+    name = NullIf(Trim(Concat("user__first_name", Value(" "), "user__last_name")), Value(""))
+    own = Membership.objects.filter(team=OuterRef("project__team"), user=OuterRef("member_id"))
+    rests = Case(When(user__is_active=False, then=Value(DEACTIVATED)), default=Value(""))
+    called = Concat(Coalesce(name, "user__email", output_field=TextField()), rests, output_field=TextField())
+    return runs.annotate(sender=Subquery(own.values(name=called)))
+
+
+def sender_of(run: Run) -> str:
+    """Who ran a run of `with_sender`."""
+    name = run.sender  # type: ignore[attr-defined]
+    return Members({run.member_id: name} if name else {}).name_of(run.member_id)
+
+
+def address_of(model: dict) -> str:
+    """What asks for a model: slugs are unique in a project only."""
+    return f"{model['project__slug']}/{model['slug']}"

@@ -1,0 +1,207 @@
+"""Runs by model, tag, parameter, hardware or kind: how many, their sum, and mean ± standard deviation of a run."""
+
+import json
+from collections.abc import Iterable, Iterator
+from math import sqrt
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from django.db.models import Count, F, Sum
+from django.utils.text import Truncator
+
+from hardware.models import HardwareProfile
+from runs.models import Run
+from runs.selection.choices import Choices, address_of, asks_for_member
+from runs.sql.lookups import Item
+
+#: What runs may be grouped by, beside `param:<key>`.
+GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
+GROUPS |= {"member": "Member", "exception": "Exception"}
+#: Characters of a parameter's value in a group's name, and of the part of an address that finds its runs: servers take
+#: lines of a few thousand.
+LONGEST_LABEL, LONGEST_ADDRESS = 80, 2_500
+#: Of these a run may be in several groups; in all others it is in one.
+OVERLAPPING = ("tag", "hardware")
+MOST_GROUPS = 200
+#: What the index that holds the amounts is ordered by before the column that runs are grouped by.
+IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
+#: What spreads are shown of; of durations the mean alone.
+SPREAD = ("energy_kwh", "emissions_kg")
+#: Sums count each joule once: without what other runs of the same process count.
+SHARED = ("shared_kwh", "shared_kg")
+AMOUNTS = (*SPREAD, *SHARED, "duration_s")
+#: The column of a grouping, and the filter that finds its groups, where these have other names.
+COLUMNS = {"model": "tracked_model", "member": "member_id"}
+FILTERS = {"hardware": "main_hardware"}
+
+
+class Spread(NamedTuple):
+    """Sum, mean and sample standard deviation (None for one run) of an amount."""
+
+    sum: float
+    mean: float
+    sd: float | None
+
+
+class Group(NamedTuple):
+    """Runs that have something in common. `filters` finds them in the list, as query-string names and values."""
+
+    label: str
+    filters: dict[str, str]
+    runs: int
+    energy: Spread
+    emissions: Spread
+    mean_duration_s: float
+    #: How many of its runs are also in the group that others are compared with.
+    shared: int = 0
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others in an address."""
+        return next(iter(self.filters.values()), self.label)
+
+
+class Sums(NamedTuple):
+    """Runs of one key with the sums of their amounts, and the sums of squares of those that spreads are shown of.
+
+    Squares lose digits where runs differ by less than a millionth of their mean; measurements never are so equal.
+    """
+
+    key: tuple[str, str]
+    runs: int
+    sums: list[float]
+    squares: list[float]
+    shared: int = 0
+
+
+def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
+    """Groups of these runs, the largest energy first; a run with two tags is in two groups.
+
+    `found` names them, `against` is the key of the group that others are compared with.
+    """
+    runs = runs.order_by()
+    if by == "tag":
+        tagged = ((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags"))
+        return _groups(_added(tagged, against), by)
+    if by == "hardware":
+        return _groups(_added(_by_hardware(runs), against), by)
+    rows = list(_by_column(runs, by))
+    keys = _keys(by, [value for value, _ in rows], found)
+    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, rows, strict=True)], by)
+
+
+def group_rows(runs: list[Run], by: str, against: str = "") -> list[Group]:
+    """The same of runs that were read already, by model or tag."""
+    found = ((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs)
+    return _groups(_added(found, against), by)
+
+
+def _row_keys(run: Run, by: str) -> list[tuple[str, str]]:
+    model = run.tracked_model
+    return _tag_keys(run.tags) if by == "tag" else [(f"{model.project.slug}/{model.slug}", model.name)]
+
+
+def _groups(found: Iterable[Sums], by: str) -> list[Group]:
+    groups = [_group(each, by) for each in found]
+    return sorted(groups, key=lambda group: (-group.energy.sum, group.label))
+
+
+def _group(each: Sums, by: str) -> Group:
+    *sums, duration_s = each.sums
+    wholes, shared = sums[: len(SPREAD)], sums[len(SPREAD) :]
+    energy, emissions = (_spread(each.runs, *three) for three in zip(wholes, shared, each.squares, strict=True))
+    value, label = each.key
+    return Group(label, _filters(by, value), each.runs, energy, emissions, duration_s / each.runs, each.shared)
+
+
+def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
+    mean = total / runs
+    return Spread(total - shared, mean, sqrt(max(0.0, squares - mean * total) / (runs - 1)) if runs > 1 else None)
+
+
+def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
+    """Values with their sums, added up by the database over an index alone where it can; by hardware in parts."""
+    sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in SPREAD}
+    # In the order of the index that holds the amounts: what comes in order need not be sorted to be grouped.
+    for row in runs.values(*IN_ORDER.get(by, ()), value=_column(by)).annotate(runs=Count("pk"), **sums):
+        added, squares = [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in SPREAD]
+        yield row["value"], Sums(("", ""), row["runs"], added, squares)
+
+
+def _column(by: str):
+    if by.startswith("param:"):
+        return Item("params", by.removeprefix("param:"))
+    return F(COLUMNS.get(by, by))
+
+
+def _keys(by: str, values: list, found: Choices) -> list[tuple[str, str]]:
+    """Each group's value in a filter, and its label."""
+    if by == "model":
+        models = {row["pk"]: row for row in found.models}
+        return [(address_of(models[pk]), models[pk]["name"]) for pk in values]
+    if by == "project":
+        projects = {row["project_id"]: row for row in found.models}
+        return [(projects[pk]["project__slug"], found.project_name(projects[pk])) for pk in values]
+    if by == "member":
+        return [(asks_for_member(pk), found.members.name_of(pk)) for pk in values]
+    if by == "exception":
+        return [(value, value or "no exception") for value in values]
+    if by.startswith("param:"):
+        return [_param_key(by.removeprefix("param:"), value) for value in values]
+    return [(value, Run.Kind(value).label) for value in values]
+
+
+def _param_key(key: str, stored) -> tuple[str, str]:
+    """The JSON object that finds the value, whatever its type and signs; nothing where no address would hold it."""
+    try:
+        value = Item.read(stored)
+    except KeyError:
+        return "", "not set"
+    label = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    address = json.dumps({key: value}, ensure_ascii=False)
+    is_short = len(quote(address)) <= LONGEST_ADDRESS
+    return address if is_short else "", Truncator(label).chars(LONGEST_LABEL) or '""'
+
+
+def _sums(amounts: list[float]) -> Sums:
+    """One run's."""
+    return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts[: len(SPREAD)]])
+
+
+def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]], against: str) -> list[Sums]:
+    """Runs that have several keys at once are added up here."""
+    found: dict[tuple[str, str], Sums] = {}
+    for keys, sums in keyed:
+        is_base = any(against == (value or label) for value, label in keys)
+        each = sums._replace(shared=sums.runs if is_base else 0)
+        for key in keys:
+            before = found.get(key)
+            found[key] = _together(before, each) if before else each._replace(key=key)
+    return list(found.values())
+
+
+def _together(one: Sums, other: Sums) -> Sums:
+    sums = [a + b for a, b in zip(one.sums, other.sums, strict=True)]
+    squares = [a + b for a, b in zip(one.squares, other.squares, strict=True)]
+    return Sums(one.key, one.runs + other.runs, sums, squares, one.shared + other.shared)
+
+
+def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
+    return [(tag, tag) for tag in dict.fromkeys(tags)] or [("", "no tag")]
+
+
+def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
+    """A run is in the group of each kind of accelerator that it used, else of its processors."""
+    found = list(_by_column(runs, "hardware"))
+    used = {each for hardware, _ in found for each in hardware}
+    names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
+    for hardware, sums in found:
+        keys = [(each, names.get(each, each)) for each in hardware]
+        yield keys or [("", "no device")], sums
+
+
+def _filters(by: str, value: str) -> dict[str, str]:
+    """The filter that finds a group's runs; nothing for those that lack what was grouped by."""
+    if not value:
+        return {}
+    return {"param" if by.startswith("param:") else FILTERS.get(by, by): value}

@@ -1,0 +1,167 @@
+"""Which runs a list is asked for: search, typed filters, and what each asks of the database."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import NamedTuple
+
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from hardware.models import HardwareProfile
+from runs.models import Device, Run, RunUsage, TrackedModel
+from runs.selection.choices import Members, member_ids
+from runs.selection.run_days import Days, on_days
+from runs.sql.lookups import ItemText
+
+#: Failed, cancelled and lost runs of a kind that is worth nothing unless it completes.
+WASTED = "wasted"
+STATES = [*Run.Status.values, Run.LOST, WASTED]
+#: Archived runs are left out of a list unless it asks for them, too or alone.
+ARCHIVED = {"too": "Include archived", "only": "Archived only"}
+#: More colons than these no key has.
+MOST_COLONS = 4
+NOTHING = object()
+PYTHONS_WORDS = {"True": True, "False": False, "None": None}
+LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
+
+
+class RunFilters(NamedTuple):
+    """What was asked for; an empty field asks for nothing, an unknown value finds nothing.
+
+    `since` and `until` ask for the runs that began or used energy on these days. `hardware` is a profile's slug or a
+    part of its name, of any device; `main_hardware` what a run is grouped under. `param` is a JSON object.
+    """
+
+    search: str = ""
+    project: str = ""
+    model: str = ""
+    kind: str = ""
+    state: str = ""
+    tag: str = ""
+    hardware: str = ""
+    main_hardware: str = ""
+    since: date | None = None
+    until: date | None = None
+    over: float | None = None
+    archived: str = ""
+    member: str = ""
+    exception: str = ""
+    param: str = ""
+
+    @property
+    def is_set(self) -> bool:
+        return any(value not in ("", None) for value in self)
+
+    @property
+    def days(self) -> Days:
+        return Days(self.since, self.until)
+
+
+def matching(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters; a search finds the runs of these members too."""
+    runs = undated(runs, filters, members)
+    if filters.days.are_set:
+        own = RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk"))
+        runs = runs.filter(Exists(on_days(own, filters.days)))
+    return runs
+
+
+def undated(runs, filters: RunFilters, members: Members | None = None):
+    """The runs that match all filters but those of days."""
+    for condition in _conditions(filters):
+        runs = runs.filter(condition)
+    if filters.search:
+        runs = _searched(runs, filters.search, members or Members({}))
+    return in_state(runs, filters.state, timezone.now()) if filters.state else runs
+
+
+def _conditions(filters: RunFilters):
+    """What each filter but search, days and state asks of a run."""
+    if filters.archived != "too":
+        yield Q(archived_at__isnull=filters.archived != "only")
+    if filters.project:
+        yield Q(project__slug=filters.project)
+    if filters.model:
+        project, _, model = filters.model.partition("/")
+        yield Q(tracked_model__in=TrackedModel.objects.filter(slug=model, project__slug=project).values("pk"))
+    if filters.kind:
+        yield Q(kind=filters.kind)
+    if filters.tag:
+        yield Q(tags__has_item=filters.tag)
+    if filters.hardware:
+        yield Q(pk__in=Device.objects.filter(profile__in=_profiles(filters.hardware)).order_by().values("run"))
+    if filters.main_hardware:
+        yield Q(hardware__has_item=filters.main_hardware)
+    if filters.over is not None:
+        yield Q(energy_kwh__gt=filters.over)
+    if filters.member:
+        yield Q(member_id__in=member_ids(filters.member))
+    if filters.exception:
+        yield Q(exception=filters.exception)
+    if filters.param:
+        asked = asked_items(filters.param)
+        yield Q(params__has_items=asked) if asked else Q(pk=None)
+
+
+def asked_items(text: str) -> dict:
+    """The parameters that a JSON object asks for; none where it is no such thing."""
+    asked = _of_json(text)
+    return asked if isinstance(asked, dict) else {}
+
+
+def _profiles(text: str):
+    """Profiles with this slug, or with the text in their name."""
+    return HardwareProfile.objects.filter(Q(slug=text) | Q(name__icontains=text)).order_by().values("pk")
+
+
+def _searched(runs, text: str, members: Members):
+    """Runs with the text in a name, as a tag, member or id; or with the parameter that it spells."""
+    models = TrackedModel.objects.filter(name__icontains=text).values("pk")
+    found = Q(name__icontains=text) | Q(tracked_model__in=models) | Q(tags__has_item=text)
+    if LOOKS_LIKE_AN_ID.fullmatch(text):
+        found |= Q(run_id__startswith=text.lower())
+    if called := members.called(text):
+        found |= Q(member_id__in=called)
+    for number, (key, value) in enumerate(_key_values(text)):
+        runs = runs.alias(**{f"text_{number}": ItemText("params", key)})
+        found = Q(**{f"text_{number}__iexact": value}) | found
+        for parsed in _parsed(value):
+            found = Q(params__has_items={key: parsed}) | found  # first, as it most often matches
+    return runs.filter(found)
+
+
+def _key_values(text: str) -> Iterator[tuple[str, str]]:
+    """`lr:0.1` as a parameter's key and value; a key may have colons itself, so each is tried."""
+    parts = text.split(":")[: MOST_COLONS + 1]
+    for number in range(1, len(parts)):
+        key, value = ":".join(parts[:number]).strip(), text.split(":", number)[number].strip()
+        if key and value:
+            yield key, value
+
+
+def _parsed(text: str) -> list:
+    """What a text spells as JSON, or as Python does; nothing where it spells no more than a text."""
+    if text in PYTHONS_WORDS:
+        return [PYTHONS_WORDS[text]]
+    parsed = _of_json(text)
+    return [] if parsed is NOTHING else [parsed]
+
+
+def _of_json(text: str):
+    """The value that a text spells in JSON and that a run may have; NOTHING where it spells none."""
+    try:
+        value = json.loads(text)
+        spelled = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        spelled.encode()  # lone surrogates no database takes
+    except (ValueError, RecursionError):
+        return NOTHING
+    return NOTHING if r"\u0000" in spelled else value
+
+
+def in_state(runs, state: str, now: datetime):
+    """Runs in a state that the list offers: one of a run, or what came to nothing of the kinds that can."""
+    if state == WASTED:
+        return runs.filter(kind__in=Run.WASTABLE).came_to_nothing(now)
+    return runs.in_state(state, now)

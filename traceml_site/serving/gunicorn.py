@@ -1,0 +1,74 @@
+"""gunicorn configuration: `gunicorn -c python:traceml_site.serving.gunicorn traceml_site.wsgi`."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import tempfile
+
+from traceml_site import environment as env
+from traceml_site.checks import is_loopback
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's malloc.h
+
+bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
+workers = env.whole_number("WEB_CONCURRENCY", 2)
+# Threads that slow, idle and half-open clients can't hold.
+worker_class = "traceml_site.serving.worker.PatientWorker"
+threads = 8
+# Where there are more, those that have waited longest end.
+worker_connections = 400
+# Longer than a proxy keeps its own, so that it never sends a request into a connection that is about to close.
+keepalive = 75
+# The application loads once, in the master: less memory, and an unsafe setting ends the whole server at once.
+preload_app = True
+max_requests, max_requests_jitter = 20_000, 2_000
+timeout = 30
+graceful_timeout = 10
+# The heartbeat file on a memory file system: on a busy disk it stalls workers.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
+# Which scheme a request came by is for TRACEML_BEHIND_PROXY to say, and for no header of whoever connects from here.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+forwarded_allow_ips = ""
+accesslog = None
+loglevel = "warning"
+logger_class = "traceml_site.logs.ServerLog"
+# Where workers leave their counts for whichever of them is asked for /metrics; the library looks when it is imported.
+_counts = tempfile.mkdtemp(prefix="traceml-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
+
+
+def child_exit(server, worker):
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    shutil.rmtree(_counts, ignore_errors=True)
+
+
+def when_ready(server):
+    """Build the agent's wheel before workers are forked, so that all of them serve the same bytes."""
+    from runs.agent_wheel import wheel
+
+    wheel()
+
+
+def on_starting(server):
+    _give_memory_back()
+    hosts = {address[0] for address in server.cfg.address if isinstance(address, tuple)}
+    if env.flag("DEBUG") and not all(map(is_loopback, hosts)):
+        env.refuse("DEBUG exposes code and settings; unset it, or bind to 127.0.0.1")
+
+
+def _give_memory_back():
+    """Return large blocks of memory to the system as soon as they are free.
+
+    After the first large body, glibc would otherwise keep that much memory for the next one, in each thread.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_THRESHOLD, 256 * 1024), (M_TRIM_THRESHOLD, 1024 * 1024), (M_ARENA_MAX, 2)):
+            mallopt(parameter, value)
