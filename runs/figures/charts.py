@@ -132,9 +132,16 @@ class Chart(NamedTuple):
 
     @property
     def rows(self) -> list[tuple]:
-        """The table under the chart: a label and the value of each series."""
+        """The table under the chart: a label, the value of each series, and the other quantity that goes in step."""
         columns = [series.values for series in self.series]
-        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
+        twins: Sequence[float | None] = self.twin_values or [None] * len(self.labels)
+        return [(label, values, twin) for label, twin, *values in zip(self.labels, twins, *columns, strict=True)]
+
+    @property
+    def linked_rows(self) -> list[tuple]:
+        """The table under bars: a label, the value of each series, that of the line, first and last day of the bar."""
+        sums = self.line.values if self.line else [None] * len(self.labels)
+        return [(*row[:2], total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
 
     @property
     def twin_values(self) -> list[float]:
