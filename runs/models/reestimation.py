@@ -55,7 +55,7 @@ class Reestimation(models.Model):
 
     class Meta:
         ordering = ["-pk"]
-        verbose_name = "re-estimation"
+        verbose_name = "recalculation"
 
     def __str__(self):
         return self.reason
