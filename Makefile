@@ -3,10 +3,13 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -q
 export PORT HOST
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup check format lint types migrations imports one test-fast test bench fuzz gpu-check lock audit sbom clean
+# The suite's lanes; see `test`.
+LANES := test-portal test-agent test-cases test-postgres test-browser
+.PHONY: help run setup check format lint types migrations imports one test-fast test $(LANES) bench fuzz gpu-check lock audit sbom clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,24 +53,37 @@ migrations: .venv/ready-dev
 imports: .venv/ready-dev
 	$(PYTEST) tests/site/test_imports.py
 
-# The portal's suite on SQLite with the browser tests; beside it the agent's, which mostly waits for processes, and then
-# the portal's on PostgreSQL where TEST_DATABASE_URL names a server.
-AGENTS := tests/agent tests/cases
-OTHERS := $(foreach folder,$(AGENTS),--ignore=$(folder))
-# These make databases of both kinds by themselves, so the pass on PostgreSQL leaves them out.
-ONCE := --ignore=tests/backup
-PYTEST := $(BIN)/python -m pytest -q
+one: .venv/ready-dev  ## one test, file or folder: T=tests/api/test_tokens.py, and K="revoked" to choose by name
+	@test -n "$(T)" || { echo 'Say which: make one T=tests/api/test_tokens.py::test_an_expired_token_is_refused'; exit 2; }
+	$(PYTEST) $(T) $(if $(K),-k "$(K)")
+
+# All but what starts servers, browsers and trainings, or asks for thousands of things.
+SLOW := tests/backup tests/browser tests/cases tests/demo tests/fuzz tests/serving tests/whole
+test-fast: .venv/ready-dev  ## the tests that need no servers, browsers or trainings: a few minutes
+	$(PYTEST) $(SLOW:%=--ignore=%)
+
+# The suite in lanes, of which so many run at once on two cores: the agent's two mostly wait for processes. One that ends
+# makes room for the next, and what a lane says comes in one piece when it ends (where make is 4.0 or newer).
+AT_ONCE ?= 3
+test: check  ## the whole suite, as CI runs it; each lane also by itself: test-portal, test-agent, test-cases, …
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(AT_ONCE) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(LANES)
+
+BESIDE := tests/agent tests/browser tests/cases
+test-portal: .venv/ready-dev
+	$(PYTEST) $(BESIDE:%=--ignore=%)
+
+test-agent test-cases test-browser: test-%: .venv/ready-dev
+	$(PYTEST) tests/$*
+
+# Without what makes its databases by itself, whatever DATABASE_URL says.
+test-postgres: .venv/ready-dev
 ifdef TEST_DATABASE_URL
-ON_POSTGRES := DATABASE_URL=$(TEST_DATABASE_URL) $(PYTEST) -m "not browser" $(OTHERS) $(ONCE)
+	DATABASE_URL=$(TEST_DATABASE_URL) $(PYTEST) $(patsubst %,--ignore=%,$(BESIDE) tests/backup tests/serving)
 else ifdef CI
-ON_POSTGRES := ! echo "make test: TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too"
+	@echo "TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too"; exit 1
 else
-ON_POSTGRES := echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
+	@echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
 endif
-test: check  ## the whole suite, as CI runs it
-	@log=$$(mktemp); { $(PYTEST) $(AGENTS); agents=$$?; $(ON_POSTGRES) && exit $$agents; } >$$log 2>&1 & beside=$$!; \
-	$(PYTEST) $(OTHERS); portal=$$?; \
-	wait $$beside; beside=$$?; cat $$log; rm $$log; exit $$((portal + beside))
 
 bench: .venv/ready-dev  ## the benchmarks, about an hour; PARTS="process calls" for some
 	$(BIN)/python -m tests.benchmarks --write $(PARTS)

@@ -113,7 +113,7 @@ TEMPLATES = [
                 "runs.web.scope.in_templates",
             ],
             # Tags that one screen alone uses live beside it; those of several in runs/templatetags/.
-            "libraries": {"run_list": "runs.run_list.tags"},
+            "libraries": {},
         },
     },
 ]

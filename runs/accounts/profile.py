@@ -54,7 +54,7 @@ class PersonName(forms.CharField):
             raise ValidationError(f"The name {error.message}.") from None
 
 
-class PersonForm(forms.ModelForm):
+class OwnProfileForm(forms.ModelForm):
     first_name = PersonName(max_length=150, required=False)
     last_name = PersonName(max_length=150, required=False)
     time_zone = forms.ChoiceField(
@@ -83,7 +83,7 @@ class DeletionForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 def profile(request):
     person = User.objects.get(pk=request.user.pk)  # a refused form must not change what the page's frame shows
-    form = PersonForm(request.POST or None, instance=person, initial={"theme": person.theme or User.Theme.SYSTEM})
+    form = OwnProfileForm(request.POST or None, instance=person, initial={"theme": person.theme or User.Theme.SYSTEM})
     if form.is_valid():
         form.save()
         messages.success(request, "Profile saved.")

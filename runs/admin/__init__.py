@@ -1,4 +1,13 @@
-"""What staff can manage in the Django admin; samples and counters are not editable."""
+"""Who registers what in the Django admin:
 
-from runs.admin import catalogue as care  # noqa: F401 (the catalogue's admin)
-from runs.admin import jobs, people, teams  # noqa: F401 (each registers its models)
+* `people`: people, their addresses, second factors, sessions, groups
+* `teams`: teams, projects, API tokens, runs, the audit log
+* `profiles`: hardware profiles and cloud machine types
+* `in_force`: emission factors and PUE
+* `unknown_devices`: devices that are not in the catalogue
+* `jobs`: background jobs and recalculations
+
+Samples and counters can't be edited.
+"""
+
+from runs.admin import in_force, jobs, people, profiles, teams, unknown_devices  # noqa: F401 (each registers its models)

@@ -1,4 +1,4 @@
-"""The emission factor and the PUE: values with a history, of which one is in force."""
+"""The emission factor and the PUE: values with a history, one of which is in force."""
 
 from django import forms
 from django.contrib import admin, messages

@@ -6,7 +6,11 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.models import DBTaskResult
 
 from runs.figures import units
+from runs.jobs import reestimate
+from runs.models import Reestimation
 from traceml_site import logs
+
+PROGRESS_EVERY_S = "3"
 
 
 class Job(DBTaskResult):
@@ -66,3 +70,40 @@ class JobAdmin(admin.ModelAdmin):
         waiting = queryset.filter(status__in=[TaskResultStatus.READY, TaskResultStatus.FAILED])
         count = waiting.update(status=TaskResultStatus.READY, run_after=timezone.now())
         self.message_user(request, f"Queued {units.counted(count, 'job')}.")
+
+
+@admin.register(Reestimation)
+class ReestimationAdmin(admin.ModelAdmin):
+    """Recalculations of past runs, with their progress."""
+
+    list_display = [
+        "reason",
+        "requested_by",
+        "created_at",
+        "progress",
+        "energy_before_kwh",
+        "energy_after_kwh",
+        "finished_at",
+    ]
+    list_select_related = ["requested_by"]
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    @admin.display(description="progress")
+    def progress(self, asked):
+        return f"{asked.done} of {asked.total} runs" if asked.heard_at or asked.finished_at else "waiting"
+
+    def changelist_view(self, request, extra_context=None):
+        """Reload the page while one is pending, and resume one that was interrupted."""
+        response = super().changelist_view(request, extra_context)
+        if Reestimation.objects.pending().exists():
+            response["Refresh"] = PROGRESS_EVERY_S
+            reestimate.start_if_abandoned()
+        return response

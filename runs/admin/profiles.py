@@ -1,6 +1,6 @@
-"""Hardware profiles and machine types: search, correct with a reason, name, import and export.
+"""Hardware profiles and cloud machine types: search, correct with a reason, import and export.
 
-Whoever corrects a profile sees which runs it reaches before it is saved; those are then re-estimated in the background.
+Before a correction is saved, the admin sees which runs it reaches; they are then recalculated in the background.
 """
 
 from django import forms

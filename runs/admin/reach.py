@@ -1,4 +1,4 @@
-"""What a correction of the catalogue, the factor or the PUE reaches: shown before it is saved, re-estimated after."""
+"""What a correction of the catalogue, the factor or the PUE reaches: shown before it is saved, recalculated after."""
 
 from django.contrib import messages
 from django.template.response import TemplateResponse

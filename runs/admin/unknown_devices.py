@@ -1,4 +1,4 @@
-"""Devices that the catalogue lacks, and their resolution."""
+"""Devices that are not in the catalogue, and how to resolve them."""
 
 from urllib.parse import urlencode
 

@@ -1,4 +1,4 @@
-"""The only reader of request bodies: strict UTF-8 JSON within bounds (PROMISES PS4).
+"""The only reader of request bodies: strict UTF-8 JSON within bounds (docs/promises.md: PS4).
 
 DRF's own parser honours any charset (`punycode` costs 30 s of CPU for 900 KB) and any depth (RecursionError).
 """

@@ -34,7 +34,7 @@ class Band(NamedTuple):
     end: float
 
 
-class Totals(NamedTuple):
+class ChartTotals(NamedTuple):
     """What each series adds up to, in the table's last line."""
 
     quantity: str
@@ -89,7 +89,7 @@ class Chart(NamedTuple):
     axis: str
     labels: list
     series: list[Series]
-    totals: Totals | None = None
+    totals: ChartTotals | None = None
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []

@@ -16,7 +16,7 @@ DEFAULT = "30"
 BARS = {"day": 366, "week": 5 * 366, "month": 100 * 366}
 #: A trend has at most about a hundred bars: days, then weeks, then months.
 MOST_DAYS, MOST_WEEKS = 92, 104 * 7
-#: No run is older (PROMISES PS6): days asked for reach no further back, whatever they say.
+#: No run is older (docs/promises.md: PS6): days asked for reach no further back, whatever they say.
 EARLIEST = date(2000, 1, 1)
 A_DAY = timedelta(days=1)
 

@@ -9,7 +9,7 @@ from django.db.models import Case, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from runs.figures import periods, units
-from runs.figures.charts import MOST_SERIES, Chart, Series, Totals, heights
+from runs.figures.charts import MOST_SERIES, Chart, ChartTotals, Series, heights
 from runs.figures.lifetime import LEAST_KWH
 from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
@@ -207,7 +207,7 @@ def trend(
         axis=bucket,
         labels=[label.isoformat() for label in labels],
         series=series,
-        totals=Totals(quantity, [one.total for one in series]),
+        totals=ChartTotals(quantity, [one.total for one in series]),
         spans=[(start.isoformat(), end.isoformat()) for start, end in spans],
         running=running,
     )

@@ -10,7 +10,7 @@ from runs.ingest.bodies import WriterBody
 
 #: Nothing was tracked before.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-#: Times up to this far ahead of the portal's clock are taken (PROMISES PS6).
+#: Times up to this far ahead of the portal's clock are taken (docs/promises.md: PS6).
 MAX_AHEAD = timedelta(hours=24)
 #: A clock may differ by this much, as clocks and deliveries do, before its times are corrected.
 TOLERANCE = timedelta(minutes=10)

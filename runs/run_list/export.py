@@ -3,6 +3,7 @@
 from runs.exports.files import file
 from runs.models import Run
 from runs.run_list import export_rows
+from runs.run_list.columns import exported_columns
 from runs.run_list.order import OF_DAYS, ordering, sortable
 from runs.run_list.view import asked_filters, asked_look
 from runs.selection.run_days import with_used
@@ -18,7 +19,7 @@ def run_export(request, form: str):
     ordered = with_used(runs, filters.days) if OF_DAYS in look.sort else runs
     ordered = sortable(ordered, look.sort, look.metrics).order_by(*ordering(look.sort, look.metrics))
     rows = export_rows.run_rows(list(ordered.values_list("pk", flat=True)), found, filters.days)
-    columns = export_rows.RUN_COLUMNS + (export_rows.DAYS_COLUMNS if filters.days.are_set else [])
+    columns = exported_columns(filters.days.are_set)
     if form != "csv":
         return file(rows, columns, form, "runs")
     names = export_rows.metric_names(runs)

@@ -8,17 +8,12 @@ from django.db.models import Count
 
 from runs.models import Metric, Run
 from runs.models.metric import WORK
+from runs.run_list.columns import exported_columns
 from runs.run_list.page import hardware_of
 from runs.selection.choices import Choices
 from runs.selection.run_days import Days, used_of, with_used
 
 READ_AT_ONCE = 500
-RUN_COLUMNS = ["run_id", "name", "project", "model", "kind", "state", "exception", "tags", "started_at", "ended_at"]
-RUN_COLUMNS += ["duration_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_share", "emissions_kg"]
-RUN_COLUMNS += ["factor_kg_per_kwh", "pue", "hardware", "params", "shared_kwh", "overlaps"]
-RUN_COLUMNS += ["team", "run_by", "archived_at"]
-#: What a file of some days says besides: the part of each run that belongs to them.
-DAYS_COLUMNS = ["used_from", "used_until", "used_energy_kwh", "used_emissions_kg"]
 #: As many metrics have columns of their own in a CSV; of more the rest stand in one column.
 MOST_METRICS = 100
 OTHERS = "other_metrics"
@@ -33,15 +28,17 @@ def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
         by_pk, hardware, metrics = runs.in_bulk(some), hardware_of(some), _metrics_of(some)
         for pk in some:
             if run := by_pk.get(pk):
-                who = {"team": run.project.team.name, "run_by": found.members.name_of(run.member_id)}
-                yield _run_row(run, hardware.get(pk, ""), metrics[pk]) | who | _of_days(run, days)
+                told = {"hardware": hardware.get(pk, ""), "run_by": found.members.name_of(run.member_id)}
+                yield _run_row(run, told) | {"metrics": metrics[pk]} | _of_days(run, days)
 
 
 def _of_days(run, days: Days) -> dict:
     if not days.are_set:
         return {}
     first, last = (day and day.isoformat() for day in days)
-    return dict(zip(DAYS_COLUMNS, (first, last, *used_of(run)), strict=True))
+    used = used_of(run)
+    amounts = {"used_energy_kwh": used.energy_kwh, "used_emissions_kg": used.emissions_kg}
+    return {"used_from": first, "used_until": last} | amounts
 
 
 def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:
@@ -76,20 +73,21 @@ def keys_of(name: str) -> tuple[str, ...]:
     return ("total",) if name in WORK else ("last", "best")
 
 
-def _run_row(run: Run, hardware: str, metrics: dict[str, dict]) -> dict:
-    row = {name: getattr(run, name) for name in RUN_COLUMNS if hasattr(run, name)}
-    return row | {
+def _run_row(run: Run, told: dict) -> dict:
+    """The columns of a file from the run, and from what was `told` of it."""
+    told |= {
         "run_id": str(run.run_id),
         "project": run.project.name,
+        "team": run.project.team.name,
         "model": run.tracked_model.name,
         "started_at": _iso(run.started_at),
         "ended_at": _iso(run.ended_at),
         "archived_at": _iso(run.archived_at),
         "factor_kg_per_kwh": run.factor.kg_per_kwh,
-        "hardware": hardware,
         "overlaps": [run_id for run_id, _ in run.overlaps],
-        "metrics": metrics,
     }
+    columns = exported_columns(of_days=False)
+    return {name: told[name] if name in told else getattr(run, name) for name in columns}
 
 
 def _iso(at: datetime | None) -> str | None:

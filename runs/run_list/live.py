@@ -3,13 +3,14 @@
 from django.shortcuts import render
 
 from runs.figures import units
+from runs.run_list.columns import UNITS
 from runs.run_list.page import live_rows as rows_of
-from runs.run_list.view import asked_filters, asked_look
+from runs.run_list.view import asked_filters, asked_look, table_of
 from runs.web import query
 from runs.web.scope import choices_of
 
 #: What a list tells beside its query string: which of its runs still run, its units, how many runs it knows.
-OWN = ("run", "kwh", "kg", "used_kwh", "used_kg", "known")
+OWN = ("run", "known", *UNITS)
 
 
 def live_rows(request):
@@ -19,16 +20,7 @@ def live_rows(request):
     asked = request.GET.copy()
     for name in OWN:
         asked.pop(name, None)
-    context = {
-        "list": found,
-        "filters": filters,
-        "look": look,
-        "asked": asked,
-        "more": found.totals.runs - int(query.asked_number(request, "known") or 0),
-        "kwh": units.named("energy", query.asked(request, "kwh")),
-        "kg": units.named("emissions", query.asked(request, "kg")),
-        "used_kwh": units.named("energy", query.asked(request, "used_kwh")),
-        "used_kg": units.named("emissions", query.asked(request, "used_kg")),
-        "percent": units.named("share", "%"),
-    }
+    shown = {name: units.named(quantity, query.asked(request, name)) for name, (quantity, _) in UNITS.items()}
+    more = found.totals.runs - int(query.asked_number(request, "known") or 0)
+    context = table_of(found, look, asked, shown) | {"filters": filters, "more": more}
     return render(request, "run_list/live.html", context)

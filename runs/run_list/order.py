@@ -7,22 +7,11 @@ from typing import NamedTuple
 from django.core.paginator import Page, Paginator
 from django.db.models import Sum
 
-from runs.run_list.totals import Totals, totals_of
+from runs.run_list.columns import SORTS
+from runs.run_list.totals import ListTotals, totals_of
 from runs.selection.metric_columns import MetricColumn
 
 PAGE_SIZE = 50
-#: What a list may be sorted by, and the columns that do it; a tie falls back on the newest.
-SORTS = {
-    "name": "name",
-    "kind": "kind",
-    "arrived": "received_at",
-    "started": "started_at",
-    "duration": "duration_s",
-    "energy": "energy_kwh",
-    "emissions": "emissions_kg",
-    "idle": "idle_kwh",
-    "used": "used_kwh",
-}
 #: What a list can be sorted by only where it is one of some days.
 OF_DAYS = "used"
 #: By the portal's clock: one that is wrong could keep a run on top for a day, or hide it for years.
@@ -34,10 +23,10 @@ MOST_KNOWN = 1000
 WALKED = ("received_at", "energy_kwh")
 #: Of so many projects the runs are merged in their order; of more they are sorted.
 MOST_MERGED = 20
-Columns = Sequence[MetricColumn]
+Metrics = Sequence[MetricColumn]
 
 
-def sort_keys(sort: str, metrics: Columns = ()) -> list[str]:
+def sort_keys(sort: str, metrics: Metrics = ()) -> list[str]:
     """The known keys of a sort such as `-energy,started`, each at most once; of metrics those that are columns."""
     keys: dict[str, str] = {}
     known = {*SORTS, *(column.key for column in metrics)}
@@ -47,7 +36,7 @@ def sort_keys(sort: str, metrics: Columns = ()) -> list[str]:
     return list(keys.values())[:MOST_SORT_KEYS] or [DEFAULT_SORT]
 
 
-def ordering(sort: str, metrics: Columns = ()) -> list[str]:
+def ordering(sort: str, metrics: Metrics = ()) -> list[str]:
     """Columns for a sort, of runs that `sortable` prepared; nothing known is the newest first."""
     by_key, keys = {column.key: column for column in metrics}, []
     for key in sort_keys(sort, metrics):
@@ -56,7 +45,7 @@ def ordering(sort: str, metrics: Columns = ()) -> list[str]:
     return [*keys, "-id"]
 
 
-def sortable(runs, sort: str, metrics: Columns = ()):
+def sortable(runs, sort: str, metrics: Metrics = ()):
     """The runs with the metrics that they are sorted by."""
     asked = {key.removeprefix("-") for key in sort_keys(sort, metrics)}
     for column in metrics:
@@ -73,7 +62,7 @@ class SortHead(NamedTuple):
     rank: int
 
 
-def sort_heads(sort: str, metrics: Columns = ()) -> dict[str, SortHead]:
+def sort_heads(sort: str, metrics: Metrics = ()) -> dict[str, SortHead]:
     keys = sort_keys(sort, metrics)
     heads = {}
     for name in [*SORTS, *(column.key for column in metrics)]:
@@ -86,13 +75,13 @@ def sort_heads(sort: str, metrics: Columns = ()) -> dict[str, SortHead]:
     return heads
 
 
-def page_of(runs, projects: list[int], sort: str, number: int | str, totals: Totals, metrics: Columns = ()) -> Page:
+def page_of(runs, projects: list[int], sort: str, number: int | str, totals: ListTotals, metrics: Metrics = ()) -> Page:
     """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
     ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
     return _page(ordered, number)
 
 
-def page_by_use(days, sort: str, number: int | str, totals: Totals) -> Page:
+def page_by_use(days, sort: str, number: int | str, totals: ListTotals) -> Page:
     """The ids of a page of the runs that have these rows of days, by their energy of the days."""
     order = "-used_kwh" if sort.startswith("-") else "used_kwh"
     runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
@@ -112,13 +101,15 @@ class _Counted:
         return list(self.rows[part])
 
 
-def page_of_few(runs, projects: list[int], sort: str, number: int | str, metrics: Columns = ()) -> tuple[Page, Totals]:
+def page_of_few(
+    runs, projects: list[int], sort: str, number: int | str, metrics: Metrics = ()
+) -> tuple[Page, ListTotals]:
     """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
     keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
     known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
     pks = [row[0] for row in known]
     if len(known) <= MOST_KNOWN:
-        totals = Totals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
+        totals = ListTotals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
         return _page(pks, number), totals
     totals = totals_of(runs)
     return _page(_Ordered(prepared, projects, keys, pks, totals.runs), number), totals

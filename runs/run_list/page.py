@@ -1,7 +1,7 @@
 """The run list: filtered, sorted, with its columns and with the total of what was found."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import fsum
 from typing import NamedTuple
 
@@ -10,9 +10,10 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS, called, in_words
+from runs.run_list.columns import DEFAULT, RunRow
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
-    Totals,
+    ListTotals,
     days_know,
     runs_in_all,
     totals_by_day,
@@ -27,22 +28,6 @@ from runs.selection.metric_columns import MetricColumn
 from runs.selection.run_days import Used, on_days, used_of, with_used
 from runs.selection.run_filters import RunFilters, matching, undated
 
-#: Columns that a reader may choose, in the order of the table.
-COLUMNS = {
-    "state": "State",
-    "kind": "Kind",
-    "project": "Project",
-    "hardware": "Hardware",
-    "tags": "Tags",
-    "member": "Run by",
-    "started": "Started",
-    "duration": "Duration",
-    "measured": "Measured share",
-    "energy": "Energy",
-    "emissions": "CO₂e",
-    "idle": "Idle",
-}
-DEFAULT_COLUMNS = ("state", "kind", "started", "duration", "energy", "emissions")
 MOST_PARAMS = 6
 #: Of so many runs of some days a page is looked up in all of them at once.
 MOST_AT_ONCE = 10_000
@@ -52,11 +37,11 @@ SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "e
 SHOWN += ["tracked_model__name", "project__name"]
 
 
-class Look(NamedTuple):
+class ListLayout(NamedTuple):
     """How a list is shown: order, columns, grouping, and the group or run that others are compared with."""
 
     sort: str = ""
-    columns: tuple[str, ...] = DEFAULT_COLUMNS
+    columns: Sequence[str] = DEFAULT
     params: tuple[str, ...] = ()
     metrics: tuple[MetricColumn, ...] = ()
     group: str = ""
@@ -73,22 +58,6 @@ class Look(NamedTuple):
         return [column.name for column in self.metrics]
 
 
-class Row(NamedTuple):
-    """A line of the list, with the run that it is compared with, unless it is that one itself.
-
-    `used` is what the run used on the days that the list is of; None where it is of all.
-    """
-
-    run: Run
-    hardware: str
-    member: str
-    project: str
-    params: list[tuple]
-    metrics: list[tuple[str, float | None]]
-    base: Run | None
-    used: Used | None
-
-
 class RunList(NamedTuple):
     """Rows or groups, what all runs that match add up to, and how many there are without any filter.
 
@@ -96,21 +65,17 @@ class RunList(NamedTuple):
     `archived` are those that match too and are left out.
     """
 
-    totals: Totals
+    totals: ListTotals
     count_of_all: int
     of_days: bool = False
-    archived: Totals | None = None
-    rows: list[Row] = []
+    archived: ListTotals | None = None
+    rows: list[RunRow] = []
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
     #: What the runs at hand have most often, to be chosen as a column.
     params: list[str] = []
     metrics: list[str] = []
-
-    @property
-    def runs(self) -> list[Run]:
-        return [row.run for row in self.rows]
 
     @property
     def group_energies(self) -> list[Spread]:
@@ -120,12 +85,8 @@ class RunList(NamedTuple):
     def group_emissions(self) -> list[Spread]:
         return [group.emissions for group in self.groups]
 
-    @property
-    def shares_used(self) -> list[Used]:
-        return [row.used for row in self.rows if row.used]
 
-
-def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -> RunList:
+def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | str) -> RunList:
     """A page of the runs of these projects, and count, energy and emissions of all that match."""
     projects, runs = _matching(found, filters)
     archived = _archived(found, filters)
@@ -151,7 +112,9 @@ def run_list(found: Choices, filters: RunFilters, look: Look, page: int | str) -
     return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
-def _page_of_days(projects: list[int], found: Choices, filters: RunFilters, look: Look, number) -> tuple[Page, Totals]:
+def _page_of_days(
+    projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number
+) -> tuple[Page, ListTotals]:
     """A page of the runs of some days, and what all of them used on these."""
     days = _run_days(projects, found, filters)
     totals = totals_on_days(days)
@@ -184,7 +147,7 @@ def _run_days(projects: list[int], found: Choices, filters: RunFilters):
     return days
 
 
-def live_rows(found: Choices, filters: RunFilters, look: Look, run_ids: list) -> RunList:
+def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: list) -> RunList:
     """These runs as an open list shows them, with what all that match add up to by now."""
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
@@ -200,26 +163,26 @@ def _matching(found: Choices, filters: RunFilters):
     return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
 
 
-def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: Totals | None) -> Totals:
+def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: ListTotals | None) -> ListTotals:
     if filters.days.are_set:
         return totals_on_days(_run_days(projects, found, filters))
     return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
 
 
-def _totals_of_groups(groups: list[Group]) -> Totals:
-    return Totals(
+def _totals_of_groups(groups: list[Group]) -> ListTotals:
+    return ListTotals(
         runs=sum(group.runs for group in groups),
         energy_kwh=fsum(group.energy.sum for group in groups),
         emissions_kg=fsum(group.emissions.sum for group in groups),
     )
 
 
-def _list(found: Choices, filters: RunFilters, totals: Totals, archived: Totals | None, **shown) -> RunList:
+def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: ListTotals | None, **shown) -> RunList:
     of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
     return RunList(totals, of_all, filters.days.are_set, archived, **shown)
 
 
-def _archived(found: Choices, filters: RunFilters) -> Totals | None:
+def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
     """What archived runs that match too add up to, where the list leaves them out."""
     if filters.archived:
         return None
@@ -228,7 +191,7 @@ def _archived(found: Choices, filters: RunFilters) -> Totals | None:
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
-def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[RunRow]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
@@ -236,15 +199,14 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
     logged = metric_columns.values_of(pks, list(look.metrics))
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
-        Row(
+        RunRow(
             run=run,
             hardware=hardware.get(pk, ""),
             member=found.members.name_of(run.member_id),
             project=projects[run.project_id],
-            params=[(key, run.params.get(key)) for key in look.params],
-            metrics=[(name, logged.get((pk, name))) for name in look.metric_names],
+            metrics={name: logged.get((pk, name)) for name in look.metric_names},
             base=look.base if look.base and look.base.pk != pk else None,
-            used=used_of(run) if filters.days.are_set else None,
+            used=used_of(run) if filters.days.are_set else Used(),
         )
         for pk in pks
         if (run := by_pk.get(pk))

@@ -1,4 +1,4 @@
-"""Totals of the listed runs, from the daily totals where possible, else from the runs."""
+"""ListTotals of the listed runs, from the daily totals where possible, else from the runs."""
 
 from typing import NamedTuple
 
@@ -9,17 +9,17 @@ from runs.models import ProjectUsage, Run, TaggedUsage
 from runs.selection.run_filters import RunFilters
 
 
-class Totals(NamedTuple):
+class ListTotals(NamedTuple):
     runs: int
     energy_kwh: float
     emissions_kg: float
 
 
-def totals_of(runs) -> Totals:
-    """Totals of these runs that count each joule once, without energy that other runs of the same process count."""
+def totals_of(runs) -> ListTotals:
+    """ListTotals of these runs that count each joule once, without energy that other runs of the same process count."""
     sums = runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"))
     energy_kwh, emissions_kg = sums["energy_kwh"] - sums["shared_kwh"], sums["emissions_kg"] - sums["shared_kg"]
-    return Totals(sums["runs"], energy_kwh, emissions_kg)
+    return ListTotals(sums["runs"], energy_kwh, emissions_kg)
 
 
 def days_know(filters: RunFilters) -> bool:
@@ -27,18 +27,18 @@ def days_know(filters: RunFilters) -> bool:
     return not filters._replace(project="", tag="").is_set
 
 
-def totals_by_day(projects: list[int], tag: str = "", archived: Totals | None = None) -> Totals:
+def totals_by_day(projects: list[int], tag: str = "", archived: ListTotals | None = None) -> ListTotals:
     """As totals_of, of all runs of these projects or of those with a tag, from their days.
 
     Days count archived runs too, so what those add up to is taken off: they are few, and read here unless it is known.
     """
     days, tagged = (TaggedUsage, Q(tag=tag)) if tag else (ProjectUsage, Q())
-    used = days.objects.filter(tagged, project__in=projects).aggregate(**_sums(*Totals._fields))
+    used = days.objects.filter(tagged, project__in=projects).aggregate(**_sums(*ListTotals._fields))
     gone = archived or totals_of(_archived(projects, tag))
     runs = int(used["runs"]) - gone.runs
     # No runs use nothing: not the last digits by which two sums differ.
     left = (used[name] - getattr(gone, name) if runs else 0.0 for name in ("energy_kwh", "emissions_kg"))
-    return Totals(runs, *left)
+    return ListTotals(runs, *left)
 
 
 def _archived(projects: list[int], tag: str):
@@ -46,15 +46,17 @@ def _archived(projects: list[int], tag: str):
     return archived.filter(tags__has_item=tag) if tag else archived
 
 
-def totals_on_days(rows) -> Totals:
+def totals_on_days(rows) -> ListTotals:
     """What runs used on some days, from their rows of these days."""
-    return Totals(**rows.order_by().aggregate(runs=Count("run", distinct=True), **_sums("energy_kwh", "emissions_kg")))
+    return ListTotals(
+        **rows.order_by().aggregate(runs=Count("run", distinct=True), **_sums("energy_kwh", "emissions_kg"))
+    )
 
 
-def totals_of_used(runs) -> Totals:
+def totals_of_used(runs) -> ListTotals:
     """The same of runs with `used_kwh` and `used_kg`, for a few of them."""
     sums = {"energy_kwh": Sum("used_kwh", default=0.0), "emissions_kg": Sum("used_kg", default=0.0)}
-    return Totals(**runs.aggregate(runs=Count("pk"), **sums))
+    return ListTotals(**runs.aggregate(runs=Count("pk"), **sums))
 
 
 def runs_in_all(projects: list[int]) -> int:

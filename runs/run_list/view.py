@@ -1,15 +1,17 @@
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from django.http import HttpResponseRedirect
+from django.http import HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.utils.formats import date_format
 
-from runs.figures.units import as_json
+from runs.figures.units import Unit, as_json
 from runs.models import Right, Run, SavedView
 from runs.run_list import page as dashboard
+from runs.run_list.columns import CHOSEN_FROM, DEFAULT, shown_columns
 from runs.run_list.order import OF_DAYS, sort_heads
+from runs.run_list.table import heads_of, lines, units_of
 from runs.selection.choices import Choices
 from runs.selection.group_tests import Difference, against, base_group, may_be_compared
 from runs.selection.groups import GROUPS, Group
@@ -29,21 +31,17 @@ def run_list(request):
     filters, look = asked_filters(request), asked_look(request)
     choices = choices_of(request)
     found = dashboard.run_list(choices, filters, look, query.asked(request, "page"))
-    base, heads = base_group(found.groups, look.against), sort_heads(look.sort, look.metrics)
+    base = base_group(found.groups, look.against)
     groups = group_rows(request, found.groups, base)
-    context = {
-        "list": found,
+    context = table_of(found, look, request.GET, units_of(found.rows)) | {
         "any_runs": found.count_of_all or found.totals.runs or Run.objects.for_user(request.user).exists(),
         "choices": choices,
         "filters": filters,
-        "look": look,
         "chips": chips(request, filters, choices),
-        "heads": heads,
-        "metric_heads": [(column.name, heads[column.key]) for column in look.metrics],
         "metric_values": VALUES,
         "kinds": Run.Kind.choices,
         "states": STATES,
-        "columns": dashboard.COLUMNS,
+        "columns": CHOSEN_FROM.values(),
         "group_choices": GROUPS,
         "params": chosen_first(look.params, found.params),
         "metrics": chosen_first(look.metric_names, found.metrics),
@@ -54,11 +52,34 @@ def run_list(request):
         "group_rows": groups,
         "archived_choices": ARCHIVED,
         "views": SavedView.objects.for_user(request.user).select_related("user"),
-        "asked": request.GET,
         "query_string": request.GET.urlencode(),
         "may_change": scope_of(request).may(Right.CHANGE_RUNS),
     }
     return render(request, "run_list/page.html", context)
+
+
+def table_of(found: dashboard.RunList, look: dashboard.ListLayout, asked: QueryDict, units: Mapping[str, Unit]) -> dict:
+    """What the templates need for the rows of a list, which was `asked` for."""
+    columns = shown_columns(look.columns, look.params, look.metrics, found.of_days)
+    heads = heads_of(columns, units, sort_heads(look.sort, look.metrics), found.of_days)
+    return {
+        "list": found,
+        "look": look,
+        "asked": asked,
+        "units": units,
+        "heads": heads,
+        "lines": lines(found.rows, heads[1:]),
+        "base_link": link_for_more(asked, "base"),
+        "tag_link": link_for_more(asked, "tag", "page"),
+    }
+
+
+def link_for_more(asked: QueryDict, *without: str) -> str:
+    """The query string without some names, for another value to be put behind it."""
+    kept = asked.copy()
+    for name in without:
+        kept.pop(name, None)
+    return f"?{kept.urlencode()}&" if kept else "?"
 
 
 def asked_filters(request) -> RunFilters:
@@ -82,17 +103,17 @@ def asked_filters(request) -> RunFilters:
     )
 
 
-def asked_look(request) -> dashboard.Look:
-    columns = tuple(name for name in dashboard.COLUMNS if name in query.asked_list(request, "column"))
+def asked_look(request) -> dashboard.ListLayout:
+    columns = tuple(name for name in CHOSEN_FROM if name in query.asked_list(request, "column"))
     typed = (key.strip() for text in query.asked_list(request, "params") for key in text.split(","))
     params = [*query.asked_list(request, "shown_param"), *typed]
     value = query.asked(request, "value")
     names = query.asked_list(request, "metric")[:MOST_COLUMNS]
     group = query.asked(request, "group", LONGEST_PARAM)
     base = query.asked_ids(request, "base")[:1]
-    return dashboard.Look(
+    return dashboard.ListLayout(
         sort=asked_sort(request),
-        columns=columns or dashboard.DEFAULT_COLUMNS,
+        columns=columns or DEFAULT,
         params=tuple(dict.fromkeys(filter(None, params)))[: dashboard.MOST_PARAMS],
         metrics=tuple(MetricColumn(name, value if value in VALUES else "last") for name in names),
         against=query.asked(request, "against", LONGEST_PARAM),
@@ -115,7 +136,7 @@ def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
     return list(dict.fromkeys([*chosen, *offered]))
 
 
-def group_params(look: dashboard.Look, offered: list[str]) -> list[str]:
+def group_params(look: dashboard.ListLayout, offered: list[str]) -> list[str]:
     """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
     by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
     return chosen_first([*by, *look.params], offered)
@@ -129,6 +150,11 @@ class GroupRow(NamedTuple):
     as_base: str
     is_base: bool
     difference: Difference | None
+
+    @property
+    def better(self) -> str | None:
+        """Colour is for news: what may well be chance is none."""
+        return None if self.difference and self.difference.is_significant else ""
 
 
 def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRow]:

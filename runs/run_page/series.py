@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from runs.figures import units
-from runs.figures.charts import MOST_SERIES, Band, Chart, Mark, Series, Totals, Twin, drawn
+from runs.figures.charts import MOST_SERIES, Band, Chart, ChartTotals, Mark, Series, Twin, drawn
 from runs.figures.curves import (
     Buckets,
     Curve,
@@ -132,7 +132,7 @@ def charts(
     start_s, end_s = span[:2] if span else (0.0, end_of(curves))
     edges, lines = edges_of(curves, start_s, end_s), lines_of(curves, names)
     found, middles = over(lines, edges), [(start + end) / 2 for start, end in pairwise(edges)]
-    energies, tdp = Totals("energy", totals_kwh(lines, span)), tdp_w(curves)
+    energies, tdp = ChartTotals("energy", totals_kwh(lines, span)), tdp_w(curves)
     made = [
         Chart("power", "Power", "", "power", "elapsed", middles, found.power, energies, marks=_marks(tdp)),
         Chart("utilisation", "Utilisation", "", "share", "elapsed", middles, found.utilisation),

@@ -435,7 +435,7 @@ def test_a_start_in_the_same_cell_ends_the_former_run(script, records):
         third = start("another")
     """)
     assert [finish["status"] for finish in records("finish")] == ["completed"] * 4
-    assert process.err.count("its cell started a new one") == 2
+    assert process.err.count("its cell started a new run") == 2
 
 
 def test_a_fault_that_was_shown_in_a_shell_ends_no_run_as_failed(script, records):

@@ -5,8 +5,8 @@
 ...     for epoch in run.epochs(range(90)):
 ...         run.log(loss=train_one_epoch())
 
-No call of this package raises, waits for the network, or writes to stdout. Importing it loads next to nothing: what
-measures is loaded by the first run.
+No call of this package raises, waits for the network, or writes to stdout. Importing it loads almost nothing: the
+modules that measure are loaded by the first run.
 """
 
 from traceml_agent.track import current_run, start, track

@@ -1,4 +1,4 @@
-"""`python -m traceml_agent`: the command line, where its script is not on the path."""
+"""`python -m traceml_agent`: the command line, for when its script is not on the path."""
 
 import sys
 

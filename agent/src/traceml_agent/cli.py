@@ -1,4 +1,4 @@
-"""The command line `traceml-agent`: finds the command's module, and turns what goes wrong in it into a sentence."""
+"""The command line `traceml-agent`: loads the command's module, and reports its errors in one sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from traceml_agent.commands.terminal import (
 from traceml_agent.inputs.config import Refused
 from traceml_agent.version import __version__
 
-#: Commands, each with the module that adds its parser; only what is asked for is loaded.
+#: Commands, each with the module in `commands` that adds its parser. Only the module asked for is loaded.
 COMMANDS = {
     "run": "run",
     "watch": "watch",
@@ -31,7 +31,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns its exit status: 130 after Ctrl-C, as a shell would."""
+    """Run a command and return its exit status; 130 after Ctrl-C, as in a shell."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         hold_standard_streams()
@@ -62,7 +62,7 @@ def _parser(words: list[str]) -> Parser:
     parser = Parser(
         prog="traceml-agent",
         description="Measures the energy and emissions of training and using AI models.",
-        epilog="`traceml-agent COMMAND --help` has an example of each.",
+        epilog="Run `traceml-agent COMMAND --help` for an example.",
     )
     parser.add_argument("--version", action="version", version=f"traceml-agent {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -1,6 +1,6 @@
-"""Figures for people in a terminal, by the portal's rules (runs/figures/units.py; a test compares the two).
+"""Figures in words for a terminal, by the portal's rules (a test compares the two).
 
-Three significant digits, ties away from zero, the unit in which the figure reads best; a range in its figure's unit.
+Three significant digits, ties away from zero, in the unit that reads best; a range in the unit of its figure.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 from math import floor, log10
 
 DIGITS = 3
-#: What sums of floating-point numbers are off by, many times over.
+#: Far more than the rounding error of a sum of floating-point numbers.
 NOISE = 1e-12
 LEAST_SHARE = 0.0001
 
-#: Units from large to small, with their sizes in what is computed with.
+#: Units from large to small, with their sizes in kWh, kg and W.
 ENERGY = (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0), ("Wh", 1e-3), ("mWh", 1e-6))
 EMISSIONS = (("t", 1e3), ("kg", 1.0), ("g", 1e-3), ("mg", 1e-6))
 POWER = (("MW", 1e6), ("kW", 1e3), ("W", 1.0), ("mW", 1e-3))
 
 
 def significant(value: float) -> str:
-    """`value` with three significant digits and thousands separated; zeros that say nothing are left out."""
+    """`value` with three significant digits and separated thousands, without meaningless zeros."""
     if value == 0:
         return "0"
     rounded = _rounded(value)
@@ -35,7 +35,7 @@ def energy(kwh: float) -> str:
 
 
 def emissions(kg: float) -> str:
-    """Without `CO2e`, which stands behind it."""
+    """Emissions without the `CO2e` that follows them."""
     return _with_unit(kg, EMISSIONS)
 
 
@@ -44,14 +44,14 @@ def power(watts: float) -> str:
 
 
 def energy_with_range(kwh: float, low_kwh: float, high_kwh: float) -> str:
-    """`821 mWh (343–1,990)`: the range in the figure's unit; none where both ends read the same."""
+    """`821 mWh (343–1,990)`: with the range in the figure's unit, or none if both ends read the same."""
     _, size = _unit(kwh, ENERGY)
     low, high = significant(low_kwh / size), significant(high_kwh / size)
     return f"{energy(kwh)}{'' if low == high else f' ({low}–{high})'}"
 
 
 def share(part: float) -> str:
-    """A share, 0 to 1, in percent."""
+    """A share, 0 to 1, as a percentage."""
     return f"<{LEAST_SHARE:.2%}".replace("%", " %") if 0 < part < LEAST_SHARE else f"{significant(100 * part)} %"
 
 
@@ -76,7 +76,7 @@ def _with_unit(value: float, units) -> str:
 
 
 def _unit(value: float, units) -> tuple[str, float]:
-    """The largest unit that the value, as it is rounded, is at least one of; of nothing the one computed with."""
+    """The largest unit of which the rounded value is at least one; for zero the unit of size 1."""
     if value == 0:
         return next(unit for unit in units if unit[1] == 1.0)
     return next((unit for unit in units if abs(_rounded(value / unit[1])) >= 1), units[-1])

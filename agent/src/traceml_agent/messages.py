@@ -1,4 +1,4 @@
-"""What the agent says: by the logger `traceml_agent`, the same message at most once a minute, never on stdout."""
+"""The agent's warnings: to the logger `traceml_agent`, each at most once a minute, never to stdout."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ import time
 
 AGAIN_AFTER_S = 60.0
 _said: dict[str, float] = {}
-#: `TRACEML_AGENT_STRICT=1` or `strict=True`: faults of the agent raise, for developers.
+#: `TRACEML_AGENT_STRICT=1` or `strict=True`: the agent's own errors raise, for developers.
 raising = os.environ.get("TRACEML_AGENT_STRICT") == "1"
 
 
 def warn(message: str) -> None:
-    """Log a warning, unless the same was said within the last minute."""
+    """Log a warning, unless it was logged within the last minute."""
     now = time.monotonic()
     if now - _said.get(message, -AGAIN_AFTER_S) < AGAIN_AFTER_S:
         return
@@ -22,9 +22,9 @@ def warn(message: str) -> None:
         import logging
 
         logging.getLogger("traceml_agent").warning("TraceML: %s", message)
-    except (ImportError, OSError):  # no descriptor is left to load a module by
+    except (ImportError, OSError):  # no descriptor is left to load a module with
         _say(f"TraceML: {message}\n")
-    except Exception as error:  # noqa: BLE001 (somebody else's handler: what it raises is not the training's to bear)
+    except Exception as error:  # noqa: BLE001 (a handler of the user's: what it raises must not reach the training)
         let_handlers_through(error)
 
 
@@ -42,10 +42,10 @@ def iso(wall_s: float) -> str:
 
 
 def guarded(default=None):
-    """Decorate a public call: whatever goes wrong inside the agent is a warning, and the caller gets `default`.
+    """Decorate a public call: an error inside the agent becomes a warning, and the caller gets `default`.
 
-    The first of the agent's two borders that catch broadly (the other is its own threads): a job that costs thousands
-    must not end because of its tracker. `TRACEML_AGENT_STRICT=1` raises instead, for developers.
+    A job that costs thousands must not end because of its tracker. `TRACEML_AGENT_STRICT=1` raises instead, for
+    developers.
     """
 
     def decorate(call):
@@ -56,10 +56,10 @@ def guarded(default=None):
                 let_handlers_through(error)
                 if raising:
                     raise
-                warn(f"{call.__name__} failed ({_words(error)}); tracking goes on without it")
+                warn(f"{call.__name__} failed ({_words(error)}). Tracking continues without it.")
                 return default() if callable(default) else default
 
-        # As functools.wraps does, which would cost an import of milliseconds. Pickles find it by module and name.
+        # Like functools.wraps, whose import would cost milliseconds. Pickles find the function by module and name.
         border.__module__, border.__doc__ = call.__module__, call.__doc__
         border.__name__, border.__qualname__ = call.__name__, call.__qualname__
         border.__wrapped__ = call  # type: ignore[attr-defined]
@@ -69,9 +69,9 @@ def guarded(default=None):
 
 
 def let_handlers_through(error: Exception) -> None:
-    """Raise what a signal's handler raised, as time limits do: it is meant for the training, wherever it struck.
+    """Raise `error` again if a signal handler raised it, as time limits do: it is meant for the training.
 
-    To be asked wherever the agent catches broadly in the training's own thread.
+    Call this wherever the agent catches every exception in the training's own thread.
     """
     signal = sys.modules.get("signal")
     if signal is None or error.__traceback__ is None:
@@ -83,7 +83,7 @@ def let_handlers_through(error: Exception) -> None:
 
 
 def _codes(error: Exception):
-    """The code of each frame that an exception came through."""
+    """The code of each frame that an exception passed through."""
     traceback = error.__traceback__
     while traceback is not None:
         yield traceback.tb_frame.f_code
@@ -91,7 +91,7 @@ def _codes(error: Exception):
 
 
 def _words(error: Exception) -> str:
-    """An exception's type and text, if it can tell one: it may be the caller's own."""
+    """An exception's type and text. The exception may be the user's own, and its text may fail."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001

@@ -10,9 +10,9 @@ TYPE_CHECKING = False  # typing's own would cost the import of typing
 if TYPE_CHECKING:
     from traceml_agent.tracking.interface import RunInterface
 
-#: The run of the block that the code at hand stands in: right in threads and under asyncio.
+#: The run of the block that the current code is in; correct in threads and under asyncio.
 _block: contextvars.ContextVar[RunInterface | None] = contextvars.ContextVar("traceml_run", default=None)
-#: What stands for no run. Loaded by the first call, as nothing can be while the interpreter shuts down.
+#: The class for no run. The first call loads it, since nothing can be loaded while the interpreter shuts down.
 _inert_run = None
 
 
@@ -38,12 +38,13 @@ def start(
     on_budget="warn",
     **settings,
 ) -> RunInterface:
-    """Start a run and return it; call `stop()` at its end, or let the end of the process do so. Never raises.
+    """Start a run and return it. End it with `stop()`, or let the end of the process do so. Never raises.
 
-    `model` is the model's name, the same over its whole life; `kind` is training, finetuning, evaluation, inference or
-    other. With `budget_kwh` or `budget_kg` (CO2e), `on_budget` says what happens once more is used: `warn`, `stop` (no
-    further epoch of `run.epochs()`), or a function of the run. `settings` are those of agent/README.md (url, token,
-    spool_dir, interval …), over the environment's. In a notebook the run that the same cell started before ends.
+    `model` is the model's name, which stays the same over its whole life; `kind` is training, finetuning, evaluation,
+    inference or other. With `budget_kwh` or `budget_kg` (CO2e), `on_budget` says what happens when more is used:
+    `warn`, `stop` (`run.epochs()` begins no further epoch), or a function that takes the run. `settings` are those of
+    agent/README.md (url, token, spool_dir, interval …) and override the environment. In a notebook, the run that the
+    same cell started before ends.
     """
     from traceml_agent.tracking import notebook
 
@@ -56,10 +57,10 @@ def start(
 def _begun(
     model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings
 ) -> RunInterface:
-    """A run under way: a new one, or that by which an ancestor's process measures this one."""
+    """A run in progress: a new one, or the one by which an ancestor measures this process."""
     from traceml_agent.host import forks
 
-    with forks.undivided:  # a child that another thread forks meanwhile could not import these any more
+    with forks.undivided:  # else a child that another thread forks meanwhile could never import these
         from traceml_agent import messages
         from traceml_agent.host import job
         from traceml_agent.inputs import config
@@ -77,7 +78,7 @@ def _begun(
         outer.tell(model, kind, name, tags, params)
         outer.keep_to(budget)
         if settings.get("devices"):
-            warn("devices is ignored: another process measures this one; declare them there, as `run --device` does")
+            warn("devices is ignored: another process measures this one. Declare them there, as with `run --device`.")
         return outer
     if job.local_size() < job.size():
         budget.only_warns("ranks of several hosts")
@@ -88,8 +89,8 @@ def _begun(
 
 @guarded(_inert)
 def current_run() -> RunInterface:
-    """The run that the code at hand belongs to: its block's, else the one started last, else that of the process which
-    measures this one. Never None: where nothing is tracked, one that keeps nothing and is false."""
+    """The run that the current code belongs to: the run of its block, else the run started last, else the run of the
+    process that measures this one. Never None: if nothing is tracked, a run that keeps nothing and is false."""
     from traceml_agent.tracking import handle
     from traceml_agent.tracking.current import last
 
@@ -100,11 +101,11 @@ def current_run() -> RunInterface:
 class track:
     """A run around a block or a function.
 
-    As a context manager, `with track("resnet-50") as run:`; as a decorator, `@track("resnet-50")` or plainly `@track`,
-    each call is a run of its own. Functions, coroutines, generators and async generators may be decorated, class and
-    static methods too; a class may not, and is left as it is. Where a function returns a coroutine, a generator or a
-    future, the run lasts until that is over. Takes what `start` takes. An exception ends the run as failed
-    (KeyboardInterrupt as cancelled) and goes on its way untouched.
+    A context manager, `with track("resnet-50") as run:`, or a decorator, `@track("resnet-50")` or just `@track`: then
+    each call is a run of its own. It decorates functions, coroutines, generators, async generators, class and static
+    methods, but not classes, which it leaves alone. If a function returns a coroutine, a generator or a future, the run
+    lasts until that is finished. Takes the arguments of `start`. An exception ends the run as failed
+    (KeyboardInterrupt as cancelled) and propagates unchanged.
     """
 
     def __new__(cls, model=None, *args, **options):
@@ -124,7 +125,7 @@ class track:
 
     def __exit__(self, kind, error, traceback) -> None:
         if self._runs:
-            # One `track` may be entered by several threads or tasks, which leave in any order.
+            # Several threads or tasks may enter one `track` and leave it in any order.
             here = _block.get()
             mine = [number for number, (run, _) in enumerate(self._runs) if run is here] or [-1]
             run, token = self._runs.pop(mine[-1])
@@ -141,7 +142,7 @@ class track:
         return self
 
     def __reduce__(self):
-        """What arrives in another process has not begun."""
+        """A copy in another process has not begun."""
         return _track_of, (self._arguments, self._options)
 
     async def __aenter__(self) -> RunInterface:
@@ -151,13 +152,13 @@ class track:
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function):
-        """The function, each call of which is a run."""
+        """The function, with a run around each call."""
         if isinstance(function, (classmethod, staticmethod)):
             return type(function)(self(function.__func__))
         if isinstance(function, property):
             return function.getter(self(function.fget))
         if isinstance(function, type) or not callable(function):
-            warn(f"@track takes a function, not {_name(function)}: decorate the method that does the work")
+            warn(f"@track needs a function, not {_name(function)}. Decorate the method that does the work.")
             return function
         import functools
 
@@ -176,7 +177,7 @@ def _name(function) -> str:
 
 
 def _wrapper(function):
-    """The kind of wrapper that behaves as the function does, or as the call of an object does."""
+    """The kind of wrapper that behaves like the function, or like the call of an object."""
     import inspect
 
     for each in (function, type(function).__call__):
@@ -191,7 +192,7 @@ def _wrapper(function):
 
 
 def _plain(again, function):
-    """A run that lasts until the call is over, and what it returned as well if that is yet to be done."""
+    """A run that lasts until the call is finished, and until what it returned is, if that is still to run."""
     import contextlib
     import types
     import weakref
@@ -220,7 +221,7 @@ def _plain(again, function):
 
 @guarded()
 def _last_as(future, rest) -> None:
-    """End the run with the future. Its exception stays unread: asyncio tells of those that nobody asked for."""
+    """End the run with the future. Its exception stays unread, so that asyncio still reports those nobody asked for."""
 
     def over(future):
         error = getattr(future, "_exception", None)

@@ -1,3 +1,3 @@
-"""The one place of the version: the package's metadata and the wheel that the portal hands out take it from here."""
+"""The agent's version, from which the package's metadata and the portal's wheel take theirs."""
 
 __version__ = "0.1.0"

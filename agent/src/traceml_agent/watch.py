@@ -1,7 +1,7 @@
-"""`watch`: a model in use. Counts calls, items and busy time per method; its energy is the share of the run's window.
+"""`watch`: a model in use. Counts calls, items and busy time per method; its energy is a share of its run's.
 
-A call costs half a microsecond: two clock readings, a look whether it comes from outside, and three additions; no lock,
-no reading of any sensor. How the model comes to count is told in `patching`, which is loaded by the first `watch`.
+A call costs half a microsecond: two clock readings, a check whether it comes from outside, and three additions; no lock
+and no sensor reading. `watching.patching` describes how a model comes to count; the first `watch` loads it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CALL = "call"  # as on a board
 
-#: Methods of common libraries that use a model; others are left alone.
+#: Methods by which common libraries use a model. Other methods are left alone.
 METHODS = (
     "predict",
     "predict_proba",
@@ -62,7 +62,7 @@ class Counts:
 
 
 class Watched:
-    """What is counted of one watched object; on the board of its run, where there is one."""
+    """The counts of one watched object, on the board of its run if it has one."""
 
     def __init__(self, board: Board | None = None):
         if board is None:
@@ -77,17 +77,17 @@ class Watched:
         return self._counts.setdefault(method, Counts(method, self._board))
 
     def calls(self) -> list[dict]:
-        """The counts of every method that was called, as the wire wants them."""
+        """The counts of every method that was called, in the format of docs/wire.md."""
         return self._board.calls()
 
 
 def watch(model, name=None, run=None, **settings):
-    """`model` itself, whose predict, generate, transform, encode …, and whose own call, are counted from now on.
+    """Count the calls of `model` from now on: predict, generate, transform, encode … and its own call. Returns `model`.
 
-    Belongs to `run`, else to the run that is under way, else to a run of kind `inference` of its own that lasts until
-    the process ends: one for a service, not one per call. Calls that come from outside the model count, not those by
-    which one of its methods is made of others. A function, or an object of a C type, gets a stand-in. Watched again, a
-    model is counted for the new run, once. Never raises; what can't be watched is returned as it is.
+    They count for `run`, else for the run in progress, else for a run of kind `inference` of their own that lasts until
+    the process ends: one run per service, not one per call. Only calls from outside the model count, not those that its
+    methods make of each other. A function or an object of a C type is returned as a stand-in. A model that is watched
+    again counts for the new run only. Never raises; what can't be watched is returned unchanged.
     """
     watched = _watch(model, name, run, settings)
     return model if watched is None else watched
@@ -105,12 +105,12 @@ def _watch(model, name, run, settings):
 
 
 def _counted(model, all_watched: list, board: Board | None = None):
-    """The model, counted among `all_watched`; at once if it is already."""
+    """The model, whose counts are added to `all_watched`; unchanged if they are there already."""
     from traceml_agent.watching import patching, stand_ins
 
     bare = stand_ins.behind(model)
     if isinstance(bare, (type, str, bytes)) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):
-        warn(f"watch takes an object with predict, generate or the like, not {_described(bare)}: nothing is counted")
+        warn(f"watch needs an object with a method like predict, not {_described(bare)}. Nothing is counted.")
         return model
     if any(each is (patching.watched_of(model) or stand_ins.watched_of(model)) for each in all_watched):
         return model

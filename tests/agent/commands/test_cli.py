@@ -236,7 +236,7 @@ def test_login_keeps_nothing_that_the_portal_refuses(agent, portal, tmp_path):
     portal.mode("401")
     done = agent("login", portal.url, "--token-stdin", given=b"tml_wrong")
     assert done.returncode == 1
-    assert b"did not take the token" in done.stderr
+    assert b"did not accept the token" in done.stderr
     assert list(tmp_path.rglob("*.toml")) == []
 
 

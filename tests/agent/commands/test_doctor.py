@@ -30,7 +30,7 @@ def doctor(settings, monkeypatch, capsys):
 
 def test_with_nothing_to_tell_all_is_well(doctor):
     status, found = doctor()
-    assert (status, found["runs"]["text"]) == (0, "nothing waits")
+    assert (status, found["runs"]["text"]) == (0, "nothing is waiting")
     assert found["wall clock"]["text"] == "agrees with the portal's"
     assert "set aside" not in found
 
@@ -42,9 +42,9 @@ def test_runs_that_wait_are_told_by_address(doctor, place, settings):
     whole(place, portal=WRONG)
     status, found = doctor()
     assert (status, found["runs"]["ok"]) == (1, False)
-    assert f"1 run waits for {settings.url}." in found["runs"]["text"]
+    assert f"1 run is waiting for {settings.url}." in found["runs"]["text"]
     assert "1 run was recorded without a portal." in found["runs"]["text"]
-    assert f"1 run waits for {WRONG}, another address." in found["runs"]["text"]
+    assert f"1 run is waiting for {WRONG}, another address." in found["runs"]["text"]
     assert "traceml-agent sync --all" in found["runs"]["text"]
 
 

@@ -72,7 +72,7 @@ def test_cores_of_a_processor_whose_number_nobody_knows_are_asked_for(estimate):
     asked = ("--cpu", "2x Intel Xeon Gold 6267C", "--cores", "6", "--hours", "1")
     code, _, err = estimate(*asked)
     assert code == 2
-    assert "how many cores the Intel Xeon Gold 6267C has: say so with --of-cores" in err
+    assert "how many cores the Intel Xeon Gold 6267C has: give them with --of-cores" in err
     code, out, _ = estimate(*asked, "--of-cores", "24")
     assert code == 0
     assert "6 of 48 cores" in out
@@ -109,14 +109,14 @@ def test_a_part_of_a_card_takes_its_part_of_the_power(estimate, name, wh):
 def test_a_name_that_leaves_several_open_is_the_common_one_and_says_so(estimate, name, slug, other):
     code, out, _ = estimate("--gpu", name, "--hours", "1")
     assert code == 0
-    assert f"may also be {other}" in out
+    assert f"could also be {other}" in out
     (device,) = json.loads(estimate("--gpu", name, "--hours", "1", "--json")[1])["devices"]
     assert device["slug"] == slug
 
 
 @pytest.mark.parametrize("name", ["RTX 4090", "NVIDIA A100-SXM4-80GB", "NVIDIA H100 PCIe", "L40", "T4", "H200"])
 def test_a_name_that_leaves_nothing_open_asks_nothing(estimate, name):
-    assert "may also be" not in estimate("--gpu", name, "--hours", "1")[1]
+    assert "could also be" not in estimate("--gpu", name, "--hours", "1")[1]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_name_that_is_not_certain_is_refused_with_what_comes_near(estimate, na
     code, out, err = estimate("--gpu", name, "--hours", "1")
     assert (code, out) == (2, "")
     assert name in err
-    assert "near:" in err
+    assert "similar:" in err
 
 
 @pytest.mark.parametrize(

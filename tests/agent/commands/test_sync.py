@@ -42,7 +42,7 @@ def run_sync(configured, capsys):
 
 
 def test_with_nothing_in_the_spool_nothing_waits(run_sync):
-    assert run_sync() == (0, "Nothing waits in the spool.\n", "")
+    assert run_sync() == (0, "Nothing is waiting in the spool.\n", "")
     assert run_sync("--json") == (0, "{}\n", "")
 
 
@@ -51,7 +51,10 @@ def test_runs_for_a_mistyped_address_are_told_and_stay(run_sync, place, portal, 
         whole(place, portal=WRONG)
     status, out, _ = run_sync()
     assert status == 1
-    assert f"2 runs wait for {WRONG}, another address. Send to {settings.url} with `traceml-agent sync --all`." in out
+    assert (
+        f"2 runs are waiting for {WRONG}, another address. Send to {settings.url} with `traceml-agent sync --all`."
+        in out
+    )
     assert (portal.requests(), len(left_in(place))) == ([], 2)
 
 
@@ -124,9 +127,9 @@ def test_the_list_sends_nothing_and_says_how(run_sync, place, portal, settings):
     begun(place, portal=settings.url)
     status, out, _ = run_sync("--list")
     assert out.splitlines() == [
-        f"1 run waits for {settings.url}.",
+        f"1 run is waiting for {settings.url}.",
         f"1 run was recorded without a portal. Send to {settings.url} with `traceml-agent sync`.",
-        "1 run is under way.",
+        "1 run is in progress.",
     ]
     assert (status, portal.requests()) == (1, [])
 
@@ -134,13 +137,13 @@ def test_the_list_sends_nothing_and_says_how(run_sync, place, portal, settings):
 def test_files_of_one_run_count_as_one_run(run_sync, place, settings):
     made = whole(place, portal=settings.url)
     whole(place, portal=settings.url, run_id=run_id_of(made), writer="w-2")
-    assert f"1 run waits for {settings.url}." in run_sync("--list")[1]
+    assert f"1 run is waiting for {settings.url}." in run_sync("--list")[1]
 
 
 def test_a_run_still_under_way_waits_for_nothing(run_sync, place, settings, portal):
     made = begun(place, portal=settings.url)
     status, out, _ = run_sync()
-    assert (status, out) == (0, "1 run is under way.\nNothing waits in the spool.\n")
+    assert (status, out) == (0, "1 run is in progress.\nNothing is waiting in the spool.\n")
     assert made.append("update", update(1)), "its file is as it was"
     assert set(portal.runs()) == {run_id_of(made)}, "what it has recorded by now is sent"
 
@@ -157,7 +160,7 @@ def test_without_a_portal_what_waits_is_told_and_how_to_set_one(run_sync, place,
     whole(place, portal="")
     monkeypatch.delenv("TRACEML_AGENT_URL")
     status, out, err = run_sync()
-    assert out.splitlines() == ["1 run was recorded without a portal.", f"1 run waits for {WRONG}."]
+    assert out.splitlines() == ["1 run was recorded without a portal.", f"1 run is waiting for {WRONG}."]
     assert (status, "traceml-agent login" in err, err.count("\n")) == (1, True, 1)
 
 
@@ -165,12 +168,16 @@ def test_with_an_address_that_is_none_what_waits_is_told_beside_the_fault(run_sy
     whole(place, portal=WRONG)
     monkeypatch.setenv("TRACEML_AGENT_URL", "htps://traceml.example")
     status, out, err = run_sync("--all")
-    assert (status, f"1 run waits for {WRONG}" in out, "must look like https://" in err) == (1, True, True)
+    assert (status, f"1 run is waiting for {WRONG}" in out, "must look like https://" in err) == (1, True, True)
 
 
 @pytest.mark.parametrize(
     ("mode", "words"),
-    [("503", "waits: mode 503"), ("401", "waits, as the portal refuses uploads: mode 401"), ("captive", "waits: ")],
+    [
+        ("503", "waiting: mode 503"),
+        ("401", "waiting, because the portal refuses uploads: mode 401"),
+        ("captive", "waiting: "),
+    ],
 )
 def test_a_portal_that_takes_nothing_is_asked_once_and_its_words_are_shown(
     run_sync, place, portal, settings, mode, words
@@ -181,7 +188,7 @@ def test_a_portal_that_takes_nothing_is_asked_once_and_its_words_are_shown(
     status, out, _ = run_sync()
     assert (status, len(portal.requests())) == (1, 1)
     assert words in out
-    assert f"3 runs wait for {settings.url}." in out
+    assert f"3 runs are waiting for {settings.url}." in out
 
 
 def test_what_the_portal_refuses_is_told_in_its_words_until_it_passes(run_sync, place, portal, settings):
@@ -193,7 +200,7 @@ def test_what_the_portal_refuses_is_told_in_its_words_until_it_passes(run_sync, 
     assert run_sync()[0] == 1, "refused again"
     portal.mode("ok")
     status, out, _ = run_sync()
-    assert (status, out) == (0, f"{run_id_of(made)}  3 records, set aside before: delivered\n")
+    assert (status, out) == (0, f"{run_id_of(made)}  3 records, set aside earlier: delivered\n")
     assert energies(portal.runs()[run_id_of(made)]) == expected(3)
 
 
@@ -219,7 +226,7 @@ def test_what_is_refused_again_can_be_discarded(run_sync, place, portal, setting
     assert run_sync("--discard")[0] == 1, "what is refused for the first time stays"
     status, out, _ = run_sync("--discard")
     assert (status, "discarded: mode 422" in out) == (0, True)
-    assert run_sync() == (0, "Nothing waits in the spool.\n", "")
+    assert run_sync() == (0, "Nothing is waiting in the spool.\n", "")
 
 
 def test_what_was_never_a_runs_is_shown_and_keeps_nothing_waiting(run_sync, place):
@@ -295,7 +302,7 @@ def test_a_process_that_has_a_file_in_hand_and_gets_no_further_is_not_waited_for
     monkeypatch.setattr(sync_round, "STALLED_S", 0.5)
     with Delivery(made.path)._sent.locked():
         status, out, _ = run_sync()
-    assert (status, "waits: another process delivers it" in out) == (1, True)
+    assert (status, "waiting: another process is delivering it" in out) == (1, True)
 
 
 def test_a_file_of_a_newer_version_waits_for_an_agent_that_understands_it(run_sync, place, portal, settings):
@@ -318,7 +325,7 @@ def test_a_portal_that_asks_to_wait_gets_everything_after_that(run_sync, place, 
     status, out, _ = run_sync()
     assert status == 0
     assert time.monotonic() - began >= 2
-    assert out.count("The portal asks to wait for 1 s: mode 429:1") == 1
+    assert out.count("The portal asks to wait 1 s: mode 429:1") == 1
     assert out.count("delivered") == len(made)
     assert left_in(place) == []
 
@@ -334,7 +341,7 @@ def test_one_that_takes_something_now_and_then_is_waited_for_longer_than_one_tha
     assert status == 1
     assert any(name.endswith(".spool") for name in left_in(place))
     assert 2 <= time.monotonic() - began < 6
-    assert "waits: mode 429:1" in out
+    assert "waiting: mode 429:1" in out
     portal.mode("ok")
     assert run_sync()[0] == 0
 

@@ -247,7 +247,7 @@ def test_an_own_ca_is_trusted_only_when_it_is_named(home, certificate, tmp_path)
         given = {"url": portal.url, "token": TOKEN}
         answer = announce(config.load(**given))
         assert answer.outcome == RETRY
-        assert "not trusted here; name a file that holds its authority's by TRACEML_AGENT_CA_FILE" in answer.reason
+        assert "not trusted here; set TRACEML_AGENT_CA_FILE to a file with its authority's certificate" in answer.reason
         assert announce(config.load(**given, ca_file=certificate)).outcome == DELIVERED
 
 

@@ -302,7 +302,7 @@ def test_a_run_that_died_without_a_word_gets_its_end(place, client, portal):
     made.close()
     assert Delivery(made.path).deliver(client).outcome == DELIVERED
     (finish,) = portal.runs()[run_id_of(made)]["finishes"]
-    assert (finish["status"], finish["exception"]) == ("stopped", "ended without a word")
+    assert (finish["status"], finish["exception"]) == ("stopped", "ended without a status")
     assert left_in(place) == []
 
 

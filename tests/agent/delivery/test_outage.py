@@ -129,6 +129,6 @@ def test_a_refused_token_is_warned_of_once_and_asked_for_again_later(place, sett
     assert len(portal.requests()) == 1
     assert not handle.finish(5.0)
     assert [record.getMessage() for record in caplog.records] == [
-        f"TraceML: the portal refuses uploads: mode {mode}. The spool keeps everything."
+        f"TraceML: the portal refuses uploads: mode {mode}. Everything stays in the spool."
     ]
     assert LOOK_AGAIN_S == 15 * 60

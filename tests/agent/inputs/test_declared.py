@@ -80,7 +80,7 @@ def test_what_is_no_declaration_is_ignored_with_a_word(wrong, caplog):
 def test_more_than_the_portal_takes_are_named(caplog):
     (one,) = config.load(devices="1000x TPU v5e").devices
     assert one.count == MOST
-    assert "are ignored" in caplog.text
+    assert "only the first 48 declared devices are used" in caplog.text
 
 
 def test_the_environment_and_files_declare_as_well(monkeypatch, home):

@@ -11,14 +11,14 @@ def test_it_is_counted_by_what_it_was_and_why_and_said_once(monkeypatch, caplog)
     left_out = LeftOut()
     for _ in range(3):
         left_out.note("metric 'loss'", "not a finite number")
-    left_out.note("further tags", "a run has at most 50", 10)
+    left_out.note("the other tags", "a run has at most 50", 10)
     assert left_out.rows() == [
         {"what": "metric 'loss'", "reason": "not a finite number", "count": 3},
-        {"what": "further tags", "reason": "a run has at most 50", "count": 10},
+        {"what": "the other tags", "reason": "a run has at most 50", "count": 10},
     ]
     assert [record.getMessage() for record in caplog.records] == [
-        "TraceML: metric 'loss': left out (not a finite number)",
-        "TraceML: further tags: left out (a run has at most 50)",
+        "TraceML: metric 'loss' left out: not a finite number",
+        "TraceML: the other tags left out: a run has at most 50",
     ]
 
 
@@ -27,7 +27,7 @@ def test_beyond_fifty_kinds_they_are_added_up():
     for number in range(100):
         left_out.note(f"metric 'm{number}'", "not a finite number", 2)
     rows = left_out.rows()
-    assert (len(rows), rows[-1]["what"], rows[-1]["count"]) == (50, "further values", 102)
+    assert (len(rows), rows[-1]["what"], rows[-1]["count"]) == (50, "other values", 102)
     assert sum(row["count"] for row in rows) == 200
 
 

@@ -239,11 +239,11 @@ def test_a_value_that_can_not_be_read_is_named_with_the_reason_once(left_out, ca
         metadata.params({"lr": 0.1, "x": Hostile(), "seed": 10**5000}, left_out)
     assert left_out.rows() == [
         {"what": "parameter 'x'", "reason": "reading it raised RuntimeError", "count": 3},
-        {"what": "parameter 'seed'", "reason": "too large a number", "count": 3},
+        {"what": "parameter 'seed'", "reason": "the number is too large", "count": 3},
     ]
     assert [record.getMessage() for record in caplog.records] == [
-        "TraceML: parameter 'x': left out (reading it raised RuntimeError)",
-        "TraceML: parameter 'seed': left out (too large a number)",
+        "TraceML: parameter 'x' left out: reading it raised RuntimeError",
+        "TraceML: parameter 'seed' left out: the number is too large",
     ]
 
 
@@ -278,7 +278,7 @@ def test_what_is_cut_is_counted(left_out):
     )
     assert {row["what"]: row["count"] for row in left_out.rows()} == {
         "the end of name": 1,
-        "further tags": 10,
+        "the other tags": 10,
         "the end of parameter 'prompt'": 1,
         "the rest of parameter 'all'": 10,
         "the rest of params": 13,

@@ -280,7 +280,7 @@ def test_strangers_on_the_card_are_told_of(cards):
     cards(card(pids=[os.getpid(), 4_000_001, 4_000_002]))
     (sensor,) = found()
     sensor.read()
-    assert "not known" in sensor.facts["note"]
+    assert "share is unknown" in sensor.facts["note"]
     assert found("machine")[0].facts["note"] == ""
 
 

@@ -170,7 +170,7 @@ def test_where_nobody_tells_each_process_use_the_whole_counts_and_says_so(real_p
     before = sensor.read()
     real_proc(gpu(energy="1400000", on=on))
     assert sensor.read().energy_j - before.energy_j == pytest.approx(400)
-    assert (sensor.facts["basis"], "not known" in sensor.facts["note"]) == ("counter", True)
+    assert (sensor.facts["basis"], "share is unknown" in sensor.facts["note"]) == ("counter", True)
 
 
 def test_what_a_shared_gpu_draws_at_rest_is_divided_by_those_that_hold_it(real_proc, stranger, monkeypatch):

@@ -35,7 +35,7 @@ def test_a_counter_that_stops_gives_way_to_the_power_sensor(metered, stops_at):
     left_out = LeftOut()
     meter.tell(left_out)
     assert [row["reason"] for row in left_out.rows()] == [
-        "its energy counter stopped: its power sensor counts from here on"
+        "its energy counter stopped: its power sensor is used from now on"
     ]
 
 

@@ -57,7 +57,7 @@ def test_a_spool_in_memory_says_so_and_stays_small(no_disk, tmp_path, monkeypatc
     for number in range(100):
         made.append("update", update(number, note="x" * 100_000))
     assert Path(made.path).stat().st_size <= file.MEMORY_LIMIT_BYTES
-    assert "lies in memory" in caplog.text
+    assert "is in memory" in caplog.text
 
 
 def test_a_link_in_a_public_place_is_not_used(home, tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_a_terminal_shows_a_line_that_is_drawn_anew(script):
     except OSError:
         pass
     lines = shown.decode().split("\r")
-    assert len([line for line in lines if "epoch" in line and "the whole" in line]) == 6
+    assert len([line for line in lines if "epoch" in line and "expected in total" in line]) == 6
 
 
 def test_a_log_file_gets_no_line_but_the_last(script):

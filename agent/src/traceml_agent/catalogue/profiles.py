@@ -53,7 +53,7 @@ class Profile(NamedTuple):
 
 def _number(text: str) -> float | None:
     if text and not isfinite(float(text)):
-        raise ValueError(f"{text} is no number of this world")
+        raise ValueError(f"{text} is not a finite number")
     return float(text) if text else None
 
 

@@ -16,14 +16,14 @@ from traceml_agent.measuring.summary import profile_of
 from traceml_agent.sensors import discovery, unmeasured
 from traceml_agent.spool import folder
 
-TEXT = "Show what can be measured here, how well and why, and what would make it better; with a self-test of 5 s."
+TEXT = "Show what can be measured on this machine, how well, and how to improve it. Includes a self-test of 5 s."
 EXAMPLE = "traceml-agent doctor --quick"
-STATUSES = "0 all is well, though more exact methods may be named; 1 something needs fixing"
+STATUSES = "0 everything works, though better methods may be suggested; 1 something needs fixing"
 MOST_SKEW_S = 600.0
 QUALITY = {
     "counter": "measured by a counter",
     "sensor": "measured by a power sensor",
-    "split": "the job's part of what a counter measures",
+    "split": "the job's share of a counter",
 }
 
 
@@ -31,7 +31,7 @@ def add_command(commands) -> None:
     """Add `doctor` to the command line's parsers."""
     parser = terminal.add(commands, "doctor", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.add_argument("--quick", action="store_true", help="leave out the self-test")
+    parser.add_argument("--quick", action="store_true", help="skip the self-test")
 
 
 def command(options) -> int:
@@ -64,7 +64,7 @@ class Examination:
         for device in self.devices:
             lines.append(f"{device['key']}: {device['name']}")
             lines.append(f"    {device['method']}: {device['quality']}; {device['why']}")
-            lines += [f"    better: {device['remedy']}"] if device["remedy"] else []
+            lines += [f"    to improve: {device['remedy']}"] if device["remedy"] else []
         for finding in self.findings:
             lines.append(f"{'ok' if finding.is_well else 'NOT OK'}  {finding.subject}: {finding.text}")
             lines += [f"    {finding.remedy}"] if finding.remedy else []
@@ -130,7 +130,7 @@ def _unmeasured() -> list[Finding]:
 
 def _spool(place: str | None) -> Finding:
     if place is None:
-        return Finding("spool", False, "no folder is writable", "Set TRACEML_AGENT_SPOOL_DIR to a folder of yours.")
+        return Finding("spool", False, "no folder is writable", "Set TRACEML_AGENT_SPOOL_DIR to a writable folder.")
     return Finding("spool", True, f"{place}: {shutil.disk_usage(place).free / 1e9:.1f} GB free")
 
 
@@ -138,17 +138,15 @@ def _backlog(settings) -> list[Finding]:
     """What waits and for which address, what a portal refused and why, what the runs had to leave out."""
     found = Backlog(settings)
     is_well = not (settings.url and found.elsewhere)
-    remedy = "Where the other address is the right one, set TRACEML_AGENT_URL to it."
-    findings = [Finding("runs", is_well, " ".join(found.waiting_lines()) or "nothing waits", remedy)]
+    remedy = "If the other address is the right one, set TRACEML_AGENT_URL to it."
+    findings = [Finding("runs", is_well, " ".join(found.waiting_lines()) or "nothing is waiting", remedy)]
     if found.set_aside or found.removed:
         is_well = not any(each.is_of_a_run for each in found.set_aside)
-        remedy = (
-            "Run `traceml-agent sync`: it tries again. `traceml-agent sync --discard` deletes what is refused again."
-        )
+        remedy = "Run `traceml-agent sync` to try again. `traceml-agent sync --discard` deletes what is refused again."
         findings.append(Finding("set aside", is_well, "; ".join(found.set_aside_lines()), remedy))
     if dropped := dropped_records(found.files):
-        text = f"{counted(dropped, 'record')} of waiting runs, no space left: totals are right, curves thinner"
-        findings.append(Finding("left out", False, text, "Free the disk, or raise TRACEML_AGENT_SPOOL_MB."))
+        text = f"{counted(dropped, 'record')} of waiting runs, for lack of space. Totals are right, curves coarser"
+        findings.append(Finding("left out", False, text, "Free some disk space, or raise TRACEML_AGENT_SPOOL_MB."))
     return findings
 
 
@@ -191,5 +189,5 @@ def _wall_clock(date: str, now_s: float) -> list[Finding]:
     if abs(ahead_s) <= MOST_SKEW_S:
         return [Finding("wall clock", True, "agrees with the portal's")]
     text = f"{duration(abs(ahead_s))} {'ahead of' if ahead_s > 0 else 'behind'} the portal's"
-    remedy = "Set this machine's clock (`timedatectl set-ntp true`): the portal may refuse runs dated by it."
+    remedy = "Set this machine's clock (`timedatectl set-ntp true`): the portal may refuse runs with wrong dates."
     return [Finding("wall clock", False, text, remedy)]

@@ -12,9 +12,9 @@ from traceml_agent.commands.terminal import Complaint, positive
 from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
 
-TEXT = "Estimate energy and emissions of hardware over hours, offline, from the catalogue."
+TEXT = "Estimate the energy and emissions of hardware over some hours, offline, from the catalogue."
 EXAMPLE = 'traceml-agent estimate --gpu "8x A100-SXM4-80GB" --cpu "AMD EPYC 7742" --memory-gb 512 --hours 72'
-STATUSES = "0 estimated; 2 a name that the catalogue does not know, or a number that can't be"
+STATUSES = "0 estimated; 2 a name that is not in the catalogue, or an invalid number"
 NEAR_NAMES = 5
 _COUNTED = re.compile(r"^(\d+(?:\.\d+)?)\s*[x×]\s*(?=\S)")
 
@@ -23,18 +23,22 @@ def add_command(commands) -> None:
     """Add `estimate` to the command line's parsers."""
     parser = terminal.add(commands, "estimate", command, TEXT, EXAMPLE, STATUSES)
     parser.add_argument(
-        "--gpu", action="append", default=[], metavar="NAME", help='may be given several times; "8x NAME"'
+        "--gpu",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help='a GPU, or "8x NAME" for eight; may be repeated',
     )
-    parser.add_argument("--instance", metavar="TYPE", help="a cloud's machine type, for its GPUs: p4d.24xlarge")
+    parser.add_argument("--instance", metavar="TYPE", help="a cloud machine type, for its GPUs, such as p4d.24xlarge")
     parser.add_argument("--cpu", metavar="NAME", help='a processor; "2x NAME" for two sockets')
-    parser.add_argument("--cores", type=positive, help="cores that the job holds (default: all of the processor's)")
+    parser.add_argument("--cores", type=positive, help="cores that the job uses (default: all of the processor)")
     parser.add_argument(
         "--of-cores",
         type=positive,
         metavar="CORES",
-        help="cores of a processor, where the catalogue does not know them",
+        help="cores of one processor, if the catalogue does not list them",
     )
-    parser.add_argument("--memory-gb", type=positive, help="memory that the job holds")
+    parser.add_argument("--memory-gb", type=positive, help="memory that the job uses")
     parser.add_argument("--hours", type=positive, required=True)
     parser.add_argument("--utilisation", type=float, default=1.0, help="of GPUs and processors, 0 to 1 (default 1)")
     parser.add_argument("--json", action="store_true", help="print as JSON")
@@ -50,12 +54,12 @@ def command(options) -> int:
 def estimate(options) -> numbers.Record:
     """Energy (kWh, with its range) and emissions (kgCO2e). Raises Complaint for what can't be estimated."""
     if not 0.0 <= options.utilisation <= 1.0:
-        raise Complaint("--utilisation lies between 0 and 1", 2)
+        raise Complaint("--utilisation must be between 0 and 1", 2)
     rows = [_row(name, "gpu", options) for name in [*options.gpu, *_of_instance(options.instance)]]
     rows += [_row(options.cpu, "cpu", options)] if options.cpu else []
     rows += [_memory(options)] if options.memory_gb else []
     if not rows:
-        raise Complaint(f"say which hardware: {EXAMPLE}", 2)
+        raise Complaint(f"name some hardware: {EXAMPLE}", 2)
     total = estimation.total([energy for _, energy in rows])
     energy_kwh = estimation.energy_kwh(total.energy_j)
     return numbers.Record(
@@ -75,7 +79,7 @@ def _of_instance(name: str | None) -> list[str]:
         return []
     found = config.catalogue().instance(name)
     if found is None:
-        raise Complaint(f"no machine type {name} is known; give its GPUs with --gpu", 2)
+        raise Complaint(f"unknown machine type {name}; give its GPUs with --gpu", 2)
     return [f"{found.number:g}x {config.catalogue().seed(False).by_slug[found.slug].name}"]
 
 
@@ -109,7 +113,7 @@ def _cores_held(profile, count: float, options) -> tuple[float | None, float]:
         return None, options.cores / options.of_cores
     if not profile.cores:
         raise Complaint(
-            f"the catalogue does not know how many cores the {profile.name} has: say so with --of-cores, or leave "
+            f"the catalogue does not know how many cores the {profile.name} has: give them with --of-cores, or leave "
             "--cores out for the whole processor",
             2,
         )
@@ -127,14 +131,13 @@ def _held(profile, facts, count: float, options) -> str:
 
 def _also(name: str, profile, others: list) -> list[str]:
     listed = ", ".join(f"{each.name} ({each.tdp_w:g} W)" for each in others)
-    return (
-        [f"{name} may also be {listed}: this is for {profile.name}. Give the full name for another."] if others else []
-    )
+    note = f"{name} could also be {listed}. This is for {profile.name}; give the full name for another."
+    return [note] if others else []
 
 
 def _open(name: str, variants: list) -> str:
     listed = ", ".join(f"{each.name} ({each.tdp_w:g} W)" for each in variants)
-    return f"{name} may be one of several: {listed}. Give the full name."
+    return f"{name} could be one of several: {listed}. Give the full name."
 
 
 def _memory(options) -> tuple[numbers.Record, estimation.Energy]:
@@ -160,8 +163,8 @@ def _unknown(name: str, kind: str) -> str:
     near = [key for key in names if name.lower() in key]
     near += [key for key in difflib.get_close_matches(name.lower(), names, NEAR_NAMES, cutoff=0.4) if key not in near]
     found = ", ".join(names[key] for key in near[:NEAR_NAMES])
-    return f"the catalogue knows no {kind.upper()} {name!r} for certain; " + (
-        f"near: {found}" if near else "see /hardware/"
+    return f"no certain match for {kind.upper()} {name!r} in the catalogue; " + (
+        f"similar: {found}" if near else "see /hardware/"
     )
 
 

@@ -17,12 +17,10 @@ from traceml_agent.spool.files import spool_files
 from traceml_agent.spool.folder import folders
 from traceml_agent.spool.names import run_of, writer_of
 
-TEXT = (
-    "Write a run as JSON or CSV: from the spool, or from the portal once it is delivered, with a token that may read."
-)
+TEXT = "Write a run as JSON or CSV, from the spool or the portal (which needs a token with read access)."
 EXAMPLE = "traceml-agent export latest --format csv --output run.csv"
-STATUSES = "0 written; 1 neither spool nor portal gives the run, or FILE can't be written"
-NO_PORTAL = "set TRACEML_AGENT_URL and a TRACEML_AGENT_TOKEN that may read"
+STATUSES = "0 written; 1 neither the spool nor the portal has the run, or FILE can't be written"
+NO_PORTAL = "set TRACEML_AGENT_URL and a TRACEML_AGENT_TOKEN with read access"
 COLUMNS = ("writer", "device", "kind", "name", "t_s", "elapsed_s", "busy_s", "energy_j")
 #: A spreadsheet would run what begins so.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -31,10 +29,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def add_command(commands) -> None:
     """Add `export` to the command line's parsers."""
     parser = terminal.add(commands, "export", command, TEXT, EXAMPLE, STATUSES)
-    parser.add_argument("run", nargs="?", metavar="RUN_ID", help="a run's id or its beginning, or `latest`")
+    parser.add_argument("run", nargs="?", metavar="RUN_ID", help="a run's id, the start of one, or `latest`")
     parser.add_argument("--list", action="store_true", help="list the runs in the spool, and the latest on the portal")
     parser.add_argument("--format", choices=("json", "csv"), default="json")
-    parser.add_argument("--output", metavar="FILE", help="write there instead of stdout")
+    parser.add_argument("--output", metavar="FILE", help="write to FILE instead of stdout")
 
 
 def command(options) -> int:
@@ -59,13 +57,13 @@ def _wanted(asked: str, files: list[str], settings):
     if here and not (asked == "latest" and has_portal):
         return SpooledRun(here)
     if not has_portal:
-        raise Complaint(f"the spool holds no run {asked}; to export one that a portal has, {NO_PORTAL}")
+        raise Complaint(f"the spool has no run {asked}; to export one from a portal, {NO_PORTAL}")
     try:
         return _delivered(asked, here, settings)
     except (Complaint, Refused) as complaint:
         if not here:
-            raise Complaint(f"the spool holds no run {asked}; {complaint}") from None
-        print(f"traceml-agent: only the spool was looked through; {complaint}", file=sys.stderr)
+            raise Complaint(f"the spool has no run {asked}; {complaint}") from None
+        print(f"traceml-agent: only the spool was searched; {complaint}", file=sys.stderr)
         return SpooledRun(here)
 
 
@@ -82,7 +80,7 @@ def _delivered(asked: str, here: list[str], settings):
             return SpooledRun(here)
         asked = newest["run_id"]
     run = portal.run(asked)
-    thinned = f", its samples thinned to at most {delivered.MAX_POINTS:,} a device" if run.may_be_thinned else ""
+    thinned = f", thinned to at most {delivered.MAX_POINTS:,} samples per device" if run.may_be_thinned else ""
     print(f"traceml-agent: run {run.run_id} from {settings.url}{thinned}", file=sys.stderr)
     return run
 
@@ -127,7 +125,7 @@ def _files_of(run: str, files: list[str]) -> list[str]:
         run = run_of(files[-1]) if files else ""
     runs = {run_of(path) for path in files if run and run_of(path).startswith(run)}
     if len(runs) > 1:
-        raise Complaint(f"several runs begin with {run}; give the whole id")
+        raise Complaint(f"several runs start with {run}; give the full id")
     return [path for path in files if run_of(path) in runs]
 
 

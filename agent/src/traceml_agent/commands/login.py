@@ -8,15 +8,15 @@ from traceml_agent.commands import terminal
 from traceml_agent.commands.terminal import Complaint
 from traceml_agent.inputs import config
 
-TEXT = "Keep a portal's address and token for all runs of this user, once the portal has taken the token."
+TEXT = "Save a portal's address and token for all your runs, once the portal has accepted the token."
 EXAMPLE = "traceml-agent login https://traceml.example"
-STATUSES = "0 kept; 1 the portal can't be reached or refuses the token, and nothing is kept; 2 no address or token"
+STATUSES = "0 saved; 1 the portal can't be reached or refuses the token, so nothing is saved; 2 no address or token"
 
 
 def add_command(commands) -> None:
     """Add `login` to the command line's parsers."""
     parser = terminal.add(commands, "login", command, TEXT, EXAMPLE, STATUSES)
-    parser.add_argument("url", nargs="?", help="the portal's address (default: the one in the settings, else asked)")
+    parser.add_argument("url", nargs="?", help="the portal's address (default: from the settings, or asked for)")
     parser.add_argument("--token-stdin", action="store_true", help="read the token from stdin instead of asking")
 
 
@@ -29,27 +29,27 @@ def command(options) -> int:
         settings.take("url", _asked_address(options.token_stdin), "login")
     settings.take(config.SECRET, _token_of_stdin() if options.token_stdin else _asked_token(settings.url), "login")
     if settings.origins[config.SECRET] != "login" or not settings.token:
-        raise Complaint("that is no token: copy it as the portal shows it, beginning with tml_", 2)
+        raise Complaint("not a token: copy it as the portal shows it, starting with tml_", 2)
     portal = client.Client(settings)
     answer = portal.check_token()
     if answer.outcome != client.QUARANTINE:  # a body that can't be right is refused only after the token was taken
-        raise Complaint(f"{settings.url} did not take the token, and nothing is kept: {answer.reason}")
+        raise Complaint(f"{settings.url} did not accept the token, so nothing is saved: {answer.reason}")
     try:
         path = config.keep_login(settings.url, settings.token)
     except OSError as error:
         remedy = "set TRACEML_AGENT_URL and TRACEML_AGENT_TOKEN instead"
         raise Complaint(f"{config.user_file()} can't be written ({error.strerror}); {remedy}") from None
-    print(f"{settings.url} knows the token. Kept in {path}, for you alone to read.")
+    print(f"{settings.url} accepts the token. Saved in {path}, which only you can read.")
     if portal.notice:
         print(portal.notice, file=sys.stderr)
-    _say_what_counts_more(settings)
+    _say_what_overrides(settings)
     return 0
 
 
 def _asked_address(is_scripted: bool) -> str:
     if is_scripted:
-        raise Complaint(f"say which portal: {EXAMPLE} --token-stdin", 2)
-    print("Address of the portal: ", end="", file=sys.stderr, flush=True)
+        raise Complaint(f"name the portal: {EXAMPLE} --token-stdin", 2)
+    print("Portal address: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline()
 
 
@@ -65,15 +65,15 @@ def _asked_token(url: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)  # it would show the token, and go on
         try:
-            return getpass.getpass(f"Token of {url} (not shown): ")
+            return getpass.getpass(f"Token for {url} (not shown): ")
         except (getpass.GetPassWarning, EOFError):
-            raise Complaint(f"no terminal to type the token at: {EXAMPLE} --token-stdin < FILE", 2) from None
+            raise Complaint(f"no terminal to type the token on: {EXAMPLE} --token-stdin < FILE", 2) from None
 
 
-def _say_what_counts_more(kept: config.Settings) -> None:
+def _say_what_overrides(kept: config.Settings) -> None:
     """Name what stands above the user's file and says something else."""
     in_force = config.load()
     for name in ("url", config.SECRET):
         origin = in_force.origins[name]
         if getattr(in_force, name) != getattr(kept, name) and origin != "default":
-            print(f"Here {origin} counts more, and has another {name}.", file=sys.stderr)
+            print(f"{origin} has a different {name} and overrides this one here.", file=sys.stderr)

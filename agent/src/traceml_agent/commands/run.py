@@ -22,9 +22,9 @@ from traceml_agent.inputs import config, metadata
 from traceml_agent.tracking.inert import InertRun
 from traceml_agent.tracking.run import ABOUT, Run
 
-TEXT = "Measure a command as one run; its exit status, signals, stdin and stdout stay its own."
+TEXT = "Measure a command as one run. Its exit status, signals, stdin and stdout are left alone."
 EXAMPLE = "traceml-agent run --model resnet-50 -- python train.py --epochs 90"
-STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found: no run is made then"
+STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found (no run is recorded)"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 #: Signals that are passed on to the command, and of these what a terminal sends to its whole foreground group.
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
@@ -34,13 +34,13 @@ OF_TERMINAL = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
 def add_command(commands) -> None:
     """Add `run` to the command line's parsers."""
     parser = terminal.add(commands, "run", command, TEXT, EXAMPLE, STATUSES)
-    parser.add_argument("--model", help="the model's name (default: the command's)")
+    parser.add_argument("--model", help="the model's name (default: taken from the command)")
     parser.add_argument("--kind", choices=metadata.KINDS, help="default: training")
     parser.add_argument("--name", help="a name for this run")
     parser.add_argument(
         "--device", action="append", metavar="NAME", help='an accelerator that can\'t be measured: "8x TPU v5e"'
     )
-    parser.add_argument("--tag", action="append", default=[], help="may be given several times")
+    parser.add_argument("--tag", action="append", default=[], help="a tag of the run; may be given several times")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
 
 

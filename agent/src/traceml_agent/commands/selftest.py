@@ -92,9 +92,9 @@ class ClockCheck:
         """Whether it ever went back."""
         if self._fell_s > 0:
             remedy = "Fix the machine's clock source: cat /sys/devices/system/clocksource/*/current_clocksource"
-            return Finding("clock", False, f"the monotonic clock went back by {self._fell_s:g} s", remedy)
+            return Finding("clock", False, f"the monotonic clock went backwards by {self._fell_s:g} s", remedy)
         drift_s = time.time() - self._wall_s - (time.monotonic() - self._began_s)
-        return Finding("clock", True, f"monotonic; the clock on the wall moved {abs(drift_s):.1g} s against it")
+        return Finding("clock", True, f"monotonic; the wall clock moved {abs(drift_s):.1g} s against it")
 
 
 def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
@@ -114,7 +114,7 @@ def _readings(meters: list[Meter]) -> Finding:
     """Whether every device was read all the time."""
     gaps = [meter.facts["key"] for meter in meters if abs(meter.elapsed_s - TEST_S) > TOLERANCE * TEST_S]
     if gaps or not meters:
-        text = f"{', '.join(gaps) or 'no device'} could not be read throughout"
+        text = f"{', '.join(gaps) or 'no device'} could not be read the whole time"
         return Finding("readings", False, text, "Run it again, then check the log of the device's driver.")
     return Finding("readings", True, f"{', '.join(meter.facts['key'] for meter in meters)} throughout")
 
@@ -124,7 +124,7 @@ def _energy(meters: list[Meter]) -> Finding:
     energies = {meter.facts["key"]: energy_of(meter).energy_j for meter in meters}
     powers = ", ".join(f"{key} {figures.power(energy_j / TEST_S)}" for key, energy_j in energies.items())
     total_j = sum(energies.values())
-    remedy = "A counter does not move: see the device's method above."
+    remedy = "A counter does not move. See the device's method above."
     return Finding("energy", total_j > 0, f"{figures.significant(total_j)} J in {TEST_S:g} s: {powers}", remedy)
 
 
@@ -144,9 +144,7 @@ def _round_trip(place: str) -> Finding:
     except OSError as error:
         return _unwritable(f"{place}: {error.strerror}")
     return (
-        Finding("record", True, "written and read back")
-        if back == [body]
-        else _unwritable("not the same when read back")
+        Finding("record", True, "written and read back") if back == [body] else _unwritable("different when read back")
     )
 
 

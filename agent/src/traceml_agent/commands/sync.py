@@ -13,20 +13,20 @@ from traceml_agent.host.private import bytes_of
 from traceml_agent.inputs import config
 from traceml_agent.spool import quarantine
 
-TEXT = "Deliver what waits in the spool, and try again what the portal refused."
+TEXT = "Deliver the runs in the spool, and try again what the portal refused."
 EXAMPLE = "traceml-agent sync --all"
 STATUSES = (
-    "0 nothing waits any more; 1 something does, for this portal or for another address, or is set aside as the portal "
-    "refused it, or no portal is configured. Runs still under way don't count"
+    "0 nothing is left to deliver; 1 something is: for this portal or another address, or set aside because the portal "
+    "refused it, or no portal is configured. Runs in progress don't count"
 )
 NO_PORTAL = "no portal is configured: set TRACEML_AGENT_URL and TRACEML_AGENT_TOKEN, or run `traceml-agent login`"
 #: A terminal shows a bar for several files, or for one of this many bytes.
 LARGE_BYTES = 1_000_000
 #: What an outcome means to people.
 WORDS = {
-    "retry": "waits",
-    "stop": "waits, as the portal refuses uploads",
-    "busy": "waits",
+    "retry": "waiting",
+    "stop": "waiting, because the portal refuses uploads",
+    "busy": "waiting",
     "quarantine": "refused and set aside",
     "gone": "deleted on the portal",
 }
@@ -40,12 +40,12 @@ def add_command(commands) -> None:
         action="store_true",
         help="also send runs recorded for another address: they then belong to this portal",
     )
-    parser.add_argument("--list", "--dry-run", action="store_true", help="only say what waits; send nothing")
-    parser.add_argument("--discard", action="store_true", help="delete what was set aside and is refused again")
+    parser.add_argument("--list", "--dry-run", action="store_true", help="list what is waiting, and send nothing")
+    parser.add_argument("--discard", action="store_true", help="delete what is refused again")
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print counts by outcome, and lists of what is left, as JSON; empty ones are left out",
+        help="print counts by outcome and lists of what is left as JSON",
     )
 
 
@@ -81,7 +81,7 @@ def _tell(left: Backlog, report: SyncReport, counts: dict[str, int], as_json: bo
     for line in left.lines():
         print(line)
     if is_idle and left.is_empty:
-        print("Nothing waits in the spool.")
+        print("Nothing is waiting in the spool.")
 
 
 def _lists(left: Backlog, report: SyncReport) -> dict:
@@ -156,17 +156,17 @@ class SyncReport:
         """Tell once that, and why, the portal asks to wait."""
         if not self._has_told_of_waiting:
             self._has_told_of_waiting = True
-            self._say(f"The portal asks to wait for {wait_s:.0f} s: {answer.reason}", "")
+            self._say(f"The portal asks to wait {wait_s:.0f} s: {answer.reason}", "")
 
     def tell_refused(self, delivery) -> None:
         """Tell what of a run the portal did not take, in its own words."""
         for what, reason, count in delivery.refused:
             times = f" ({count} times)" if count > 1 else ""
-            self._say(f"{delivery.run_id}  not taken: {what}{times}: {reason}", "")
+            self._say(f"{delivery.run_id}  refused: {what}{times}: {reason}", "")
 
     def tell_again(self, each: quarantine.SetAside, answer) -> None:
         """Tell what became of what was set aside."""
-        self._say(f"{each.run_id}  {each.what}, set aside before: {_words(answer)}", answer.outcome)
+        self._say(f"{each.run_id}  {each.what}, set aside earlier: {_words(answer)}", answer.outcome)
 
     def _say(self, line: str, outcome: str) -> None:
         if self._shown and outcome != "delivered":

@@ -80,9 +80,9 @@ class Bar:
 
 
 def hold_standard_streams() -> None:
-    """Where a standard stream is closed, let nothing that is opened later take its number: a spool is no stdout.
+    """If a standard stream is closed, nothing opened later may take its number: a spool is not stdout.
 
-    What stands in for it is not inherited: to a command that is run it is as closed as it was.
+    The replacement is not inherited, so for a command it is as closed as before.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass

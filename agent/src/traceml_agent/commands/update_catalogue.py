@@ -15,9 +15,9 @@ from traceml_agent.commands.terminal import Bar, Complaint
 from traceml_agent.figures import counted
 from traceml_agent.inputs import config
 
-TEXT = "Fetch the portal's hardware catalogue and emission factor, for estimates made on this machine."
+TEXT = "Fetch the portal's hardware catalogue and emission factor for estimates on this machine."
 EXAMPLE = "traceml-agent update-catalogue"
-STATUSES = "0 the copy is up to date; 1 the portal can't be reached, or gave what is no catalogue: the old copy stays"
+STATUSES = "0 the copy is up to date; 1 the portal can't be reached or sent no catalogue, so the old copy stays"
 ETAG_FILE = "etag"
 PAGE_SIZE = 200
 
@@ -33,12 +33,12 @@ def command(options) -> int:
 
     settings = config.load()
     if not (settings.url and settings.token):
-        raise Complaint("no portal is known: run traceml-agent login")
+        raise Complaint("no portal is configured: run `traceml-agent login`")
     folder = config.catalogue_folder()
     portal = client.Client(settings)
     with Bar() as bar:
         count = update(portal, folder, bar)
-    print(f"{folder} is up to date." if count is None else f"{counted(count, 'profile')} kept in {folder}.")
+    print(f"{folder} is up to date." if count is None else f"{counted(count, 'profile')} saved in {folder}.")
     return 0
 
 
@@ -83,7 +83,7 @@ def _rows(portal, etag: str, bar: Bar) -> tuple[list[dict] | None, str]:
             return rows, new_etag
         page, _ = portal.get(f"hardware?{following}")
         if page is None:
-            raise Complaint("the portal gave half a catalogue; try again")
+            raise Complaint("the portal sent only a part of the catalogue; try again")
 
 
 def _write(folder: str, rows: list[dict], factor: dict, etag: str) -> None:
@@ -99,7 +99,7 @@ def _write(folder: str, rows: list[dict], factor: dict, etag: str) -> None:
                 pass
         _write_factor(os.path.join(folder, FACTOR_FILE), factor)
     except (KeyError, TypeError, ValueError) as error:
-        raise Complaint(f"what the portal gave is no catalogue ({error})") from None
+        raise Complaint(f"the portal did not send a catalogue ({error})") from None
     with open(os.path.join(folder, ETAG_FILE), "w", encoding="utf-8") as file:
         file.write(etag)
 

@@ -16,18 +16,18 @@ from traceml_agent.inputs import config, metadata
 from traceml_agent.tracking.run import Run
 
 LOOK_EVERY_S = 0.5
-TEXT = "Measure a running process with its children, or a cgroup, until it ends or Ctrl-C."
+TEXT = "Measure a running process and its children, or a cgroup, until it ends or you press Ctrl-C."
 EXAMPLE = "traceml-agent watch --pid 4711 --model llama-server --kind inference"
-STATUSES = "0 the target or the measuring ended, and the run is kept; 2 the target is not running"
+STATUSES = "0 the target ended or you stopped measuring, and the run is kept; 2 the target is not running"
 
 
 def add_command(commands) -> None:
     """Add `watch` to the command line's parsers."""
     parser = terminal.add(commands, "watch", command, TEXT, EXAMPLE, STATUSES)
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--pid", type=int, help="a process")
+    target.add_argument("--pid", type=int, help="a process id")
     target.add_argument("--cgroup", help="a cgroup's path, as in /proc/PID/cgroup or below /sys/fs/cgroup")
-    parser.add_argument("--model", help="the model's name (default: that of its script, module or program)")
+    parser.add_argument("--model", help="the model's name (default: its script, module or program)")
     parser.add_argument("--kind", choices=metadata.KINDS, default="inference")
     parser.add_argument("--name", help="a name for this run")
     parser.add_argument(

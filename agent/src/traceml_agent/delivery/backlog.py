@@ -85,7 +85,7 @@ class Backlog:
         for address, files in self.elsewhere.items():
             yield f"{_waiting(files)} for {address}{self._by('traceml-agent sync --all', ', another address')}"
         if self.under_way:
-            yield f"{_runs(self.under_way)} {_is(_count(self.under_way))} under way."
+            yield f"{_runs(self.under_way)} {_is(_count(self.under_way))} in progress."
 
     def set_aside_lines(self) -> Iterator[str]:
         """A line for each run and reason, however many items it has."""
@@ -139,7 +139,7 @@ def _runs(files: list[WaitingFile]) -> str:
 
 
 def _waiting(files: list[WaitingFile]) -> str:
-    return f"{_runs(files)} {'waits' if _count(files) == 1 else 'wait'}"
+    return f"{_runs(files)} {_is(_count(files))} waiting"
 
 
 def _recorded(files: list[WaitingFile]) -> str:

@@ -1,4 +1,4 @@
-"""The portal as the agent sees it: three PUTs, and what an answer means for the record that was sent.
+"""The portal's API as the agent uses it: three PUTs, and what an answer means for the record that was sent.
 
 Loads requests, so only the uploader's process and the command line import it.
 """
@@ -27,12 +27,12 @@ from traceml_agent.inputs.config import Refused, check_url, is_loopback
 from traceml_agent.version import __version__
 
 MAX_REPLY_BYTES = 64 * 1024
-#: A page of the catalogue, with two hundred profiles and their names.
+#: A page of the catalogue has two hundred profiles and their names.
 MAX_PAGE_BYTES = 1024 * 1024
 CONNECT_S = 3.0
 TOTAL_S = 10.0
 ZIP_FROM_BYTES = 10_000
-#: The portal unzips no more than 100:1; what shrinks further goes as it is.
+#: The portal unzips at most 100:1; a body that shrinks further is sent uncompressed.
 MAX_ZIP_RATIO = 50
 MAX_REASON = 400
 
@@ -49,8 +49,8 @@ DELIVERED, RETRY, STOP, QUARANTINE, GONE, RUN_UNKNOWN, BUSY, HELD = (
 
 
 class Answer(NamedTuple):
-    """What to do with a record: `retry` after `after_s` (None: by own backoff), and why; `fields` are those refused,
-    `body` is the answer's JSON.
+    """What to do with a record, and why. `retry` is after `after_s` (None: by our own backoff); `fields` are those that
+    were refused; `body` is the answer's JSON.
     """
 
     outcome: str
@@ -61,16 +61,16 @@ class Answer(NamedTuple):
 
     @property
     def is_busy(self) -> bool:
-        """Not the portal's answer: another process has the file, or the disk refuses. Other files may go on."""
+        """Not an answer of the portal: another process has the file, or the disk refuses. Other files may continue."""
         return self.outcome == BUSY
 
 
 class TooSlow(Exception):
-    """The total deadline is over. No OSError, for whoever tries a host's addresses in turn goes on after those."""
+    """The total deadline is over. Not an OSError, after which the next address of a host would be tried."""
 
 
 class Client:
-    """One kept connection to one portal: the token goes to its scheme, host and port alone, no redirect is followed.
+    """A persistent connection to one portal. The token goes only to its scheme, host and port; no redirect is followed.
 
     Raises Refused for settings that can't be used.
     """
@@ -78,13 +78,13 @@ class Client:
     def __init__(self, settings):
         check_url(settings.url, settings.allow_http)
         if settings.ca_file and not os.path.exists(settings.ca_file):
-            raise Refused(f"TRACEML_AGENT_CA_FILE: there is no {settings.ca_file}")
+            raise Refused(f"TRACEML_AGENT_CA_FILE: no such file: {settings.ca_file}")
         self.url = settings.url
-        #: What the portal last said about this agent's version, with the remedy; empty where it said nothing.
+        #: The portal's last notice about this agent's version, with the remedy; empty for none.
         self.notice = ""
         self._token = settings.token
         self.session = requests.Session()
-        # Else ~/.netrc would replace the token; proxies are taken from the environment by hand instead.
+        # Otherwise ~/.netrc would replace the token. So proxies are read from the environment here.
         self.session.trust_env = False
         self.session.proxies = _proxies(self.url)
         self.session.verify = settings.ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
@@ -106,11 +106,11 @@ class Client:
         return self._put(f"runs/{run_id}/finish", encode(body | {"sent_at": _now()}), run_id, None)
 
     def put_batch(self, run_id: str, batch_id: str, body: bytes) -> Answer:
-        """Send a batch; `body` has to be the same bytes each time, for the portal compares its digest."""
+        """Send a batch. `body` must be the same bytes each time, since the portal compares its digest."""
         return self._put(f"runs/{run_id}/batches/{batch_id}", body, run_id, batch_id)
 
     def get(self, path: str, etag: str = "") -> tuple[dict | None, str]:
-        """A JSON object of the read side with its ETag; None where it is what that ETag stands for.
+        """A JSON object from the API with its ETag; None if it is unchanged since `etag`.
 
         Raises Refused, with the reason, for every other answer.
         """
@@ -135,7 +135,7 @@ class Client:
         return (data if reply.status_code == 200 else None), reply.headers.get("ETag", "")
 
     def check_token(self) -> Answer:
-        """Whether the portal answers and knows the token: a header that can't be right is refused only after that."""
+        """Check that the portal answers and accepts the token: an invalid header is refused only after that."""
         return self._put("runs/00000000-0000-0000-0000-000000000000", b"{}", "", None)
 
     def _put(self, path: str, body: bytes, run_id: str, batch_id: str | None) -> Answer:
@@ -161,12 +161,12 @@ class Client:
 
 
 def _proxies(url: str) -> dict:
-    """The environment's proxies for a URL; none for this machine itself, for that token would leave it in the clear."""
+    """The environment's proxies for a URL; none for this machine itself, whose token would leave it unencrypted."""
     return {} if is_loopback(urlsplit(url).hostname or "") else requests.utils.get_environ_proxies(url)
 
 
 def _zipped(body: bytes) -> tuple[bytes, dict]:
-    """A batch's bytes as they travel, with their header."""
+    """A batch's bytes as they are sent, with the HTTP header."""
     if len(body) < ZIP_FROM_BYTES:
         return body, {}
     data = gzip.compress(body, 6, mtime=0)
@@ -175,16 +175,16 @@ def _zipped(body: bytes) -> tuple[bytes, dict]:
 
 @contextlib.contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """A total deadline: a socket's time-out is per read, and a server that drips its reply meets it for ever.
+    """A total deadline. A socket's timeout is per read, so a server that sends its reply in drips never exceeds it.
 
-    By the alarm signal, which interrupts connecting, TLS and reading alike: the process is the uploader's or the
-    command line's own. Signals reach the main thread alone, and nothing else sends.
+    It uses the alarm signal, which interrupts connecting, TLS and reading alike; the process belongs to the uploader or
+    the command line. Signals reach only the main thread, which is the only one that sends.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
     signal.signal(signal.SIGALRM, _expire)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # a thread that blocks it may have started us
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})  # we may have been started by a thread that blocks it
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -197,7 +197,7 @@ def _expire(*_) -> None:
 
 
 def _read(reply, most_bytes: int = MAX_REPLY_BYTES) -> bytes:
-    """The reply's body as sent, within 64 KiB unless told."""
+    """The body of a reply, at most `most_bytes`."""
     parts, size = [], 0
     for part in reply.raw.stream(8192, decode_content=False):
         parts.append(part)
@@ -208,7 +208,8 @@ def _read(reply, most_bytes: int = MAX_REPLY_BYTES) -> bytes:
 
 
 def judge(status: int, headers, body: bytes, sent: tuple[str, str | None, str]) -> Answer:
-    """What a reply means. Only JSON that echoes run, batch and digest is a delivery: a captive portal says 200 too."""
+    """What a reply means. Only JSON that echoes run, batch and digest is a delivery, since a captive portal says 200
+    too."""
     data = _json(headers, body)
     return _judged(status, headers, data, sent)._replace(body=data)
 
@@ -223,7 +224,7 @@ def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str])
     if status == 404 and data.get("type") == "run-unknown":
         return Answer(RUN_UNKNOWN, detail)
     if 300 <= status < 400:
-        return Answer(STOP, "it redirects to another address, which is not followed; set that one")
+        return Answer(STOP, "it redirects to another address; set TRACEML_AGENT_URL to that one")
     if status in (401, 403, 404):
         return Answer(STOP, detail)
     if status == 410:
@@ -235,7 +236,7 @@ def _judged(status: int, headers, data: dict, sent: tuple[str, str | None, str])
 
 def _unreachable(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
-        remedy = "name a file that holds its authority's by TRACEML_AGENT_CA_FILE"
+        remedy = "set TRACEML_AGENT_CA_FILE to a file with its authority's certificate"
         return f"the portal's certificate is not trusted here; {remedy}"
     return f"the portal can't be reached ({type(error).__name__})"
 
@@ -251,19 +252,19 @@ def _json(headers, body: bytes) -> dict:
 
 
 def _errors(data: dict) -> list[tuple[str, str]]:
-    """The fields that a problem names, each with what is wrong with it."""
+    """The fields that a problem names, each with its message."""
     errors = data.get("errors")
     found = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
     return [(str(error.get("field", "")), str(error.get("message", ""))) for error in found]
 
 
 def _reason(detail: str, data: dict) -> str:
-    """A problem in the portal's own words: the first fields that it names, else its detail."""
+    """A problem in the portal's words: its first fields, else its detail."""
     return "; ".join(f"{field}: {message}" for field, message in _errors(data)[:3]) or detail
 
 
 def _retry_after_s(value: str) -> float | None:
-    """Seconds that the portal asks to wait, 0 to 3600; None for nonsense."""
+    """Seconds that the portal asks to wait, 0 to 3600; None if invalid."""
     try:
         if re.fullmatch(r"[0-9]{1,9}", value.strip()):
             after_s = float(value)
@@ -275,13 +276,13 @@ def _retry_after_s(value: str) -> float | None:
 
 
 def _plain(reason: str, token: str) -> str:
-    """The portal's words as they may stand in a log: one short line, and no token even where a server echoes it."""
+    """The portal's words for a log: one short line, without the token even if a server echoes it."""
     shown = reason.replace(token, "…") if token else reason
     return "".join(c if c.isprintable() else " " for c in shown)[:MAX_REASON]
 
 
 def encode(body: dict) -> bytes:
-    """JSON bytes that are the same whenever the body is."""
+    """JSON as bytes, always the same for the same body."""
     return json.dumps(body, separators=(",", ":"), sort_keys=True, allow_nan=False).encode()
 
 

@@ -37,8 +37,8 @@ class PortalReader:
         if len(run_id) < 36:
             alike = [each["run_id"] for each in self.latest(MAX_LOOKED_THROUGH) if each["run_id"].startswith(run_id)]
             if len(alike) != 1:
-                found = "several runs begin" if alike else f"none of the latest {MAX_LOOKED_THROUGH} runs begins"
-                raise Refused(f"on {self.url} {found} with {run_id}; give the whole id")
+                found = "several runs start" if alike else f"none of the latest {MAX_LOOKED_THROUGH} runs starts"
+                raise Refused(f"on {self.url} {found} with {run_id}; give the full id")
             run_id = alike[0]
         return DeliveredRun(self.url, self._get(f"runs/{run_id}"), self._get(f"runs/{run_id}/series"))
 
@@ -54,7 +54,7 @@ def _remedy(reason: str) -> str:
     if "scope" not in reason:
         return ""
     return (
-        "; create a token that may read, in the portal's settings under API tokens, and set TRACEML_AGENT_TOKEN to it"
+        "; create a token with read access under API tokens in the portal's settings, and set TRACEML_AGENT_TOKEN to it"
     )
 
 

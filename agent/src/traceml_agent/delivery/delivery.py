@@ -70,7 +70,7 @@ class Delivery:
             self._begin_again_with_another_file()
             with self._sent.locked() as held:
                 if not held:
-                    return Answer(portal.BUSY, "another process delivers it")
+                    return Answer(portal.BUSY, "another process is delivering it")
                 # Asked before reading: what a writer appends before it dies must be read before the file goes.
                 self._alive = has_living_writer(self.path)
                 answer = self._send_all(client, header_only)
@@ -109,7 +109,7 @@ class Delivery:
             self._leave(_nothing if self._alive else os.unlink)
         elif answer.outcome in _SETTLED and not self.done and (self._finished or self._is_hopeless()):
             if self._damaged or os.path.getsize(self.path) > self._read_bytes:
-                reason = "some lines were damaged; the others are delivered"
+                reason = "some lines were damaged; the rest is delivered"
                 self._set_aside(reason)
                 return Answer(portal.QUARANTINE, reason)
             self._leave(os.unlink)
@@ -223,7 +223,7 @@ class Delivery:
     def _announce(self, client: portal.Client) -> Answer:
         """Send the header. Without one, or where it is refused, nothing can be delivered: the file is set aside."""
         if self.header is None:
-            answer = Answer(portal.QUARANTINE, "the file holds no readable header")
+            answer = Answer(portal.QUARANTINE, "the file has no readable header")
         else:
             body = {name: value for name, value in self.header.items() if name not in recording.LOCAL}
             answer = self._pruned(body, lambda kept: client.put_run(self.run_id, kept))

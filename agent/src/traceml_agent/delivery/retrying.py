@@ -23,7 +23,7 @@ def retry(client, each: quarantine.SetAside):
             return portal.Answer(portal.QUARANTINE, each.reason)
         return _retry_batch(client, each) if quarantine.is_batch(each.path) else _retry_file(client, each)
     except FileNotFoundError:
-        return portal.Answer(portal.DELIVERED, "another process tries it again")
+        return portal.Answer(portal.DELIVERED, "another process is trying it again")
     except OSError as error:
         return portal.Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
 
@@ -54,9 +54,9 @@ def _sent_again(client, each: quarantine.SetAside, records: list[dict], batch_id
 def _retry_file(client, each: quarantine.SetAside):
     path = os.path.join(os.path.dirname(os.path.dirname(each.path)), os.path.basename(each.path))
     if os.path.lexists(path):
-        return portal.Answer(portal.BUSY, "a file of the same name waits in the spool")
+        return portal.Answer(portal.BUSY, "a file of the same name is in the spool")
     if has_living_writer(each.path):
-        return portal.Answer(portal.BUSY, "its run is still under way")
+        return portal.Answer(portal.BUSY, "its run is still in progress")
     with contextlib.suppress(FileNotFoundError):
         os.replace(quarantine.sent_of(each.path), quarantine.sent_of(path))
     os.replace(each.path, path)

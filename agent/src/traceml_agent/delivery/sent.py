@@ -1,8 +1,8 @@
-"""What of a spool file was sent: lines of JSON, each with its checksum, in `X.sent` beside `X.spool`.
+"""What was sent of a spool file: lines of JSON, each with a checksum, in `X.sent` beside `X.spool`.
 
-`{"batch": [first, last]}` stands there before records first travel together, so that a repeat after a crash sends the
-very same bytes under the same id; `{"ack": [first, last]}` once they are delivered. Whoever delivers holds a lock on
-it. Nothing rests on the lock: of two plans that overlap, the one that was written first holds for everybody.
+`{"batch": [first, last]}` is written before these records are first sent together, so that a repeat after a crash sends
+the same bytes under the same id; `{"ack": [first, last]}` once they are delivered. The process that delivers holds a
+lock on the file, but correctness does not depend on it: of two plans that overlap, the first one is valid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_LINE_BYTES = 200
 
 
 class Sent:
-    """The batches of one spool file's records: planned, and acknowledged."""
+    """The batches of a spool file's records: planned, and acknowledged."""
 
     def __init__(self, spool_path: str):
         self.path = spool_path.removesuffix(SUFFIX) + SENT_SUFFIX
@@ -38,7 +38,7 @@ class Sent:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[bool]:
-        """Open, lock and read it; False where another process has it."""
+        """Open, lock and read it; False if another process has it."""
         self._descriptor = open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         try:
             if held := self._lock():
@@ -58,7 +58,8 @@ class Sent:
         return True
 
     def plan(self, batches: list[Batch]) -> None:
-        """Write down what is to travel together. Where another process was first with some of it, its plan holds."""
+        """Write down which records are sent together. If another process planned some of them first, its plan is
+        valid."""
         for batch in batches:
             self._write("batch", batch)
         if batches:
@@ -69,7 +70,7 @@ class Sent:
         self._acknowledged.add(batch)
 
     def batch_of(self, n: int) -> Batch | None:
-        """The batch that a record belongs to, or None where it has none yet."""
+        """The batch that a record belongs to, or None if it has none yet."""
         at = bisect_right(self._batches, (n, 1 << 60)) - 1
         return self._batches[at] if at >= 0 and self._batches[at][1] >= n else None
 
@@ -77,13 +78,13 @@ class Sent:
         return self.batch_of(n) in self._acknowledged
 
     def _write(self, word: str, batch: Batch) -> None:
-        """A line of its own even after one that a full disk tore; raises OSError where it can't be written whole."""
+        """Write a line, even after one that a full disk tore. Raises OSError if it can't be written completely."""
         line = b"\n" + sealed(json.dumps({word: batch}).encode())
         if os.write(self._descriptor, line) != len(line):
             raise OSError(f"{self.path} can't be written")
 
     def _read(self) -> None:
-        """Take the lines that came since the last look."""
+        """Read the lines added since the last time."""
         os.lseek(self._descriptor, self._read_bytes, os.SEEK_SET)
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             while (line := file.readline(MAX_LINE_BYTES)) and (line.endswith(b"\n") or len(line) == MAX_LINE_BYTES):

@@ -98,7 +98,7 @@ class SyncRound:
     def _send_once(self, path: str):
         try:
             if not readdress(path, self._client.url):
-                return portal.Answer(portal.BUSY, "another process delivers it")
+                return portal.Answer(portal.BUSY, "another process is delivering it")
         except FileNotFoundError:
             pass  # the delivery says so
         except OSError as error:

@@ -88,7 +88,8 @@ class Uploader:
         is_delivered = bool(answer.get("flushed"))
         reason = answer.get("reason", "no answer yet")  # empty where a warning told it before
         if budget_s > 0 and reason and not is_delivered:
-            warn(f"not all is delivered yet ({reason}); the spool keeps it for the next start or `traceml-agent sync`")
+            remedy = "The spool keeps the rest for the next run or `traceml-agent sync`."
+            warn(f"not everything is delivered yet ({reason}). {remedy}")
         return is_delivered
 
     def _flush(self, deadline: float) -> dict:
@@ -127,7 +128,7 @@ def _launch_again(former: Uploader, settings) -> Uploader | None:
     """Start one in place of one that is gone; none where that would go on for ever."""
     stillborn = 0 if former.pid else former.stillborn + 1
     if stillborn >= MOST_STILLBORN:
-        warn("the uploader ends as soon as it starts; deliver later with `traceml-agent sync`")
+        warn("the uploader exits as soon as it starts. Deliver later with `traceml-agent sync`.")
         return None
     if launched := launch(settings):
         launched.stillborn = stillborn
@@ -144,7 +145,7 @@ def launch(settings) -> Uploader | None:
     import _socket
 
     if getattr(sys, "frozen", False):  # its executable is the application: it would start a second time
-        warn("a frozen application has no uploader; deliver with `traceml-agent sync`")
+        warn("a frozen application can't start the uploader. Deliver with `traceml-agent sync`.")
         return None
     try:
         with above_standard():
@@ -156,7 +157,7 @@ def launch(settings) -> Uploader | None:
             life = detached.start(theirs.fileno())
             theirs.close()
     except (OSError, ValueError, AttributeError, NotImplementedError) as error:
-        warn(f"the uploader did not start ({error}); deliver later with `traceml-agent sync`")
+        warn(f"the uploader did not start ({error}). Deliver later with `traceml-agent sync`.")
         return None
     line = Channel(ours)
     parent = {"parent": os.getpid(), "began": endings.own_beginning(), "life": life}
@@ -173,7 +174,7 @@ def _start_thread(theirs) -> None:
 
 
 def _forget_the_parents() -> None:
-    """In a forked child: another thread of the parent may have held the lock."""
+    """Make a new lock in a forked child: another thread of the parent may have held the old one."""
     global _launching
     _launching = threading.RLock()
 

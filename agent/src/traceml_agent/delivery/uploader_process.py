@@ -268,11 +268,11 @@ class _UploaderLoop:
         if answer.outcome == portal.STOP:
             return self._stop(f"the portal refuses uploads: {answer.reason}")
         if answer.outcome in (portal.QUARANTINE, portal.HELD):
-            self._warn(f"the portal did not take all of a run: {answer.reason}. `traceml-agent sync` lists it.")
+            self._warn(f"the portal refused part of a run: {answer.reason}. `traceml-agent sync` lists it.")
         if answer.outcome == portal.GONE:
-            self._warn(f"the run {delivery.run_id} was deleted on the portal: what is measured of it is not uploaded")
+            self._warn(f"run {delivery.run_id} was deleted on the portal, so its measurements are not uploaded")
         if delivery.trouble:
-            self._warn(f"{delivery.trouble}. The spool keeps it, and it is tried again.")
+            self._warn(f"{delivery.trouble}. It stays in the spool and is tried again.")
         if self.client.notice:
             self._warn(self.client.notice)
         return answer
@@ -300,7 +300,7 @@ class _UploaderLoop:
 
     def _stop(self, reason: str) -> None:
         """Leave a portal alone that refuses uploads, but for a look from time to time."""
-        self._warn(f"{reason.rstrip('.')}. The spool keeps everything.")
+        self._warn(f"{reason.rstrip('.')}. Everything stays in the spool.")
         self.is_refused, self.trouble = True, ""
         self.not_before = time.monotonic() + LOOK_AGAIN_S
 

@@ -1,4 +1,4 @@
-"""What wakes a thread of the agent before its time."""
+"""Wakes a thread of the agent early."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import threading
 
 
 class Bell:
-    """Wakes who waits for it, and is remembered where nobody does.
+    """Wakes the thread that waits for it; if none waits, the next wait returns at once.
 
-    A bare lock, held while there is no reason to wake. An Event deadlocks where a signal's handler sets it that
-    interrupted code which was about to; and waking from one delays a training by a third longer.
+    It is a bare lock, held while there is no reason to wake. An Event deadlocks if a signal handler sets it while the
+    interrupted code is doing so, and waking from one delays a training by a third more.
     """
 
     def __init__(self) -> None:
@@ -22,5 +22,5 @@ class Bell:
             self._silent.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it rings, at most so long; whether it did."""
+        """Wait until it rings, at most this long. Returns whether it did."""
         return self._silent.acquire(timeout=seconds)

@@ -1,7 +1,7 @@
 """What the ranks of a job on one host share: which of them measures which GPU, and what each has used so far.
 
-A file beside the spool. A claim is a byte of it that a rank locks; the system lets go of that when the rank dies. Where
-files can't be locked every rank measures, and the portal counts one UUID once.
+It is a file beside the spool. A claim is a byte of it that a rank locks; the system releases the lock when the rank
+dies. If files can't be locked, every rank measures, and the portal counts each UUID once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-#: Where each rank keeps a byte locked as long as it lives, above all claims, and where its totals stand.
+#: Offset of the bytes that ranks keep locked as long as they live, above all claims, and size of a rank's totals.
 ALIVE_AT, TOTALS_BYTES = 1 << 40, 512
 
 
 class Claims:
-    """One rank's part of it; `folder` is one that the ranks of the run share, such as the spool's, or None."""
+    """One rank's claims. `folder` is one that the ranks of the run share, such as the spool's, or None."""
 
     def __init__(self, run_id: str, folder: str | None, local_rank: int = 0):
         self._path = os.path.join(folder, f"{run_id}.claims") if folder and fcntl else ""
@@ -31,7 +31,7 @@ class Claims:
         self._descriptor: Descriptor | None = None
 
     def take(self, uuid: str) -> bool:
-        """Whether this process may measure the device: no other of the run does."""
+        """Whether this process may measure the device, since no other of the run does."""
         if not (uuid and self._path):
             return True
         try:
@@ -43,7 +43,7 @@ class Claims:
         return True
 
     def _number(self) -> int:
-        """The file's descriptor, opened where it is not. Raises OSError."""
+        """The file's descriptor, opened if necessary. Raises OSError."""
         if self._descriptor is None or not self._descriptor.is_ours:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             with above_standard():
@@ -52,14 +52,14 @@ class Claims:
         return self._descriptor.number
 
     def tell(self, totals: dict[str, float]) -> None:
-        """Let the other ranks know what this one has used so far."""
+        """Tell the other ranks what this one has used so far."""
         if self._path:
             with contextlib.suppress(OSError):
                 text = json.dumps(totals).encode().ljust(TOTALS_BYTES)
                 os.pwrite(self._number(), text[:TOTALS_BYTES], self._local_rank * TOTALS_BYTES)
 
     def others(self, local_size: int) -> list[dict[str, float]]:
-        """What the other ranks of this host told last."""
+        """What the other ranks on this host reported last."""
         found = []
         for rank in range(local_size if self._path else 0):
             with contextlib.suppress(OSError, ValueError):
@@ -69,7 +69,7 @@ class Claims:
         return found
 
     def release(self) -> None:
-        """Let go of all of them; the last rank takes the file away."""
+        """Release all claims. The last rank deletes the file."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 if self._descriptor.is_ours:

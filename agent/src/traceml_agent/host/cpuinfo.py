@@ -8,14 +8,14 @@ from traceml_agent.host import system
 
 
 class Processor:
-    """The host's CPU as /proc/cpuinfo tells it: name, sockets, physical cores and hardware threads of all sockets."""
+    """The host's CPU from /proc/cpuinfo: name, sockets, and physical cores and hardware threads of all sockets."""
 
     def __init__(self, name: str, sockets: int, cores: int, threads: int):
         self.name, self.sockets, self.cores, self.threads = name, sockets, cores, threads
 
 
 def processor() -> Processor:
-    """The host's processor; counts fall back to the operating system's where the kernel tells none."""
+    """The host's processor. If the kernel reports no counts, the operating system's are used."""
     entries = [_entry(block) for block in (system.read("proc", "cpuinfo") or "").split("\n\n")]
     entries = [entry for entry in entries if "processor" in entry]
     if not entries:
@@ -32,21 +32,21 @@ def _entry(block: str) -> dict[str, str]:
 
 
 def _threads_a_core() -> int:
-    """Hardware threads of a core where /proc/cpuinfo tells no cores, as on ARM and POWER."""
+    """Hardware threads per core, for when /proc/cpuinfo lists no cores, as on ARM and POWER."""
     return (
         system.counted(system.read("sys", "devices", "system", "cpu", "cpu0", "topology", "thread_siblings_list")) or 1
     )
 
 
 def _name(entry: dict[str, str]) -> str:
-    """What /proc/cpuinfo calls a processor, else the board's name, else that of its ARM core."""
+    """The processor's name in /proc/cpuinfo, else the board's name, else that of its ARM core."""
     name = entry.get("model name", "")
-    if not name or name.startswith("ARMv"):  # the architecture, which tells no model
+    if not name or name.startswith("ARMv"):  # the architecture, not a model
         name = (system.read("proc", "device-tree", "model") or "").strip("\0") or _arm_name(entry) or name
     return name or entry.get("cpu") or _system_name()
 
 
-#: ARM's cores by implementer and part number, named as lscpu does (util-linux, sys-utils/lscpu-arm.c).
+#: ARM's cores by implementer and part number, with lscpu's names (util-linux, sys-utils/lscpu-arm.c).
 ARM_CORES = {
     "0x41/0xd08": "Cortex-A72",
     "0x41/0xd0c": "Neoverse-N1",
@@ -60,7 +60,7 @@ ARM_CORES = {
     "0xc0/0xac3": "Ampere-1",
     "0xc0/0xac4": "Ampere-1a",
 }
-#: Whose core it is the kernel does not tell: clouds' machines name their maker.
+#: The kernel does not say whose core it is, but cloud machines name their maker.
 CLOUDS = {
     "Amazon": {
         "Cortex-A72": "AWS Graviton",
@@ -72,7 +72,7 @@ CLOUDS = {
     "Google": {"Neoverse-V2": "Google Axion"},
     "Microsoft": {"Neoverse-N2": "Azure Cobalt 100", "Neoverse-V3": "Azure Cobalt 200"},
 }
-#: JEP106 code of NVIDIA and Tegra241, the chip of Grace: its cores are Graviton4's and Axion's as well.
+#: JEP106 code of NVIDIA and Tegra241, the chip of Grace: its cores are those of Graviton4 and Axion too.
 GRACE = "jep106:036b:0241"
 
 
@@ -85,12 +85,13 @@ def _arm_name(entry: dict[str, str]) -> str:
 
 
 def _has_nvidia_driver() -> bool:
-    """Clouds' virtual machines hide the chip, and rent GPUs beside these cores with Grace alone (A4X, P6e-GB200)."""
+    """Whether NVIDIA's driver is there. Cloud machines hide the chip, but combine these cores and GPUs only in
+    Grace."""
     return os.path.exists(system.path("proc", "driver", "nvidia", "version"))
 
 
 def _processor_without_proc() -> Processor:
-    """macOS and Windows, or a Linux whose /proc tells nothing."""
+    """The processor on macOS and Windows, or on a Linux with an empty /proc."""
     import psutil
 
     threads = os.cpu_count() or 1
@@ -105,7 +106,7 @@ def _system_name() -> str:
 
 
 def _sysctl(name: str) -> str:
-    """A text of the kernel by sysctlbyname(3), which macOS has: `Apple M3 Max`, where `platform` says `arm`."""
+    """A text from sysctlbyname(3) on macOS: `Apple M3 Max`, where `platform` says `arm`."""
     import ctypes
 
     text = ctypes.create_string_buffer(256)
@@ -118,7 +119,7 @@ def _sysctl(name: str) -> str:
 
 
 def _registry_name() -> str:
-    """The processor's name from Windows' registry, where `platform` says `Intel64 Family 6 Model 158`."""
+    """The processor's name from the Windows registry, where `platform` says `Intel64 Family 6 Model 158`."""
     winreg = __import__("winreg")
     try:
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\CentralProcessor\0") as key:

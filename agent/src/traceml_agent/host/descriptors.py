@@ -1,8 +1,8 @@
-"""Descriptors that the agent keeps open, in a process whose code may close any number and open its own there.
+"""Descriptors that the agent keeps open, in a process whose code may close any of them and reuse its number.
 
-Daemons close all descriptors from 3 up; a file that the user opens next gets a number that was ours. So each is told
-apart by device and inode before every use. A forked child closes its copies: a lock that it shares would look as if
-the run lived on.
+Daemons close all descriptors from 3 up, and the next file that the user opens gets a number that was ours. So device
+and inode are checked before every use. A forked child closes its copies: a shared lock would look as if the run lived
+on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _open: set[Descriptor] = set()
 
 
 class Descriptor:
-    """One of ours, by its number; takes over an open one."""
+    """An open descriptor that now belongs to the agent."""
 
     def __init__(self, number: int):
         self.number = number
@@ -23,28 +23,28 @@ class Descriptor:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the number still means the file that it meant."""
+        """Whether the number still refers to our file."""
         try:
             return self._identity == _identity(self.number)
         except OSError:
             return False
 
     def close(self) -> None:
-        """Close it, unless it is somebody else's by now."""
+        """Close it, unless the number now belongs to the user."""
         _open.discard(self)
         if self.number >= 0 and self.is_ours:
             os.close(self.number)
         self.number = -1
 
     def let_go(self) -> None:
-        """Know nothing of it any more: what it belonged to has closed it."""
+        """Forget it, since its owner has closed it."""
         _open.discard(self)
         self.number = -1
 
 
 @contextlib.contextmanager
 def above_standard():
-    """Where a standard stream is closed, let nothing that is opened within take its number: a spool is no stdout."""
+    """If a standard stream is closed, nothing opened inside may take its number: a spool is not stdout."""
     held = []
     try:
         while (number := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= 2:

@@ -1,4 +1,4 @@
-"""How a process ended, and what that says of its run. Known from outside: a killed process tells nothing itself."""
+"""How a process ended, and what that says about its run. Seen from outside, since a killed process can't say."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import time
 from traceml_agent.host import allocation, system
 from traceml_agent.host.descriptors import above_standard
 
-#: Signals by which a scheduler, a container's runtime or a person says that a process may go.
+#: Signals by which a scheduler, a container runtime or a person stops a process.
 TOLD_TO_STOP = ("SIGTERM", "SIGHUP", "SIGINT")
-#: Exit codes by which programs that handle one of these say so: 128 and its number.
+#: Exit codes of programs that handle one of these: 128 plus its number.
 SAID_BY_SHELLS = (129, 130, 143)
 _beginnings: dict[int, str] = {}
-UNKNOWN = "ended without a word"
-#: linux/pidfd.h, since 6.15: an ioctl on a pidfd that tells how the process ended, whoever its parent is.
+UNKNOWN = "ended without a status"
+#: linux/pidfd.h, since 6.15: an ioctl on a pidfd that says how the process ended, to any process.
 PIDFD_GET_INFO = 3 << 30 | 64 << 16 | 0xFF << 8 | 11
 PIDFD_INFO_EXIT = 1 << 3
 EXIT_CODE_AT = 60
-#: How often a process that is about to end is looked at.
+#: How often a process that is about to end is checked.
 CLOSELY_S = 0.0005
-#: linux/sched.h: a flag of a process that is ending, and knows its exit code.
+#: linux/sched.h: a flag of a process that is ending and has its exit code.
 PF_EXITING = 4
-#: The system call's number, for Pythons that were built for older systems, as conda's are.
+#: The system call's number, for Pythons built for older systems, such as conda's.
 PIDFD_OPEN = 434
 
 
 def of_exit_code(code: int | None, kind: str) -> tuple[str, str]:
-    """Status and words for a process's exit code (negative: the signal that ended it; None: not known).
+    """Status and description for a process's exit code (negative: the signal that ended it; None: unknown).
 
-    A service that is told to stop has done its work: a run of kind `inference` is then completed.
+    A service that is told to stop has done its work, so a run of kind `inference` is then completed.
     """
     if not code:
         return ("completed", "") if code == 0 or kind == "inference" else ("stopped", UNKNOWN)
@@ -59,7 +59,7 @@ def _signal(number: int) -> str:
 
 
 def of_exception(kind, error, run_kind: str = "") -> tuple[str, str]:
-    """How a block ended, by its exception: status and the type's name."""
+    """How a block ended, from its exception: the status and the exception's type."""
     if kind is None:
         return "completed", ""
     if issubclass(kind, SystemExit):
@@ -72,7 +72,7 @@ def of_exception(kind, error, run_kind: str = "") -> tuple[str, str]:
 
 
 def _of_system_exit(error, run_kind: str) -> tuple[str, str]:
-    """By its code; frameworks turn Ctrl-C into an exit of their own, whose context tells of it."""
+    """Like `of_exception`, by the exit code. Frameworks turn Ctrl-C into an exit, whose context shows it."""
     code = getattr(error, "code", None)
     if code in (None, 0):
         return "completed", ""
@@ -87,7 +87,7 @@ _finalizers: dict = {}
 
 
 def at_end_of_process(call) -> None:
-    """Have `call` made at the end of this process, once. Children of multiprocessing run no atexit, but finalizers."""
+    """Call `call` once at the end of this process. Children of multiprocessing run finalizers instead of atexit."""
     atexit.unregister(call)
     atexit.register(call)
     util = sys.modules.get("multiprocessing.util")
@@ -95,15 +95,15 @@ def at_end_of_process(call) -> None:
     if util is not None and parent is not None and parent() is not None:
         if known := _finalizers.get(call):
             known.cancel()
-        # After the child's own children were waited for.
+        # After the child has waited for its own children.
         _finalizers[call] = util.Finalize(None, call, exitpriority=-100)
 
 
 def stay_interrupted() -> None:
-    """Have Python end by SIGINT, as it does after a Ctrl-C that nobody caught.
+    """Make Python end by SIGINT, as it does after an uncaught Ctrl-C.
 
-    It forgets that when it evaluates a text afterwards, as the definition of any named tuple does: a module that is
-    first loaded at the end would change the exit status to 1.
+    Python forgets this if it evaluates a text afterwards, as the definition of any named tuple does. So a module that
+    is loaded at the end would change the exit status to 1.
     """
 
     def interrupt():
@@ -116,7 +116,7 @@ def stay_interrupted() -> None:
 
 
 def began_at(pid: int) -> str:
-    """When a process began, in ticks since boot: pids are used again. Empty for none, and where there is no /proc."""
+    """When a process began, in ticks since boot, since pids are reused. Empty if there is none, or no /proc."""
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else ""
 
@@ -131,9 +131,9 @@ def own_beginning() -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything.
+    """The fields of /proc/<pid>/stat from the third, the state, on. The second, a name, may contain anything.
 
-    Of this system's own /proc, never of one that is mounted elsewhere to be measured: its pids are others.
+    From this system's own /proc, never from one that is mounted to be measured, which has other pids.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -143,7 +143,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def is_alive(pid: int, began: str) -> bool:
-    """Whether the process of that number is still the one that began then; a zombie has ended."""
+    """Whether the process with that pid is still the one that began then. A zombie has ended."""
     if not os.path.exists("/proc/self/stat"):
         return _answers(pid)
     fields = _stat(pid)
@@ -161,7 +161,8 @@ def _answers(pid: int) -> bool:
 
 
 def _pidfd_open(pid: int) -> int:
-    """A descriptor that can be read once the process has ended. Raises OSError, and AttributeError without any."""
+    """A descriptor that becomes readable when the process has ended. Raises OSError, or AttributeError if
+    unsupported."""
     if hasattr(os, "pidfd_open") or sys.platform != "linux":
         return os.pidfd_open(pid)
     import ctypes
@@ -173,9 +174,9 @@ def _pidfd_open(pid: int) -> int:
 
 
 def own_life() -> int:
-    """A descriptor by which another process learns how this one ended, though it looks later; -1 where there is none.
+    """A descriptor by which another process can later learn how this one ended; -1 if unsupported.
 
-    Above the numbers that a new program's streams get.
+    Its number is above those of a new program's streams.
     """
     try:
         import fcntl
@@ -191,7 +192,7 @@ def own_life() -> int:
 
 
 class Life:
-    """Another process, to be waited for without being its parent."""
+    """Another process, which can be waited for without being its parent."""
 
     def __init__(self, pid: int, began: str, descriptor: int = -1):
         self.pid, self.began = pid, began
@@ -204,17 +205,17 @@ class Life:
     def _open(self) -> None:
         try:
             self._descriptor = _pidfd_open(self.pid)
-        except (OSError, AttributeError):  # gone, or no Linux of today
+        except (OSError, AttributeError):  # gone, or not a recent Linux
             return
         if not is_alive(self.pid, self.began) and began_at(self.pid) != self.began:
-            os.close(self._descriptor)  # another process has the number by now
+            os.close(self._descriptor)  # another process has the pid by now
             self._descriptor = -1
 
     def wait(self, others: list, seconds: float, closely: bool = False) -> bool:
-        """Wait until one of `others` can be read, or the process has ended, or the time is over; whether it ended.
+        """Wait until one of `others` is readable, the process has ended, or the time is over. Returns whether it ended.
 
-        How it ends is taken away by its parent at once. Before 6.15 the system tells it only while the process ends,
-        which begins with letting go of its memory, and last with what it has open: `closely` looks for the former.
+        Its parent collects the exit code at once. Before 6.15, the system shows it only while the process is ending,
+        which starts with releasing its memory and finishes with closing its files: `closely` watches for the start.
         """
         watched = [self._descriptor, *others] if self._descriptor >= 0 else others
         most_s = CLOSELY_S if closely else max(seconds, 0.0) if self._descriptor >= 0 else 1.0
@@ -229,9 +230,9 @@ class Life:
                 return is_over
 
     def exit_code(self, wait_s: float = 1.0) -> int | None:
-        """The exit code of the ended process, negative for a signal; None where the system does not tell.
+        """The exit code of the ended process, negative for a signal; None if the system does not say.
 
-        A kernel from 6.15 on tells it once the parent has waited for it, any kernel before that.
+        Kernels from 6.15 on say it even after the parent has waited for the process, older ones only before that.
         """
         until = time.monotonic() + wait_s
         while (status := self._told()) is None and time.monotonic() < until and self._descriptor >= 0:
@@ -258,7 +259,7 @@ class Life:
         return struct.unpack_from("=i", info, EXIT_CODE_AT)[0] if is_told else None
 
     def was_out_of_memory(self) -> bool:
-        """Whether the kernel ended a process of this cgroup for want of memory since we look."""
+        """Whether the kernel has killed a process of this cgroup for lack of memory since this object was made."""
         return _oom_kills() > self._oom_kills
 
 

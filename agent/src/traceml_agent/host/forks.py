@@ -1,7 +1,7 @@
-"""What a fork must not meet half done: the child would find it so for ever.
+"""Keeps a fork from happening in the middle of something, which would stay unfinished in the child for ever.
 
-A module that the sampler's thread is just importing is one that the child's code then can't import. So a fork waits
-until such a thing is done, for a bounded time.
+If the sampler's thread is importing a module during a fork, the child can never import that module. So a fork waits
+until such work is done, for a limited time.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import threading
 
-#: A driver may hang while it loads or is read; who waits for it no longer than this is as safe as without us.
+#: A driver may hang while it loads or is read. A fork waits no longer than this.
 MOST_S = 2.0
 
 
 class _Undivided:
-    """Entered while something of that kind is under way, and by each fork; by a thread that is in it again at once.
+    """A reentrant lock that such work and each fork hold.
 
-    A lock that is waited for once: while what holds it hangs, nobody else waits again.
+    If its holder hangs, only the first one waits for it.
     """
 
     def __init__(self) -> None:

@@ -21,16 +21,16 @@ from traceml_agent.host.processes import ancestors
 
 FOLDER, SEPARATOR, VERSION = "holds", "~", "1"
 MACHINE = "machine"
-#: So long others may need to know of one that ended: until their next reading.
+#: How long others may need an ended hold: until their next reading.
 KEPT_S = 60.0
-#: The folder tells by its own time whether anything came or went; not of what happened in the same tick of the clock.
+#: The folder's time shows whether files came or went, except within the same tick of the clock.
 TICK_S = 0.05
 ALIVE_EVERY_S = 2.0
 FOR_EVER = float("inf")
 
 
 class HoldRecord(NamedTuple):
-    """A hold as its file's name tells it."""
+    """A hold, as in the name of its file."""
 
     what: str
     writer: str
@@ -53,7 +53,7 @@ class HoldRecord(NamedTuple):
 
     @property
     def process(self) -> tuple[int, str]:
-        """The process of the agent that holds it: its pid, and when it began."""
+        """The agent's process that holds it: its pid, and when it began."""
         pid, began = self.writer.split("-")[1:3]
         return int(pid, 16), str(int(began, 16))
 
@@ -62,7 +62,7 @@ class HoldRecord(NamedTuple):
 
 
 def record_of(name: str) -> HoldRecord | None:
-    """What a file's name tells; None of one that is none of ours."""
+    """The record in a file's name; None if the file is not a hold."""
     version, *fields = name.split(SEPARATOR)
     try:
         numbers = [float(field or FOR_EVER) for field in fields[8:]]
@@ -73,7 +73,7 @@ def record_of(name: str) -> HoldRecord | None:
 
 
 class Holds:
-    """All holds on this host: this process's own in memory, the others' by their files."""
+    """All holds on this host: this process's in memory, others by their files."""
 
     def __init__(self) -> None:
         self.mine: dict[str, HoldRecord] = {}
@@ -91,7 +91,7 @@ class Holds:
                 self.place = ""
 
     def put(self, record: HoldRecord, former: HoldRecord | None = None) -> None:
-        """Lay down a hold's file, in place of that of its former state."""
+        """Write a hold's file, replacing that of its former state."""
         self.mine[record.name] = record
         if former is not None:
             self.mine.pop(former.name, None)
@@ -115,7 +115,7 @@ class Holds:
                         os.unlink(os.path.join(self.place, name))
 
     def look(self) -> None:
-        """See who came and went: for a run that is alone one question to the system."""
+        """See which holds came and went. For a run that is alone this is one system call."""
         now = time.monotonic()
         if not self.place:
             return
@@ -131,12 +131,12 @@ class Holds:
                 self._bury(now)
 
     def _bury(self, now: float) -> None:
-        """Write down the end of what ended without a word, and take away what nobody needs any more."""
+        """End the holds of dead processes, and delete those that nobody needs any more."""
         living: dict[tuple, bool] = {}
         for name, record in list(self.others.items()):
             path = os.path.join(self.place, name)
             with contextlib.suppress(OSError):
-                if record.ended < now - KEPT_S or record.began > now:  # the latter of before a start of the system
+                if record.ended < now - KEPT_S or record.began > now:  # the latter from before a reboot
                     del self.others[name]
                     os.unlink(path)
                 elif record.ended == FOR_EVER:
@@ -149,18 +149,18 @@ class Holds:
 
     def around(self, mine: HoldRecord, since: float, until: float) -> list[HoldRecord]:
         """Other holds of the same thing in an interval."""
-        # Copies, as other threads may begin and end runs.
+        # Copies, since other threads may begin and end runs.
         every = (*list(self.mine.values()), *list(self.others.values()))
         return [t for t in every if t.what == mine.what and t.writer != mine.writer and t.is_within(since, until)]
 
     def is_above(self, upper: HoldRecord, lower: HoldRecord) -> bool:
-        """Whether one measures all that the other does, and more."""
+        """Whether `upper` measures everything that `lower` does, and more."""
         if upper.root == lower.root or lower.root == MACHINE:
             return False
         return upper.root == MACHINE or upper.root in self._roots_above(lower.root)
 
     def _roots_above(self, root: str) -> set[str]:
-        """Processes and cgroups above a process, known for good once it was looked at."""
+        """The processes and cgroups above a process, looked up once."""
         if root not in self._above:
             self._above[root] = set() if root.startswith("c") else _above(int(root.partition("-")[0], 16))
         return self._above[root]
@@ -175,7 +175,7 @@ def _above(pid: int) -> set[str]:
 
 
 def root_of(pid: int) -> str:
-    """A process as a hold names it: its pid, and when it began."""
+    """A process in a hold's record: its pid, and when it began."""
     return f"{pid:x}-{endings.own_beginning() if pid == os.getpid() else endings.began_at(pid)}"
 
 
@@ -200,7 +200,7 @@ def of_this_host() -> Holds:
 
 
 def _in_child() -> None:
-    """A forked child holds nothing of its parent's."""
+    """A forked child has none of its parent's holds."""
     global _here, _making
     _here, _making = None, threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Who a run is: its ids, the label of its host, its environment. Nothing that names a person or an address."""
+"""A run's identity: its ids, the label of its host, its environment. Nothing that identifies a person or an address."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from itertools import islice
 from traceml_agent import limits
 from traceml_agent.inputs import metadata
 
-#: Packages whose version explains a figure, by the name they are imported by; only looked up where they are loaded
-#: already.
+#: Packages whose version may explain a figure, by import name. Only looked up if they are loaded already.
 FRAMEWORKS = (
     *("torch", "tensorflow", "jax", "keras", "flax", "paddle", "mxnet", "mlx", "tinygrad", "cupy", "triton", "numba"),
     *("lightning", "pytorch_lightning", "accelerate", "deepspeed", "colossalai", "composer", "fastai", "ignite", "ray"),
@@ -24,19 +23,19 @@ FRAMEWORKS = (
     *("spacy", "gensim", "nltk", "flair", "ultralytics", "whisper", "faiss", "prophet", "darts", "gluonts", "haiku"),
     *("orbax", "equinox", "numpyro", "pymc", "pyro", "gpytorch", "botorch", "pykeen", "skorch", "imblearn", "mteb"),
 )
-#: So many at most: the environment has other keys as well.
+#: Most packages that are kept, since the environment has other keys too.
 MOST_FRAMEWORKS = 40
 
 
 def new_run_id() -> str:
-    """A random UUID (version 4); the module uuid would cost more to import than all the rest of a start."""
+    """A random UUID (version 4); importing the module uuid would cost more than the rest of a start."""
     raw = bytearray(os.urandom(16))
     raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80
     return _dashed(raw.hex())
 
 
 def run_id_of(name: str) -> str:
-    """The run id that a setting means: a UUID as it is, any other text (a job's id) always as the same UUID."""
+    """The run id for a setting: a UUID itself, or for any other text (a job's id) always the same UUID."""
     digits = name.lower().replace("-", "").removeprefix("urn:uuid:").strip("{}")
     if len(digits) == 32 and all(c in "0123456789abcdef" for c in digits):
         return _dashed(digits)
@@ -50,31 +49,31 @@ def _dashed(digits: str) -> str:
 
 
 def model_name(given, left_out=None) -> str:
-    """What a model is called: as it was given, else by the script."""
+    """The model's name: as given, else from the script."""
     return metadata.text(given, left_out, "the model's name") or _default_model()
 
 
 def _default_model() -> str:
-    """What a model is called that nobody named: the script, or the notebook."""
+    """The name of a model that was not named: that of the script or notebook."""
     script = os.path.basename(getattr(sys.modules.get("__main__"), "__file__", "") or "")
     return metadata.text(script.removesuffix(".py")) or "unnamed"
 
 
 def host_name() -> str:
-    """What the host calls itself; stays on it unless the settings allow otherwise."""
+    """The host's own name. It is not sent unless the settings allow it."""
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "host")
 
 
 def host_label(settings) -> str:
-    """A word for this host: its name where the settings allow it, else a hash keyed by the token.
+    """A label for this host: its name if the settings allow it, else a hash keyed with the token.
 
-    The same for all of a project's runs on the host, and worth nothing to who does not know the token.
+    It is the same for all of a project's runs on the host, and useless to anyone without the token.
     """
     name = host_name()
     if settings.hostname:
         return limits.clean(name) or "host"
     try:
-        from _blake2 import blake2b  # hashlib loads OpenSSL first, which takes longer than all else of a start
+        from _blake2 import blake2b  # hashlib loads OpenSSL first, which takes longer than the rest of a start
     except ImportError:
         from hashlib import blake2b
 
@@ -82,24 +81,24 @@ def host_label(settings) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What may explain the run's figure later: versions, and the commit of the code."""
+    """What may explain the run's figures later: versions, and the commit of the code."""
     found = {"python": sys.version.split()[0], "os": f"{_os_name()}"}
     return {name: limits.clean(value) for name, value in (found | git()).items()} | packages()
 
 
 def packages() -> dict[str, str]:
-    """The versions of the field's packages that are loaded by now."""
+    """The versions of the known packages that are loaded by now."""
     return {name: limits.clean(version) for name, version in islice(_versions(), MOST_FRAMEWORKS)}
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    """Name and version of each of the field's packages that is loaded; nothing is imported for it."""
+    """Name and version of each known package that is loaded. Nothing is imported."""
     for name in FRAMEWORKS:
         try:
             version = getattr(sys.modules.get(name), "__version__", None)
             if version:
                 yield name, str(version)[:50]
-        except Exception:  # noqa: BLE001, S112 (a module may make its attributes when asked, and fail)
+        except Exception:  # noqa: BLE001, S112 (a module may compute its attributes, and fail)
             continue
 
 

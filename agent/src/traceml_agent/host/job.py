@@ -1,7 +1,7 @@
-"""The job that this process is a part of: its rank, and the name by which all of its processes find the same run.
+"""The job of this process: its rank, and the name by which all processes of the job find the same run.
 
-Ranks of torchrun, SLURM and MPI share one run without being told. A job that was preempted and queued again keeps its
-name under SLURM, and so goes on with its run; elsewhere `TRACEML_AGENT_RUN_ID` says what belongs together.
+Ranks of torchrun, SLURM and MPI share one run automatically. A job that was preempted and queued again keeps its name
+under SLURM, and so continues its run; elsewhere `TRACEML_AGENT_RUN_ID` says what belongs together.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import os
 from traceml_agent.host import endings
 from traceml_agent.messages import warn
 
-#: Set for child processes of a tracked one: they are measured with it, and start no second run.
+#: Set for the children of a tracked process: they are measured with it, and start no second run.
 TRACKED = "TRACEML_AGENT_TRACKED"
 RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 LOCAL_SIZES = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE")
-#: What torchrun calls a job that nobody named.
+#: torchrun's id for a job without a name.
 UNNAMED = ("", "none")
 
 
 def rank() -> int:
-    """This process's number among the job's, 0 where it is alone."""
+    """This process's rank in its job, 0 if it is alone."""
     return _number(RANKS) or 0
 
 
 def size() -> int:
-    """How many processes the job has, 1 where this one is alone."""
+    """How many processes the job has, 1 if this one is alone."""
     return max(_number(SIZES) or 1, 1)
 
 
@@ -38,13 +38,13 @@ def _number(names: tuple[str, ...]) -> int | None:
 
 
 def local_size() -> int:
-    """How many ranks of the job this host has, 1 where this process is alone."""
+    """How many ranks of the job this host has, 1 if this process is alone."""
     count = _number(LOCAL_SIZES) or _number_before(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
     return max(count or 1, 1) if size() > 1 else 1
 
 
 def local_rank() -> int:
-    """This process's number among the job's ranks on this host, by torchrun, SLURM, Open MPI and Intel MPI."""
+    """This process's rank on its host, from torchrun, SLURM, Open MPI or Intel MPI."""
     names = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)
 
@@ -56,7 +56,7 @@ def _number_before(text: str) -> int | None:
 
 
 def name() -> str:
-    """A text that all processes of a job of several ranks share, and no other job has; empty for a single process."""
+    """A text that all ranks of a job share and no other job has; empty for a single process."""
     if size() == 1 or _number(RANKS) is None:
         return ""
     return _slurm() or _torchrun() or _mpi() or _launcher()
@@ -83,22 +83,22 @@ def _mpi() -> str:
 
 
 def _launcher() -> str:
-    """The launcher that started the ranks of this host: a process, told apart by when it began."""
+    """The process that launched the ranks of this host, identified by its pid and start."""
     from traceml_agent.host import identity
 
     if local_size() < size():
-        warn("each host is a run of its own; TRACEML_AGENT_RUN_ID, the same on all hosts, makes them one")
+        warn("each host records a run of its own. For one run, set the same TRACEML_AGENT_RUN_ID on all hosts.")
     parent = os.getppid()
     return f"launcher/{identity.host_name()}/{parent}/{endings.began_at(parent)}"
 
 
 def by_rank(exception: str, rank: int) -> str:
-    """An exception with the rank that it struck, where there are several."""
+    """An exception with its rank, if there are several."""
     return f"{exception} (rank {rank})" if exception and size() > 1 else exception
 
 
 def tell_children(run) -> None:
-    """Mark the environment for processes that start from here on: they are measured with `run`, or with none."""
+    """Mark the environment for processes started from now on: they are measured with `run`, or with none."""
     if run is None:
         os.environ.pop(TRACKED, None)
     else:
@@ -106,7 +106,7 @@ def tell_children(run) -> None:
 
 
 def marked() -> tuple[int, str, str]:
-    """The tracked process that marked this one's environment: its pid, when it began, and the folder of its spool."""
+    """The tracked process that marked this environment: its pid, when it began, and its spool folder."""
     pid, _, rest = os.environ.get(TRACKED, "").partition(":")
     began, _, place = rest.partition(":")
     return (int(pid) if pid.isdigit() else 0), began, place

@@ -1,11 +1,11 @@
-"""Which runs hold the same processor, memory or device at the same time, and what part of it is each one's.
+"""Which runs hold the same processor, memory or device at the same time, and which part belongs to each.
 
 Two questions are answered for each interval between two readings:
 
-* Jobs that may use the same cores each hold a part of them, which is what of the idle power is theirs.
-* Runs that measure the same process each have all that it used. One of them counts it in sums: of blocks within each
-  other the inner one, of blocks side by side each an equal part. A run whose process another run measures along with
-  more (its ancestor's, its cgroup's, the whole machine's) leaves the counting to that one.
+* Jobs that may use the same cores each hold a part of them, and get that part of the idle power.
+* Runs that measure the same process each show all that it used, but sums count it once: of nested blocks in the inner
+  one, of blocks side by side an equal part in each. If another run measures the process along with more (an ancestor,
+  a cgroup, the whole machine), sums count it there.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from traceml_agent.host.allocation import Target
 from traceml_agent.host.holds import FOR_EVER, MACHINE, HoldRecord, Holds, cgroup, of_this_host, root_of, short
 from traceml_agent.limits import MAX_OVERLAPS
 
-#: All of a host's processors and memory; what else is held is a device.
+#: All processors and memory of a host; everything else that is held is a device.
 HOST = "host"
-#: Intervals whose ends lie so close are one.
+#: Intervals whose ends are this close are the same.
 SAME_S = 0.002
-#: What two runs may have in common; the later word says more.
+#: What two runs may share; a later word says more.
 SHARED = ("host", "device", "process")
 
 
 class Shares(NamedTuple):
-    """What of an interval is this writer's, each 0 to 1.
+    """This writer's shares of an interval, each 0 to 1.
 
-    `own`: of what the process used, where several writers of one run measure it. `held`: of what the process held,
-    where other processes may use the same. `counted`: of the figure that follows, what is counted in sums.
+    `own`: of what the process used, if several writers of one run measure it. `held`: of what the process held, if
+    other processes may use it too. `counted`: the share of the resulting figure that counts in sums.
     """
 
     own: float = 1.0
@@ -43,7 +43,7 @@ ALL = Shares()
 
 
 class Neighbours:
-    """Where a run stands among others: its process, its block, and where it sends to. It makes the run's holds."""
+    """A run among others: its process, its block, and where it sends to. It makes the run's holds."""
 
     def __init__(self, run_id: str, writer: str, settings, target: Target, outer: str = ""):
         self.run_id, self.writer, self.outer = run_id, writer, "" if outer == run_id else outer
@@ -63,7 +63,7 @@ class Neighbours:
         return self.host(facts["threads"], facts["host_threads"]) if facts["key"] == "cpu-0" else self._holds.get(HOST)
 
     def host(self, threads: float, host_threads: float) -> Hold:
-        """The hold of its part of the host, by the hardware threads that it may use."""
+        """The hold of the run's part of the host, by the hardware threads that it may use."""
         ranks = job.local_size() if self._target.is_self else 1
         return self._hold(HOST, _allocation(self._target), threads, ranks * threads, host_threads)
 
@@ -91,17 +91,17 @@ class Neighbours:
         return self._holds[what]
 
     def end(self, at: float) -> None:
-        """Let go of whatever is still held."""
+        """End all holds."""
         for hold in self._holds.values():
             hold.end(at)
 
     def overlaps(self) -> list[dict]:
-        """The runs that it met so far, and what they share: a process, the host, a device."""
+        """The runs met so far, and what they share: a process, the host, or a device."""
         return [{"run": run, "shares": shares} for run, shares in sorted(self._met.items())[:MAX_OVERLAPS]]
 
 
 def _allocation(target: Target) -> str:
-    """What jobs have in common that share one allocation: cores, cgroup, the scheduler's job and step."""
+    """A hash that jobs with the same allocation share: of cores, cgroup, and the scheduler's job and step."""
     try:
         cores = sorted(os.sched_getaffinity(0 if target.is_self else target.pid)) if not target.cgroup else []
     except (AttributeError, OSError):
@@ -118,18 +118,18 @@ class Hold:
         self._last = 0.0, 0.0, ALL
 
     def begin(self, at: float) -> None:
-        """It is held since the first reading, at a monotonic time: before that nothing is counted."""
+        """Begin the hold with the first reading, at a monotonic time. Nothing is counted before."""
         if self.record.began == FOR_EVER:
             self.record = self.record._replace(began=at)
             of_this_host().put(self.record)
 
     def end(self, at: float) -> None:
-        """It was held until the last reading. Others learn of it at their next one."""
+        """End the hold with the last reading. Other runs see that at their next reading."""
         if self.record.began < self.record.ended == FOR_EVER:
             self._become(self.record._replace(ended=at))
 
     def keep(self, held: float) -> None:
-        """Hold so much from now on: nothing while the reading is the job's part already, by each process's use."""
+        """Hold this much from now on: nothing while the reading is the job's part already, by each process's use."""
         if held != self.record.held and self.record.began < self.record.ended == FOR_EVER:
             self._become(self.record._replace(held=held))
 
@@ -140,7 +140,7 @@ class Hold:
     def part(self, since: float, until: float) -> Shares:
         """This writer's part of an interval between two monotonic times."""
         since_then, until_then, part = self._last
-        if abs(since - since_then) > SAME_S or abs(until - until_then) > SAME_S:  # processor and memory ask in a row
+        if abs(since - since_then) > SAME_S or abs(until - until_then) > SAME_S:  # both processor and memory ask
             part = self._part(since, until)
             self._last = since, until, part
         return part
@@ -173,7 +173,7 @@ class Hold:
 
     def _own(self, living: list[HoldRecord]) -> float:
         mine = self.record
-        if mine.what != HOST:  # of writers that report one device the portal counts one
+        if mine.what != HOST:  # if several writers report one device, the portal counts one
             return 1.0
         return 1 / (1 + sum(each.run == mine.run and each.root == mine.root for each in living))
 

@@ -6,13 +6,13 @@ import errno
 import os
 import stat
 
-#: A folder in memory: where no disk can be written, a run still arrives, and only a reboot loses it. The variable is
-#: for tests, which must not meet the spool of the person who runs them.
+#: A folder in memory. If no disk is writable, a run still arrives, and only a reboot loses it. The variable is for
+#: tests, which must not touch the spool of the person who runs them.
 MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
 
 
 def make_private(place: str) -> None:
-    """Make a folder and those above it that are missing, for their owner alone, whatever the umask."""
+    """Make a folder and its missing parents, for their owner only, whatever the umask."""
     above = os.path.dirname(place)
     if above != place and not os.path.isdir(above):
         make_private(above)
@@ -33,7 +33,7 @@ def is_ours(found: os.stat_result) -> bool:
 
 
 def boards_folder() -> str:
-    """Where boards lie; empty where there is no shared memory of this user's own."""
+    """The folder of boards; empty if this user has no shared memory."""
     place = os.path.join(MEMORY_FOLDER, f"traceml-{os.getuid()}") if hasattr(os, "getuid") else ""
     try:
         if not place or not os.path.isdir(MEMORY_FOLDER):
@@ -45,7 +45,7 @@ def boards_folder() -> str:
 
 
 def open_regular(path: str, flags: int) -> int:
-    """Open a file, but never a link, a pipe or a device that bears its name."""
+    """Open a regular file, but never a link, pipe or device of that name."""
     descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return descriptor
@@ -54,7 +54,7 @@ def open_regular(path: str, flags: int) -> int:
 
 
 def bytes_of(path: str) -> int:
-    """The size of a file; 0 where it is gone."""
+    """The size of a file; 0 if it is gone."""
     try:
         return os.lstat(path).st_size
     except OSError:

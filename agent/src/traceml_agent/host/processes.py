@@ -1,4 +1,4 @@
-"""CPU time and memory of the job's processes: this one, its descendants, and children that ended already."""
+"""CPU time and memory of the job's processes: this one, its descendants, and children that have ended."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from traceml_agent.host import job, system
 from traceml_agent.host.allocation import Target
 from traceml_agent.host.descriptors import Descriptor, above_standard
 
-#: Pids are used again: how long one is remembered as a stranger's.
+#: How long a pid is remembered as a stranger's, since pids are reused.
 STRANGERS_FOR_S = 60.0
-#: CPU and memory are read one after the other: one look at the tree serves both.
+#: CPU and memory are read one after the other, so one look at the tree serves both.
 FRESH_FOR_S = 0.05
 
 
 class Processes:
     """The process tree below `pid`, read from /proc.
 
-    `cpu_s` never falls: of one process the time of children that were waited for moves into its own counters.
+    `cpu_s` never falls: when a process waits for a child, the child's time moves into its own counters.
     """
 
     def __init__(self, pid: int):
@@ -35,7 +35,7 @@ class Processes:
         """CPU seconds so far of the whole tree, user and system."""
         own_s = (
             self._own_cpu_s()
-        )  # before the children: one that ends in between is then missed once, not counted twice
+        )  # before the children, so that one that ends in between is missed once, not counted twice
         total_s = own_s + sum(self._cpu_of(pid) for pid in self.descendants())
         self._cpu_s = max(self._cpu_s, total_s)
         return self._cpu_s
@@ -47,12 +47,12 @@ class Processes:
         return time.process_time() + times.children_user + times.children_system
 
     def _cpu_of(self, pid: str) -> float:
-        """User and system seconds of a process and of its children that were waited for."""
+        """User and system seconds of a process and of the children that it has waited for."""
         fields = _stat(pid)
         return sum(map(int, fields[11:15])) * self._tick_s if fields else 0.0
 
     def used_gb(self) -> float:
-        """GB that the tree holds: what each process has for itself, and once the largest part that they may share."""
+        """GB that the tree holds: the private part of each process, plus once the largest part that they may share."""
         private = shared = 0.0
         for pid in (str(self.pid), *self.descendants()):
             _size, resident, file_backed = self._pages(pid)
@@ -60,17 +60,18 @@ class Processes:
             shared = max(shared, file_backed * self._page_gb)
         if not self._family:
             return private + shared
-        # Pages that forked children share with their parent look like their own, but none can be used twice.
+        # Pages that forked children share with their parent look private, but the machine uses them once.
         return min(private + shared, _machine_used_gb())
 
     def _pages(self, pid: str) -> tuple[int, ...]:
-        """Size, resident and file-backed pages of a process; zeros once it ended."""
+        """Size, resident and file-backed pages of a process; zeros once it has ended."""
         text = self._own_statm() if pid == str(os.getpid()) else system.read("proc", pid, "statm")
         fields = (text or "").split()[:3]
         return tuple(map(int, fields)) if len(fields) == 3 else (0, 0, 0)
 
     def _own_statm(self) -> str | None:
-        """By a descriptor kept open: to open a file of /proc delays a training more than all the rest of a reading."""
+        """Read by a descriptor that stays open: opening a file of /proc delays a training more than the rest of a
+        reading."""
         try:
             if self._statm is None or not self._statm.is_ours:
                 with above_standard():
@@ -80,11 +81,11 @@ class Processes:
             return None
 
     def pids(self) -> set[int]:
-        """All that live, itself included."""
+        """All living processes of the tree, including its root."""
         return {self.pid, *map(int, self.descendants())}
 
     def descendants(self) -> set[str]:
-        """Pids of living descendants. Only processes not seen before are asked for their parent."""
+        """Pids of living descendants. Only processes not seen before are checked for their parent."""
         now = time.monotonic()
         if now < self._fresh_until:
             return self._family
@@ -110,7 +111,7 @@ def _machine_used_gb() -> float:
 
 
 def _has_children() -> bool:
-    """Whether this process has any child, ended ones included; looks without waiting for them."""
+    """Whether this process has any child, including ended ones, without waiting for them."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -119,7 +120,7 @@ def _has_children() -> bool:
 
 
 def _stat(pid: str) -> list[str]:
-    """Fields of /proc/<pid>/stat from the third, the state, on; the second, a name, may hold anything."""
+    """The fields of /proc/<pid>/stat from the third, the state, on. The second, a name, may contain anything."""
     return (system.read("proc", pid, "stat") or "").rpartition(")")[2].split()
 
 
@@ -129,7 +130,7 @@ def _parent(pid: str) -> str:
 
 
 class PsutilProcesses:
-    """The same where there is no /proc (macOS, Windows)."""
+    """The same for systems without /proc (macOS, Windows)."""
 
     def __init__(self, pid: int):
         import psutil
@@ -142,16 +143,16 @@ class PsutilProcesses:
         return [self._process, *self._process.children(recursive=True)]
 
     def pids(self) -> set[int]:
-        """All that live, itself included."""
+        """All living processes of the tree, including its root."""
         return {process.pid for process in self._family()}
 
     def cpu_s(self) -> float:
-        """CPU seconds so far of the whole tree; children that ended count as long as the system can tell."""
+        """CPU seconds so far of the whole tree, with children that ended as long as the system knows them."""
         self._cpu_s = max(self._cpu_s, sum(map(self._cpu_of, self._family())))
         return self._cpu_s
 
     def _cpu_of(self, process) -> float:
-        """User and system seconds; psutil knows those of ended children on Linux alone, os.times() on macOS too."""
+        """User and system seconds. psutil has those of ended children only on Linux, os.times() on macOS too."""
         try:
             times = os.times() if process.pid == os.getpid() else process.cpu_times()
         except self._psutil.Error:
@@ -177,7 +178,7 @@ _trees: dict[int, Processes | PsutilProcesses] = {}
 
 
 def processes(pid: int | None = None) -> Processes | PsutilProcesses:
-    """The process tree below this process, or another one; sensors share it."""
+    """The process tree below this process or another one. All sensors share it."""
     root = pid or os.getpid()
     if root not in _trees:
         _trees[root] = (Processes if system.has_proc() else PsutilProcesses)(root)
@@ -190,13 +191,13 @@ if hasattr(os, "register_at_fork"):
 
 
 class Cgroup:
-    """A cgroup's own counters, whoever its processes are and were."""
+    """A cgroup's own counters, whatever its processes are and were."""
 
     def __init__(self, target: Target):
         self._cpu = [folder for folder in target.own_folders("cpuacct") if usage_s(folder) is not None]
         self._memory = target.own_folders("memory")
         if not self._cpu:
-            raise ValueError(f"{target.cgroup} is no cgroup whose CPU time can be read")
+            raise ValueError(f"{target.cgroup} is not a cgroup with readable CPU time")
 
     def cpu_s(self) -> float:
         """CPU seconds so far. Raises ValueError once the cgroup is gone."""
@@ -206,15 +207,15 @@ class Cgroup:
         return seconds
 
     def used_gb(self) -> float:
-        """GB that it holds, less what the kernel would give up at once. Raises ValueError where that isn't told."""
+        """GB that it holds, minus what the kernel would free at once. Raises ValueError if that is not reported."""
         found = next((gb for gb in map(held_gb, self._memory) if gb is not None), None)
         if found is None:
-            raise ValueError("the cgroup tells no memory")
+            raise ValueError("the cgroup reports no memory")
         return found
 
 
 def usage_s(folder: str) -> float | None:
-    """CPU seconds of a cgroup by version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
+    """CPU seconds of a cgroup, from version 2 (cpu.stat, µs) or version 1 (cpuacct.usage, ns)."""
     for line in (system.read(folder, "cpu.stat") or "").splitlines():
         if line.startswith("usage_usec "):
             return float(line.split()[1]) / 1e6
@@ -223,7 +224,7 @@ def usage_s(folder: str) -> float | None:
 
 
 def held_gb(folder: str) -> float | None:
-    """GB that a cgroup holds, less file pages that the kernel would give up at once; version 2, else version 1."""
+    """GB that a cgroup holds, minus file pages that the kernel would free at once; version 2, else version 1."""
     used = system.number(folder, "memory.current")
     if used is None:
         used = system.number(folder, "memory.usage_in_bytes")
@@ -231,23 +232,23 @@ def held_gb(folder: str) -> float | None:
 
 
 def _inactive(folder: str) -> float:
-    """Bytes; of version 1 the total, since the plain field leaves out the cgroups below."""
+    """Bytes of such file pages. In version 1 the total, since the plain field omits child cgroups."""
     pairs = (line.partition(" ") for line in (system.read(folder, "memory.stat") or "").splitlines())
     fields = {name: value for name, _, value in pairs}
     return float(fields.get("total_inactive_file") or fields.get("inactive_file") or 0.0)
 
 
 def of_target(target: Target) -> Processes | PsutilProcesses | Cgroup:
-    """CPU time and memory of what is measured: its process tree, or the cgroup where one was named.
+    """CPU time and memory of the target: its process tree, or the cgroup if one was named.
 
-    Never a cgroup that the job happens to own: who joins it later, such as another kernel of one Jupyter server, would
-    be counted, unless every reading looked who is in there.
+    It is never a cgroup that the job happens to own: a process that joins it later, such as another kernel of the same
+    Jupyter server, would be counted, unless every reading checked the members.
     """
     return Cgroup(target) if target.cgroup else processes(target.pid)
 
 
 def ancestors(pid: int) -> set[int]:
-    """Pids above a process, up to the first; empty where the system does not tell."""
+    """Pids of all ancestors of a process; empty if the system does not say."""
     if not system.has_proc():
         import psutil
 
@@ -261,10 +262,10 @@ def ancestors(pid: int) -> set[int]:
 
 
 def launcher() -> int:
-    """The process that started the ranks of this host, of which this is one; 0 where it is alone or nothing is told.
+    """The pid of the process that started the ranks of this host; 0 if this one is alone, or it is unknown.
 
-    It is the nearest ancestor without the rank's number in its environment: what stands between, such as `bash -c`,
-    inherited that.
+    It is the nearest ancestor without the rank in its environment, since processes in between, such as `bash -c`, have
+    inherited the rank.
     """
     mark = next((name for name in job.RANKS if name in os.environ), "")
     pid = str(os.getppid()) if mark and job.local_size() > 1 else ""

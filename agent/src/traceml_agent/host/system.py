@@ -1,7 +1,6 @@
-"""Files of /proc and /sys, below a settable root.
+"""Reads files of /proc and /sys, below a configurable root.
 
-`TRACEML_AGENT_ROOT` puts another folder in the place of `/`: the host's, mounted into a container, or a tree that a
-test built.
+`TRACEML_AGENT_ROOT` replaces `/` by another folder: the host's root mounted into a container, or a tree made by a test.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ def path(*parts: str) -> str:
 
 
 def read(*parts: str) -> str | None:
-    """A small file's text without surrounding white space, or None where it can't be read.
+    """A small file's text without surrounding white space, or None if it can't be read.
 
-    By bare descriptors: each call lets go of the interpreter, and `open()` makes three times as many.
+    It uses bare descriptors: each system call releases the interpreter, and `open()` makes three times as many.
     """
     try:
         descriptor = os.open(path(*parts), os.O_RDONLY)
@@ -35,7 +34,7 @@ def read(*parts: str) -> str | None:
 
 
 def number(*parts: str) -> float | None:
-    """A file that holds one number, or None."""
+    """The number in a file, or None."""
     try:
         return float(read(*parts) or "")
     except ValueError:
@@ -48,7 +47,7 @@ def has_proc() -> bool:
 
 
 def counted(cpus: str | None) -> int | None:
-    """How many CPUs the kernel's list names: 6 in `0-3,8,10`; None for an empty list or what is none."""
+    """How many CPUs a kernel list names: 6 in `0-3,8,10`; None for an empty or invalid list."""
     try:
         ranges = [[int(end) for end in part.split("-")] for part in (cpus or "").split(",")]
     except ValueError:

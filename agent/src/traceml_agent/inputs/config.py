@@ -1,6 +1,6 @@
-"""Settings: argument over environment over project file over user file over default, each with where it came from.
+"""Settings: argument over environment over project file over user file over default, each with its origin.
 
-Cheap to import: the whole agent starts in milliseconds, so nothing heavy loads here at module level.
+Cheap to import: the whole agent starts in milliseconds, so this module loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Refused(Exception):
-    """The settings don't allow talking to this portal; the text tells the remedy."""
+    """The settings don't allow contacting this portal. The text names the remedy."""
 
 
 def _text(value) -> str:
@@ -28,7 +28,7 @@ def _text(value) -> str:
 
 
 def _path(value) -> str:
-    """An absolute path: the uploader works in another folder."""
+    """An absolute path, because the uploader works in another folder."""
     text = _text(value)
     return os.path.abspath(os.path.expanduser(text)) if text else ""
 
@@ -36,7 +36,7 @@ def _path(value) -> str:
 def _secret(value) -> str:
     text = _text(value)
     if not text.isascii() or " " in text:
-        raise ValueError("must be a token as the portal shows it")
+        raise ValueError("must be a token, copied as the portal shows it")
     return text
 
 
@@ -54,7 +54,7 @@ def _between(low: float, high: float):
         except OverflowError:
             result = float("inf")
         if not low <= result <= high:
-            raise ValueError(f"must lie between {low:g} and {high:g}")
+            raise ValueError(f"must be between {low:g} and {high:g}")
         return result
 
     return number
@@ -70,7 +70,7 @@ def _one_of(*words: str):
 
 
 def _devices(value) -> list:
-    """Accelerators that the user declares, since nothing can measure them."""
+    """Accelerators that the user declares because nothing can measure them."""
     if not value:
         return []
     from traceml_agent.inputs.declared import declared
@@ -78,7 +78,7 @@ def _devices(value) -> list:
     return declared(value)
 
 
-#: Every setting with its default and what turns a value into its type.
+#: Every setting, with its default and the function that converts a value.
 FIELDS = {
     "url": ("", lambda value: _text(value).rstrip("/")),
     "token": ("", _secret),
@@ -101,7 +101,7 @@ PATHS = {name for name, (_, convert) in FIELDS.items() if convert is _path}
 
 
 class Settings:
-    """The agent's settings in force; `origins` tells for each where it came from."""
+    """The settings in force; `origins` names where each came from."""
 
     __slots__ = (*FIELDS, "origins")
     url: str
@@ -129,7 +129,7 @@ class Settings:
             self.origins[name] = "default"
 
     def take(self, name: str, value, origin: str) -> None:
-        """Set one field; a value that can't be right is left out with a warning."""
+        """Set one field; an invalid value is ignored with a warning."""
         try:
             setattr(self, name, FIELDS[name][1](value))
             self.origins[name] = origin
@@ -140,7 +140,7 @@ class Settings:
         return {name: getattr(self, name) for name in FIELDS}
 
     def __reduce__(self):
-        """Without the token: what is pickled may be stored anywhere."""
+        """Without the token, since a pickle may be stored anywhere."""
         return _restored, ({name: value for name, value in self.as_dict().items() if name != SECRET}, self.origins)
 
     def __repr__(self):
@@ -157,7 +157,7 @@ def _restored(values: dict, origins: dict[str, str]) -> Settings:
 
 
 def load(**arguments) -> Settings:
-    """The settings in force; never raises. Arguments that are None count as not given."""
+    """The settings in force. Never raises. An argument of None counts as not given."""
     settings = Settings()
     _take_file(settings, user_file())
     if path := _project_file():
@@ -174,7 +174,7 @@ def load(**arguments) -> Settings:
 
 
 def _take_file(settings: Settings, path: str) -> None:
-    """Take what a file sets; its paths are relative to itself."""
+    """Take the settings of a file; its paths are relative to the file."""
     for name, value in _read_toml(path).items():
         if name in PATHS and isinstance(value, str) and value:
             value = os.path.join(os.path.dirname(path), os.path.expanduser(value))
@@ -183,7 +183,7 @@ def _take_file(settings: Settings, path: str) -> None:
 
 
 def _take_project_file(settings: Settings, path: str) -> None:
-    """A checkout's file may name another portal, but the token that `login` kept is not for that one."""
+    """A project's file may name another portal, but the token that `login` saved is not sent there."""
     url, token = origin_of(settings.url), settings.token
     _take_file(settings, path)
     if token and settings.token == token and origin_of(settings.url) != url:
@@ -192,13 +192,13 @@ def _take_project_file(settings: Settings, path: str) -> None:
 
 
 def user_file() -> str:
-    """Where `traceml-agent login` keeps address and token."""
+    """Where `traceml-agent login` saves address and token."""
     base = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
     return os.path.join(base, "traceml", "agent.toml")
 
 
 def catalogue_folder() -> str:
-    """Where `traceml-agent update-catalogue` keeps its copy of the portal's catalogue."""
+    """Where `traceml-agent update-catalogue` saves its copy of the portal's catalogue."""
     base = os.environ.get("XDG_DATA_HOME") or os.path.join(os.path.expanduser("~"), ".local", "share")
     return os.path.join(base, "traceml", "catalogue")
 
@@ -212,7 +212,7 @@ def catalogue():
 
 
 def keep_login(url: str, token: str) -> str:
-    """Write address and token to the user's file, which nobody else may read; returns its path."""
+    """Write address and token to the user's file, which nobody else can read. Returns its path."""
     import json
 
     path = user_file()
@@ -228,21 +228,21 @@ def keep_login(url: str, token: str) -> str:
 
 
 def _project_file() -> str | None:
-    """The nearest project file in this folder or above, unless somebody else laid it where everybody may write."""
+    """The nearest project file in this folder or above, unless another user put it where everybody can write."""
     try:
         folder = os.getcwd()
     except OSError:
         return None
     while True:
         path = os.path.join(folder, PROJECT_FILE)
-        if os.path.isfile(path) and not _is_anybodys(folder, path):
+        if os.path.isfile(path) and not _is_a_strangers(folder, path):
             return path
         folder, below = os.path.dirname(folder), folder
         if folder == below:
             return None
 
 
-def _is_anybodys(folder: str, path: str) -> bool:
+def _is_a_strangers(folder: str, path: str) -> bool:
     if not hasattr(os, "getuid"):
         return False
     try:
@@ -264,7 +264,7 @@ def _read_toml(path: str) -> dict:
 
 
 def _parsed(text: str) -> dict:
-    """A TOML text's values. Python 3.10 has no reader of TOML; there, plain `name = value` lines are understood."""
+    """The values of a TOML text. Python 3.10 can't read TOML, so there only plain `name = value` lines are read."""
     try:
         import tomllib
     except ImportError:
@@ -278,7 +278,7 @@ def _parsed(text: str) -> dict:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, what a token may be shown to; empty for what is no address."""
+    """Scheme, host and port of a URL, to which a token may be sent; empty if it is not an address."""
     from urllib.parse import urlsplit
 
     try:
@@ -293,7 +293,7 @@ def origin_of(url: str) -> str:
 
 
 def check_url(url: str, allow_http: bool) -> None:
-    """Raise Refused for a URL that is none, or that would send the token in the clear to another machine."""
+    """Raise Refused for an invalid URL, or one that would send the token unencrypted to another machine."""
     from urllib.parse import urlsplit
 
     if not origin_of(url) or any(sign in url for sign in "@?#\\ "):
@@ -301,7 +301,7 @@ def check_url(url: str, allow_http: bool) -> None:
     parts = urlsplit(url)
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
         raise Refused(
-            f"plain http to {parts.hostname} would show the token to the network; "
+            f"plain http to {parts.hostname} would send the token unencrypted; "
             "use https, or set TRACEML_AGENT_ALLOW_HTTP=1"
         )
 

@@ -1,7 +1,8 @@
 """Accelerators that a user declares because nothing can measure them: `track(devices="8x TPU v5e")`.
 
-As text `NAME`, `8x NAME` and `8x NAME @ 0.6`, several between commas, for the environment and the command line too; as
-a list of these or of mappings with `name`, `count` and `utilisation`; as a mapping from names to counts or to such.
+As text: `NAME`, `8x NAME` or `8x NAME @ 0.6`, several separated by commas (also in the environment and on the command
+line). As a list of such texts, or of mappings with `name`, `count` and `utilisation`. As a mapping from names to counts
+or to such mappings.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import NamedTuple
 
 from traceml_agent.messages import warn
 
-#: Of one host, together: the portal takes 64 devices of a process, processor, memory and measured ones included.
+#: Per host. The portal accepts 64 devices per process, including processor, memory and measured ones.
 MOST = 48
 _TEXT = re.compile(r"^(?:(\d+)\s*[x×]\s+|(\d+)[x×])?(.*?\S)\s*(?:@\s*([\d.]+))?$")
 _FIELDS = {"name", "count", "utilisation"}
 
 
 class Declared(NamedTuple):
-    """So many accelerators of a name; `utilisation`, 0 to 1, is None where nobody said how busy they are."""
+    """`count` accelerators of one name; `utilisation`, 0 to 1, is None if it was not given."""
 
     name: str
     count: int = 1  # type: ignore[assignment]  # tuples have a method of that name
@@ -27,14 +28,14 @@ class Declared(NamedTuple):
 
 
 def declared(given) -> list[Declared]:
-    """What was declared. An entry that can't be right costs itself alone, with a warning.
+    """The declared accelerators. An invalid entry is ignored with a warning.
 
-    Raises ValueError for what is neither text nor a list nor a mapping.
+    Raises ValueError for anything but text, a list or a mapping.
     """
     found: list[Declared] = []
     try:
         entries = list(_entries(given))
-    except Exception as error:  # noqa: BLE001 (somebody's own mapping or list)
+    except Exception as error:  # noqa: BLE001 (a mapping or list of the user's)
         raise ValueError(f"must be names of devices, such as '8x TPU v5e' ({error})") from None
     for entry in entries:
         try:
@@ -44,7 +45,7 @@ def declared(given) -> list[Declared]:
             continue
         room = MOST - sum(each.count for each in found)
         if one.count > room:
-            warn(f"declared devices beyond {MOST} are ignored")
+            warn(f"only the first {MOST} declared devices are used")
         if room:
             found.append(one._replace(count=min(one.count, room)))
     return found
@@ -71,22 +72,22 @@ def _one(entry) -> Declared:
         entry = Declared(name, int(spaced or glued or 1), None if utilisation is None else float(utilisation))
     elif isinstance(entry, Mapping):
         if unknown := entry.keys() - _FIELDS:
-            raise ValueError(f"unknown {sorted(map(str, unknown))[0]!r}; known are name, count and utilisation")
+            raise ValueError(f"unknown key {sorted(map(str, unknown))[0]!r}; use name, count and utilisation")
         entry = Declared(**entry)
     elif isinstance(entry, (list, tuple)):  # as a parent process hands it on
         entry = Declared(*entry)
     else:
-        raise ValueError(f"a name such as 'TPU v5e' is wanted, not {type(entry).__name__}")
+        raise ValueError(f"expected a name such as 'TPU v5e', not {type(entry).__name__}")
     return _checked(entry)
 
 
 def _checked(one: Declared) -> Declared:
     name = one.name.strip() if isinstance(one.name, str) else ""
     if not name or not name.isprintable():
-        raise ValueError("it has no name")
+        raise ValueError("the name is missing")
     if isinstance(one.count, bool) or int(one.count) != one.count or one.count < 1:
-        raise ValueError(f"{name}: the count must be a whole number from 1, not {one.count!r}")
+        raise ValueError(f"{name}: count must be a whole number of at least 1, not {one.count!r}")
     used = one.utilisation
     if used is not None and (isinstance(used, bool) or not 0.0 <= float(used) <= 1.0):
-        raise ValueError(f"{name}: the utilisation must lie between 0 and 1, not {used!r}")
+        raise ValueError(f"{name}: utilisation must be between 0 and 1, not {used!r}")
     return Declared(name[:200], int(one.count), None if used is None else float(used))

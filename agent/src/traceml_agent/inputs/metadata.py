@@ -1,7 +1,6 @@
-"""What people hand over, made fit to travel: clean text, capped metadata, numbers, and no secrets.
+"""Cleans what people hand over: text, metadata within its limits, numbers, and no secrets.
 
-Whatever it is, one odd value costs itself alone: it is left out, cut or replaced, and noted in a `LeftOut`. Nothing
-here raises.
+An odd value affects only itself: it is left out, cut or replaced, and noted in a `LeftOut`. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -17,22 +16,22 @@ from traceml_agent.messages import let_handlers_through
 
 __all__ = ["HIDDEN", "KINDS", "facts", "is_secret", "kind", "metrics", "number", "params", "tags", "text"]
 
-#: Of more than these tags not even the text is asked for, which may take long.
+#: Further tags are not even converted to text, which may take long.
 MOST_TAGS_READ = 4 * limits.MAX_TAGS
 KINDS = ("training", "finetuning", "evaluation", "inference", "other")
 
 
 def text(value, left_out: LeftOut | None = None, what: str = "a text", limit: int = limits.MAX_TEXT) -> str:
-    """`value` as one line of text that any database can hold, at most `limit` characters.
+    """`value` as one line of text that any database can store, at most `limit` characters.
 
-    Empty for None and for what can't be told; `what` says in words what it is the text of.
+    Empty for None and for what has no text; `what` says in words what the text is.
     """
     if value is None:
         return ""
     left_out = left_out or LeftOut()
     try:
         given = words(value)
-    except Exception as error:  # noqa: BLE001 (the `__str__` of somebody's own class)
+    except Exception as error:  # noqa: BLE001 (the `__str__` of a class of the user's)
         left_out.note(what, reason_of(error))
         return ""
     kept = limits.clean(given, limit + 1)
@@ -47,14 +46,14 @@ def kind(value) -> str | None:
     """The kind of run that `value` names, or None."""
     try:
         word = words(value).strip().lower()
-    except Exception as error:  # noqa: BLE001 (the `__str__` of somebody's own class)
+    except Exception as error:  # noqa: BLE001 (the `__str__` of a class of the user's)
         let_handlers_through(error)
         return None
     return word if word in KINDS else None
 
 
 def facts(given: dict, left_out: LeftOut | None = None) -> dict:
-    """What a sensor tells of a device, as the portal takes it: drivers hand out odd names and numbers as well."""
+    """The facts of a device as the portal accepts them: drivers return odd names and numbers too."""
     left_out = left_out or LeftOut()
     kept: dict = {}
     for name, value in given.items():
@@ -73,16 +72,16 @@ def facts(given: dict, left_out: LeftOut | None = None) -> dict:
 
 
 def tags(values, left_out: LeftOut | None = None) -> list[str]:
-    """At most 50 clean, different tags of one text, or of anything that can be iterated; of a mapping `key=value`."""
+    """At most 50 clean, distinct tags from one text or any iterable; a mapping gives `key=value`."""
     left_out = left_out or LeftOut()
     kept: dict[str, None] = {}
     try:
         for number_of, value in enumerate(islice(_given_tags(values), plain.MOST_READ)):
             if len(kept) == limits.MAX_TAGS or number_of >= MOST_TAGS_READ:
-                left_out.note("further tags", f"a run has at most {limits.MAX_TAGS}")
+                left_out.note("the other tags", f"a run has at most {limits.MAX_TAGS}")
             elif tag := text(value, left_out, "a tag"):
                 kept[tag] = None
-    except Exception as error:  # noqa: BLE001 (a generator that raises: what it gave so far is kept)
+    except Exception as error:  # noqa: BLE001 (a generator that raises: its items so far are kept)
         left_out.note("the rest of the tags", reason_of(error))
     return list(kept)
 
@@ -99,7 +98,7 @@ def _given_tags(values) -> Iterable:
 
 
 class _Pair:
-    """A key and its value as one tag, told only when asked for: either may raise."""
+    """A key and its value as one tag. They become text only when needed, since either may raise."""
 
     def __init__(self, key, read):
         self._key, self._read = key, read
@@ -110,17 +109,17 @@ class _Pair:
 
 
 def params(values, left_out: LeftOut | None = None) -> dict:
-    """At most 50 keys and 16 KiB of JSON from a mapping, a dataclass or an object's attributes, secrets hidden.
+    """At most 50 keys and 16 KiB of JSON from a mapping, a dataclass or an object's attributes, with secrets hidden.
 
-    Numbers stay numbers, NumPy's and tensors' of one element included; lists and mappings up to four levels deep; what
-    JSON does not know becomes text. Where it is too much, the largest values are left out until the rest fits.
+    Numbers stay numbers, including NumPy's and one-element tensors; lists and mappings may be four levels deep; all
+    else becomes text. If it is too much, the largest values are left out until the rest fits.
     """
     left_out = left_out or LeftOut()
     if values is None:
         return {}
     try:
         given = members(values, any_object=True)
-    except Exception as error:  # noqa: BLE001 (somebody's own object)
+    except Exception as error:  # noqa: BLE001 (an object of the user's)
         left_out.note("params", reason_of(error))
         return {}
     if given is None:
@@ -133,15 +132,15 @@ def params(values, left_out: LeftOut | None = None) -> dict:
             kept[name] = value
     for name in limits.excess_keys(kept):
         del kept[name]
-        left_out.note(f"parameter {name!r}", f"all together are larger than {limits.MAX_METADATA_BYTES // 1024} KiB")
+        left_out.note(f"parameter {name!r}", f"all parameters together exceed {limits.MAX_METADATA_BYTES // 1024} KiB")
     return kept
 
 
 def metrics(args, kwargs, left_out: LeftOut | None = None, names: set[str] | None = None) -> list[tuple[str, float]]:
-    """Names and numbers of what `run.log(*args, **kwargs)` was given: mappings, keywords, or both.
+    """Names and numbers from the arguments of `run.log(*args, **kwargs)`: mappings, keywords, or both.
 
-    A mapping inside a mapping is flattened: `{"val": {"loss": 1}}` is `val.loss`. With `names`, those that a run has
-    logged so far, a run keeps no more than the portal does; new names are added to it.
+    A nested mapping is flattened: `{"val": {"loss": 1}}` is `val.loss`. `names` are those that the run has logged so
+    far; new ones are added to it, up to as many as the portal keeps.
     """
     logged = _Logged(left_out or LeftOut(), names)
     for given in args:
@@ -159,36 +158,36 @@ class _Logged:
         self._left_out, self._names = left_out, names
 
     def take(self, given) -> None:
-        """All metrics of a mapping or the like that was given without a name."""
+        """All metrics of a mapping that was given without a name."""
         pairs = _mapping(given)
         if pairs is None:
-            self._left_out.note("what log was given", 'no names: write log(loss=0.3) or log({"loss": 0.3})')
+            self._left_out.note("what log was given", 'no names given: use log(loss=0.3) or log({"loss": 0.3})')
         else:
             self._all(pairs, "", plain.MAX_DEPTH, [limits.MAX_ROWS])
 
     def _all(self, pairs: plain.Members, path: str, depth: int, room: list[int]) -> None:
-        """Metrics of a mapping; `room` is how many more it and those within may have, for one may hold itself."""
+        """Metrics of a mapping. `room` is how many more it and nested ones may have, since one may contain itself."""
         what = f"the rest of metrics {path}…" if path else "the rest of the metrics"
         try:
             for key, read in pairs:
                 if not room[0]:
-                    self._left_out.note(what, "more than one call of log takes")
+                    self._left_out.note(what, "too many for one call of log")
                     break
                 room[0] -= 1
                 self._one(key, read, path, depth, room)
-        except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
+        except Exception as error:  # noqa: BLE001 (a mapping of the user's: its items so far are kept)
             self._left_out.note(what, reason_of(error))
 
     def _one(self, key, read: plain.Read, path: str, depth: int, room: list[int]) -> None:
         try:
             value = read()
-        except Exception as error:  # noqa: BLE001 (somebody's own value)
+        except Exception as error:  # noqa: BLE001 (a value of the user's)
             self._left_out.note(f"metric {path + text(key)!r}", reason_of(error))
         else:
             self.add(key, value, path, depth, room)
 
     def add(self, key, value, path: str = "", depth: int = plain.MAX_DEPTH, room: list[int] | None = None) -> None:
-        """One metric, or the mapping of them that it is; in it a run's most names at most."""
+        """One metric, or a mapping of metrics: at most as many as a run has names."""
         name = text(key, self._left_out, "a metric's name", limits.MAX_TEXT - len(path))
         found = number(value)
         if found is None and depth and (pairs := _mapping(value)) is not None:
@@ -201,9 +200,9 @@ class _Logged:
         elif found is None:
             self._left_out.note(f"metric {path + name!r}", "not a finite number")
         elif not name:
-            self._left_out.note(f"metric {path!r}", "an empty name")
+            self._left_out.note(f"metric {path!r}", "its name is empty")
         elif self._names is not None and not _is_kept(path + name, self._names):
-            self._left_out.note(f"metric {path + name!r}", f"a run keeps {limits.MAX_METRIC_NAMES} names")
+            self._left_out.note(f"metric {path + name!r}", f"a run keeps at most {limits.MAX_METRIC_NAMES} names")
         else:
             self.rows.append((path + name, found))
 
@@ -217,6 +216,6 @@ def _is_kept(name: str, names: set[str]) -> bool:
 def _mapping(value) -> plain.Members | None:
     try:
         return members(value)
-    except Exception as error:  # noqa: BLE001 (somebody's own object)
+    except Exception as error:  # noqa: BLE001 (an object of the user's)
         let_handlers_through(error)
         return None

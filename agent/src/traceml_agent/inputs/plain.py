@@ -1,7 +1,7 @@
-"""JSON of what people hand over: each value that has none is left out by itself, with the reason.
+"""JSON of what people hand over. A value that has none is left out, with the reason.
 
-Objects of other people's classes are asked for their text, their items and their number here, and any of these may
-raise, never end, or be huge. Plain types are read by their own methods, whatever a subclass makes of them.
+This module asks objects of the user's classes for their text, items and number. Any of these may raise, never end, or
+be huge. Plain types are read by their own methods, even if a subclass overrides those.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from traceml_agent.messages import let_handlers_through
 
 MAX_DEPTH = 4
 HIDDEN = "(hidden)"
-#: A key with one of these words holds something that nobody means to publish.
+#: The value of a key with one of these words is secret.
 SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "credential", "private", "auth", "cookie")
-#: What is counted of an endless or huge mapping, list or set.
+#: Most items that are read of an endless or huge mapping, list or set.
 MOST_READ = 10_000
-#: A value of more parts can't fit: each takes two bytes at least.
+#: A value with more parts can't fit: each takes at least two bytes.
 MOST_PARTS = limits.MAX_METADATA_BYTES // 2
-#: Whole numbers of more bits have more digits than Python turns to text.
+#: Whole numbers with more bits have more digits than Python converts to text.
 MOST_BITS = 1500
-#: Where dataclasses, attrs, pydantic (2 and 1) and named tuples keep the names of their fields.
+#: Where dataclasses, attrs, pydantic (2 and 1) and named tuples keep their field names.
 FIELDS = ("__dataclass_fields__", "__attrs_attrs__", "model_fields", "__fields__", "_fields")
-#: Classes whose objects are nothing but their attributes: argparse's and types'.
+#: Classes whose objects consist of their attributes: argparse's and types'.
 NAMESPACES = ("Namespace", "SimpleNamespace")
 
 Read = Callable[[], object]
@@ -35,11 +35,11 @@ Members = Iterable[tuple[object, Read]]
 
 
 class NotKept(Exception):
-    """A value has no JSON; says why."""
+    """A value has no JSON, with the reason."""
 
 
 def is_secret(name: str) -> bool:
-    """Whether a key's name says that its value is nobody's business."""
+    """Whether a key's name says that its value is secret."""
     lowered = name.lower().replace("-", "_")
     return any(word in lowered for word in SECRET_WORDS)
 
@@ -47,20 +47,20 @@ def is_secret(name: str) -> bool:
 def words(value) -> str:
     """The text of any object; raises whatever its `__str__` raises."""
     if isinstance(value, (bytes, bytearray)):
-        return repr(bytes(value[: limits.MAX_VALUE + 1]))  # its text may not be asked for under `python -bb`
+        return repr(bytes(value[: limits.MAX_VALUE + 1]))  # `str` of it would fail under `python -bb`
     return str.__str__(value if isinstance(value, str) else str(value))
 
 
 def reason_of(error: Exception) -> str:
-    """Why something is left out, by what was raised while it was read: its text may raise as well."""
+    """Why something is left out, from the error raised while it was read. The error's own text may raise too."""
     let_handlers_through(error)
     return str(error) if isinstance(error, NotKept) else f"reading it raised {type(error).__name__}"
 
 
 def members(value, any_object: bool = False) -> Members | None:
-    """The keys of a mapping, a dataclass or the like, each with a function that reads it; None for anything else.
+    """The keys of a mapping, a dataclass or the like, each with a function that reads its value; else None.
 
-    With `any_object` the attributes of any object count as well, those apart that Python adds.
+    With `any_object`, also the attributes of any object, except those that Python adds.
     """
     kind = type(value)
     if issubclass(kind, dict):
@@ -89,30 +89,30 @@ def _attribute(owner, name: str) -> Read:
 
 
 def named(given: Members, what: str, below: str, left_out: LeftOut) -> Iterator[tuple[str, Read]]:
-    """Members with a clean name each, different from the others', at most 50. `below` is the path of their owner."""
+    """At most 50 members, each with a clean and distinct name. `below` is the path of their owner."""
     seen: set[str] = set()
     try:
         for index, (key, read) in enumerate(given):
             if len(seen) == limits.MAX_KEYS:
-                beyond = len(given) - index if isinstance(given, list) else 1  # else nobody knows, or it has no end
+                beyond = len(given) - index if isinstance(given, list) else 1  # else unknown, or endless
                 left_out.note(f"the rest of {what}", f"more than {limits.MAX_KEYS} keys", beyond)
                 break
             if name := _key(key, what, below, seen, left_out):
                 seen.add(name)
                 yield name, read
-    except Exception as error:  # noqa: BLE001 (somebody's own mapping: what it gave so far is kept)
+    except Exception as error:  # noqa: BLE001 (a mapping of the user's: its items so far are kept)
         left_out.note(f"the rest of {what}", reason_of(error))
 
 
 def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
     try:
         text = limits.clean(words(key), limits.MAX_KEY + 1)
-    except Exception as error:  # noqa: BLE001 (the text of somebody's own key)
+    except Exception as error:  # noqa: BLE001 (the text of a key of the user's)
         left_out.note(f"a key of {what}", reason_of(error))
         return ""
     name = text[: limits.MAX_KEY].strip()
     if not name or name in seen:
-        left_out.note(f"parameter {below + name!r}", "another one has the same name" if name else "an empty name")
+        left_out.note(f"parameter {below + name!r}", "another one has the same name" if name else "its name is empty")
         return ""
     if len(text) > limits.MAX_KEY:
         left_out.note(f"the end of the name {name!r}", f"longer than {limits.MAX_KEY} characters")
@@ -122,8 +122,8 @@ def _key(key, what: str, below: str, seen: set[str], left_out: LeftOut) -> str:
 class JsonCopy:
     """Copies parameters as JSON.
 
-    Counts their parts, for a structure may hold itself: each value may have half of those that are left, so that a huge
-    one leaves its neighbours in place.
+    It counts their parts, since a structure may contain itself. Each value may use half of the parts that are left, so
+    a huge one does not push out the others.
     """
 
     def __init__(self, left_out: LeftOut):
@@ -131,12 +131,12 @@ class JsonCopy:
         self._parts, self._most = 0, 2 * MOST_PARTS
 
     def of(self, read: Read, path: str, depth: int = MAX_DEPTH) -> tuple:
-        """The JSON of what `read` gives in a tuple of one; empty where it has none, which is noted."""
+        """The JSON of what `read` returns, in a tuple of one; an empty tuple if it has none, which is noted."""
         outer_most = self._most
         self._most = (self._parts + self._most) // 2
         try:
             return (self._json(read(), path, depth),)
-        except Exception as error:  # noqa: BLE001 (somebody's own object: any of its methods may raise anything)
+        except Exception as error:  # noqa: BLE001 (an object of the user's: any of its methods may raise anything)
             self._left_out.note(f"parameter {path!r}", reason_of(error))
         finally:
             self._most = outer_most
@@ -170,7 +170,7 @@ class JsonCopy:
             raise NotKept(f"nested deeper than {MAX_DEPTH} levels")
         if given is None:
             items = self._items(value, path, depth)
-            # A set's order differs from process to process, and equal parameters would look unequal.
+            # The order of a set differs between processes, so equal parameters would look different.
             return sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items
         found = {}
         for name, read in named(given, f"parameter {path!r}", f"{path}.", self._left_out):
@@ -188,9 +188,9 @@ class JsonCopy:
         return [one[0] if one else None for one in plain]
 
     def _array(self, value, path: str, depth: int):
-        """Numbers of an array's or tensor's scalar, a list of a small one's; the text of a larger one or a table."""
+        """The number of a scalar array or tensor, a list for a small one, the text of a larger one or a table."""
         if hasattr(type(value), "detach"):
-            value = value.detach()  # what has a gradient warns
+            value = value.detach()  # a tensor with a gradient warns
         elif hasattr(type(value), "numpy") and not hasattr(type(value), "tolist"):
             value = value.numpy()  # TensorFlow's
         is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
@@ -209,11 +209,11 @@ class JsonCopy:
 
 
 def _whole(value: int):
-    """A whole number, as text where it has more than 64 bits."""
+    """A whole number, or its text if it has more than 64 bits."""
     if abs(value) <= limits.MAX_INTEGER:
         return value
     if value.bit_length() > MOST_BITS:
-        raise NotKept("too large a number")
+        raise NotKept("the number is too large")
     return str(value)
 
 
@@ -222,7 +222,7 @@ def _real(value: float):
 
 
 def _shortest(exact: float, scalar) -> float:
-    """The number that a scalar of few bits shows: 0.1 of a 32-bit 0.1, which is 0.10000000149 as a float."""
+    """The number that a scalar of few bits shows: 0.1 for a 32-bit 0.1, which is 0.10000000149 as a float."""
     try:
         shown = float(str(scalar.cpu().numpy() if hasattr(type(scalar), "cpu") else scalar))
     except Exception as error:  # noqa: BLE001 (a tensor of a kind that NumPy lacks; a subclass's own text)
@@ -232,19 +232,19 @@ def _shortest(exact: float, scalar) -> float:
 
 
 def number(value) -> float | None:
-    """A finite float of anything that has one (NumPy scalars, one-element tensors, text), or None. Warns of nothing."""
+    """The finite float of anything that has one (NumPy scalars, one-element tensors, text), or None. Never warns."""
     if type(value) is float:
         return value if isfinite(value) else None
     try:
         kind = type(value)
-        if hasattr(kind, "detach"):  # a tensor with a gradient warns where it is turned to a number
+        if hasattr(kind, "detach"):  # a tensor with a gradient warns when it becomes a number
             value = value.detach()
-        if getattr(value, "mask", False):  # NumPy's masked value, which has an item of 0
+        if getattr(value, "mask", False):  # NumPy's masked value, whose item is 0
             return None
-        if hasattr(kind, "item") and not issubclass(kind, (int, float)):  # as does an array of one element
+        if hasattr(kind, "item") and not issubclass(kind, (int, float)):  # an array of one element warns too
             value = value.item()
         result = float.__float__(float(value))
-    except Exception as error:  # noqa: BLE001 (somebody's own number: whatever it raises, it is none)
+    except Exception as error:  # noqa: BLE001 (a number of the user's: if it raises, it is none)
         let_handlers_through(error)
         return None
     return result if isfinite(result) else None

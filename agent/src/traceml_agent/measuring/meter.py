@@ -11,9 +11,9 @@ from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.sensors.sensor import Reading, Sensor
 from traceml_agent.spool.board import DEVICE, PART, PARTS, Board
 
-#: Longer than this many of its intervals without a reading is a gap: nothing is integrated over it.
+#: A time without readings longer than this many intervals is a gap, over which nothing is integrated.
 GAP_INTERVALS = 5
-SHARED = "Its idle power is shared with your other traced jobs on this host."
+SHARED = "Its idle power is shared with your other tracked jobs on this host."
 GIVE_UP_AFTER = 5
 
 
@@ -24,13 +24,14 @@ class Meter:
         self.sensor, self.facts, self.hold = sensor, sensor.facts, hold
         self.elapsed_s = self._busy_s = 0.0
         self._busy_is_known = False
-        #: Of the elapsed seconds this run's part, and what of all three other runs count in sums. See neighbours.
+        #: This run's part of the elapsed seconds, and what other runs count in sums of all three. See
+        #: `host.neighbours`.
         self.held_s = self.shared_held_s = self.shared_busy_s = self.shared_energy_j = 0.0
         self.energy_j: float | None = 0.0 if sensor.facts["basis"] else None
         self.at = self.asked_at = 0.0
         self.failures = self.dropped = self.told = 0
-        self.trouble = ""  # why it was given up
-        self.profile = None  # the catalogue's, once somebody asked for the energy
+        self.trouble = ""  # why the meter gave up
+        self.profile = None  # from the catalogue, once the energy was needed
         self._before: Reading | None = None
         self._facts_given: dict = {}
         self._facts_told: dict = {}
@@ -38,7 +39,7 @@ class Meter:
         self._part_slot: int | None = None
 
     def read(self, interval_s: float) -> None:
-        """Read the sensor and count what happened since its last reading; a failed read is no reading, never 0."""
+        """Read the sensor and count what happened since its last reading. A failed read is no reading, never 0."""
         part = self.hold.part(self.at, time.monotonic()) if self.hold is not None and self.at else ALL
         if part.held < 1.0:
             self.sensor.add_note(SHARED)
@@ -48,7 +49,7 @@ class Meter:
         except Exception as error:  # noqa: BLE001 (a vendor's library may raise anything; the training goes on)
             self.failures += 1
             if self.failures == GIVE_UP_AFTER:
-                self.trouble = f"it can't be read any more ({type(error).__name__}: {error})"
+                self.trouble = f"it can no longer be read ({type(error).__name__}: {error})"
             return
         self.failures = 0
         if reading is None or not _is_sane(reading):
@@ -63,7 +64,7 @@ class Meter:
 
     @property
     def busy_s(self) -> float | None:
-        """Utilisation integrated over `elapsed_s`; None where the device tells none, which is no 0."""
+        """Utilisation integrated over `elapsed_s`; None if the device reports none, which is not 0."""
         return self._busy_s if self._busy_is_known or not self.elapsed_s else None
 
     @property
@@ -71,9 +72,9 @@ class Meter:
         return self.failures >= GIVE_UP_AFTER
 
     def tell(self, left_out: LeftOut) -> None:
-        """Note what its sensor gave that is no reading, what befell it, and that it was given up."""
+        """Note readings that were dropped, a change of the sensor's source, and that the meter gave up."""
         if self.dropped > self.told:
-            reason = "none was given, it was impossible, or came after too long a gap"
+            reason = "no value, an impossible value, or too long a gap"
             left_out.note(f"readings of {self.facts['name']}", reason, self.dropped - self.told)
             self.told = self.dropped
         for told in (self, self.sensor):
@@ -82,7 +83,7 @@ class Meter:
                 told.trouble = ""
 
     def facts_told(self, left_out: LeftOut) -> dict:
-        """Its facts as the portal takes them; looked through again only where they changed."""
+        """Its facts as the portal accepts them, checked again only when they change."""
         if self._facts_given != self.facts:
             self._facts_given = dict(self.facts)
             self._facts_told = metadata.facts(self.facts, left_out)
@@ -91,7 +92,7 @@ class Meter:
     def take(self, at: float, reading: Reading, gap_s: float, part: Shares = ALL) -> None:
         """Advance the counters from the last reading to this one, `at` a monotonic time in seconds.
 
-        `part` of the interval is this run's. Idle power alone is divided, or all of what nobody tells apart.
+        `part` of the interval is this run's. Only idle power is divided, or everything if use can't be told apart.
         """
         before, self._before = self._before, reading
         before_at, self.at = self.at, at
@@ -99,7 +100,7 @@ class Meter:
             return
         passed_s = at - before_at
         if not self.facts["basis"]:
-            self.energy_j = None  # its sensor gave up: an estimate of the whole is better than a part of the joules
+            self.energy_j = None  # its sensor gave up: an estimate for the whole run is better than some of the joules
         mine = part.own * (part.held if self.sensor.is_divided and not self.sensor.is_split else 1.0)
         shared = 1.0 - part.counted
         added_j = self._added_j(before, reading, passed_s, gap_s)
@@ -111,7 +112,7 @@ class Meter:
             self.shared_energy_j += shared * mine * added_j
         busy_s = _busy_s(before, reading, passed_s, gap_s)
         counts_in_full = passed_s <= gap_s or reading.energy_j is not None
-        # Of a gap only the time that a counter of busy seconds proves is counted.
+        # In a gap, only the time that a counter of busy seconds proves is counted.
         observed_s = passed_s if counts_in_full else busy_s or 0.0
         own_busy_s = self._own_busy_s(observed_s, busy_s, mine)
         self.elapsed_s += observed_s
@@ -122,7 +123,7 @@ class Meter:
         self.shared_held_s += shared * held_s
 
     def _own_busy_s(self, observed_s: float, busy_s: float | None, mine: float) -> float:
-        """The run's part of busy seconds. Time of unknown utilisation counts as the rest of it does."""
+        """The run's part of busy seconds. Time of unknown utilisation counts like the rest."""
         if busy_s is None:
             return observed_s * self._busy_s / self.elapsed_s if self.elapsed_s else 0.0
         if observed_s and not self._busy_is_known:
@@ -131,7 +132,7 @@ class Meter:
         return mine * busy_s
 
     def _added_j(self, before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
-        """Joules between two readings; None where they prove nothing: a reset or impossible counter, a gap."""
+        """Joules between two readings; None if they prove nothing: after a reset, an impossible counter, or a gap."""
         if before.energy_j is not None and now.energy_j is not None:
             added_j = now.energy_j - before.energy_j
             most_w = self.sensor.most_w
@@ -142,7 +143,7 @@ class Meter:
         return (before.power_w + now.power_w) / 2 * passed_s
 
     def stand_on(self, board: Board, started_at: float) -> None:
-        """Leave the counters where they outlive the process."""
+        """Put the counters where they outlive the process."""
         if self._slot is None:
             self._slot = board.slot(f"{DEVICE}:{self.facts['key']}") or -1
         if self._slot >= 0:
@@ -158,13 +159,13 @@ class Meter:
                 board.values[place] = value
 
     def _parts(self) -> dict[str, float]:
-        """The counters of what is this run's alone; none where it shared nothing."""
+        """The counters of this run's part; empty if it shared nothing."""
         if self.held_s == self.elapsed_s and not self.shared_held_s:
             return {}
         return {name: getattr(self, name) for name in PARTS}
 
     def sample(self, started_at: float) -> dict:
-        """The counters as the wire wants them."""
+        """The counters in the format of docs/wire.md."""
         return {
             "device": self.facts["key"],
             "t_s": round(max(self.at - started_at, 0.0), 6),
@@ -175,7 +176,7 @@ class Meter:
 
 
 def _busy_s(before: Reading, now: Reading, passed_s: float, gap_s: float) -> float | None:
-    """Busy seconds between two readings, at most the time that passed; None where neither tells of them, or a gap."""
+    """Busy seconds between two readings, at most the time that passed; None if neither has them, or in a gap."""
     if before.busy_s is not None and now.busy_s is not None:
         return min(max(now.busy_s - before.busy_s, 0.0), passed_s)
     shares = [each.busy_share for each in (before, now) if each.busy_share is not None]

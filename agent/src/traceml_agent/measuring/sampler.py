@@ -1,8 +1,8 @@
 """The sampler: one thread that reads the sensors, advances each device's cumulative counters, and fills the spool.
 
-Waking up costs more than reading, so it sleeps as long as the sensors allow: what counts by itself, as the kernel does
-with processor time, is read for a stored sample only. The interval between those grows with the run: a month costs a
-few thousand of them.
+Waking up costs more than reading, so it sleeps as long as the sensors allow. What counts by itself, as processor time
+does in the kernel, is read only for a stored sample. The interval between samples grows with the run, so that a month
+takes a few thousand.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from traceml_agent.measuring.meter import Meter
 from traceml_agent.messages import warn
 from traceml_agent.spool.board import Board
 
-#: Stored samples lie a reading interval apart at first, then this share of the run's age up to five of them …
+#: Stored samples are one reading interval apart at first, then this share of the run's age, up to five intervals …
 SHARE_OF_YOUNG_AGE = 1 / 10
 READINGS_A_SAMPLE = 5
-#: … and later this one, up to five minutes.
+#: … and later this share, up to five minutes.
 SHARE_OF_AGE = 1 / 500
 MOST_S = 300.0
-#: A power sensor is read this share of the run's age apart at first, up to the reading interval.
+#: Readings of a power sensor are this share of the run's age apart at first, up to the reading interval.
 SHARE_OF_AGE_READ = 1 / 200
-#: What a kill loses at the most of a run of any age: so long may readings stand nowhere else than in this process.
+#: The most that a kill loses of a run of any age: how long readings may exist in this process only.
 KEPT_EVERY_S = 5.0
 FINAL_READ_S = 2.0
 CATCH_UP_S = 0.02
@@ -39,10 +39,10 @@ def sample_spacing_s(age_s: float, interval_s: float) -> float:
 
 
 class Sampler:
-    """Reads `meters` every `interval_s` in a thread of its own, hands samples to `record`, calls `look` after each.
+    """Reads `meters` every `interval_s` in a thread, hands samples to `record`, and calls `look` after each.
 
-    `prepare` runs first in the thread: what a start has to do that may take longer than a training should wait. Every
-    reading stands on the `board` at once; `record` is called without samples for what was told between two of them.
+    `prepare` runs first in the thread: the part of a start for which a training should not wait. Every reading is on
+    the `board` at once. `record` is also called without samples, for what was reported between two of them.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Sampler:
         self._thread: threading.Thread | None = None
 
     def start(self, prepare: Callable[[], None]) -> None:
-        """Take the first reading here, lest a busy training keep the thread waiting for it, and start the thread.
+        """Take the first reading here, since a busy training may keep the thread waiting, and start the thread.
 
-        Raises RuntimeError where the system gives no thread.
+        Raises RuntimeError if the system gives no thread.
         """
         for meter in self.meters:
             meter.read(self._interval_s)
@@ -76,14 +76,14 @@ class Sampler:
         self._thread.start()
 
     def _work(self, prepare: Callable[[], None]) -> None:
-        """The thread: one of the agent's borders that catch broadly, for nothing in it may reach the training."""
+        """The thread. It catches every exception, since none may reach the training."""
         try:
-            prepare()  # without the lock: a driver that hangs here must not keep the others from their last reading
+            prepare()  # without the lock: a driver that hangs here must not keep other sensors from their last reading
             with self._lock:
                 if not self._stopping:
                     self.tick(time.monotonic(), everything=True)
         except Exception as error:  # noqa: BLE001
-            warn(f"measuring did not start ({type(error).__name__}: {error})")
+            warn(f"measuring could not start ({type(error).__name__}: {error})")
         finally:
             self._ready.set()
         while not self._stopping:
@@ -98,42 +98,42 @@ class Sampler:
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 
     def _pause_s(self) -> float:
-        """How long to sleep: until a sample is due, or an instant's value has to be read to be integrated."""
+        """Seconds to sleep: until a sample is due, or a momentary value has to be read."""
         now = time.monotonic()
         return max(min(self._due_at() - now, self._longest_s(now - self._started_at)), 0.0)
 
     def _longest_s(self, age_s: float) -> float:
-        """How long the devices may go without a reading."""
+        """The longest time that the devices may go without a reading, in seconds."""
         if any(meter.facts["basis"] == "sensor" for meter in self.meters):
-            # Power that jumps is integrated to 2 % only if a short run has readings enough.
+            # Jumping power is integrated to within 2 % only if a short run has enough readings.
             return min(max(age_s * SHARE_OF_AGE_READ, self._interval_s / 10), self._interval_s)
         kept_s = max(KEPT_EVERY_S, self._interval_s)
         return min([meter.sensor.every_s or self._interval_s for meter in self.meters] + [kept_s])
 
     def _due_at(self) -> float:
-        """When the next sample is due, as a monotonic time: a reading interval after the last where a stage asks."""
+        """When the next sample is due, as a monotonic time: a reading interval after the last one if a stage asks."""
         if not self._marked:
             return self._sample_due
         spacing_s = max((self._sampled_at - self._started_at) * SHARE_OF_AGE / 2, self._interval_s)
         return min(self._sampled_at + spacing_s, self._sample_due)
 
     def mark(self) -> None:
-        """Ask for a sample soon: a stage began or ended, and its energy is read off the samples around."""
+        """Ask for a sample soon: a stage began or ended, and its energy comes from the samples around it."""
         if not self._marked:
             self._marked = True
             self._bell.ring()
 
     def tick(self, now: float, everything: bool = False) -> None:
-        """Read what has to be read now; store a sample and write a record where they are due."""
+        """Read what is due; store a sample and write a record if they are due."""
         spacing_s = sample_spacing_s(now - self._started_at, self._interval_s)
         due = everything or now >= self._due_at()
         if due:
             self._sampled_at, self._marked = now, False
-            # A stage's sample comes besides the regular ones, lest a kill between them loses more than their interval.
+            # A stage's sample is in addition to the regular ones, or a kill would lose more than their interval.
             self._sample_due = self._sample_due if now < self._sample_due else now + spacing_s
         kept_s = max(KEPT_EVERY_S, self._interval_s)
         for meter in self.meters:
-            # A little less, for a sleep may end a little early.
+            # A little less, since a sleep may end a little early.
             if due or now - meter.asked_at >= 0.9 * min(meter.sensor.every_s, kept_s):
                 meter.asked_at = now
                 meter.read(self._interval_s if meter.sensor.every_s == 0.0 else max(spacing_s, self._interval_s))
@@ -146,9 +146,9 @@ class Sampler:
             self._record([meter.sample(self._started_at) for meter in self.meters if due and not meter.is_lost])
 
     def catch_up(self, older_than_s: float | None = None) -> None:
-        """Read processor and memory here and now, lest a figure that somebody asks for is that of the last sample.
+        """Read processor and memory now, so that a figure that is asked for is not that of the last sample.
 
-        Waits for a tick under way, which the waiting lets go on, but not for a sensor that hangs.
+        Waits for a tick in progress, but not for a sensor that hangs.
         """
         if not self._lock.acquire(timeout=CATCH_UP_S):
             return
@@ -162,10 +162,10 @@ class Sampler:
             self._lock.release()
 
     def stop(self) -> None:
-        """End with a last reading of everything, unless a sensor hangs."""
+        """Stop, with a last reading of everything unless a sensor hangs."""
         deadline = time.monotonic() + FINAL_READ_S
         if self._thread is not None and not self._ready.wait(FINAL_READ_S):
-            self._left_out.note("a device", "its driver hangs; it is not measured")
+            self._left_out.note("a device", "its driver hangs, so it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True
         self._bell.ring()
@@ -180,5 +180,5 @@ class Sampler:
             self._thread.join(FINAL_READ_S)
 
     def samples(self) -> list[dict]:
-        """The counters as they stand: of all devices, lost ones included."""
+        """The current counters of all devices, including lost ones."""
         return [meter.sample(self._started_at) for meter in self.meters]

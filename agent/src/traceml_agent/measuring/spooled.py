@@ -1,4 +1,4 @@
-"""A run as its spool files have it: rows of its records, and its summary."""
+"""A run read from its spool files: the rows of its records, and its summary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from traceml_agent.spool.names import writer_of
 
 
 def bodies(path: str, kind: str | None = None) -> Iterator[dict]:
-    """Bodies of a file's records one by one: a spool may be larger than memory."""
+    """The bodies of a file's records, one by one, since a spool may be larger than memory."""
     for _, record in recording.read(path):
         if record and kind in (None, record["type"]):
             yield record["body"]
@@ -24,12 +24,12 @@ def rows(files: list[str], name: str) -> Iterator[dict]:
 
 
 def latest(files: list[str], name: str, key: str) -> list[dict]:
-    """The last report of each stage, call or device: they are cumulative."""
+    """The last row of each stage, call or device, since they are cumulative."""
     return list({(row["writer"], row[key]): row for row in rows(files, name)}.values())
 
 
 class _LastCounters:
-    """A device's last counters, as a meter has them."""
+    """The last counters of a device, like those of a meter."""
 
     def __init__(self, facts: dict, sample: dict):
         self.facts, self.profile = facts, None
@@ -38,7 +38,7 @@ class _LastCounters:
 
 
 def summary(files: list[str]) -> Record:
-    """What `Run.stop` returns, of the last counters and all that was told in these files of one run."""
+    """What `Run.stop` returns, from the last counters and all reports in these files of one run."""
     last = {(row["writer"], row["device"]): row for row in rows(files, "samples")}
     devices = {(row["writer"], row["key"]): row for row in latest(files, "devices", "key")}
     counted = [_LastCounters(devices[place], sample) for place, sample in last.items() if place in devices]
@@ -49,5 +49,5 @@ def summary(files: list[str]) -> Record:
             work[row["name"]] += row["value"]
     found["work"] = per_unit(work, found.energy_kwh)
     told = ([body["left_out"] for body in bodies(path) if "left_out" in body] for path in files)
-    found["left_out"] = [row for lists in told if lists for row in lists[-1]]  # the last has all of the former
+    found["left_out"] = [row for lists in told if lists for row in lists[-1]]  # the last includes the earlier ones
     return found

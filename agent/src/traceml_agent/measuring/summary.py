@@ -1,4 +1,4 @@
-"""A run's numbers without any server: the same facts and formulas as the portal's, with the bundled catalogue."""
+"""A run's figures without a server: the portal's facts and formulas, with the bundled catalogue."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 from traceml_agent import figures
 from traceml_agent.inputs import config
 
-#: A process of many runs prints its first ones; who wants none sets `quiet`.
+#: A process prints the figures of its first runs; with `quiet` of none.
 PRINTED_RUNS = 3
-#: Metrics that are amounts of useful work: added up over calls and ranks, not followed.
+#: Metrics that are amounts of useful work. They are added up over calls and ranks instead of kept one by one.
 WORK = ("samples", "tokens")
 _printed: set[str] = set()
 
 
 class Record(dict):
-    """A dictionary whose keys are attributes as well: `summary.energy_kwh`, and `json.dumps(summary)` works too."""
+    """A dictionary whose keys are also attributes: `summary.energy_kwh`, and `json.dumps(summary)` works too."""
 
     def __getattr__(self, name: str):
         try:
@@ -26,7 +26,7 @@ class Record(dict):
 
 
 def summarise(meters: list, duration_s: float, url: str | None) -> Record:
-    """Energy (kWh, with its range), emissions (kgCO2e) and share measured of a run's meters."""
+    """Energy (kWh, with its range), emissions (kgCO2e) and measured share of a run's meters."""
     from traceml_agent import estimation
 
     energies = [energy_of(meter) for meter in meters]
@@ -45,7 +45,7 @@ def summarise(meters: list, duration_s: float, url: str | None) -> Record:
 
 
 def energy_of(meter):
-    """Estimation's energy of a meter's counters, in joules with its range and basis."""
+    """The energy of a meter's counters, in joules with its range and basis."""
     from traceml_agent import estimation
 
     if meter.profile is None:
@@ -53,12 +53,12 @@ def energy_of(meter):
     return estimation.device_energy(facts_of(meter), meter.profile)
 
 
-#: What a device's description tells estimation of its size.
+#: The facts of a device that describe its size.
 SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads")
 
 
 def facts_of(meter):
-    """A meter's counters as estimation takes them."""
+    """A meter's counters in the form that `estimation` takes."""
     from traceml_agent.estimation import Facts
 
     f = meter.facts
@@ -87,14 +87,14 @@ def _device(meter, energy) -> Record:
 
 
 def per_unit(work: dict[str, float], energy_kwh: float) -> Record:
-    """Of each kind of useful work that was logged: how much, and the kWh of a thousand."""
+    """For each kind of useful work that was logged: its amount, and kWh per thousand."""
     return Record(
         {name: Record(count=count, kwh_per_1000=1000 * energy_kwh / count) for name, count in work.items() if count > 0}
     )
 
 
 def nothing(duration_s: float = 0.0) -> Record:
-    """The summary of a run that measured nothing: disabled, or a process whose parent is tracked already."""
+    """The summary of a run that measured nothing: disabled, or in a process whose parent is tracked already."""
     zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
     return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record(), left_out=[])
 
@@ -112,18 +112,18 @@ def conclude(run, summary: Record) -> None:
 
 
 def _is_printed(run) -> bool:
-    """Whether the run is one of the process's first; of the next one a line says that further ones are not printed."""
+    """Whether the run is one of the process's first. For the next one, a line says that no more are printed."""
     if run.settings.quiet:
         return False
     if run.run_id not in _printed and len(_printed) <= PRINTED_RUNS:
         _printed.add(run.run_id)
         if len(_printed) > PRINTED_RUNS:
-            say("TraceML: further runs of this process are measured without a line here; quiet=True prints none at all")
+            say("TraceML: more runs of this process are measured but not printed; quiet=True prints none")
     return run.run_id in _printed and len(_printed) <= PRINTED_RUNS
 
 
 def line(model: str, summary: Record) -> str:
-    """The line that a run prints at its end: energy and its range in one unit, emissions, share measured, duration."""
+    """The line that a run prints at its end: energy with its range, emissions, measured share, duration."""
     parts = [
         figures.energy_with_range(summary.energy_kwh, summary.energy_low_kwh, summary.energy_high_kwh),
         f"{figures.emissions(summary.emissions_kg)} CO2e",
@@ -132,7 +132,7 @@ def line(model: str, summary: Record) -> str:
     ]
     ranks = summary.get("ranks")
     if ranks and ranks.here < ranks.of:
-        parts.append(f"of this host's {ranks.here} of {ranks.of} ranks; the portal adds up all")
+        parts.append(f"{ranks.here} of {ranks.of} ranks, on this host; the portal has the total")
     elif ranks:
         parts.append(f"all {ranks.of} ranks")
     if left_out := sum(row["count"] for row in summary.get("left_out", ())):
@@ -141,14 +141,14 @@ def line(model: str, summary: Record) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line to stderr, wherever that is by now; a closed stderr is no reason to fail."""
+    """Print a line to the current stderr. A closed stderr is no error."""
     stream = sys.stderr
-    if stream is None:  # `print` would take stdout for that
+    if stream is None:  # `print` would use stdout instead
         return
-    line = f"{text}\n"  # in one go, for other threads print too
+    line = f"{text}\n"  # in one write, since other threads print too
     try:
         if stream is sys.__stderr__ and stream is not None:
-            # Without a buffer: what stays in it, as nobody reads any more, would change the exit status.
+            # Unbuffered: if nobody reads any more, what stays in a buffer would change the exit status.
             os.write(stream.fileno(), line.encode(stream.encoding or "utf-8", "replace"))
         else:
             stream.write(line)

@@ -29,8 +29,8 @@ LEAST_MEAN_W = 1.0
 MOST_CAP_W = 1e5
 #: W: some versions of amdsmi 6 hand on the driver's all-ones, 16 or 32 bits of them, for power that is not told.
 NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
-HALF = "Several dies have one counter; the job's part of it is an estimate"
-REMEDY = "AMD GPUs are in use and not measured: pip install amdsmi"
+HALF = "Several dies share one counter; the job's share of it is an estimate"
+REMEDY = "AMD GPUs are present but not measured: pip install amdsmi"
 #: A processor's graphics are given up to about 2 GB; more is what a person set aside, and worth a word.
 LEAST_OF_A_CARD_GB = 4.0
 
@@ -62,7 +62,7 @@ def _library():
             leave_out("AMD GPU", REMEDY)
         return None
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
-        leave_out("AMD GPU", f"amdsmi is installed, but there is no {LIBRARY}: install amd-smi-lib, or set ROCM_PATH")
+        leave_out("AMD GPU", f"amdsmi is installed, but {LIBRARY} is missing: install amd-smi-lib, or set ROCM_PATH")
         return None
     import amdsmi
 
@@ -240,7 +240,7 @@ class AmdGpu(Sensor):
         if self._source.trouble:
             self.trouble, self._source.trouble = self._source.trouble, ""
             self.facts |= self._method()
-            self.add_note(f"At some time {self.trouble}.")
+            self.add_note(f"During the run, {self.trouble}.")
         return reading
 
     def _look_for_strangers(self) -> None:

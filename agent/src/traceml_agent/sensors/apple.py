@@ -26,7 +26,7 @@ METHOD = "Apple energy counter"
 NOTE = "The chip counts the whole machine's use"
 #: A counter that did not move for so long from the start on is one that this chip does not fill.
 STILL_S = 60.0
-STILL = "its energy counter stands still, so its energy may be missing"
+STILL = "its energy counter does not move, so its energy may be missing"
 
 
 def probe(scope: str, target: Target) -> Iterator[Sensor]:

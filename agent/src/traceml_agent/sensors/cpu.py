@@ -57,7 +57,7 @@ class Cpu(Sensor):
         except rapl.Stopped:
             self._counter, self.trouble = None, rapl.STOPPED
             self.facts |= {"basis": "", "method": "CPU time"}
-            self.add_note(f"At some time {rapl.STOPPED}.")
+            self.add_note(f"During the run, {rapl.STOPPED}.")
             return Reading(busy_s=cpu_s / self._cores)
         if self._counter and energy_j is None:
             return None

@@ -16,7 +16,7 @@ from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
 #: What names of accelerators that the catalogue does not know tell of their kind.
 KINDS = (("tpu", "tpu"), ("gaudi", "npu"), ("trainium", "npu"), ("inferentia", "npu"), ("npu", "npu"), ("ipu", "npu"))
-ALWAYS_BUSY = "Declared, not measured: estimated as busy all of the time"
+ALWAYS_BUSY = "Declared, not measured: estimated as busy the whole time"
 AS_SAID = "Declared, not measured: estimated at a utilisation of"
 
 

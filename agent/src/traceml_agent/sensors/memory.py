@@ -61,7 +61,7 @@ class Memory(Sensor):
         except rapl.Stopped:
             self._counter, self.trouble = None, rapl.STOPPED
             self.facts |= self._without_counter
-            self.add_note(f"At some time {rapl.STOPPED}.")
+            self.add_note(f"During the run, {rapl.STOPPED}.")
             return Reading(busy_share=busy_share)
         if self._counter and energy_j is None:
             return None

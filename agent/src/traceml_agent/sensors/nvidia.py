@@ -53,7 +53,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
     chosen, note = visible(listed, boards, os.environ.get("CUDA_DEVICE_ORDER", ""))
     given = of_one_process(chosen)
     if chosen and not given:
-        leave_out("NVIDIA GPU", "The NVIDIA GPU has MIG on, but no slice that this process may use: it is not measured")
+        leave_out("NVIDIA GPU", "The NVIDIA GPU has MIG enabled, but no slice for this process, so it is not measured")
     for each in given:
         yield NvidiaGpu(
             nvml, each, " ".join(filter(None, (note, wants))), None if isinstance(each, MigSlice) else target
@@ -65,11 +65,11 @@ def _started():
     try:
         import pynvml
     except ImportError as error:
-        raise ImportError(f"{error}; to mend it: {REMEDY}") from error
+        raise ImportError(f"{error}; to fix it: {REMEDY}") from error
     needed = ("nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "NVMLError")
     missing = [name for name in needed if not hasattr(pynvml, name)]
     if missing:
-        leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as pynvml has no {missing[0]}: {REMEDY}")
+        leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, because pynvml has no {missing[0]}: {REMEDY}")
         return None
     try:
         pynvml.nvmlInit()
@@ -77,11 +77,11 @@ def _started():
         if type(error).__name__ != "NVMLError_LibraryNotFound":
             leave_out(
                 "NVIDIA GPU",
-                f"NVML does not start ({error}); after a driver update a reboot mends it. GPUs are not measured.",
+                f"NVML does not start ({error}), so GPUs are not measured. After a driver update, reboot.",
             )
         elif os.path.exists(system.path("dev", "nvidiactl")):
             remedy = "in a container set NVIDIA_DRIVER_CAPABILITIES=compute,utility"
-            leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, as {LIBRARY} is not there: {remedy}")
+            leave_out("NVIDIA GPU", f"NVIDIA GPUs are not measured, because {LIBRARY} is missing: {remedy}")
         return None
     return pynvml
 
@@ -155,7 +155,7 @@ class MigSlice:
         self.uuids = (self.uuid, "/".join(["MIG-" + board.uuid, *map(str, place)]))
         held, whole = _compute_slices(nvml, handle), board.most_slices
         self.share = min(held / whole, 1.0)
-        self.note = f"NVML gives power of the whole board only; {held}/{whole} of it is an estimate"
+        self.note = f"NVML reports the power of the whole board only; {held}/{whole} of it is an estimate"
 
 
 def _compute_slices(nvml, handle) -> int:
@@ -268,7 +268,7 @@ class NvidiaGpu(Sensor):
         """Say that a source of joules stopped, and what counts from here on."""
         self.trouble, self._source.trouble = self._source.trouble, ""
         self.facts |= self._method()
-        self.add_note(f"At some time {self.trouble}.")
+        self.add_note(f"During the run, {self.trouble}.")
 
     def _part(self) -> float:
         """The job's part of the board: its slice of it, or what it used beside strangers."""

@@ -23,7 +23,7 @@ STOPPED = "its energy counter stopped: all of its energy is estimated instead"
 #: And none is held to less than this many watts, whatever its TDP: one of 6 W may draw 78.
 MOST_TDP, LEAST_MOST_W = 10.0, 150.0
 REMEDY = (
-    "The RAPL energy counter is there but not readable. To let a group read it: "
+    "The RAPL energy counter exists but is not readable. To let a group read it: "
     "groupadd -f rapl; usermod -aG rapl $USER; "
     'echo \'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/chgrp -R rapl /sys%p", RUN+="/bin/chmod -R g+r /sys%p"\' '
     "> /etc/udev/rules.d/70-rapl.rules; udevadm control --reload; "

@@ -19,7 +19,7 @@ FIRST_NAMESPACE = "pid:[4026531836]"
 #: The server of CUDA's multi-process service computes for its clients, which the driver lists as well.
 MPS_SERVER = "nvidia-cuda-mps"
 SPLIT = "Other jobs use this GPU: its energy is split by each process's use"
-NOT_KNOWN = "Other jobs use this GPU, and what part they use is not known: all of it is counted"
+NOT_KNOWN = "Other jobs use this GPU, but their share is unknown: all of its energy is counted"
 
 
 class Sharing:

@@ -17,7 +17,7 @@ STILL_S = 5.0
 #: A device that is busy draws more than this; some drivers tell 0, or a thousandth of what it is.
 LEAST_W = 1.0
 COUNTER, SENSOR = "counter", "sensor"
-NEXT = {SENSOR: "its power sensor counts from here on", "": "all of its energy is estimated instead"}
+NEXT = {SENSOR: "its power sensor is used from now on", "": "all of its energy is estimated instead"}
 
 Ask = Callable[[], "float | None"]
 

@@ -18,8 +18,8 @@ TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
 #: Where Intel's processors have their graphics, whose energy is the processor's.
 INTEGRATED = "0000:00:02.0"
 NOT_MEASURED = (
-    "is there, but TraceML can't measure it: its energy is not in the figures. "
-    'To have it estimated, declare it: devices="8x NAME"'
+    "is present, but TraceML can't measure it: its energy is not included. "
+    'To estimate it, declare it: devices="8x NAME"'
 )
 #: Device nodes below /dev, without the number that follows.
 NODES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ALL_TAKEN = "names others than are listed, as in a container: all listed are taken"
+ALL_TAKEN = "names GPUs that are not listed, as in a container: all listed GPUs are measured"
 
 
 def seen(listed: str | None, gpus: dict, slices: Sequence = ()) -> tuple[list, bool]:

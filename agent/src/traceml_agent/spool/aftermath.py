@@ -1,4 +1,4 @@
-"""The end of a spool file whose writer could not write it: killed, or ended before its exit code was known."""
+"""The end of a spool file whose writer could not write it: it was killed, or ended before its exit code was known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ except ImportError:
 
 
 class _Recorded:
-    """What a spool file tells of its run so far."""
+    """What a spool file has of its run so far."""
 
     def __init__(self, path: str):
         self.header: dict = {}
@@ -39,10 +39,10 @@ class _Recorded:
 
 
 def conclude(path: str, code: int | None = None, word: str = "", is_known: bool = False) -> bool:
-    """Append to a dead writer's file what it left on its board, and how it ended; whether that was needed.
+    """Append to a dead writer's file what it left on its board, and how it ended. Returns whether that was needed.
 
-    `code` is its process's exit code, `word` a better one for it; `is_known` that the process is gone whoever holds a
-    lock. An end that took that of its process for a good one is written again where the code tells otherwise. Raises
+    `code` is its process's exit code, `word` a better description of it. `is_known` says that the process is gone, even
+    if the file is locked. If the exit code contradicts an end that assumed success, the end is written again. Raises
     OSError.
     """
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND)
@@ -55,7 +55,7 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
         if not found.header:
             return False
         if found.finish is None:
-            # The file was last written when the writer lived; one that saw it die knows better.
+            # The file was last written while the writer lived; a process that saw it die knows better.
             ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
             bodies: list[tuple[str, dict]] = (
                 [("update", {"calls": calls})] if board and (calls := board.calls()) else []
@@ -72,7 +72,7 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
 
 
 def correct(path: str, header: dict, finish: dict, code: int) -> None:
-    """Say again how a run ended that took the end of its process for a good one: its exit code tells otherwise.
+    """Correct the end of a run that assumed success, since the exit code of its process says otherwise.
 
     Raises OSError.
     """
@@ -97,7 +97,7 @@ def _is_alone(descriptor: int) -> bool:
 
 
 def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> None:
-    """Lines of their own, even after one that the writer's death tore."""
+    """Append whole lines, even after one that the writer's death tore."""
     size = os.fstat(descriptor).st_size
     is_torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
     records = [
@@ -108,13 +108,13 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
 
 
 def _samples_on(board, found: _Recorded) -> list[dict]:
-    """The devices' last counters, where they are further than what the file holds."""
+    """The last counters of the devices that are further than the file."""
     samples = []
     parts = {name: dict(zip(PARTS, values, strict=True)) for name, values in (board.rows() if board else ())}
     for name, (t_s, elapsed_s, busy_s, energy_j) in board.rows() if board else ():
         kind, _, key = name.partition(":")
         if kind == DEVICE and elapsed_s > found.elapsed_s.get(key, float("inf")):
-            # NaN: nothing tells it.
+            # NaN: unknown.
             known = {"busy_s": busy_s, "energy_j": energy_j}
             told = {field: None if value != value else value for field, value in known.items()}
             sample = {"device": key, "t_s": t_s, "elapsed_s": elapsed_s} | told

@@ -1,10 +1,11 @@
-"""What a killed process leaves behind: counters in memory that the next one finds by name.
+"""The board: counters in shared memory that a killed process leaves behind and another one finds by name.
 
-Calls of a watched model and each device's last reading stand in a region of the system's shared memory, so not even the
-last call before a SIGKILL is lost, and a forked worker counts in the same region as the process that it comes from.
-No disk lies behind it, and its room is taken at once: a full or lost one would end the training by SIGBUS.
+The calls of a watched model and the last reading of each device are in the system's shared memory. So not even the last
+call before a SIGKILL is lost, and a forked worker counts in the same region as its parent. There is no disk behind it,
+and its space is allocated at once: a full or lost disk would end the training by SIGBUS.
 
-A slot is a name of 96 bytes and four doubles. Whoever makes one holds a lock; after that only its maker writes to it.
+A slot is a name of 96 bytes and four doubles. A process that makes one holds a lock; after that only this process
+writes to it.
 """
 
 from __future__ import annotations
@@ -30,43 +31,45 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-#: What a slot's name begins with, before a colon: calls of a method, the counters of a device, an exception of a block.
+#: What a slot's name starts with, before a colon: calls of a method, counters of a device, an exception of a block,
+#: work.
 CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
-#: … and what of a device's counters is the run's part, where it shares the device.
+#: … and the run's part of a device's counters, if it shares the device.
 PART = "part"
 PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
-#: Which value of a slot for calls is the process that counts there.
+#: The index of the value that holds the counting process's pid, in a slot for calls.
 OWNER = 3
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
-#: The last slot: what is called when all others are taken.
+#: The last slot, for calls when all others are taken.
 FURTHER = b"call:further methods"
 _FLAGS = os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-#: Regions whose descriptor was closed, and may be a file of the user's by now: to let go of one would close that.
+#: Regions whose descriptor the user's code closed and may have reused: releasing one would close the user's file.
 _kept: list[mmap.mmap] = []
 _boards: weakref.WeakSet[Board] = weakref.WeakSet()
 
 
 class Board:
-    """The region; `values` is a view of all of it as doubles, `slot(name)` an index into that.
+    """The region. `values` is a view of it as doubles, `slot(name)` an index into that.
 
-    `path` is a file in the system's shared memory, made where it is not there. Without one, or where it can't be had,
-    only forked children share the region, and `other_path` names the file by which they lock it.
+    `path` is a file in the system's shared memory, made if it is missing. Without one, or if it can't be made, only
+    forked children share the region, and they lock it by the file `other_path`.
     """
 
     def __init__(self, path: str = "", other_path: str = ""):
         self._path = path
-        #: The descriptor that Python keeps of a mapped file, and closes with the region, whatever it means by then.
+        #: The descriptor that Python keeps of a mapped file and closes with the region, even if it is another file by
+        #: then.
         self._descriptor: Descriptor | None = None
-        #: Whether a model that may outlive its run counts here.
+        #: Whether a model counts here that may outlive its run.
         self.is_counted_on = False
-        #: This process's slots by name. A forked child finds it empty, and takes slots of its own.
+        #: This process's slots by name. Empty in a forked child, which takes its own slots.
         self.places: dict[str, int] = {}
         _boards.add(self)
         try:
             self._map(path)
-        except (OSError, ValueError, AttributeError):  # no room, no descriptor, or another system
+        except (OSError, ValueError, AttributeError):  # no space, no descriptor, or another system
             self._path, self._memory = other_path, mmap.mmap(-1, SLOTS * SLOT_BYTES)
         self.values: memoryview[float] = memoryview(self._memory).cast("d")  # type: ignore[assignment]
 
@@ -84,7 +87,7 @@ class Board:
                 os.close(number)
 
     def close(self) -> None:
-        """Let go of the memory and its descriptor now, not when Python collects it; unless a model counts here."""
+        """Release the memory and its descriptor now, not when Python collects it; unless a model counts here."""
         if not self.is_counted_on and (self._descriptor is None or self._descriptor.is_ours):
             self.values.release()
             self._memory.close()
@@ -99,7 +102,8 @@ class Board:
             self._descriptor.let_go()
 
     def slot(self, name: str) -> int | None:
-        """The index of the first of a slot's four values, the same for this process's next question; None if full."""
+        """The index of the first of a slot's four values, always the same for one process; None if all slots are
+        taken."""
         if name in self.places:
             return self.places[name]
         label = name.encode()[:NAME_BYTES]
@@ -114,14 +118,14 @@ class Board:
         return None
 
     def _is_left_behind(self, start: int, name: str) -> bool:
-        """Whether the slot is one for the same calls of a process that has ended: its counts go on."""
+        """Whether the slot is for the same calls of a process that has ended: its counts are continued."""
         if not name.startswith(CALL) or self._name(start) != name:
             return False
         owner = int(self.values[(start + NAME_BYTES) // 8 + OWNER])
         return owner > 0 and not endings.is_alive(owner, "")
 
     def place_of_calls(self, name: str) -> int:
-        """The slot for calls of a method; where all are taken, that of another process, or one for all that is left."""
+        """The slot for calls of a method; if all are taken, another process's slot for it, or the last slot."""
         place = self.slot(name)
         if place is None:
             same = (start for start in STARTS if self._name(start) == name)
@@ -136,14 +140,14 @@ class Board:
 
     def rows(self) -> Iterator[tuple[str, list[float]]]:
         """Name and values of each slot in use."""
-        # They are taken one after the other, but for the last.
+        # They are taken in order, except for the last.
         taken = itertools.takewhile(self._memory.__getitem__, STARTS[:-1])
         for start in (*taken, *filter(self._memory.__getitem__, STARTS[-1:])):
             first = (start + NAME_BYTES) // 8
             yield self._name(start), list(self.values[first : first + VALUES])
 
     def calls(self) -> list[dict]:
-        """Calls of watched models by method as the wire wants them, those of all processes that share it added up."""
+        """Calls of watched models by method, summed over all processes that share the board, as in docs/wire.md."""
         totals: dict[str, list[float]] = {}
         for name, values in self.rows():
             kind, _, method = name.partition(":")
@@ -156,12 +160,12 @@ class Board:
         ]
 
     def add_work(self, name: str, amount: float) -> None:
-        """Add to useful work that children of the measuring process do."""
+        """Add useful work done by a child of the measuring process."""
         if (at := self.slot(f"{WORK}:{name}")) is not None:
             self.values[at] += amount
 
     def work(self) -> dict[str, float]:
-        """Useful work of the run's children by name."""
+        """Useful work of the run's children, by name."""
         found: dict[str, float] = {}
         for name, values in self.rows():
             kind, _, unit = name.partition(":")
@@ -170,7 +174,7 @@ class Board:
         return found
 
     def note_error(self, words: str) -> None:
-        """Note by which exception this process's last block ended; none if `words` are empty."""
+        """Note the exception that ended this process's last block; none if `words` is empty."""
         for name, place in self.places.items():
             if name.startswith(f"{ERROR}:"):
                 self.values[place] = 0.0
@@ -178,13 +182,14 @@ class Board:
             self.values[at] = time.monotonic()
 
     def first_error(self) -> str:
-        """The exception that was noted first, of those by which processes ended; empty for none."""
+        """The first exception that was noted; empty for none."""
         rows = ((at, *name.partition(":")) for name, (at, *_) in self.rows())
         return min(((at, words) for at, kind, _, words in rows if kind == ERROR and at), default=(0.0, ""))[1]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone among the processes that share it. By a lock of the process, which a fork does not hand on."""
+        """Hold the lock among the processes that share the board. It belongs to the process; a fork does not inherit
+        it."""
         number = -1
         if fcntl is not None and self._path:
             with contextlib.suppress(OSError), above_standard():
@@ -204,28 +209,28 @@ def left_by(path: str) -> Board | None:
 
 
 def discard(path: str) -> None:
-    """Let go of the board of a spool file's writer."""
+    """Delete the board of a spool file's writer."""
     if path and (place := board_of(path)):
         with contextlib.suppress(OSError):
             os.unlink(place)
 
 
 def sweep(spool_files: list[str]) -> None:
-    """Remove boards that nobody can want: their process has ended, and their spool file is not among these."""
+    """Delete boards that nobody needs: their process has ended, and their spool file is not among `spool_files`."""
     place = boards_folder()
     wanted = set(map(board_of, spool_files))
     for name in os.listdir(place) if place else ():
         path = os.path.join(place, name)
         with contextlib.suppress(OSError):
             writer = process_of(name.removesuffix(BOARD_SUFFIX) + SUFFIX) if name.endswith(BOARD_SUFFIX) else None
-            # A spool file may lie in a folder that this process doesn't know.
+            # Their spool file may be in a folder that this process doesn't know.
             is_old = time.time() - os.lstat(path).st_mtime > ABANDONED_S
             if writer and is_old and path not in wanted and not endings.is_alive(*writer):
                 os.unlink(path)
 
 
 def _copy_of(number: int) -> Descriptor | None:
-    """The other descriptor of the same file, but for those of other boards."""
+    """The other descriptor of the same file, excluding those of other boards."""
     same = os.fstat(number)
     known = {number} | {board._descriptor.number for board in list(_boards) if board._descriptor is not None}
     for other in set(map(int, os.listdir("/proc/self/fd"))) - known:
@@ -237,7 +242,7 @@ def _copy_of(number: int) -> Descriptor | None:
 
 
 def _in_child() -> None:
-    """A forked child takes slots of its own."""
+    """A forked child takes its own slots."""
     for board in list(_boards):
         board.places.clear()
 

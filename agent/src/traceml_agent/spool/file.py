@@ -1,9 +1,7 @@
-"""The spool: a run's records on local disk, which is the queue that uploads are made from.
+"""The spool: a run's records on local disk, which are the queue for uploads.
 
-One unbuffered write per record to a file of its own per run and process, `{run_id}.{writer}.spool`: a killed process
-loses nothing that was appended. A line is a CRC-32 in hex, a space and the record's JSON; a torn or damaged line is
-skipped. A record is `{"v": 1, "n": sequence, "type": "header" | "update" | "finish", "body": …}`, with the bodies of
-docs/wire.md. As long as the process lives it holds a shared lock on the file.
+Each run and process has a file of its own, `{run_id}.{writer}.spool`, and each record is one unbuffered write, so a
+killed process loses nothing that was appended. As long as the process lives, it holds a shared lock on the file.
 """
 
 from __future__ import annotations
@@ -28,12 +26,12 @@ except ImportError:  # Windows: no locks, and correctness does not rest on them
 
 SYNC_EVERY_S = 30.0
 MEMORY_LIMIT_BYTES = 4 * 1024 * 1024
-#: Room that updates leave for the last record, which makes the totals right.
+#: Space that is kept free for the last record, which makes the totals right.
 RESERVED_BYTES = 64 * 1024
 
 
 class Spool:
-    """The file of one run and process. `append` never raises; what can't be written waits in bounded memory."""
+    """The spool file of one run and process. `append` never raises; what can't be written waits in limited memory."""
 
     def __init__(self, place: str | None, run_id: str, writer: str, limit_bytes: int):
         self.path = os.path.join(place, f"{run_id}.{writer}{SUFFIX}") if place else None
@@ -55,15 +53,15 @@ class Spool:
     def create(cls, settings, run_id: str, writer: str) -> Spool:
         place, limit_bytes = folder(settings), int(settings.spool_mb * 1024 * 1024)
         if place is None:
-            warn("no folder for the spool can be written; the run is not uploaded. Set TRACEML_AGENT_SPOOL_DIR.")
+            warn("no spool folder is writable, so the run is not uploaded. Set TRACEML_AGENT_SPOOL_DIR.")
         elif is_in_memory(place, settings):
-            warn(f"no disk can be written, the spool lies in memory ({place}). Set TRACEML_AGENT_SPOOL_DIR.")
+            warn(f"no disk is writable, so the spool is in memory ({place}). Set TRACEML_AGENT_SPOOL_DIR.")
             limit_bytes = min(limit_bytes, MEMORY_LIMIT_BYTES)
         return cls(place, run_id, writer, limit_bytes)
 
     def append(self, kind: str, body: dict) -> bool:
-        """Write a record; False where it had to wait or was left out. A forked child never writes, nor anybody once it
-        is closed: a file that was delivered would come back."""
+        """Write a record; False if it has to wait or is left out. A forked child never writes. Nothing is written after
+        `close`, or a delivered file would come back."""
         if os.getpid() != self._pid:
             return False
         with self._lock:
@@ -76,7 +74,7 @@ class Spool:
             return self._drain() and kept is body
 
     def _line(self, kind: str, body: dict) -> bytes | None:
-        number, self._n = self._n, self._n + 1  # first: a handler that logs in between gets another one
+        number, self._n = self._n, self._n + 1  # first, so that a signal handler that logs in between gets another one
         try:
             line = recording.encode({"v": recording.VERSION, "n": number, "type": kind, "body": body})
         except (ValueError, TypeError, RecursionError) as error:
@@ -84,24 +82,24 @@ class Spool:
             self.dropped += 1
             return None
         if kind == "update" and len(line) > self._share_bytes() - self._written_bytes:
-            self._drop("the spool is full, and further records are left out: set TRACEML_AGENT_SPOOL_MB")
+            self._drop("the spool is full, so new records are left out. Raise TRACEML_AGENT_SPOOL_MB.")
             return None
         if kind == "header":
             self._header = line
         return line
 
     def _drop(self, words: str) -> None:
-        """Count a record that is left out, and say so."""
+        """Count a record that is left out, and warn."""
         self.dropped += 1
         warn(words)
 
     def _share_bytes(self) -> int:
-        """What this run's updates may take of the cap."""
+        """Bytes that this run's updates may take."""
         return self._limit_bytes - self._others_bytes - RESERVED_BYTES
 
     def _thinned(self, body: dict) -> dict | None:
-        """The update, or what is kept of it as the cap comes near: of its second half every 2nd, of the last quarter
-        every 4th … A later record's counters make up for those that are left out; stages and calls come only once.
+        """The update, or what is kept of it as the spool fills up: every 2nd in its second half, every 4th in its last
+        quarter … Later counters replace those that are left out; stages and calls are kept, since they come only once.
         """
         every, share_bytes = 1, self._share_bytes()
         while every < 1 << 20 and (share_bytes - self._written_bytes) * 2 * every <= share_bytes:
@@ -109,14 +107,14 @@ class Spool:
         self._updates += 1
         if self._updates % every == 0:
             return body
-        self._drop("the spool is near its cap, and of further records some are left out: set TRACEML_AGENT_SPOOL_MB")
+        self._drop("the spool is almost full, so some records are left out. Raise TRACEML_AGENT_SPOOL_MB.")
         once = {name: rows for name, rows in body.items() if name in ("stages", "calls") and rows}
         return once or None
 
     def _drain(self) -> bool:
-        """Write what waits, oldest first; on a full disk keep it in memory up to the limit."""
+        """Write what is waiting, oldest first. On a full disk, keep it in memory up to the limit."""
         if self._draining:
-            return False  # a signal's handler came in between; the call that it interrupted writes this one too
+            return False  # a signal handler came in between; the call that it interrupted writes this one too
         self._draining = True
         try:
             while self._waiting and self._write(self._waiting[0]):
@@ -129,7 +127,7 @@ class Spool:
         return not self._waiting
 
     def _write(self, line: bytes) -> bool:
-        """One whole line or nothing: a short write (full disk) is cut off again, so that no two lines merge."""
+        """Write one whole line or nothing: a short write (full disk) is cut off again, so that no two lines merge."""
         try:
             if not (self._is_open() or self._open(line)):
                 return False
@@ -137,7 +135,7 @@ class Spool:
             line = b"\n" + line if self._torn else line
             done = os.write(number, line)
             if done == len(line):
-                # Nobody else writes, so the size is asked only after a rest that could not be cut off.
+                # Nobody else writes, so the size is read only after a rest that could not be cut off.
                 self._written_bytes = os.fstat(number).st_size if self._torn else self._written_bytes + done
                 self._torn = False
                 return True
@@ -146,52 +144,52 @@ class Spool:
             self._torn = False
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            warn(f"the spool can't be written ({error.strerror}); records wait in memory")
+            warn(f"the spool can't be written ({error.strerror}); records are kept in memory")
         return False
 
     def _is_open(self) -> bool:
-        """Whether the descriptor is still ours, and the file still has its name: either may be taken from us."""
+        """Whether the descriptor is still ours and the file still has its name: the user's code may change both."""
         if self._descriptor is None or not self._descriptor.is_ours:
             self._descriptor = None
             return False
         return os.fstat(self._descriptor.number).st_nlink > 0
 
     def _open(self, line: bytes) -> bool:
-        """Open and lock the file. One that had to be made again gets the header first, else it would say nothing."""
+        """Open and lock the file. A file that is made again gets the header first, or it would be useless."""
         if self.path is None:
             return False
         if self._descriptor is not None:
             self._descriptor.close()
-        make_private(os.path.dirname(self.path))  # somebody may have swept it away
-        # Opened to read as well, for over NFS a shared lock needs that.
+        make_private(os.path.dirname(self.path))  # it may have been deleted
+        # Opened for reading too, which a shared lock over NFS needs.
         with above_standard():
             self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
         if fcntl is not None:
             try:
                 fcntl.flock(self._descriptor.number, fcntl.LOCK_SH)
             except OSError:
-                pass  # no locks on this file system; a file's age is asked instead
+                pass  # no locks on this file system; a file's age is used instead
         if line != self._header and not os.fstat(self._descriptor.number).st_size:
             os.write(self._descriptor.number, self._header)
         self._measure()
         return True
 
     def _measure(self) -> None:
-        """Take the sizes anew: other runs share the cap."""
+        """Read the sizes again, since other runs share the space."""
         self._written_bytes = os.fstat(self._descriptor.number).st_size  # type: ignore[union-attr]
         self._others_bytes = max(0, size_of(os.path.dirname(self.path or "")) - self._written_bytes)
 
     def _shed(self) -> None:
-        """Keep waiting records within the limit; headers and finishes stay, they are few and needed."""
+        """Keep waiting records within the limit. Headers and finishes stay, since they are few and needed."""
         while sum(map(len, self._waiting)) > MEMORY_LIMIT_BYTES:
             oldest = next((i for i, line in enumerate(self._waiting) if b'"type":"update"' in line[:60]), None)
             if oldest is None:
                 return
             self._waiting.pop(oldest)
-            self._drop("no disk takes the records, and memory holds no more of them: the oldest are left out")
+            self._drop("the disk can't be written and memory is full: the oldest records are left out")
 
     def flush_to_disk(self) -> None:
-        """Make what was written survive a power loss."""
+        """Write everything to disk, so that it survives a power loss."""
         self._synced_at = time.monotonic()
         if self._descriptor is None or os.getpid() != self._pid:
             return
@@ -203,7 +201,7 @@ class Spool:
             warn(f"the spool can't be synced ({error.strerror})")
 
     def close(self) -> bool:
-        """End it; whether all that was appended is written."""
+        """Close the file. Returns whether everything appended was written."""
         self._closed = True
         if os.getpid() != self._pid:
             return False
@@ -211,5 +209,5 @@ class Spool:
             self._descriptor.close()
             self._descriptor = None
         if self._waiting and self.path:
-            warn(f"records lost: {len(self._waiting)}, as the spool could not be written to the end")
+            warn(f"{len(self._waiting)} records lost: the spool could not be written")
         return not self._waiting

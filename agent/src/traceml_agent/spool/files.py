@@ -16,19 +16,19 @@ try:
 except ImportError:  # Windows: no locks, and correctness does not rest on them
     fcntl = None  # type: ignore[assignment]
 
-#: What is mounted here, and the options by which a network's file system keeps its locks to each host.
+#: The mounts of this host, and the options of network file systems whose locks are not shared between hosts.
 MOUNTS = "/proc/self/mounts"
 LOCAL_LOCKS = {"nolock", "local_lock=all", "local_lock=flock", "localflock"}
-#: Where locks don't work, a file untouched for a day has no living writer.
+#: If locks don't work, a file that is unchanged for a day has no living writer.
 ABANDONED_S = 86_400.0
-#: A file's last record is shorter.
+#: The last record of a file is shorter than this.
 END_BYTES = 128 * 1024
-#: An empty file this young is being made: its writer may be about to lock it.
+#: An empty file this young is new: its writer may be about to lock it.
 NEWBORN_S = 60.0
 
 
 def size_of(place: str) -> int:
-    """Bytes that spool files and quarantine take there."""
+    """Bytes used by the spool files and the quarantine of a folder."""
     found = [name for name in _names(place) if name.endswith((SUFFIX, SENT_SUFFIX))]
     found += [os.path.join(QUARANTINE, name) for name in _names(os.path.join(place, QUARANTINE))]
     return sum(size for _, size, _ in map(_age_and_size, (os.path.join(place, name) for name in found)))
@@ -42,16 +42,16 @@ def _names(place: str) -> list[str]:
 
 
 def _age_and_size(path: str) -> tuple[float, int, str]:
-    """When a file was last written, its bytes, and its path, so that they sort by age."""
+    """When a file was last written, its size and its path, so that files sort by age."""
     try:
         found = os.lstat(path)
-    except OSError:  # gone while we looked
+    except OSError:  # gone in the meantime
         return 0.0, 0, path
     return found.st_mtime, found.st_size, path
 
 
 def spool_files(place: str) -> list[str]:
-    """Our spool files of a folder, oldest first. What bears such a name and can't be one goes to quarantine."""
+    """Our spool files in a folder, oldest first. Anything else with such a name goes to quarantine."""
     paths = [os.path.join(place, name) for name in _names(place) if name.endswith(SUFFIX)]
     return [path for _, _, path in sorted(map(_age_and_size, filter(_is_spool_file, paths)))]
 
@@ -70,13 +70,13 @@ def _is_spool_file(path: str) -> bool:
 
 
 def has_living_writer(path: str) -> bool:
-    """Whether the process that writes this file is alive: it holds a shared lock on it.
+    """Whether the process that writes this file is alive, and so holds a shared lock on it.
 
-    Code that closes all descriptors lets go of the lock while the run goes on, until the next record; then the process
-    itself is asked for. One of another host can't be asked, and where locks end at the host, the file's age is.
+    Code that closes all descriptors releases the lock until the run's next record; then the process itself is looked
+    up. A process on another host can't be, so if locks are not shared between hosts, the file's age decides.
     """
     try:
-        descriptor = open_regular(path, os.O_RDWR)  # to write as well, for over NFS an exclusive lock needs that
+        descriptor = open_regular(path, os.O_RDWR)  # for writing too, which an exclusive lock over NFS needs
     except OSError:
         return False
     try:
@@ -94,7 +94,7 @@ def has_living_writer(path: str) -> bool:
 
 
 def _has_local_locks(path: str) -> bool:
-    """Whether the file system is a network's whose locks another host doesn't see."""
+    """Whether the file is on a network file system whose locks other hosts don't see."""
     folder, found = os.path.realpath(os.path.dirname(path)) + os.sep, ("", "")
     try:
         with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
@@ -109,7 +109,7 @@ def _has_local_locks(path: str) -> bool:
 
 
 def _has_end(path: str) -> bool:
-    """Whether the last record of a file is its end: nothing more comes, however long its process goes on."""
+    """Whether the last record of a file is its end: nothing more comes, even if its process goes on."""
     try:
         with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - END_BYTES))
@@ -132,7 +132,7 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def _takes_lock(descriptor: int, after_s: float = 0.0) -> bool:
-    """Whether nobody has the lock; somebody else who asks this has it for a moment."""
+    """Whether nobody holds the lock. Another process that asks this holds it for a moment."""
     time.sleep(after_s)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The folder of the spool: where it lies, which of its files are ours, and who still writes them."""
+"""The folder of the spool: where it may be, and which of these places can be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ except ImportError:  # Windows: no locks, and correctness does not rest on them
 
 
 def places(settings) -> list[str]:
-    """Folders that a spool may lie in, best first."""
+    """Folders that may hold the spool, best first."""
     home = os.path.expanduser("~")
     state = os.environ.get("XDG_STATE_HOME") or ""
     name = f"traceml-{os.getuid() if hasattr(os, 'getuid') else os.environ.get('USERNAME', 'user')}"
@@ -31,27 +31,27 @@ def places(settings) -> list[str]:
 
 
 def folder(settings) -> str | None:
-    """The folder for new spool files, made if it is missing; None where no place can be written."""
+    """The folder for new spool files, made if it is missing; None if no place is writable."""
     return next((place for place in places(settings) if _is_taken(place, settings, make=True)), None)
 
 
 def folders(settings) -> list[str]:
-    """Every folder that may hold files of earlier runs: where this one writes, another may not have been able to."""
+    """Every folder that may hold files of earlier runs, which may not have been able to write where this one does."""
     return [place for place in places(settings) if _is_taken(place, settings, make=False)]
 
 
 def is_usable(place: str) -> bool:
-    """Whether a folder is there and ours to write to."""
+    """Whether a folder exists and is writable."""
     return bool(place) and os.access(place, os.W_OK | os.X_OK)
 
 
 def _is_taken(place: str, settings, make: bool) -> bool:
-    """Whether we may write there. A place that nobody chose must be ours alone, and no link that somebody laid."""
+    """Whether we may write there. A place that nobody chose must be ours alone, and not a link."""
     try:
         if make:
             make_private(place)
         if place != settings.spool_dir and not is_private(place):
-            warn(f"spool folder {place} is not used: it belongs to somebody else or is a link")
+            warn(f"spool folder {place} is not used: it belongs to another user or is a link")
             return False
         return is_usable(place)
     except OSError:
@@ -59,7 +59,7 @@ def _is_taken(place: str, settings, make: bool) -> bool:
 
 
 def board_of(path: str) -> str:
-    """Where the writer of a spool file keeps its board; empty where there is no shared memory of this user's own."""
+    """The path of the board of a spool file's writer; empty if this user has no shared memory."""
     place = boards_folder()
     return os.path.join(place, os.path.basename(path).removesuffix(SUFFIX) + BOARD_SUFFIX) if place else ""
 

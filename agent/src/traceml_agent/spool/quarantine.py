@@ -1,8 +1,8 @@
-"""What a portal refused or what is damaged: kept with the reason, for a person to see and for `sync` to try again.
+"""What a portal refused or what is damaged, kept with the reason, so that a person can see it and `sync` can retry it.
 
-In the folder `quarantine` of a spool: `RUN.WRITER.FIRST-LAST.json` holds records that travelled together and why they
-were refused; `RUN.WRITER.spool` is a whole file, with its `.sent` and, in `RUN.WRITER.spool.json`, the reason. The
-file `removed` has one byte for each item that had to make room for newer ones.
+It is in the folder `quarantine` of a spool: `RUN.WRITER.FIRST-LAST.json` holds records that travelled together and why
+they were refused; `RUN.WRITER.spool` is a whole file, with its `.sent` and, in `RUN.WRITER.spool.json`, the reason. The
+file `removed` has one byte for each item that was removed to make room for newer ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from traceml_agent.messages import iso, warn
 from traceml_agent.spool.folder import folders
 from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX
 
-#: The newest of what was refused is kept, up to this size.
+#: The newest items are kept, up to this size.
 MAX_BYTES = 32 * 1024 * 1024
 REMOVED, DRAFT = "removed", ".draft"
 BATCH = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.([0-9]+)-([0-9]+)\.json")
@@ -28,7 +28,7 @@ UNTOLD = "the reason was not recorded"
 
 
 class SetAside(NamedTuple):
-    """An item of the quarantine. `since` is ISO 8601; `portal` is the address that refused it, empty for none."""
+    """An item of the quarantine. `since` is ISO 8601; `portal` is the address that refused it, or empty."""
 
     run_id: str
     writer: str
@@ -40,14 +40,14 @@ class SetAside(NamedTuple):
 
     @property
     def is_of_a_run(self) -> bool:
-        """False for what bore the name of a spool file and was none, such as a link."""
+        """False for something that only has the name of a spool file, such as a link."""
         return bool(self.run_id)
 
 
 def keep(place: str, run_id: str, writer: str, batch: tuple[int, int], reason: str, records: list, portal: str) -> None:
     """Keep a refused batch of records of the spool folder `place`.
 
-    Raises OSError where it can't be written: the records must then stay in the spool.
+    Raises OSError if it can't be written; the records must then stay in the spool.
     """
     path = os.path.join(_folder(place), f"{run_id}.{writer}.{batch[0]}-{batch[1]}.json")
     content = {"reason": reason, "since": iso(time.time()), "portal": portal, "records": records}
@@ -58,7 +58,7 @@ def keep(place: str, run_id: str, writer: str, batch: tuple[int, int], reason: s
 
 
 def set_aside(path: str, reason: str, portal: str = "") -> None:
-    """Move a whole spool file to quarantine, with what was sent of it and the reason; never raises."""
+    """Move a whole spool file to quarantine, with its `.sent` file and the reason. Never raises."""
     with contextlib.suppress(OSError):
         kept = os.path.join(_folder(os.path.dirname(path)), os.path.basename(path))
         if reason:
@@ -72,7 +72,7 @@ def set_aside(path: str, reason: str, portal: str = "") -> None:
 
 
 def waiting(settings) -> list[SetAside]:
-    """All that is set aside in any folder that may hold the spool, oldest first."""
+    """Everything set aside in any folder that may hold the spool, oldest first."""
     found = [_described(os.path.join(place, QUARANTINE, name)) for place in folders(settings) for name in _items(place)]
     return sorted(found, key=lambda each: each.since)
 
@@ -111,7 +111,7 @@ def _named(records) -> str:
 
 
 def _folder(place: str) -> str:
-    """The quarantine of a spool folder, made if it is missing; its oldest items make room for a new one."""
+    """The quarantine of a spool folder, made if it is missing. The oldest items are removed to make room."""
     kept = os.path.join(place, QUARANTINE)
     os.makedirs(kept, mode=0o700, exist_ok=True)
     paths = [os.path.join(kept, name) for name in _items(place)]
@@ -124,7 +124,7 @@ def _folder(place: str) -> str:
 
 
 def _remove(path: str) -> None:
-    """Delete an item that has to make room; counted, and told."""
+    """Delete an item to make room; count it and warn."""
     if not os.path.isfile(path):
         return
     for part in (path, sent_of(path), reason_of(path)):
@@ -133,11 +133,11 @@ def _remove(path: str) -> None:
         counter = open_regular(os.path.join(os.path.dirname(path), REMOVED), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(counter, b".")
         os.close(counter)
-    warn(f"{os.path.dirname(path)} is full: the oldest records that a portal refused are deleted")
+    warn(f"{os.path.dirname(path)} is full: the oldest records that a portal refused were deleted")
 
 
 def _items(place: str) -> list[str]:
-    """Names of a quarantine's items, without what only belongs to one."""
+    """The names of a quarantine's items, without their `.sent` and reason files."""
     try:
         names = sorted(os.listdir(os.path.join(place, QUARANTINE)))
     except OSError:
@@ -182,7 +182,7 @@ def unlink(path: str) -> None:
 
 
 def read(path: str) -> dict:
-    """A JSON object, or an empty one where there is none."""
+    """A JSON object; empty if there is none."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         with os.fdopen(open_regular(path, os.O_RDONLY), encoding="utf-8") as file:
             content = json.load(file)
@@ -191,7 +191,7 @@ def read(path: str) -> dict:
 
 
 def write(path: str, content: dict) -> None:
-    """Write a JSON object as a whole or not at all."""
+    """Write a JSON object, completely or not at all."""
     draft = path + DRAFT
     try:
         with os.fdopen(open_regular(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="ascii") as file:

@@ -1,6 +1,6 @@
 """The records of a spool file: one line each, with a checksum.
 
-A line is a CRC-32 in hex, a space and the record's JSON; a torn or damaged line is skipped. A record is `{"v": 1, "n":
+A line is a CRC-32 in hex, a space and the record's JSON. A torn or damaged line is skipped. A record is `{"v": 1, "n":
 sequence, "type": "header" | "update" | "finish", "body": …}`, with the bodies of docs/wire.md.
 """
 
@@ -17,10 +17,10 @@ from traceml_agent.host.private import open_regular
 VERSION = 1
 MAX_LINE_BYTES = 8 * 1024 * 1024
 TYPES = ("header", "update", "finish")
-#: The lists a body may hold, with what each row of them must have as text.
+#: The lists that a body may have, each with the key that its rows must have as text.
 ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
-#: What a header holds for this machine alone: the portal that the run is for, the writer whose child wrote the file,
-#: the run's start by the monotonic clock and the one on the wall, and what a command's script may say better.
+#: Fields of a header for this machine only: the portal that the run is for, the writer whose child wrote the file, the
+#: run's start by the monotonic and the wall clock, and what a command's script may override.
 LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
 _as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -31,20 +31,20 @@ def encode(record: dict) -> bytes:
 
 
 def sealed(text: bytes) -> bytes:
-    """A line that shows whether it is whole."""
+    """A line with a checksum that shows whether it is whole."""
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
 def unsealed(line: bytes) -> bytes:
-    """The text of a line; raises ValueError where it is damaged."""
+    """The text of a line. Raises ValueError if it is damaged."""
     text = line[9:].rstrip(b"\n")
     if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(text):
-        raise ValueError("the checksum is another")
+        raise ValueError("the checksum differs")
     return text
 
 
 def decode(line: bytes) -> dict | None:
-    """The record of a line, or None where it is damaged, of another version or of another shape."""
+    """The record of a line, or None if it is damaged, of another version or of the wrong shape."""
     try:
         record = json.loads(unsealed(line), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
@@ -81,9 +81,9 @@ def _is_body(body) -> bool:
 
 
 def read(path: str, start: int = 0) -> Iterator[tuple[int, dict | None]]:
-    """Records of a spool file from an offset on, each with the offset of its end; None for a damaged line.
+    """The records of a spool file from an offset on, each with the offset of its end; None for a damaged line.
 
-    A last line without its end is left out: it may be in the making. Raises OSError for what is no file.
+    An unfinished last line is left out, since it may still be written. Raises OSError if there is no such file.
     """
     with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
         file.seek(start)
@@ -96,16 +96,16 @@ def read(path: str, start: int = 0) -> Iterator[tuple[int, dict | None]]:
 
 
 def is_finished(path: str) -> bool:
-    """Whether a spool file holds its end. Raises OSError."""
+    """Whether a spool file has its end. Raises OSError."""
     return any(record is not None and record["type"] == "finish" for _, record in read(path))
 
 
 def sync_to_disk(descriptor: int) -> None:
-    """Make what was written to a file survive a power loss."""
+    """Write a file to disk, so that it survives a power loss."""
     getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 def enriched(former: dict, about: dict) -> dict:
-    """What was told of a run with what is told now: parameters and environment are merged."""
+    """What was reported about a run, with what is reported now. Parameters and environment are merged."""
     merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
     return former | about | merged

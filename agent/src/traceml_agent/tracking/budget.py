@@ -1,4 +1,4 @@
-"""A budget of energy or emissions: what a run may use, and what happens when it has."""
+"""A budget of energy or emissions: what a run may use, and what happens when it is used up."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ACTIONS = ("warn", "stop")
 
 
 class Budget:
-    """At most `kwh` of energy and `kg` of CO2e; None where there is no such bound."""
+    """At most `kwh` of energy and `kg` of CO2e; None for no limit."""
 
     def __init__(self, kwh=None, kg=None, on_budget="warn"):
         self.kwh, self.kg = _bound("budget_kwh", kwh), _bound("budget_kg", kg)
         self.action: str | Callable = on_budget
         if not (callable(on_budget) or on_budget in ACTIONS):
-            warn(f"on_budget takes {', '.join(ACTIONS)} or a function; taken as warn")
+            warn(f"on_budget must be {', '.join(ACTIONS)} or a function; warn is used")
             self.action = "warn"
         self.is_over = False
         self._lock = threading.Lock()
@@ -31,31 +31,31 @@ class Budget:
 
     @property
     def stops(self) -> bool:
-        """Whether `epochs()` gives no further epoch."""
+        """Whether `epochs()` begins no further epoch."""
         return self.is_over and self.action == "stop"
 
     def only_warns(self, where: str) -> None:
-        """Stop nothing: said where processes can't agree on when, and one that stops would leave others waiting."""
+        """Only warn, where processes can't agree when to stop: one that stopped would leave the others waiting."""
         if self.action == "stop":
-            warn(f"on_budget='stop' can't stop {where} together; taken as warn")
+            warn(f"on_budget='stop' can't stop {where} together; warn is used")
             self.action = "warn"
 
     def check(self, run, summary) -> None:
-        """Look at the numbers so far; what is to happen happens once, whichever thread sees it first."""
+        """Compare the figures so far with the budget. The action happens once, whichever thread sees it first."""
         if not (_above(summary.energy_kwh, self.kwh) or _above(summary.emissions_kg, self.kg)):
             return
         with self._lock:
             was_over, self.is_over = self.is_over, True
         if was_over:
             return
-        used = f"{figures.energy(summary.energy_kwh)} and {figures.emissions(summary.emissions_kg)} CO2e are used"
+        used = f"{figures.energy(summary.energy_kwh)} and {figures.emissions(summary.emissions_kg)} CO2e used"
         if callable(self.action):
             self.action(run)
         elif run.rank:
-            pass  # the first rank says it
+            pass  # the first rank warns
         elif self.action == "stop":
-            epoch = "epoch under way" if job.size() == 1 else "next epoch"
-            warn(f"over budget: {used}; epochs() ends with the {epoch}")
+            epoch = "current epoch" if job.size() == 1 else "next epoch"
+            warn(f"over budget: {used}; epochs() ends after the {epoch}")
         else:
             warn(f"over budget: {used}")
 
@@ -65,7 +65,7 @@ def _bound(name: str, given) -> float | None:
         return None
     bound = number(given)
     if bound is None or bound < 0:
-        warn(f"{name} is no number of 0 or more and is ignored")
+        warn(f"{name} is ignored: must be a number of 0 or more")
         return None
     return bound
 

@@ -6,23 +6,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from traceml_agent.tracking.run import Run
 
-#: The runs that were started here and have not ended, the oldest first.
+#: The runs that were started here and have not ended, oldest first.
 started: list[Run] = []
 
 
 def active() -> list[Run]:
-    """The runs that this process measures, the oldest first."""
+    """The runs that this process measures, oldest first."""
     return [run for run in started if run.is_measuring]
 
 
 def last() -> Run | None:
-    """The run that was started last in this process and still runs."""
+    """The latest run of this process that is still in progress."""
     mine = active()
     return mine[-1] if mine else None
 
 
 def let_others_read(run: Run) -> None:
-    """Have the process's other runs read at the instant that one begins or ends: what they share changes there."""
+    """Make the other runs of this process read their sensors when one begins or ends: what they share changes then."""
     for other in active():
         if other is not run:
             other._sampler.catch_up(older_than_s=0.0)

@@ -11,26 +11,26 @@ from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.messages import guarded
 
-#: How long the last power is taken to go on where no reading comes: a busy interpreter delays them.
+#: How long the last power is assumed to continue without a reading, since a busy interpreter delays them.
 GO_ON_S = 5.0
 
 
 class Gauge:
-    """A run's energy at any moment, from two readings of its meters: they are read every few seconds, epochs end when
-    they end."""
+    """A run's energy at any moment, from two readings of its meters: they are read every few seconds, but epochs end at
+    any time."""
 
     def __init__(self):
         self._before: tuple[float, float] = (0.0, 0.0)
         self._last: tuple[float, float] = (0.0, 0.0)
 
     def read(self, meters: list) -> None:
-        """Take the meters' energy as it stands."""
+        """Take the current energy of the meters."""
         at = max((meter.at for meter in meters), default=0.0)
         if at > self._last[0]:
             self._before, self._last = self._last, (at, sum(numbers.energy_of(meter).energy_j for meter in meters))
 
     def energy_j(self, now: float) -> float:
-        """Joules at a monotonic time: the last reading, and the power of the last interval since."""
+        """Joules at a monotonic time: the last reading, plus the power of the last interval since then."""
         (before_at, before_j), (at, energy_j) = self._before, self._last
         interval_s = at - before_at
         if not before_at or interval_s <= 0:
@@ -39,7 +39,7 @@ class Gauge:
 
 
 class Epochs:
-    """Iterates over `iterable`, each item in a stage; after each the run's `forecast` is made anew."""
+    """Iterates over `iterable`, each item in a stage, and updates the run's `forecast` after each."""
 
     def __init__(self, run, iterable: Iterable, name: str):
         self._run, self._iterable, self._name = run, iterable, name
@@ -103,12 +103,12 @@ class Epochs:
         )
 
     def line(self) -> str:
-        """How far it is, what the last epoch used, and what the whole is expected to use."""
+        """How many epochs are done, what the last one used, and what all are expected to use."""
         found, last_kwh = self.forecast(), self._energies_j[-1] / 3.6e6
         expected = figures.energy_with_range(found.energy_kwh, found.energy_low_kwh, found.energy_high_kwh)
         whole = f"{expected}, {figures.duration(found.duration_s)}"
         done = f"{self._name} {found.epochs_done:,} of {found.epochs:,}: {figures.energy(last_kwh)}"
-        return f"TraceML: {done}; the whole: {whole}"
+        return f"TraceML: {done}; expected in total: {whole}"
 
     def _end_line(self) -> None:
         if self._energies_j and self._is_shown():
@@ -126,7 +126,7 @@ def _length(iterable) -> int | None:
 
 
 def _is_terminal() -> bool:
-    """Whether somebody looks: a line that is drawn anew is for eyes, not for a log."""
+    """Whether stderr is a terminal: a line that is redrawn is no use in a log."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):

@@ -1,8 +1,7 @@
-"""A run in another process than the one that measures it: a forked, spawned or pickled copy, a script under
-`traceml-agent run`.
+"""A run outside the process that measures it: a forked, spawned or pickled copy, or a script under `traceml-agent run`.
 
-What such a process tells of the run goes to a spool file of its own, which the run's uploader delivers; its processor
-time is in the run already, as that of a child.
+What such a process reports goes to a spool file of its own, which the run's uploader delivers. Its processor time is in
+the run already, since it is a child.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.tracking.journal import Journal
 
-#: What is told often is written after this time: what a kill loses at most. The first words, and as many more a second
-#: as follow, are written as they are told: a pool ends its workers by a signal the moment that their tasks are done.
+#: Frequent reports are written after this time, which is the most that a kill loses. The first ones, and then so many
+#: per second, are written at once: a pool kills its workers the moment their tasks are done.
 WRITE_S = 0.5
 AT_ONCE, AT_ONCE_PER_S = 100, 20
-#: Between two looks at a budget.
+#: Seconds between two checks of a budget.
 LOOK_EVERY_S = 1.0
 
 TYPE_CHECKING = False
@@ -41,14 +40,14 @@ if TYPE_CHECKING:
     from traceml_agent.tracking.run import Run
 
 _scribes: dict[tuple[str, int], Scribe] = {}
-#: A signal's handler may tell something while the code that it interrupted does.
+#: A signal handler may report something while the code that it interrupted does so.
 _making = threading.RLock()
 
 
 class Handle(RunInterface):
-    """Stands for a run that another process measures. It may be copied and pickled, and holds no secret.
+    """Represents a run that another process measures. It may be copied and pickled, and holds no secret.
 
-    `path` is the run's spool file on `host` (empty: none), `header` what stands first in it.
+    `path` is the run's spool file on `host` (empty: none), `header` the first record in it.
     """
 
     def __init__(self, run_id: str, path: str, host: str, header: dict):
@@ -60,21 +59,21 @@ class Handle(RunInterface):
         self.watched: list = []
 
     def journal(self) -> Journal | None:
-        """The run's own where this is its process, else that of this process's scribe."""
+        """The run's own journal if this is its process, else that of this process's scribe."""
         return mine.journal() if (mine := self._mine()) else scribe_of(*self._origin).journal
 
     @property
     def board(self) -> Board | None:  # type: ignore[override]
-        """Where calls of watched models are counted."""
+        """Where the calls of watched models are counted."""
         return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
 
     def _mine(self) -> Run | None:
-        """The run itself, where this process measures it."""
+        """The run itself, if this process measures it."""
         return next((run for run in current.active() if run.run_id == self.run_id), None)
 
     @property
     def summary(self) -> numbers.Record:
-        """What `Run.stop` returns, as the spool has it by now: of all processes of this host that tell of the run."""
+        """What `Run.stop` returns, from what the spool has so far of all processes on this host."""
         return self._so_far()
 
     @guarded(numbers.nothing)
@@ -87,14 +86,14 @@ class Handle(RunInterface):
             try:
                 found = summary(files) if self._path in files else numbers.nothing()
                 break
-            except FileNotFoundError:  # one of a child that has ended, delivered meanwhile
+            except FileNotFoundError:  # a child's file, delivered meanwhile
                 continue
         found["url"] = self.url
         return found
 
     @guarded()
     def tell(self, model, kind, name, tags, params) -> None:
-        """What a script under `traceml-agent run` says of itself: its run is the command's."""
+        """Take what a script under `traceml-agent run` says about its run, which is the command's."""
         journal = self.journal() if self._takes else None
         if journal is None:
             return
@@ -110,7 +109,7 @@ class Handle(RunInterface):
 
     @guarded()
     def keep_to(self, budget: Budget) -> None:
-        """Look every few seconds whether the run has used as much."""
+        """Check every few seconds whether the run has used that much."""
         if budget.is_set and not self._mine():
             if job.size() > 1:
                 budget.only_warns("ranks that are measured from outside")
@@ -119,14 +118,14 @@ class Handle(RunInterface):
 
     @guarded()
     def look(self) -> None:
-        """Whether the budget is used, read off the spool: it takes at most a hundredth of the time."""
+        """Check the budget, from the spool. This takes at most a hundredth of the time."""
         began_at = time.monotonic()
         if self.budget.is_set and began_at >= self._look_at:
             self.budget.check(self, self.summary)
             self._look_at = time.monotonic() + max(LOOK_EVERY_S, 100 * (time.monotonic() - began_at))
 
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
-        """Write what was told; the run ends where it is measured. Returns the summary so far."""
+        """Write what was reported, and return the summary so far. The run ends where it is measured."""
         self._conclude()
         return self.summary
 
@@ -141,7 +140,7 @@ class Handle(RunInterface):
 
     @guarded()
     def _note(self, kind, error) -> None:
-        """How a script's block ended; a command's run that fails has failed by that."""
+        """Note how a script's block ended: if the command fails, this is the reason."""
         status, exception = endings.of_exception(kind, error, self.kind)
         if self._takes and self.board:
             self.board.note_error(job.by_rank(exception, self.rank) if status == "failed" else "")
@@ -149,7 +148,7 @@ class Handle(RunInterface):
     @guarded()
     def _conclude(self) -> None:
         if "environment" in self._takes and (journal := self.journal()):
-            journal.tell({"environment": identity.packages()})  # more are loaded by now
+            journal.tell({"environment": identity.packages()})  # more packages are loaded by now
         self._write()
 
     def __reduce__(self):
@@ -160,7 +159,7 @@ class Handle(RunInterface):
 
 
 class Scribe:
-    """This process's part of a run that is measured elsewhere: a journal, calls, and a spool file for both."""
+    """What this process reports to a run that is measured elsewhere: a journal, calls, and a spool file for both."""
 
     def __init__(self, run_id: str, path: str, host: str, header: dict):
         is_here = host == identity.host_name()
@@ -168,7 +167,8 @@ class Scribe:
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
         writer = new_writer()
         self._spool = Spool.create(settings, run_id, writer)
-        # Calls add up on the run's own board, which its process reads. Where that can't be had they are told from here.
+        # Calls add up on the run's own board, which its process reads. If that is not available, they are sent from
+        # here.
         shared = left_by(path) if is_here else None
         self._tells_calls = shared is None
         self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
@@ -177,7 +177,7 @@ class Scribe:
         self._told_calls: list[dict] = []
         self.looks: list[Callable[[], None]] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
-        # The clock that durations are taken by is the machine's; on another one the clock on the wall has to do.
+        # Durations use this machine's monotonic clock; on another machine the wall clock has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
         hears = (self.write, self._hear, self._hear)
         self.journal = Journal(started_at, job.rank(), *hears, prefix=f"{writer[2:]}-", board=shared)
@@ -185,14 +185,14 @@ class Scribe:
         if not is_here and settings.url and settings.token and self._spool.path:
             from traceml_agent.delivery import uploader
 
-            if mine := uploader.of(settings):  # that of the run is on the other machine
+            if mine := uploader.of(settings):  # the run's uploader is on the other machine
                 mine.own(self._spool.path)
         threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
         endings.at_end_of_process(end_of_process)
 
     def _write_for_ever(self) -> None:
         while not self._ended:
-            # Calls tell nobody that they happen, lest each costs as much as a record.
+            # Calls ring no bell, or each would cost as much as a record.
             self._news.wait(2 * WRITE_S)
             self.write()
             for look in self.looks:
@@ -201,11 +201,11 @@ class Scribe:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended where it is measured; never where that can't be seen."""
+        """Whether the run has ended where it is measured; False if that can't be seen."""
         return bool(self._run) and not has_living_writer(self._run)
 
     def _hear(self) -> None:
-        """Write what was just told, or leave it to the thread where much is told."""
+        """Write what was just reported, or leave it to the thread if there is much."""
         most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
         if self._written_at_once < most and self._lock.acquire(blocking=False):
             try:
@@ -217,7 +217,7 @@ class Scribe:
             self._news.ring()
 
     def write(self) -> None:
-        """Write what was told since the last time."""
+        """Write what was reported since the last time."""
         with self._lock:
             self._write_it()
 
@@ -231,7 +231,7 @@ class Scribe:
             self._spool.append("update", body)
 
     def end(self) -> None:
-        """Write the rest, and that no more comes."""
+        """Write the rest, and that this is the end."""
         self.write()
         self._ended = True
         self._over.ring()
@@ -245,7 +245,7 @@ class Scribe:
 def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
     """The scribe of this process for a run; a forked child makes its own.
 
-    With a new one those of runs that are over end: a pool's worker may see thousands.
+    A new scribe ends those of finished runs, since a pool's worker may see thousands.
     """
     key = (run_id, os.getpid())
     with _making:
@@ -253,13 +253,13 @@ def scribe_of(run_id: str, path: str, host: str, header: dict) -> Scribe:
             for over in [each for each, scribe in _scribes.items() if scribe.is_over]:
                 _scribes.pop(over).end()
             made = Scribe(run_id, path, host, header)
-            if _scribes.setdefault(key, made) is not made:  # a signal's handler came in between
+            if _scribes.setdefault(key, made) is not made:  # a signal handler came in between
                 made.end()
         return _scribes[key]
 
 
 def _forget_the_parents() -> None:
-    """In a forked child: another thread of the parent may have held the lock."""
+    """Make a new lock in a forked child: another thread of the parent may have held the old one."""
     global _making
     _making = threading.RLock()
     _scribes.clear()
@@ -277,9 +277,9 @@ def end_of_process() -> None:
 
 
 def outer() -> Handle | None:
-    """The run, if any, by which an ancestor measures this process with its own: a worker's, a command's.
+    """The run, if any, by which an ancestor measures this process: a worker of a run, or a command's script.
 
-    Told by what lives now: the mark in the environment outlives the run that it was made for.
+    It must be alive now: the mark in the environment outlives the run that it was made for.
     """
     from traceml_agent.host.processes import ancestors
 
@@ -287,7 +287,7 @@ def outer() -> Handle | None:
     if not pid or pid == os.getpid() or pid not in ancestors(os.getpid()):
         return None
     for path in reversed(spool_files(place)):
-        with contextlib.suppress(OSError):  # the run ended just now, and its file is delivered
+        with contextlib.suppress(OSError):  # the run just ended, and its file is delivered
             if is_written_by(path, pid, began) and has_living_writer(path) and not recording.is_finished(path):
                 header: dict = next((record["body"] for _, record in recording.read(path) if record), {})
                 if "clock_s" in header and "child_of" not in header:

@@ -1,4 +1,4 @@
-"""What stands for a run where nothing is measured."""
+"""The run that stands in where nothing is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from traceml_agent.tracking.run import Run
 
 
 class InertRun(Run):
-    """A run that measures nothing and leaves no trace: the agent is disabled, or nothing is tracked."""
+    """A run that measures nothing and leaves no trace, because the agent is disabled or nothing is tracked."""
 
     def __init__(self, model=None):
         self.model = identity.model_name(model)

@@ -1,4 +1,5 @@
-"""What a training tells of its run: stages, epochs, metrics, parameters. A run and its handles hear the same words."""
+"""What a training reports to its run: stages, epochs, metrics, parameters. A run and its handles have the same
+calls."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from traceml_agent.tracking.stages import NoStage, Stage
 
 
 class RunInterface:
-    """The calls that work wherever the code runs: in the process that measures, and by a handle in any other."""
+    """The calls that work everywhere: in the process that measures, and through a handle in any other."""
 
     model: str
     kind: str
@@ -24,28 +25,28 @@ class RunInterface:
     rank = 0
     budget: Budget
     forecast: numbers.Record | None = None
-    #: What is counted of watched models, and where.
+    #: The counts of watched models, and where they are.
     watched: list
     board: Board | None
-    #: The cell of a notebook that started it, where one did.
+    #: The notebook cell that started the run, if one did.
     cell: tuple[str, int | None, bool] | None = None
-    #: False once it keeps nothing more that it is told.
+    #: False once it keeps nothing more.
     is_open = True
 
     def journal(self) -> Journal | None:
-        """Where this process writes down what it is told; None where nothing is kept, as after the end."""
+        """Where this process keeps what is reported; None if nothing is kept, as after the end."""
         return None
 
     @property
     def is_measuring(self) -> bool:
-        """Whether this very object measures: not a handle, nor a forked child's copy, nor after the end."""
+        """Whether this object measures: False for a handle, a forked child's copy, and after the end."""
         return False
 
     @guarded(NoStage)
     def stage(self, name: str = "stage", total: int | None = None) -> Stage | NoStage:
         """A context manager around a named part of the run: `with run.stage("evaluation"):`.
 
-        `total` says how many stages of its series there will be, as `epochs` knows it.
+        `total` is the number of stages in its series, if known.
         """
         journal = self.journal()
         return journal.stage(name, self, total) if journal else NoStage()
@@ -53,17 +54,17 @@ class RunInterface:
     def epochs(self, iterable: Iterable, name: str = "epoch") -> Epochs:
         """The items of `iterable`, each in a stage of its own: `for epoch in run.epochs(range(90)):`.
 
-        After each of them `forecast` tells what the whole is expected to use; on a terminal a line shows it. With
-        `on_budget="stop"` there is no further one once the budget is used.
+        After each, `forecast` has what the whole is expected to use, and a terminal shows it in a line. With
+        `on_budget="stop"` there is no further epoch once the budget is used.
         """
         return Epochs(self, iterable, _epochs_name(name))
 
     @guarded()
     def log(self, *given, **metrics) -> None:
-        """Keep numbers with the time they were logged at: `run.log(loss=0.3)`, or `run.log({"val/loss": 0.4})`.
+        """Keep numbers with the time at which they were logged: `run.log(loss=0.3)`, or `run.log({"val/loss": 0.4})`.
 
-        `samples` and `tokens` are work done since the last call: added up, over all ranks of a job, the summary tells
-        the energy of a thousand.
+        `samples` and `tokens` are work done since the last call. They are added up over all ranks of a job, and the
+        summary gives the energy per thousand.
         """
         journal = self.journal()
         if journal:
@@ -71,17 +72,17 @@ class RunInterface:
 
     @guarded()
     def log_params(self, *given, **params) -> None:
-        """Add parameters: `run.log_params(lr=0.1)`, or `run.log_params({"lr": 0.1})`. A later value replaces one."""
+        """Add or replace parameters: `run.log_params(lr=0.1)`, or `run.log_params({"lr": 0.1})`."""
         journal = self.journal()
         if journal:
             for each in (*given, params):
                 journal.tell({"params": kept} if (kept := metadata.params(each, journal.left_out)) else {})
 
     def look(self) -> None:
-        """After each epoch: whether the budget is used."""
+        """Check the budget, after each epoch."""
 
     def begins_no_further_epoch(self) -> bool:
-        """Whether the budget is used and its action is to stop; asked before each epoch."""
+        """Whether the budget is used and its action is to stop. Called before each epoch."""
         return self.budget.stops
 
     @property
@@ -90,7 +91,7 @@ class RunInterface:
         return self.budget.is_over
 
     def energy_j(self, now: float) -> float:
-        """Joules so far at a monotonic time; 0 where nothing is measured here."""
+        """Joules so far at a monotonic time; 0 if nothing is measured here."""
         return 0.0
 
     def __enter__(self):

@@ -1,4 +1,4 @@
-"""What a run was told since its last record, by any thread: metrics, stages, parameters, and what was left out."""
+"""What any thread reported since a run's last record: metrics, stages, parameters, and what was left out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from traceml_agent.spool.board import Board
 from traceml_agent.spool.recording import enriched
 from traceml_agent.tracking.stages import NoStage, Stage
 
-#: Rows of one kind in a record, of which several make a batch, and stages of a run: the portal takes no more of them.
+#: Most rows of one kind in a record (several records make a batch), and most stages of a run: the portal's limits.
 MAX_ROWS = 1000
 MAX_STAGES = 20_000
 
 
 class Journal:
-    """Kept in memory until `bodies` hands it over; who tells more than a record holds writes it down himself.
+    """Keeps what is reported in memory until `bodies` hands it over. A call that fills a record writes it itself.
 
-    `write` writes a record now; `on_stage` hears that a stage began or ended, `on_news` of all that comes. Of a job's
-    ranks the first speaks; work counts of all. `prefix` tells this process's stages from those of the run's others.
+    `write` writes a record now; `on_stage` is called when a stage begins or ends, `on_news` on everything else. Only
+    the first rank of a job reports, but the work of all counts. `prefix` marks this process's stages among the run's
+    others.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Journal:
         self._about: dict = {}
 
     def log(self, given: tuple, named: dict) -> None:
-        """Keep numbers with the time they were logged at."""
+        """Keep numbers with the time at which they were logged."""
         t_s = self._now()
         for name, value in metadata.metrics(given, named, self.left_out, self._names):
             if name in self.work:
@@ -70,7 +71,7 @@ class Journal:
             self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 
     def stage(self, name, telling, total: int | None = None) -> Stage | NoStage:
-        """A stage of the run, which reports here."""
+        """A new stage of the run, which reports here."""
         if self._rank:
             return NoStage()
         number = next(self._keys)
@@ -87,7 +88,7 @@ class Journal:
         self._write_what_is_much(self._stages)
 
     def tell(self, about: dict) -> None:
-        """Note more of what the run is called, or of its parameters."""
+        """Note further names or parameters of the run."""
         if self._rank or not about:
             return
         self._about = enriched(self._about, about)
@@ -101,7 +102,7 @@ class Journal:
         return round(time.monotonic() - self.started_at, 6)
 
     def bodies(self, first: dict) -> Iterator[dict]:
-        """What has gathered, in as many records as the portal's limits ask for, the first with what `first` holds."""
+        """Everything kept, in as many records as the portal's limits require, the first including `first`."""
         metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
         metrics += self._work_done()
         stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
@@ -113,13 +114,13 @@ class Journal:
             body, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
 
     def _work_done(self) -> list[dict]:
-        """Work since the last record, as metrics: however often it was logged, one number."""
+        """Work since the last record, as metrics: one number each, however often it was logged."""
         done = {name: total - self._told_work[name] for name, total in self.work.items()}
         self._told_work = dict(self.work)
         return [{"t_s": self._now(), "name": name, "value": value} for name, value in done.items() if value]
 
     def _left_out(self) -> dict:
-        """All that was left out so far, where that is more than was told last."""
+        """Everything left out so far, if that has changed since the last record."""
         rows = self.left_out.rows()
         if rows == self._told_left_out:
             return {}
@@ -128,7 +129,7 @@ class Journal:
 
 
 def _drained(rows: deque) -> Iterator:
-    """Everything in a deque that other threads may fill meanwhile."""
+    """All items of a deque that other threads may fill meanwhile."""
     while rows:
         try:
             yield rows.popleft()

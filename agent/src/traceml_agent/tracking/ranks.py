@@ -1,4 +1,4 @@
-"""A run among the ranks of its job: what those on this host have used together, and the epoch that all end with."""
+"""The ranks of a run's job: what those on this host have used together, and which epoch is the last for all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOTALS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "me
 
 
 class Ranks:
-    """The run's ranks on this host, of which this process is one; `folder` is one that they share."""
+    """The run's ranks on this host, including this process. `folder` is one that they share."""
 
     def __init__(self, run_id: str, folder: str):
         self._rank = job.rank()
@@ -38,9 +38,9 @@ class Ranks:
         summary["ranks"] = Record(of=job.size(), here=job.local_size())
 
     def end_with_the_next_epoch(self, stops: bool) -> bool:
-        """Count an epoch. Where the budget `stops`, the first rank makes it the last; returns whether it just did.
+        """Count an epoch. If the budget `stops`, the first rank makes it the last; returns whether it just did.
 
-        The others learn of it in time: all know by the end of an epoch, as they have worked together.
+        All ranks know by the end of that epoch, since they work on it together.
         """
         self._epochs += 1
         if self._rank or not stops or self._last_epoch:
@@ -49,13 +49,13 @@ class Ranks:
         return True
 
     def are_past_the_last_epoch(self) -> bool:
-        """Whether the epoch counted last comes after the one that all ranks end with."""
+        """Whether the current epoch comes after the last one."""
         told = self._claims.others(job.local_size()) if self._rank else []
         last = max((each.get("last_epoch", 0) for each in told), default=0) or self._last_epoch
         return 0 < last < self._epochs
 
     def release(self) -> None:
-        """Let go of the devices."""
+        """Release the devices."""
         self._claims.release()
 
 

@@ -1,6 +1,6 @@
-"""A run in the process that measures it: what it is called, its sampler, its spool, and its end.
+"""A run in the process that measures it: its names, its sampler, its spool, and its end.
 
-Nothing here waits for the network: records go to the spool, and the uploader's process is woken.
+Nothing here waits for the network: records go to the spool, and the uploader's process is told.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from traceml_agent.tracking.ranks import Ranks
 from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
-#: What of a command's run the script that it starts may say better.
+#: What a script may say about the run of the command that started it.
 ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 
 
 class Run(RunInterface):
-    """A run in progress. `stop()` ends it and returns its summary; until then `summary` gives the numbers so far."""
+    """A run in progress. `stop()` ends it and returns its summary; until then `summary` has the figures so far."""
 
     def __init__(
         self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=(), around=""
@@ -62,7 +62,7 @@ class Run(RunInterface):
         self.model = identity.model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
-            left_out.note("kind", f"it is none of {', '.join(metadata.KINDS)}; taken as other")
+            left_out.note("kind", f"must be one of {', '.join(metadata.KINDS)}; other is used")
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
         self._about, self._environment = list(about), identity.environment()
@@ -78,22 +78,22 @@ class Run(RunInterface):
 
     @property
     def spool_folder(self) -> str:
-        """The folder of its spool file; empty where no folder can be written."""
+        """The folder of its spool file; empty if no folder is writable."""
         return os.path.dirname(self._spool.path or "")
 
     def begin(self) -> Run:
-        """Start measuring: everything that takes long happens on the sampler's thread."""
+        """Start measuring. Everything that takes long happens on the sampler's thread."""
         self._sampler.meters = self._meters(discovery.of_host(self.settings.scope, self._target))
         endings.at_end_of_process(end_of_process)
         current.started.append(self)
         try:
-            # Both here, and not on the thread: a run that is killed at once is a run, and what starts the uploader must
-            # not be met by the user's code.
+            # Both happen here, not on the thread: a run that is killed at once still counts, and the user's code must
+            # not see the process that starts the uploader.
             self._spool.append("header", self._header())
             self._hand_over()
             self._sampler.start(self._prepare)
             current.let_others_read(self)
-        except BaseException as error:  # of a signal's handler, say: nobody will have this run to end it
+        except BaseException as error:  # from a signal handler, say: nobody else could end this run
             status, exception = endings.of_exception(type(error), error, self.kind)
             self._end("stopped" if status == "failed" else status, exception)
             raise
@@ -103,17 +103,17 @@ class Run(RunInterface):
         return self
 
     def _meters(self, found: Iterable[Sensor]) -> list[Meter]:
-        """A meter for each sensor; runs that hold the same device at once know of each other."""
+        """A meter for each sensor. Runs that hold the same device at the same time know of each other."""
         return [Meter(sensor, self._neighbours.hold(sensor.facts)) for sensor in found]
 
     def _prepare(self) -> None:
         with forks.undivided:
-            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace them under a long run)
+            from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace the files meanwhile)
         accelerators = discovery.of_accelerators(self.settings.scope, self._target, self.settings.devices)
         found = [sensor for sensor in accelerators if self._ranks.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
         kept = [meter for meter in self._sampler.meters if meter.facts["key"] not in replaced]
-        self._sampler.meters = kept + self._meters(found)  # at once, for others may read it meanwhile
+        self._sampler.meters = kept + self._meters(found)  # in one step, since other threads may read it
         for what, reason in unmeasured.devices():
             self._journal.left_out.note(what, reason)
 
@@ -139,22 +139,22 @@ class Run(RunInterface):
         } | ({"rank": self.rank} if job.size() > 1 else {})
 
     def _hand_over(self) -> None:
-        """Hand the spool file to the uploader of this portal; started with the first run that needs it."""
+        """Give the spool file to this portal's uploader, which the first run that needs it starts."""
         if not (self.settings.url and self._spool.path):
             return
         if not self.settings.token:
-            warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The spool keeps the run for later.")
+            warn("no token: set TRACEML_AGENT_TOKEN or run `traceml-agent login`. The run is kept in the spool.")
         elif mine := uploader.of(self.settings):
             mine.own(self._spool.path)
 
     def journal(self) -> Journal | None:
-        """The run's own; in a forked child that of the child's scribe; None after the end."""
+        """The run's own journal; in a forked child, that of the child's scribe; None after the end."""
         if os.getpid() != self._pid:
             return self._handle().journal()
         return self._journal if self._summary is None else None
 
     def _handle(self):
-        """What stands for the run in another process."""
+        """The handle that represents the run in another process."""
         if self._stand_in is None:
             from traceml_agent.tracking.handle import Handle
 
@@ -162,7 +162,7 @@ class Run(RunInterface):
         return self._stand_in
 
     def _write(self, samples: list[dict] | None = None) -> None:
-        """Write what has gathered since the last record, in as many records as the portal's limits ask for."""
+        """Write everything since the last record, in as many records as the portal's limits require."""
         first: dict = {}
         if samples:
             first = {"samples": samples, "devices": self._devices()}
@@ -175,13 +175,13 @@ class Run(RunInterface):
             self._spool.append("update", body)
 
     def _devices(self) -> list[dict]:
-        """The devices as the portal takes them, whatever their drivers say."""
+        """The devices as the portal accepts them, whatever their drivers say."""
         return [meter.facts_told(self._journal.left_out) for meter in self._sampler.meters]
 
     def _record(self, samples: list[dict]) -> None:
-        """What the sampler calls: hear what the uploader has to say, and write."""
+        """Called by the sampler: read the uploader's answers, and write a record."""
         for each in uploader.all_of_this_process():
-            each.hear()  # its warnings, such as of a token that the portal refuses
+            each.hear()  # its warnings, such as about a token that the portal refuses
             for answer in each.refused_of(self.run_id):
                 self._journal.left_out.note(*answer)
             if each.is_gone:
@@ -190,12 +190,12 @@ class Run(RunInterface):
         self._tell_ranks()
 
     def look(self) -> None:
-        """After each tick and each epoch: whether the budget is used."""
+        """Check the budget, after each tick and each epoch."""
         if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
 
     def begins_no_further_epoch(self) -> bool:
-        """In a job the first rank decides, one epoch ahead: one that stopped alone would leave the others waiting."""
+        """In a job the first rank decides, one epoch ahead: a rank that stops alone would leave the others waiting."""
         if job.size() == 1:
             return super().begins_no_further_epoch()
         if self._ranks.end_with_the_next_epoch(self.budget.stops):
@@ -207,7 +207,7 @@ class Run(RunInterface):
             self._ranks.tell(self._own(), self._work())
 
     def energy_j(self, now: float) -> float:
-        """Joules so far at a monotonic time: the devices' last readings, and their power since."""
+        """Joules so far at a monotonic time: the last readings of the devices, plus their power since."""
         if not self.is_measuring:
             return 0.0
         self._sampler.catch_up()
@@ -220,12 +220,12 @@ class Run(RunInterface):
 
     @property
     def is_measuring(self) -> bool:
-        """False in a forked child, whose copy of a run is a handle, and after the end."""
+        """False in a forked child, whose copy of the run is a handle, and after the end."""
         return self._summary is None and os.getpid() == self._pid
 
     @property
     def summary(self) -> numbers.Record:
-        """Energy, emissions and devices: so far, or of the whole run once it is stopped. See `stop`."""
+        """Energy, emissions and devices so far, or of the whole run once it has stopped. See `stop`."""
         if os.getpid() != self._pid:
             return self._handle().summary
         if self.is_measuring:
@@ -233,7 +233,7 @@ class Run(RunInterface):
         return self._summary or self._so_far()
 
     def _own(self) -> numbers.Record:
-        """The numbers of what this process measures."""
+        """The figures of what this process measures."""
         return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
 
     def _work(self) -> dict[str, float]:
@@ -243,7 +243,7 @@ class Run(RunInterface):
 
     @guarded(numbers.nothing)
     def _so_far(self) -> numbers.Record:
-        """The numbers of the run: of a job's ranks that share this host all together."""
+        """The figures of the run: in a job, of all ranks on this host together."""
         summary = self._own()
         work = self._work()
         if job.size() > 1:
@@ -251,7 +251,7 @@ class Run(RunInterface):
         summary["work"] = numbers.per_unit(work, summary.energy_kwh)
         summary["left_out"] = self._journal.left_out.rows()
         if self._spool.dropped:
-            why = "the spool's cap was near, or its disk full"
+            why = "the spool was almost full, or its disk was full"
             summary["left_out"].append({"what": "records", "reason": why, "count": self._spool.dropped})
         return summary
 
@@ -269,7 +269,7 @@ class Run(RunInterface):
 
     @guarded()
     def _end(self, status, exception, unsure: bool = False) -> None:
-        """End it once: other threads wait for that, a signal's handler that came in between doesn't."""
+        """End the run once. Other threads wait for the end; a signal handler that interrupts it does not."""
         with self._ending:
             if not self._is_ending:
                 self._is_ending = True
@@ -294,7 +294,7 @@ class Run(RunInterface):
         self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
         if self._spool.close():
-            discard(self._spool.path or "")  # all that stands on its board is written
+            discard(self._spool.path or "")  # everything on its board is written
         if self.board:
             self.board.close()
         self._ranks.release()
@@ -328,9 +328,9 @@ class Run(RunInterface):
 
 @guarded()
 def end_of_process() -> None:
-    """Stop what still runs, and give the uploader its time to deliver. A crash shows in `sys.last_type`.
+    """Stop the runs in progress, and give the uploader time to deliver. A crash shows in `sys.last_type`.
 
-    What ends without one may still have an exit code that says otherwise: the uploader sees that.
+    Without a crash the exit code may still tell of a failure: the uploader sees that.
     """
     crash = None if notebook.is_interactive() else getattr(sys, "last_type", None)
     for run in current.active():
@@ -341,7 +341,7 @@ def end_of_process() -> None:
     for each in uploaders:
         try:
             each.finish(min(each.flush_s, ends_at - time.monotonic()))
-        except KeyboardInterrupt:  # somebody has no time for it; the uploader goes on by itself
+        except KeyboardInterrupt:  # the user won't wait; the uploader goes on by itself
             ends_at = 0.0
         each.close()
     if crash is KeyboardInterrupt:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextvars
 import time
 
-#: The stage that the code at hand runs in: right in threads, under asyncio, and for stages that overlap.
+#: The stage that the current code runs in; correct in threads, under asyncio, and for stages that overlap.
 _current: contextvars.ContextVar[Stage | None] = contextvars.ContextVar("traceml_stage", default=None)
 
 
 class Stage:
-    """A context manager that says when a named part of a run began and ended, in seconds since the run's start.
+    """A context manager that records when a named part of a run began and ended, in seconds since the run's start.
 
-    Its energy is read off the samples around it, so entering and leaving it costs microseconds. A copy is the stage
-    itself; what arrives in another process is a new stage of the same name and run.
+    Its energy comes from the samples around it, so entering and leaving it costs microseconds. A copy is the stage
+    itself; a pickle becomes a new stage of the same name and run.
     """
 
     __slots__ = ("_journal", "_telling", "_token", "end_s", "key", "name", "parent", "start_s", "total")
@@ -65,7 +65,7 @@ def _stage_of(telling, name: str):
 
 
 class NoStage:
-    """What a run that measures nothing gives: enters and leaves without a trace."""
+    """The stage of a run that measures nothing: leaves no trace."""
 
     name, key, parent, start_s, end_s = "", "", "", None, None
 

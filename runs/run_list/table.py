@@ -1,0 +1,72 @@
+"""The table of the run list: heads and cells of its columns, ready for templates/run_list/."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runs.figures.units import SCALES, Unit, unit_for
+from runs.run_list.columns import UNITS, Column, RunRow
+from runs.run_list.order import SortHead
+
+NUMBERS = ("span", "figure", "amount")
+
+
+class TableHead(NamedTuple):
+    """A column as a table is headed by it. `label` names it beside a cell that stands alone, on a phone."""
+
+    column: Column
+    word: str
+    label: str
+    unit: Unit | None
+    sort: SortHead | None
+
+    @property
+    def is_number(self) -> bool:
+        return self.column.kind in NUMBERS
+
+
+class Cell(NamedTuple):
+    """What a template needs to write it; `before` is the baseline's figure, where it is compared with one."""
+
+    template: str
+    label: str
+    value: Any
+    quantity: str
+    unit: Unit | None
+    before: float | None
+
+
+class TableRow(NamedTuple):
+    row: RunRow
+    cells: list[Cell]
+
+
+def units_of(rows: Sequence[RunRow]) -> dict[str, Unit]:
+    """The units that fit these runs, by their names in UNITS."""
+    return {
+        name: unit_for(quantity, [getattr(row.run, field, None) for row in rows])
+        for name, (quantity, field) in UNITS.items()
+    }
+
+
+def heads_of(
+    columns: Sequence[Column], units: Mapping[str, Unit], sorts: Mapping[str, SortHead], of_days: bool
+) -> list[TableHead]:
+    return [_head(column, units, sorts.get(column.name), of_days) for column in columns]
+
+
+def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_days: bool) -> TableHead:
+    unit = None
+    if column.quantity:
+        unit = units[column.unit] if column.unit else SCALES[column.quantity][0]
+    label = f"{column.word} ({unit.symbol})" if unit and unit.symbol else column.word
+    return TableHead(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
+
+
+def lines(rows: Sequence[RunRow], shown: Sequence[TableHead]) -> list[TableRow]:
+    return [TableRow(row, [_cell(row, head) for head in shown]) for row in rows]
+
+
+def _cell(row: RunRow, head: TableHead) -> Cell:
+    column = head.column
+    before = column.value(row._replace(run=row.base)) if column.is_compared and row.base else None
+    return Cell(f"run_list/cells/{column.kind}.html", head.label, column.value(row), column.quantity, head.unit, before)
