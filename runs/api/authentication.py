@@ -9,7 +9,7 @@ from rest_framework import authentication, exceptions, permissions
 from runs import limits
 from runs.models import ApiToken
 
-REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the team's settings."
+REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; create one in the team's settings."
 
 
 def bearer(request) -> str:
@@ -93,7 +93,7 @@ class HasScope(permissions.BasePermission):
 
     def has_permission(self, request, view):
         if request.auth is None:
-            raise exceptions.NotAuthenticated(f"A token is needed. {REMEDY}")
+            raise exceptions.NotAuthenticated(f"A token is required. {REMEDY}")
         scope = getattr(view, "scopes", {}).get(request.method, ApiToken.Scope.READ)
         if scope is not None and not request.auth.allows(scope):
             raise exceptions.PermissionDenied(f"This token lacks the scope '{scope.value}'.")

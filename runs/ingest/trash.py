@@ -38,7 +38,7 @@ from runs.models.audit import Action
 from runs.slugs import create_with_slug, free_slug
 
 #: What the page says after something was deleted.
-WAY_BACK = "It lies in the trash of the team’s settings for 30 days and can be restored there."
+WAY_BACK = "You can restore it from the trash of the team’s settings for 30 days."
 #: What belongs to a run by its `run`, and goes where it goes.
 OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, RunRevision, ShareLink)
 #: What belongs to a model by its `tracked_model`; its rows of daily totals move as they are.

@@ -223,7 +223,7 @@ def redo_one(run: Run, user) -> bool:
     now = timezone.now()
     # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
     asked = Reestimation.objects.create(
-        reason="On the wish of a member",
+        reason="Requested by a member",
         requested_by=user,
         takes_factor=True,
         takes_pue=True,

@@ -61,7 +61,7 @@ class Worker(db_worker.Worker):
                 if job:
                     self.run_task(job)
             except DatabaseError as error:  # busy, or away for a moment: what is in the queue stays there
-                logger.warning("The queue is out of reach: %s", error)
+                logger.warning("The queue can't be reached: %s", error)
                 job = None
             if job:
                 continue
@@ -128,7 +128,7 @@ def look_after() -> None:
     """What no job does by itself: those of killed workers and those that failed go on, and today's is in the queue."""
     for job in DBTaskResult.objects.running().filter(backend_name="default", run_after__lt=timezone.now()):
         logger.error("The worker of %s is gone", job.task_path)
-        job.set_failed(WorkerGone("The worker was killed, or its machine went away."))
+        job.set_failed(WorkerGone("The worker was killed, or its machine is gone."))
     lately = timezone.now() - TRIED_AGAIN_WITHIN
     for job in DBTaskResult.objects.failed().filter(backend_name="default", finished_at__gt=lately):
         try_again(job)

@@ -100,7 +100,7 @@ class AuditEntry(models.Model):
         if self.actor:
             return str(self.actor) + ("" if self.actor.is_active else DEACTIVATED)
         if self.address:
-            return "someone whose account is gone"
+            return "someone whose account was deleted"
         return "the portal, after 30 days" if self.action in REMOVED_IN_TIME else "the command line"
 
     @property

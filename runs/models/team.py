@@ -179,7 +179,7 @@ class Membership(models.Model):
         self.team.lock()
         self.refresh_from_db(fields=["role"])
         if self.role == Role.OWNER and not self.team.membership_set.owners().exclude(pk=self.pk).exists():
-            raise LastOwner("A team needs an owner: offer the ownership to somebody else first, or delete the team.")
+            raise LastOwner("A team needs an owner. Offer ownership to another member first, or delete the team.")
 
     def _revoke_tokens(self) -> None:
         tokens = self.user.apitoken_set.filter(project__team=self.team, revoked_at=None)

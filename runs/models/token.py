@@ -98,6 +98,9 @@ class ApiToken(models.Model):
 
     objects = ApiTokenQuerySet.as_manager()
 
+    class Meta:
+        verbose_name = "API token"
+
     def __str__(self):
         return f"{PREFIX}{self.lookup_id}_… ({self.name})"
 
@@ -127,7 +130,7 @@ class ApiToken(models.Model):
         """
         now = timezone.now()
         if self.state != "active":
-            raise ValidationError(f"This token is {self.state} and can’t be rotated; make a new one.")
+            raise ValidationError(f"This token is {self.state} and can’t be rotated. Create a new one.")
         with transaction.atomic():
             expires_at = now + (self.expires_at - self.created_at) if self.expires_at else None
             issued = ApiToken.issue(self.project, self.name, self.scopes, by, expires_at, self.runs_are_of)
@@ -178,7 +181,7 @@ class ApiToken(models.Model):
         """Who had it and how it ended, for the audit log."""
         maker = self.created_by.email if self.created_by else "the command line"
         ended = f"revoked {self.revoked_at:%Y-%m-%d}" if self.revoked_at else "not revoked"
-        return f"{self.prefix} ({self.name}) made by {maker} {self.created_at:%Y-%m-%d}, {ended}"
+        return f"{self.prefix} ({self.name}) created by {maker} {self.created_at:%Y-%m-%d}, {ended}"
 
     def revoke(self) -> None:
         self.revoked_at = timezone.now()

@@ -1,4 +1,4 @@
-"""Small parts that many pages show: icons, badges, logged values."""
+"""Small parts of many pages: icons, badges, logged values."""
 
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ from runs.figures import units
 register = template.Library()
 register.filter(units.as_json)
 
-#: More names than this nobody looks through.
+#: The most names in a list of choices.
 MOST_OFFERED = 300
 
 BASES = {
@@ -23,7 +23,7 @@ BASES = {
     "split": (
         "measured",
         "Measured: part",
-        "The run's part of what a counter of the whole processor or memory measured",
+        "The run's share of what a counter of the whole processor or memory measured",
     ),
     "tdp": ("estimated", "Estimated: TDP", "Between idle and full-load power of the matched hardware profile"),
     "fallback": ("fallback", "Estimated: fallback", "The device is not in the catalogue: a typical power of its kind"),
@@ -42,7 +42,7 @@ LONGEST_EXCEPTION = 36
 
 @lru_cache(maxsize=256)
 def badge(look: str, icon: str, word: str, title: str):
-    """A badge as HTML; kept, as a list shows the same few again and again."""
+    """A badge as HTML; cached, because lists repeat the same few."""
     return render_to_string("partials/_badge.html", {"look": look, "icon": icon, "word": word, "title": title})
 
 
@@ -66,7 +66,7 @@ def state(run):
     if run.state == "failed" and run.exception:
         word, title = f"{word}: {Truncator(run.exception).chars(LONGEST_EXCEPTION)}", run.exception
     elif run.state == "stopped":
-        title = "Told to end by a signal, as by a scheduler or when a service is switched off"
+        title = "Stopped by a signal, for example by a scheduler or when a service is shut down"
     elif run.state == "lost":
         title = "Silent for longer than three upload intervals; late data revives it"
     return badge(run.state, run.state, word, title)
@@ -74,7 +74,7 @@ def state(run):
 
 @register.simple_tag
 def basis(name: str):
-    """How an energy value came about."""
+    """The basis of an energy value, as a badge."""
     icon_name, word, title = BASES.get(name, ("fallback", "Nothing measured yet", ""))
     return badge(name, icon_name, word, title)
 
