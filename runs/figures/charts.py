@@ -93,9 +93,7 @@ class Chart(NamedTuple):
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []
-    #: The sentence with {time}, {mean}, {most}, {last} or {twin} to be filled in with `says`, where a script goes on
-    #: with the data.
-    pattern: str = ""
+    #: The numbers of the sentence, where the chart goes on and the sentence with it.
     says: dict[str, float | None] = {}
     #: Levels of the value axis, and instants of the other one.
     marks: list[Mark] = []
@@ -185,8 +183,6 @@ class Chart(NamedTuple):
             "line": self.line
             and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
-            "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
-            "pattern": self.pattern,
             "says": self.says,
             "marks": [mark._asdict() for mark in self.marks],
             "moments": [mark._asdict() for mark in self.moments],
