@@ -13,7 +13,7 @@ BEHIND_S = 60.0
 
 
 def increment(run: Run, since_s: float) -> dict:
-    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone.
+    """The lines of each chart from `since_s` to the last sample, read only from batches that reach that far.
 
     `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and it may have been more.
     """

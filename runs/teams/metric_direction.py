@@ -20,7 +20,7 @@ def metric_direction(request, project):
     better, name = request.POST.get("better"), request.POST.get("metric", "").replace("\0", "")
     if better not in BETTER:
         raise BadRequest("The parameter better must be lower or higher.")
-    # Names that were logged are clean, and no more than the project's runs have.
+    # Only logged names: they are clean, and a client cannot add more.
     if not Metric.objects.filter(project=found, name=name).exists():
         raise BadRequest("No run of this project logged this metric.")
     MetricDirection.objects.update_or_create(project=found, name=name, defaults={"lower": BETTER[better]})

@@ -144,7 +144,7 @@ def squares(heat_map, runs_url: str):
 
 
 def _square(day, url: str) -> str:
-    """Text of ours alone but for the address, which is escaped."""
+    """Fixed text, and the address, which is escaped."""
     place = f'x="{day.x}" y="{day.y}" width="11" height="11"'
     if not day.level:
         return f"<rect {place}/>"
