@@ -227,11 +227,11 @@ def _written(rows: list[Checked], profiles: dict[str, HardwareProfile], reason: 
         words = _words(profile, row)
         for column, value in row.values.items():
             setattr(profile, column, value)
-        profile.edited = True  # which a reload of the seed data leaves alone
+        profile.edited = True  # so that reloading the seed data skips it
         profile._change_reason = reason  # type: ignore[attr-defined]  # django-simple-history reads it
         profile.save()
         taken.append(Taken(profile, row.is_new, words))
-    # All that go before any that come: an alias may move from one profile of the file to another.
+    # Remove all before adding any: an alias may move from one profile of the file to another.
     for row, (profile, *_) in zip(rows, taken, strict=True):
         if row.removed:
             profile.aliases.filter(key__in=row.removed).delete()

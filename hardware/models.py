@@ -63,7 +63,7 @@ class CatalogueState(models.Model):
     @classmethod
     def renew(cls) -> None:
         """Change the version; call it in the transaction of the edit."""
-        # Drawn, not counted: a count that a rollback took back would come again and pass an old index for the new one.
+        # Random, not counted: a rolled-back count would be used again, and an old index would pass as the new one.
         cls.objects.update_or_create(pk=1, defaults={"version": secrets.randbits(62)})
 
     @classmethod
@@ -189,7 +189,7 @@ class HardwareProfile(models.Model):
     def save(self, *args, **kwargs):
         """Save; changed power makes a new revision, which `runs` detects to recalculate past runs."""
         before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
-        if before and not self.history.exists():  # loading thousands writes no history: it begins with the first change
+        if before and not self.history.exists():  # loading writes no history; it starts with the first change
             type(self).history.bulk_history_create([before], default_change_reason="Values as loaded.")
         if before and before.power() != self.power():
             self.revision = before.revision + 1
@@ -241,7 +241,7 @@ class HardwareAlias(models.Model):
     profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="aliases")
     kind = models.CharField(max_length=8, choices=HardwareProfile.Kind.choices, editable=False)
     name = models.CharField(max_length=200)
-    key = models.CharField(max_length=600, editable=False)  # small letters can be longer than capitals
+    key = models.CharField(max_length=600, editable=False)  # lower case can be longer than upper case
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False)
 
     class Meta:

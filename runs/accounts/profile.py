@@ -92,7 +92,7 @@ class DeletionForm(forms.Form):
 
 @require_http_methods(["GET", "POST"])
 def profile(request):
-    person = User.objects.get(pk=request.user.pk)  # a refused form must not change what the page's frame shows
+    person = User.objects.get(pk=request.user.pk)  # a form with errors must not change the page header
     form = OwnProfileForm(request.POST or None, instance=person, initial={"theme": person.theme or User.Theme.SYSTEM})
     if form.is_valid():
         form.save()
@@ -150,7 +150,7 @@ def delete_account(request):
         try:
             return _depart(request)
         except HandOverFirst:
-            pass  # the page says so
+            pass  # the page explains it
     context = {
         "form": form,
         "to_hand_over": [_with_heirs(team, request.user) for team in teams_to_hand_over(request.user)],

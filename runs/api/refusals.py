@@ -24,7 +24,7 @@ def remember(request, problem: dict) -> None:
         if token:
             Refusal.note(token, status, _reason(token, problem))
     except IntegrityError:
-        return  # its project was deleted meanwhile: nobody waits for it any more
+        return  # its project was deleted in the meantime, so nobody waits for it
     except DatabaseError:
         logger.warning("a refusal could not be recorded", exc_info=True)
 

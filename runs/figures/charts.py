@@ -74,7 +74,7 @@ def _short(value: float, digits: int) -> float:
 
 
 def _scale(quantity: str) -> list[dict]:
-    """The units of a quantity from small to large, for scripts that scale anew; none for days and stages."""
+    """The units of a quantity from small to large, for scripts that rescale; none for days and stages."""
     return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
 
 

@@ -63,7 +63,7 @@ SLICE = 500
 
 
 class RestoreProjectFirst(Exception):
-    """What a run or model belonged to lies in the trash as well."""
+    """The project of a run or model is in the trash too."""
 
 
 def trash_run(run: Run, request=None) -> None:
@@ -156,7 +156,7 @@ def bin_of(team: Team) -> Team:
 
 
 def _item(project: Project, kind: str, name: str, address: str, request) -> Trashed:
-    """What lies in the trash, with a project to hold it; saved by the caller once it is filled."""
+    """A new trash item with a project to hold it; the caller saves it when it is filled."""
     holder = create_with_slug(Project.objects, uuid.uuid4().hex, "trash", team=bin_of(project.team))
     item = Trashed(team=project.team, kind=kind, name=name, address=address, project=holder, from_project=project)
     item.trashed_by = _person(request)

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: A running job is its worker's for so long, and renewed well before; the job's `run_after` holds until when.
 LEASE, RENEW_S = timedelta(seconds=90), 20
-#: Tries of a job in all, so many minutes apart: a mail server that is down for a day loses no mail.
+#: Minutes between attempts of a job: no email is lost if a mail server is down for a day.
 TRIES_MINUTES = (1, 4, 16, 64, 256, 1024)
 #: Results of former releases and long given up are not tried again.
 TRIED_AGAIN_WITHIN = timedelta(days=2)
@@ -156,7 +156,7 @@ def _was_killed(job: DBTaskResult) -> bool:
 
 
 def enqueue_housekeeping(now: datetime) -> None:
-    """Have the day's housekeeping in the queue once, whoever asks: the day is its key."""
+    """Queue the day's housekeeping once, however many workers ask: the day is its key."""
     day = now.astimezone(zones.utc).date()
     hour, minute = HOUSEKEEPING_AT
     due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zones.utc)

@@ -21,7 +21,7 @@ from runs.selection.metric_columns import VALUES
 MOST_POINTS = 500
 MOST_DRAWN = 300
 MOST_ROWS = 20
-#: Where the largest figure is so many times the median, a linear axis would flatten all others.
+#: If the largest figure is this many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
 
 

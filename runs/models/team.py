@@ -153,7 +153,7 @@ class Membership(models.Model):
         self.become(role)
 
     def become(self, role: str) -> None:
-        """Take another role, whoever decided it. Raises LastOwner where no owner would be left."""
+        """Set another role without checking rights. Raises LastOwner if no owner would be left."""
         with transaction.atomic():
             if role != Role.OWNER:
                 self._leave_an_owner()

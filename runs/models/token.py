@@ -23,7 +23,7 @@ LAST_USED_EVERY_S = 60
 
 
 def _parts(plain_text: str) -> tuple[str, str]:
-    """Look-up id and secret of a token's plain text; both empty for what is no token."""
+    """Look-up id and secret of a token's plain text; both empty for invalid text."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
     if (
         not plain_text.startswith(PREFIX)
@@ -124,9 +124,9 @@ class ApiToken(models.Model):
         return token, f"{PREFIX}{lookup_id}_{secret}"
 
     def rotate(self, by, overlap: timedelta) -> tuple["ApiToken", str]:
-        """A successor with the same name, scopes and lifetime; this token works for `overlap` longer, then no more.
+        """Create a successor with the same name, scopes and lifetime; this token keeps working for `overlap`.
 
-        Raises ValidationError for a token that works no more or has a successor already.
+        Raises ValidationError for a token that no longer works or already has a successor.
         """
         now = timezone.now()
         if self.state != "active":

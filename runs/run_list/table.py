@@ -12,7 +12,7 @@ NUMBERS = ("span", "figure", "amount")
 
 
 class TableHead(NamedTuple):
-    """A column as a table is headed by it. `label` names it beside a cell that stands alone, on a phone."""
+    """A column with its head. `label` names a cell where it is shown without the head, on a phone."""
 
     column: Column
     word: str

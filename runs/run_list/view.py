@@ -98,7 +98,7 @@ def asked_filters(request) -> RunFilters:
         member=query.asked(request, "member"),
         main_hardware=query.asked(request, "main_hardware"),
         exception=query.asked(request, "exception"),
-        # As it is: a text among the values may hold what no name can, and is read as JSON alone.
+        # Unchanged: values may contain text that no name can, and are only read as JSON.
         param=request.GET.get("param", "")[:LONGEST_PARAM],
     )
 

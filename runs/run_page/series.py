@@ -26,7 +26,7 @@ from runs.figures.curves import (
 from runs.models import Run, Stage
 from traceml_agent import estimation
 
-#: A bucket of so many samples or more has a band between the lowest and the highest of them.
+#: From this many samples on, a bucket has a band between the lowest and the highest of them.
 SAMPLES_OF_A_BAND = 2
 DRAWN_DIGITS = 5
 #: Memory is held, not busy.

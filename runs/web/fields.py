@@ -30,7 +30,7 @@ class Notes(forms.CharField):
         self.widget.attrs |= {"rows": 14, "maxlength": markdown.LONGEST}
 
     def to_python(self, value):
-        # Browsers end a line of a text area by CR LF, and count it as one character.
+        # Browsers send CR LF for each line break of a text area, and count it as one character.
         text = (super().to_python(value) or "").replace("\r\n", "\n")
         try:
             return clean_text(text, markdown.LONGEST, multiline=True)

@@ -66,7 +66,7 @@ def asked_time(request, name: str) -> datetime | None:
         return None
     try:
         moment = parse_datetime(text)
-        # With a year's room on both sides no reader's zone leads out of the calendar.
+        # A margin of one year on both sides keeps it in range in any time zone.
         if moment is None or moment.tzinfo is None or not 2 <= moment.year <= 9998:
             raise ValueError
         return moment.astimezone(UTC)

@@ -9,7 +9,7 @@ from tests.screens.conftest import METERED
 from tests.wire import A100, Wire, ago, batch, sample
 
 TODAY = datetime.now(UTC).date()
-NO_MEMBER = "No member by tokens issued on the command line, or files imported there"
+NO_MEMBER = "No member runs of tokens created on the command line, or imported there"
 
 
 @pytest.fixture
