@@ -63,7 +63,7 @@ class CatalogueState(models.Model):
     @classmethod
     def renew(cls) -> None:
         """Change the version; call it in the transaction of the edit."""
-        # Drawn, not counted: a count that a rollback took back would come again and pass an old index for the new one.
+        # Random, not counted: a rolled-back count would be used again, and an old index would pass as the new one.
         cls.objects.update_or_create(pk=1, defaults={"version": secrets.randbits(62)})
 
     @classmethod
@@ -130,25 +130,29 @@ class HardwareProfile(models.Model):
     cores = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MAX_CORES)])
     threads = models.PositiveIntegerField(null=True, blank=True, validators=[MaxValueValidator(MAX_CORES)])
     tdp_w = models.FloatField("TDP (W)", validators=_bounds(0.001, MAX_POWER_W))
-    idle_w = _power(verbose_name="idle power (W)", help_text="Empty: a documented share of the TDP.")
-    full_load_w = _power(verbose_name="full-load power (W)", help_text="Empty: a documented share of the TDP.")
+    idle_w = _power(verbose_name="idle power (W)", help_text="Leave empty to use a documented share of the TDP.")
+    full_load_w = _power(
+        verbose_name="full-load power (W)", help_text="Leave empty to use a documented share of the TDP."
+    )
     peak_tflops = _peak("peak, single precision (TFLOPS)", "On vector units, without tensor cores.")
     bf16_tflops = _peak(
-        "peak, dense BF16 (TFLOPS)", "With FP32 accumulation; FP16 where it has no BF16. Not with sparsity."
+        "peak, dense BF16 (TFLOPS)", "With FP32 accumulation; FP16 if the device has no BF16. Without sparsity."
     )
-    fp8_tflops = _peak("peak, dense FP8 (TFLOPS)", "Not with sparsity.")
+    fp8_tflops = _peak("peak, dense FP8 (TFLOPS)", "Without sparsity.")
     memory_gb_per_s = _peak("memory bandwidth (GB/s)")
-    peaks_source = models.CharField("source of the peaks", max_length=400, blank=True)
-    unit = models.CharField(max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the watts are of.")
-    fallback = models.BooleanField(default=False, help_text="Stands in for devices that the catalogue does not know.")
+    peaks_source = models.CharField("source of peak values", max_length=400, blank=True)
+    unit = models.CharField(
+        max_length=8, choices=Unit.choices, default=Unit.DEVICE, help_text="What the power values refer to."
+    )
+    fallback = models.BooleanField(default=False, help_text="Used for devices that are not in the catalogue.")
     year = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1970), MaxValueValidator(2100)]
     )
     source = models.CharField(max_length=400, blank=True)
     confidence = models.CharField(max_length=10, choices=Confidence.choices, default=Confidence.ESTIMATE)
     note = models.CharField(max_length=400, blank=True)
-    edited = models.BooleanField(default=False, help_text="Edited by an admin: reloading the seed data leaves it.")
-    revision = models.PositiveIntegerField(default=1, editable=False, help_text="Grows when its power changes.")
+    edited = models.BooleanField(default=False, help_text="Edited by an admin; reloading the seed data skips it.")
+    revision = models.PositiveIntegerField(default=1, editable=False, help_text="Increases when its power changes.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -185,7 +189,7 @@ class HardwareProfile(models.Model):
     def save(self, *args, **kwargs):
         """Save; changed power makes a new revision, which `runs` detects to recalculate past runs."""
         before = HardwareProfile.objects.filter(pk=self.pk).first() if self.pk else None
-        if before and not self.history.exists():  # loading thousands writes no history: it begins with the first change
+        if before and not self.history.exists():  # loading writes no history; it starts with the first change
             type(self).history.bulk_history_create([before], default_change_reason="Values as loaded.")
         if before and before.power() != self.power():
             self.revision = before.revision + 1
@@ -237,7 +241,7 @@ class HardwareAlias(models.Model):
     profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="aliases")
     kind = models.CharField(max_length=8, choices=HardwareProfile.Kind.choices, editable=False)
     name = models.CharField(max_length=200)
-    key = models.CharField(max_length=600, editable=False)  # small letters can be longer than capitals
+    key = models.CharField(max_length=600, editable=False)  # lower case can be longer than upper case
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.ADMIN, editable=False)
 
     class Meta:
@@ -274,7 +278,7 @@ class CloudInstance(models.Model):
     profile = models.ForeignKey(HardwareProfile, on_delete=models.CASCADE, related_name="instances")
     count = models.FloatField(validators=_bounds(0.001, MAX_COUNT))
     source = models.CharField(max_length=400, blank=True)
-    edited = models.BooleanField(default=False, help_text="Edited by an admin: reloading the seed data leaves it.")
+    edited = models.BooleanField(default=False, help_text="Edited by an admin; reloading the seed data skips it.")
 
     class Meta:
         ordering = ["provider", "name"]

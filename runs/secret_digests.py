@@ -1,4 +1,4 @@
-"""What is stored of a secret: a keyed digest, so that a stolen database alone opens nothing.
+"""Secrets are stored as a keyed digest, so that a stolen database alone gives no access.
 
 All are of full entropy, so that no slow hash is needed; each kind is told apart, so that none ever stands for another.
 """

@@ -97,7 +97,7 @@ class Guarded(Choosing, ModelAdmin):
         return super().changelist_view(request, extra_context)
 
     def get_object(self, request, object_id, from_field=None):
-        return super().get_object(request, object_id, from_field or None)  # an empty `_to_field` is none
+        return super().get_object(request, object_id, from_field or None)  # an empty `_to_field` counts as missing
 
     def history_view(self, request, object_id, extra_context=None):
         if not is_key(self.model, unquote(object_id)):
@@ -115,7 +115,7 @@ def _parameter(list_filter) -> str:
 class Autocomplete(AutocompleteJsonView):
     def process_request(self, request):
         found = super().process_request(request)
-        if not found[2].concrete:  # the way back from another model, which offers no choices
+        if not found[2].concrete:  # a reverse relation, which offers no choices
             raise PermissionDenied
         return found
 

@@ -59,7 +59,7 @@ def prepare_environment() -> None:
     kept("secret-key", lambda: secrets.token_urlsafe(48))
     os.environ.pop("SECRET_KEY", None)
     os.environ.update(TRACEML_DATA=str(DATA), HOST=HOST, PORT=PORT, DJANGO_SETTINGS_MODULE="traceml_site.settings")
-    os.environ.update(TRACEML_TASKS="database")  # whose worker runs beside the portal
+    os.environ.update(TRACEML_TASKS="database")  # the worker runs beside the portal
     os.environ.setdefault("TRACEML_BASE_URL", URL)
 
 

@@ -10,7 +10,7 @@ from pythonjsonlogger.json import JsonFormatter
 #: The id of the current request.
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
-_SLASH = "(?:/|%2f)"  # as in an address that is a parameter of another
+_SLASH = "(?:/|%2f)"  # escaped in an address that is a parameter of another
 #: Secrets anywhere in a line: paths of share links, badges, invitations and password resets, API tokens, passwords in
 #: URLs, and sign-on parameters.
 SECRETS = [
@@ -38,7 +38,7 @@ def masked(text: str) -> str:
 
 def with_request_id(record: logging.LogRecord) -> bool:
     """A logging filter that adds the request id and drops nothing."""
-    # Django hands its request along, also once that is answered: no part of a line, and no JSON.
+    # Django adds its request object, even after the response: it is not JSON and must not be logged.
     answered = record.__dict__.pop("request", None)
     record.request_id = getattr(answered, "request_id", request_id.get())
     return True

@@ -78,7 +78,7 @@ def kind_of(request) -> str:
 @login_not_required
 def metrics(request):
     """The metrics, for clients with TRACEML_METRICS_TOKEN; for nobody if it is not set."""
-    from runs import limits  # its models come after the settings that name the middleware here
+    from runs import limits  # imported late: its models need the settings, which name this module
 
     given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
     if not settings.TRACEML_METRICS_TOKEN or not hmac.compare_digest(given, settings.TRACEML_METRICS_TOKEN.encode()):

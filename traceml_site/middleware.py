@@ -106,7 +106,7 @@ class Limits:
         return self.get_response(request)
 
     def process_view(self, request, view, args, kwargs):
-        from runs import limits  # its models come after the settings that name this
+        from runs import limits  # imported late: its models need the settings, which name this module
 
         if request.path_info.startswith("/api/") or not request.user.is_authenticated:
             return None

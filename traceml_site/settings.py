@@ -113,7 +113,9 @@ TEMPLATES = [
                 "runs.web.scope.in_templates",
             ],
             # Tags that one screen alone uses live beside it; those of several in runs/templatetags/.
-            "libraries": {},
+            "libraries": {
+                screen: f"runs.{screen}.tags" for screen in ("accounts", "hardware_pages", "model_page", "teams")
+            },
         },
     },
 ]

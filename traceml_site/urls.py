@@ -22,7 +22,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/3rdparty/", include("allauth.socialaccount.urls")),
-    # The admin's own has no throttle.
+    # The admin's own page has no rate limit.
     path(
         "admin/password_change/",
         RedirectView.as_view(pattern_name="account_change_password"),

@@ -47,7 +47,7 @@ def move_to_address(user: User, old: str, keeping: str | None = None) -> None:
     """
     EmailAddress.objects.filter(user=user, email__iexact=old).delete()
     EmailAddress.objects.filter(user=user, primary=True).update(primary=False)
-    chosen = {"primary": True, "verified": True}  # whoever looks after people vouches for it
+    chosen = {"primary": True, "verified": True}  # the administrator vouches for it
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults=chosen)
     for session in UserSession.objects.filter(user=user).exclude(session_key=keeping or ""):
         session.end()
@@ -96,7 +96,7 @@ class AccountAdapter(DefaultAccountAdapter):
         raise ImmediateHttpResponse(answer)
 
     def _get_login_attempts_cache_key(self, request, **credentials) -> str:
-        # allauth's own key holds the Host header, whose port anybody may vary to get new tries.
+        # allauth's own key contains the Host header, and a client could vary its port to get new attempts.
         return credentials.get("email", "").lower()
 
     def send_mail(self, template_prefix: str, email: str, context: dict) -> None:
@@ -107,7 +107,7 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             limits.MAILS.spend(email.lower())
         except limits.Exceeded:
-            # Whoever asked for it hears the same as ever: it may not be theirs to know.
+            # The answer stays the same: it must not tell whether the address has an account.
             logger.warning("An email was not sent: its address got %s within a day", limits.MAILS.most)
             return
         message = self.render_mail(template_prefix, email, known | context | links)
@@ -181,8 +181,8 @@ class SignupForm(AllauthSignupForm):
 
     def try_save(self, request):
         if self.account_already_exists:
-            make_password(self.cleaned_data["password1"])  # what a new account would take,
-            get_adapter().unstash_verified_email(request)  # and would begin: a session
+            make_password(self.cleaned_data["password1"])  # takes the time of a new account
+            get_adapter().unstash_verified_email(request)  # and leaves a session as that would
         if settings.MAIL_IS_SET_UP:
             return super().try_save(request)
         if not self.account_already_exists:
@@ -199,4 +199,4 @@ class SignupForm(AllauthSignupForm):
             with transaction.atomic():
                 self.save(request)
         except IntegrityError:
-            pass  # another request was quicker with the same address
+            pass  # a concurrent request used the same address

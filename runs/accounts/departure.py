@@ -51,7 +51,7 @@ def _others(user: User):
 def depart(user: User) -> None:
     """Delete the account and the teams without other members. Raises HandOverFirst if a team needs a new owner."""
     with transaction.atomic():
-        # The team's row is its lock: nobody joins or leaves between the look and the deletion.
+        # Locks the team's row: nobody joins or leaves between the check and the deletion.
         list(Team.objects.for_user(user).select_for_update(of=("self",)))
         if teams_to_hand_over(user).exists():
             raise HandOverFirst

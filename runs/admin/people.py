@@ -32,7 +32,7 @@ from runs.models import AuditEntry, Team, User
 from runs.models.audit import Action
 from traceml_site.admin import GoesWithOthers
 
-# They show secrets: of second factors, of sign-on elsewhere, links in mails that wait (jobs have a page of their own).
+# They show secrets: of second factors and single sign-on, and links in queued emails (jobs have their own page).
 admin.site.unregister([Authenticator, SocialAccount, SocialApp, SocialToken, DBTaskResult])
 admin.site.unregister([EmailAddress, UserSession, Group])
 
@@ -207,7 +207,7 @@ class UserAdmin(DjangoUserAdmin):
             AuditEntry.note(request, team, Action.MEMBER_REMOVED, f"{obj.email} (account deleted)")
         try:
             depart(obj)
-        except HandOverFirst:  # somebody else left meanwhile
+        except HandOverFirst:  # another owner left in the meantime
             raise PermissionDenied from None
 
     @transaction.atomic

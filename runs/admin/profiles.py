@@ -129,7 +129,7 @@ class ReestimatedProfileAdmin(HardwareProfileAdmin):
             return save()
         if CONFIRMED not in request.POST:
             response, reached = reestimate.rehearse(save)
-            request._messages = default_storage(request)  # it said that something was saved
+            request._messages = default_storage(request)  # drop the message that the profile was saved
             if _is_form(response):
                 return response
             if reached.runs:

@@ -90,7 +90,7 @@ class TeamAdmin(admin.ModelAdmin):
         return counted(request, teams, projects, runs)
 
     def delete_model(self, request, obj):
-        # The team's own entries go with it; this one is the deployment's.
+        # The team's own entries are deleted with it, so this one belongs to the deployment.
         AuditEntry.note(request, None, Action.TEAM_DELETED, obj.name)
         remove_team(obj)
 

@@ -31,7 +31,7 @@ def refuse_too_old(request) -> None:
 def notice(request) -> str:
     """A sentence with its remedy for an agent of an earlier or later release; empty for any other client.
 
-    Releases are compared by their first two numbers: what differs in the third alone works together.
+    Releases are compared by their first two numbers; versions that only differ in the third work together.
     """
     found, own = _agent(request), _release(wheel().version)
     if found is None or found[1] == own:

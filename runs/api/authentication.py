@@ -9,7 +9,7 @@ from rest_framework import authentication, exceptions, permissions
 from runs import limits
 from runs.models import ApiToken
 
-REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; make a new one in the team's settings."
+REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; create one in the team's settings."
 
 
 def bearer(request) -> str:
@@ -52,7 +52,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
 def _count(request, token: ApiToken | None) -> None:
     """Raise Exceeded for a token, be it one that has ended, with too many requests, or an address with wrong ones.
 
-    One that was right here before is no guess: agents of a project that was deleted hear what happened.
+    A token that was valid here before is not a guess: agents of a deleted project are told what happened.
     """
     digest = hashlib.sha256(bearer(request).encode("utf-8", "surrogatepass")).hexdigest()
     if token:
@@ -67,7 +67,7 @@ def _count(request, token: ApiToken | None) -> None:
         limits.UPLOADS.spend(who)
 
 
-#: Digests of tokens that were right in this process; where there are more they are learnt anew.
+#: The most digests of valid tokens that a process remembers; beyond that, it starts again.
 _right: set[str] = set()
 MOST_RIGHT = 10_000
 
@@ -93,7 +93,7 @@ class HasScope(permissions.BasePermission):
 
     def has_permission(self, request, view):
         if request.auth is None:
-            raise exceptions.NotAuthenticated(f"A token is needed. {REMEDY}")
+            raise exceptions.NotAuthenticated(f"A token is required. {REMEDY}")
         scope = getattr(view, "scopes", {}).get(request.method, ApiToken.Scope.READ)
         if scope is not None and not request.auth.allows(scope):
             raise exceptions.PermissionDenied(f"This token lacks the scope '{scope.value}'.")

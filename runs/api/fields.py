@@ -48,7 +48,7 @@ class Instant(serializers.DateTimeField):
     def to_internal_value(self, data):
         at = super().to_internal_value(data)
         if not EARLIEST <= at <= timezone.now() + MAX_AHEAD:
-            raise serializers.ValidationError("lies before 2000 or more than a day ahead; check the machine's clock")
+            raise serializers.ValidationError("is before 2000 or more than a day ahead; check the machine's clock")
         return at
 
 
@@ -75,7 +75,7 @@ class Metadata(serializers.Field):
         faults: dict = {}
         clean = _clean_object(data, faults)
         for key in limits.excess_keys({key: value for key, value in data.items() if key not in faults}):
-            faults[key] = f"does not fit: at most {limits.MAX_KEYS} keys and {limits.MAX_METADATA_BYTES // 1024} KiB"
+            faults[key] = f"exceeds the limit of {limits.MAX_KEYS} keys and {limits.MAX_METADATA_BYTES // 1024} KiB"
         if faults:
             raise serializers.ValidationError(faults)
         return clean
@@ -186,7 +186,7 @@ def _fault(sample) -> tuple[str, str] | None:
     if energy_j is not None and not (_is_number(energy_j) and energy_j >= 0):
         return "energy_j", "must be a number of joules, 0 or more, or null"
     if energy_j is not None and energy_j > limits.MAX_POWER_W * max(sample["elapsed_s"], 1.0):
-        return "energy_j", "is more than 1 MW would use in elapsed_s"
+        return "energy_j", "is more than 1 MW over elapsed_s"
     return _fault_of_parts(sample) if any(name in sample for name in PARTS) else None
 
 
@@ -195,9 +195,9 @@ def _fault_of_parts(sample: dict) -> tuple[str, str] | None:
     wholes = (sample["elapsed_s"], sample.get("held_s"), sample["busy_s"], sample.get("energy_j"))
     for field, whole in zip(PARTS, wholes, strict=True):
         if not _is_number(sample.get(field)) or sample[field] < 0:
-            return field, f"must be a number, 0 or more; {', '.join(PARTS)} come together"
+            return field, f"must be a number, 0 or more; {', '.join(PARTS)} must be sent together"
         if sample[field] > (whole or 0.0) * 1.001 + 0.001:
-            return field, "must not exceed the counter that it is a part of"
+            return field, "must not exceed the counter of which it is a part"
     return None
 
 

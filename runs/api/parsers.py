@@ -26,7 +26,7 @@ TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[^\s"\[\]{},:]++', re.D
 
 class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The body is too large: at most 1 MiB, 8 MiB and 100:1 unzipped. Send smaller batches."
+    default_detail = "The body is too large. The limit is 1 MiB, and 8 MiB and 100:1 unzipped. Send smaller batches."
 
 
 class TooManyValues(BodyTooLarge):
@@ -35,7 +35,7 @@ class TooManyValues(BodyTooLarge):
 
 class LengthRequired(exceptions.APIException):
     status_code = status.HTTP_411_LENGTH_REQUIRED
-    default_detail = "Send the body with a Content-Length, not chunked."
+    default_detail = "Send the body with a Content-Length instead of chunked encoding."
 
 
 class StrictJSONParser(BaseParser):
@@ -60,7 +60,7 @@ def require_length(request) -> None:
     if not request.META["CONTENT_LENGTH"].isdigit() or int(request.META["CONTENT_LENGTH"]) > MAX_BODY_BYTES:
         raise BodyTooLarge
     if not int(request.META["CONTENT_LENGTH"]):
-        raise exceptions.ParseError("The body is empty; send a JSON object.")
+        raise exceptions.ParseError("The body is empty. Send a JSON object.")
 
 
 def _check_charset(request) -> None:
@@ -82,7 +82,7 @@ def _read(stream, request) -> bytes:
 def _unzip(body: bytes, request, view) -> bytes:
     encoding = request.META["HTTP_CONTENT_ENCODING"].strip().lower()
     if encoding != "gzip" or not getattr(view, "accepts_gzip", False):
-        raise exceptions.UnsupportedMediaType(encoding, detail="Only batches may be compressed, and only by gzip.")
+        raise exceptions.UnsupportedMediaType(encoding, detail="Only batches may be compressed, and only with gzip.")
     limit = min(MAX_UNZIPPED_BYTES, MAX_UNZIP_RATIO * len(body))
     unzip, plain = zlib.decompressobj(wbits=31), bytearray()
     try:

@@ -26,25 +26,25 @@ PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 class RunUnknown(exceptions.NotFound):
-    default_detail = "This project has no such run; send its header first."
+    default_detail = "This project has no run with this id. Send the run's header first."
     default_code = "run-unknown"
 
 
 class RunGone(exceptions.APIException):
     status_code = HTTPStatus.GONE
-    default_detail = "This run was deleted here; nothing more is taken for it."
+    default_detail = "This run was deleted. No more data is accepted for it."
     default_code = "run-deleted"
 
 
 class Conflict(exceptions.APIException):
     status_code = HTTPStatus.CONFLICT
-    default_detail = "Another batch with this id is stored already."
+    default_detail = "A different batch with this id is already stored."
     default_code = "batch-conflict"
 
 
 class Busy(exceptions.APIException):
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The database is busy; send the same request again."
+    default_detail = "The database is busy. Send the same request again."
     wait = RETRY_AFTER_S
 
 
@@ -53,11 +53,11 @@ def problem_response(error, context):
     if isinstance(error, OperationalError):
         error = Busy()
     if isinstance(error, (DataError, SuspiciousOperation)):
-        error = exceptions.ParseError("A value in this request is none that the database can hold.")
+        error = exceptions.ParseError("The request contains a value that the database can't store.")
     if isinstance(error, RunDeleted):
         error = RunGone()
     if isinstance(error, Http404):
-        error = exceptions.NotFound("There is no such object, or this token may not see it.")
+        error = exceptions.NotFound("This object does not exist, or this token has no access to it.")
     fields = _field_errors(error)
     if fields is None and not isinstance(error, exceptions.APIException):
         return None
@@ -67,7 +67,7 @@ def problem_response(error, context):
         "type": getattr(error, "default_code", "about:blank") if fields is None else "invalid",
         "title": status.phrase,
         "status": int(status),
-        "detail": "Some fields are not right; see errors." if fields is not None else _sendable(str(error.detail)),
+        "detail": "Some fields are invalid; see errors." if fields is not None else _sendable(str(error.detail)),
         "errors": fields or [],
         "request_id": getattr(context["request"], "request_id", ""),
     }

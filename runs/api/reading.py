@@ -25,7 +25,7 @@ PAGE_OF_VALUES, PAGE_OF_BATCHES = 10_000, 1_000
 class PageQuerySerializer(serializers.Serializer):
     """What leads through a list."""
 
-    cursor = Text(required=False, help_text="Where to go on: from `next` or `previous`.")
+    cursor = Text(required=False, help_text="Position in the list, from `next` or `previous`.")
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=10**9, help_text="At most 200.")
 
 
@@ -45,7 +45,7 @@ class ByArrival(CursorPagination):
             if cursor and cursor.position is not None:
                 self.position.run_validation(cursor.position)
         except (exceptions.NotFound, exceptions.ValidationError):
-            raise exceptions.ValidationError({"cursor": "is none of this list's; begin without one"}) from None
+            raise exceptions.ValidationError({"cursor": "is not valid for this list; start without one"}) from None
         return cursor
 
 
@@ -118,7 +118,7 @@ class RunSeriesView(ProjectRunsView):
 class MetricsQuerySerializer(serializers.Serializer):
     name = Text(required=False, help_text="Only this metric.")
     after = serializers.IntegerField(
-        required=False, default=0, min_value=0, max_value=2**63 - 1, help_text="Where to go on: from `next`."
+        required=False, default=0, min_value=0, max_value=2**63 - 1, help_text="Position in the list, from `next`."
     )
 
 

@@ -24,9 +24,9 @@ def remember(request, problem: dict) -> None:
         if token:
             Refusal.note(token, status, _reason(token, problem))
     except IntegrityError:
-        return  # its project was deleted meanwhile: nobody waits for it any more
+        return  # its project was deleted in the meantime, so nobody waits for it
     except DatabaseError:
-        logger.warning("a refusal could not be noted", exc_info=True)
+        logger.warning("a refusal could not be recorded", exc_info=True)
 
 
 def _reason(token: ApiToken, problem: dict) -> str:
@@ -37,10 +37,10 @@ def _reason(token: ApiToken, problem: dict) -> str:
 
 def _why_unusable(token: ApiToken) -> str:
     if token.state in ("expired", "revoked"):
-        return f"The token {token.prefix} is {token.state}: make a new one."
+        return f"The token {token.prefix} is {token.state}. Create a new one."
     if token.state == "resting":
-        return f"The account of who made the token {token.prefix} is deactivated: make a new one."
-    return f"The secret part of the token {token.prefix} is not right: copy the whole token."
+        return f"The account that created the token {token.prefix} is deactivated. Create a new token."
+    return f"The secret part of the token {token.prefix} is wrong. Copy the whole token."
 
 
 def _told(error: dict) -> str:

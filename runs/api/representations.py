@@ -54,7 +54,7 @@ class FactorSerializer(serializers.ModelSerializer):
 
 
 class FactorInForceSerializer(FactorSerializer):
-    pue = serializers.SerializerMethodField(help_text="The PUE in force, by which energy is multiplied before.")
+    pue = serializers.SerializerMethodField(help_text="The PUE in force, by which energy is multiplied first.")
 
     class Meta(FactorSerializer.Meta):
         fields = [*FactorSerializer.Meta.fields, "pue"]
@@ -162,7 +162,7 @@ class LoggedValuesSerializer(serializers.Serializer):
     run_id = serializers.UUIDField()
     next = serializers.URLField(allow_null=True, help_text="The next page, null on the last one.")
     series_removed_at = serializers.DateTimeField(
-        allow_null=True, help_text="When the project's retention took the values; the figures of the run stay."
+        allow_null=True, help_text="When retention deleted the values; the run's figures are kept."
     )
     results = LoggedValueSerializer(many=True)
 

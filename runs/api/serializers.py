@@ -1,4 +1,4 @@
-"""What may come in: gates that refuse, and translate nothing. Their meaning: docs/wire.md."""
+"""Validation of uploads: serializers that refuse invalid input. Meaning of the fields: docs/wire.md."""
 
 from rest_framework import serializers
 

@@ -43,7 +43,7 @@ def copy_tables(source: sqlite3.Connection, target: BaseDatabaseWrapper) -> None
     names = [name for (name,) in source.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     names = [name for name in names if not name.startswith("sqlite_") and name not in totals.UNCOMPARED]
     quote = target.ops.quote_name
-    # In one transaction: until its end rows may point to those of tables that come later.
+    # In one transaction: until it ends, rows may refer to rows of tables that are copied later.
     with transaction.atomic(using=target.alias), target.cursor() as cursor:
         lift_time_limit(target)
         cursor.execute(f"TRUNCATE {', '.join(map(quote, totals.tables(target)))}")

@@ -69,7 +69,7 @@ def _call(words: list[str], connection: BaseDatabaseWrapper, talk, **pipes) -> N
             raise CommandError(
                 f"{words[0]} was not found. Install the PostgreSQL client (postgresql-client)."
             ) from None
-        with process, suppress(BrokenPipeError):  # then the tool has said why
+        with process, suppress(BrokenPipeError):  # the tool has printed the reason
             talk(process)
         said.seek(0)
         lines = said.read().decode(errors="replace").splitlines()

@@ -21,7 +21,7 @@ def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder:
     path = folder / MEMBER
     connection.ensure_connection()
     with closing(sqlite3.connect(path)) as copy:
-        # In one step: between several, each write of another process would begin the copy anew.
+        # In one step: between several, a write of another process would restart the copy.
         connection.connection.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
     with closing(opened(connection, path)) as read:
@@ -42,7 +42,7 @@ def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None
         connection.ensure_connection()
         with closing(sqlite3.connect(path)) as copy:
             copy.backup(connection.connection)
-        connection.close()  # what it knew of the tables is no longer true
+        connection.close()  # its knowledge of the tables is outdated
 
 
 def opened(connection: BaseDatabaseWrapper, path: Path) -> BaseDatabaseWrapper:

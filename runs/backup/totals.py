@@ -74,5 +74,5 @@ def _term(quote, column: str) -> str:
     if column == ROWS:
         return "COUNT(*)"
     name, _, is_bytes = column.partition(" ")
-    # By 1.0: a sum of large integers ends SQLite's statement where it exceeds 64 bits.
+    # Times 1.0: SQLite fails if a sum of integers exceeds 64 bits.
     return f"SUM(1.0 * LENGTH({quote(name)}))" if is_bytes else f"SUM(ABS(1.0 * {quote(name)}))"

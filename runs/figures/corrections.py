@@ -1,6 +1,6 @@
 """Recalculations that changed past figures, with their reason and by how much they changed a page's figures.
 
-Whoever wrote a figure down finds here why it reads otherwise now.
+They explain why a figure that someone wrote down has changed.
 """
 
 from datetime import datetime

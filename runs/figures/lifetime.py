@@ -160,7 +160,7 @@ class ModelWaste(NamedTuple):
 
 
 def waste(model: TrackedModel, now: datetime) -> ModelWaste:
-    """What failed, cancelled and lost trainings and evaluations used; what was stopped or a service is no waste."""
+    """Energy of failed, cancelled and lost training and evaluation runs. Stopped and inference runs are not waste."""
     runs = bad_ends(model, now, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}

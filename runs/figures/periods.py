@@ -1,4 +1,4 @@
-"""Which days a page shows: presets, days asked for, the equal period before, and buckets that keep a chart readable."""
+"""The period of a page: presets, custom dates, the previous period, and buckets that keep a chart readable."""
 
 from calendar import monthrange
 from collections.abc import Iterator
@@ -59,8 +59,8 @@ class Period(NamedTuple):
     def compared(self, today: date) -> "tuple[Period, Period] | None":
         """The part of the period that is over, and as many days before it; None where there is nothing to compare.
 
-        A day that goes on would look like a drop. Of a calendar month, quarter or year that goes on the same days of
-        the one before are compared.
+        An unfinished day would look like a drop. An unfinished calendar month, quarter or year is compared with the
+        same days of the previous one.
         """
         earlier, over = self.before(), min(self.last, today - A_DAY)
         if self.first is None or earlier is None or earlier.first is None or over < self.first:
@@ -180,7 +180,7 @@ def spans(starts: list[date], first: date, last: date) -> Iterator[tuple[date, d
 
 
 def bucket_name(days: int, bars: str = "") -> str:
-    """What the bars of a chart over `days` days are of: what was asked for, unless that would be too many."""
+    """The unit of the bars in a chart over `days` days: the requested one, unless there would be too many bars."""
     if days <= BARS.get(bars, 0):
         return bars
     if days <= MOST_DAYS:

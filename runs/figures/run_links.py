@@ -45,7 +45,7 @@ class RunLink(NamedTuple):
         return Run.Kind(self.kind).label
 
 
-#: All but the model, which whoever reads them has.
+#: All columns except the model, which the reader already has.
 COLUMNS = RunLink._fields[1:]
 _HEARD = Case(When(status=Run.Status.RUNNING, then="last_seen_at"))
 _ARCHIVED = Case(When(archived_at=None, then=False), default=True)

@@ -225,9 +225,10 @@ def _noun(quantity: str) -> str:
 def _trend_sentence(quantity: str, bucket: str, split: str, labels, series: list[Series], period) -> str:
     sums = heights(series)
     peak = max(range(len(sums)), key=sums.__getitem__)
+    when = "on" if bucket == "day" else f"in the {bucket} of"
     return (
-        f"{_noun(quantity)} per {bucket} {split} over {period.label}: {units.text(quantity, sum(sums))} in all, "
-        f"most in the {bucket} of {labels[peak]:%-d %b %Y} with {units.text(quantity, sums[peak])}."
+        f"{_noun(quantity)} per {bucket} {split} over {period.label}: {units.text(quantity, sum(sums))} in total, "
+        f"most {when} {labels[peak]:%-d %b %Y} with {units.text(quantity, sums[peak])}."
     )
 
 
@@ -239,7 +240,7 @@ def cumulative(chart: Chart) -> Chart:
     return chart._replace(
         id="growth",
         title=f"Cumulative {noun.lower()}",
-        sentence=f"{noun} added up since the first run, by kind of use: {total} today.",
+        sentence=f"Cumulative {noun.lower()} since the first run, by kind of use: {total} today.",
         series=series,
         totals=None,
     )

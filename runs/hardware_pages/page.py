@@ -75,7 +75,7 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileLi
 def _order(sort: str, seen: set[str]) -> list:
     """The order of the list; profiles without the figure come last in both directions."""
     if (key := sort.removeprefix("-")) not in SORTS:
-        # With nothing seen the case would be a bare 1, which PostgreSQL takes for the first column.
+        # With nothing seen, the CASE would be a bare 1, which PostgreSQL reads as the first column.
         first = [Case(When(slug__in=seen, then=Value(0)), default=Value(1))] if seen else []
         return [*first, "name", "slug"]
     column = F(SORTS[key])
@@ -100,7 +100,7 @@ def unknown_kwh(user, team) -> float:
 def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and its use in this person's runs."""
     rows = DailyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
-    # Ids are given in the order of arrival: the last ones are read off the index of a profile's devices.
+    # Ids increase in order of arrival, so the index of a profile's devices gives the latest runs.
     devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
     latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
     seen = usage.totals(rows)

@@ -14,7 +14,7 @@ from traceml_agent.limits import MAX_METHODS, MAX_STAGES
 
 
 class BatchConflict(Exception):
-    """Another batch with this id is stored already."""
+    """A different batch with this id is already stored."""
 
 
 def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: BatchBody) -> tuple[Run, bool]:

@@ -43,7 +43,7 @@ class SampleBody(TypedDict):
 
 
 class StageBody(TypedDict):
-    """A stage by its writer's seconds; without `end_s` it goes on."""
+    """A stage in its writer's seconds; without `end_s` it is still open."""
 
     id: str
     name: str

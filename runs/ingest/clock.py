@@ -45,7 +45,7 @@ class Clock(NamedTuple):
         """
         if self.sent_at is None:
             if not self._is_possible(at):
-                raise ValidationError({field: "lies before 2000 or more than a day ahead; check the machine's clock"})
+                raise ValidationError({field: "is before 2000 or more than a day ahead; check the machine's clock"})
             return ClockReading(at)
         if abs(self.skew) > TOLERANCE:
             try:

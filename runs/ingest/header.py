@@ -10,7 +10,7 @@ from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run, model_named, upload_of
 from runs.models import EmissionFactor, Project, Pue, Run
 
-#: What a header says about the run as a whole; a later header of the same run changes none of it.
+#: Facts about the run as a whole; a later header of the same run does not change them.
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 

@@ -72,7 +72,7 @@ def model_named(project: Project, name: str) -> TrackedModel:
     while True:
         model = TrackedModel.named(project, name)
         hold([model.pk], TrackedModel)
-        # Asked after the lock: whoever threw it away meanwhile has moved it out of the project.
+        # Read after the lock: someone may have moved it out of the project in the meantime.
         if TrackedModel.objects.filter(pk=model.pk, project=project).exists():
             return model
 
@@ -125,7 +125,7 @@ def locked_run(project: Project, run_id) -> Run:
 def remove_series(run: Run) -> None:
     """Take a run's samples and metrics; ids and digests of its batches stay, so that a late repeat is still one."""
     with transaction.atomic():
-        # Project and run first, as whoever deletes them does.
+        # Project and run first, in the order in which deletion locks them.
         hold([run.project_id])
         if Run.objects.select_for_update().filter(pk=run.pk).exists():
             run.batches.update(series=b"", metrics=[])

@@ -24,7 +24,7 @@ def untag_run(run: Run, tag: str) -> None:
 
 
 def _locked(run: Run) -> Run | None:
-    """The run as it stands now: an upload may have moved its share of the totals meanwhile."""
+    """The current run: an upload may have changed its part of the totals in the meantime."""
     hold([run.project_id])
     return Run.objects.select_for_update().filter(pk=run.pk).first()
 

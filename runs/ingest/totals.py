@@ -51,7 +51,7 @@ def refresh(run: Run, writer: Writer, changed: dict[str, Device], changes: "Usag
 def recount(
     run: Run, devices: list[Device], changes: "UsageChanges | None" = None, stored: Sequence[Device] = ()
 ) -> None:
-    """Estimate the devices anew with the catalogue as it stands, then the run and its days; saves all of them.
+    """Recalculate the devices with the current catalogue, then the run and its days, and save them.
 
     Of those that are as they are `stored` no more than a change of the estimate is saved: an upload changes a few of
     the thousand devices that a run may have, and to save them all took seconds.

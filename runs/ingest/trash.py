@@ -38,7 +38,7 @@ from runs.models.audit import Action
 from runs.slugs import create_with_slug, free_slug
 
 #: What the page says after something was deleted.
-WAY_BACK = "It lies in the trash of the team’s settings for 30 days and can be restored there."
+WAY_BACK = "You can restore it from the trash of the team’s settings for 30 days."
 #: What belongs to a run by its `run`, and goes where it goes.
 OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, RunRevision, ShareLink)
 #: What belongs to a model by its `tracked_model`; its rows of daily totals move as they are.
@@ -63,7 +63,7 @@ SLICE = 500
 
 
 class RestoreProjectFirst(Exception):
-    """What a run or model belonged to lies in the trash as well."""
+    """The project of a run or model is in the trash too."""
 
 
 def trash_run(run: Run, request=None) -> None:
@@ -156,7 +156,7 @@ def bin_of(team: Team) -> Team:
 
 
 def _item(project: Project, kind: str, name: str, address: str, request) -> Trashed:
-    """What lies in the trash, with a project to hold it; saved by the caller once it is filled."""
+    """A new trash item with a project to hold it; the caller saves it when it is filled."""
     holder = create_with_slug(Project.objects, uuid.uuid4().hex, "trash", team=bin_of(project.team))
     item = Trashed(team=project.team, kind=kind, name=name, address=address, project=holder, from_project=project)
     item.trashed_by = _person(request)

@@ -43,7 +43,7 @@ def writer_of(run: Run, data: WriterBody) -> Writer:
     writer = run.writers.filter(key=key).first()
     if writer is None:
         if run.writers.count() >= MAX_WRITERS:
-            raise ValidationError({"writer": f"is one too many: a run has at most {MAX_WRITERS:,} processes"})
+            raise ValidationError({"writer": f"exceeds the limit of {MAX_WRITERS:,} processes per run"})
         started_at, skew_s = _start_of(run, data)
         about = {"started_at": started_at, "clock_skew_s": skew_s, "rank": data.get("rank")}
         host = data.get("host") or ""
@@ -115,10 +115,10 @@ def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: Ba
             left_out += 1
             continue
         if device is None:
-            raise ValidationError({f"samples[{index}].device": "names a device that was never described"})
+            raise ValidationError({f"samples[{index}].device": "is the key of a device that was never described"})
         at = writer.started_at + timedelta(seconds=sample["t_s"])
         if at > now + MAX_AHEAD and not writer.clock_skew_s:
-            message = "lies in the future; check the clock of the machine"
+            message = "is in the future; check the machine's clock"
             raise ValidationError({f"samples[{index}].t_s": message})
         at = min(at, now) if writer.clock_skew_s else at  # its start may be later than it was
         parts = tuple(sample[name] for name in PARTS if name in sample)  # type: ignore[literal-required]

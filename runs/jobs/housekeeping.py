@@ -26,7 +26,7 @@ from runs.models import (
 )
 from runs.models.trashed import KEPT_FOR
 
-#: How long after their end links and tokens stay listed, so that people see why something works no more.
+#: How long ended invitations, links and tokens are kept (the settings list ended tokens for 30 days only).
 SHOWN_AFTER_END = timedelta(days=30)
 TOKENS_SHOWN_AFTER_END = timedelta(days=90)
 #: Rows that one statement deletes: PostgreSQL ends statements after 5 s.

@@ -1,4 +1,4 @@
-"""Long work in short transactions: who uploads meanwhile waits for a step at most, a fraction of a second."""
+"""Long work in short transactions: uploads wait for one step at most, a fraction of a second."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 #: How long a step should take.
 STEP_S = 0.15
-#: Of one that took no time at all the next is at most so many times larger.
+#: The most by which a step may grow from one to the next.
 GROWTH = 2.0
 FIRST, MOST = 10, 500
 #: Between two steps others get their turn: who waits for SQLite's looks again in less.

@@ -115,7 +115,7 @@ def _first(count: int, items: Iterator[tuple]) -> Iterator[tuple]:
 
 
 def touched(runs) -> Touched:
-    """What people see of it: runs in the trash follow a correction too, and are nobody's meanwhile."""
+    """What people see of it. Runs in the trash are recalculated too, but belong to no one."""
     sums = runs.filter(project__team__bin_of=None).aggregate(
         runs=Count("pk"),
         teams=Count("project__team", distinct=True),
@@ -166,7 +166,7 @@ def start_if_abandoned() -> None:
 
 @task(queue_name="long")
 def in_the_background() -> int:
-    """Carry out what is pending, by the worker; killed and done again it goes on where it stopped."""
+    """Carry out pending recalculations, in the worker. If killed, the next call continues where it stopped."""
     with few_collections():
         return work_off()
 
@@ -223,7 +223,7 @@ def redo_one(run: Run, user) -> bool:
     now = timezone.now()
     # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
     asked = Reestimation.objects.create(
-        reason="On the wish of a member",
+        reason="Requested by a member",
         requested_by=user,
         takes_factor=True,
         takes_pue=True,

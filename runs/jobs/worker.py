@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 #: A running job is its worker's for so long, and renewed well before; the job's `run_after` holds until when.
 LEASE, RENEW_S = timedelta(seconds=90), 20
-#: Tries of a job in all, so many minutes apart: a mail server that is down for a day loses no mail.
+#: Minutes between attempts of a job: no email is lost if a mail server is down for a day.
 TRIES_MINUTES = (1, 4, 16, 64, 256, 1024)
 #: Results of former releases and long given up are not tried again.
 TRIED_AGAIN_WITHIN = timedelta(days=2)
@@ -61,7 +61,7 @@ class Worker(db_worker.Worker):
                 if job:
                     self.run_task(job)
             except DatabaseError as error:  # busy, or away for a moment: what is in the queue stays there
-                logger.warning("The queue is out of reach: %s", error)
+                logger.warning("The queue can't be reached: %s", error)
                 job = None
             if job:
                 continue
@@ -128,7 +128,7 @@ def look_after() -> None:
     """What no job does by itself: those of killed workers and those that failed go on, and today's is in the queue."""
     for job in DBTaskResult.objects.running().filter(backend_name="default", run_after__lt=timezone.now()):
         logger.error("The worker of %s is gone", job.task_path)
-        job.set_failed(WorkerGone("The worker was killed, or its machine went away."))
+        job.set_failed(WorkerGone("The worker was killed, or its machine is gone."))
     lately = timezone.now() - TRIED_AGAIN_WITHIN
     for job in DBTaskResult.objects.failed().filter(backend_name="default", finished_at__gt=lately):
         try_again(job)
@@ -156,7 +156,7 @@ def _was_killed(job: DBTaskResult) -> bool:
 
 
 def enqueue_housekeeping(now: datetime) -> None:
-    """Have the day's housekeeping in the queue once, whoever asks: the day is its key."""
+    """Queue the day's housekeeping once, however many workers ask: the day is its key."""
     day = now.astimezone(zones.utc).date()
     hour, minute = HOUSEKEEPING_AT
     due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zones.utc)

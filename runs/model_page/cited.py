@@ -68,7 +68,7 @@ def _facts(
     finals: list[RunLink],
     kinds: tuple[str, ...] = (),
 ) -> Cited | None:
-    """The facts of all runs of these kinds, or without any of the final ones alone."""
+    """The facts of all runs of these kinds, or only of the final runs if no kinds are given."""
     life = lifetime(model, kinds) if kinds else None
     amounts = life.total if life else added(map(amounts_of, finals))
     if amounts.energy_kwh <= 0:

@@ -25,7 +25,7 @@ FORMS = {
 #: The Hub's own words for the type of training.
 HUB_TYPES = {"training": "pre-training", "finetuning": "fine-tuning"}
 DIGITS = 6
-#: A sentence names so many processors.
+#: The most processors that a sentence names.
 MOST_NAMED = 4
 
 

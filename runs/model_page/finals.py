@@ -18,7 +18,7 @@ def final_runs(model: TrackedModel, runs: list[RunLink], most: int) -> list[RunL
         last |= {run.kind: run for run in _older(model, lacking)}
     training, tuning = (last[kind] for kind in TRAINING)
     if training and tuning and tuning.started_at < training.started_at:
-        tuning = None  # it tuned what was trained anew since
+        tuning = None  # it tuned an older training
     return [run for run in (training, tuning) if run]
 
 

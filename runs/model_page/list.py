@@ -1,4 +1,4 @@
-"""The list of models: each with the footprint of its whole life."""
+"""The list of models, each with its whole-life footprint."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""A model's page: the footprint of its whole life, what a prediction costs, and how its runs compare."""
+"""A model's page: whole-life footprint, emissions per prediction, and a comparison of its runs."""
 
 from datetime import date, datetime
 from typing import NamedTuple

@@ -21,7 +21,7 @@ from runs.selection.metric_columns import VALUES
 MOST_POINTS = 500
 MOST_DRAWN = 300
 MOST_ROWS = 20
-#: Where the largest figure is so many times the median, a linear axis would flatten all others.
+#: If the largest figure is this many times the median, a linear axis would flatten all others.
 LOGARITHMIC_FROM = 10
 
 
@@ -127,8 +127,8 @@ def energy_points(runs: list[RunLink], run_count: int) -> Points | None:
         id="energies",
         title="Energy per run over time",
         sentence=(
-            f"Energy of {units.counted(len(used), 'run')} by start: {units.text('energy', middle)} in the median, "
-            f"{units.text('energy', most)} at most. Hollow points are failed, cancelled or lost runs."
+            f"Energy of {units.counted(len(used), 'run')} by start: median {units.text('energy', middle)}, "
+            f"maximum {units.text('energy', most)}. Hollow points are failed, cancelled or lost runs."
         ),
         x_quantity="time",
         y_quantity="energy",

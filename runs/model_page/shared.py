@@ -16,7 +16,7 @@ from runs.web import query
 
 
 def shared_model(request, link: ShareLink):
-    """The model for whoever holds the link."""
+    """The model for anyone who has the link."""
     quantity, model = query.quantity(request), TrackedModel.objects.get(sharelink=link)
     context = {
         "link": link,
@@ -30,7 +30,7 @@ def shared_model(request, link: ShareLink):
 
 
 def page_for_strangers(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> ModelPage:
-    """A model's page whose points lead nowhere; without details there is no word of what its runs logged."""
+    """A model's page whose points have no links; without details, it shows nothing that its runs logged."""
     page = model_page(shared, now, quantity, with_logged=with_details)
     page = page._replace(energies=_for_strangers(page.energies, with_details))
     if not with_details:

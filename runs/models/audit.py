@@ -94,13 +94,13 @@ class AuditEntry(models.Model):
 
     @property
     def who(self) -> str:
-        """Who did it, in words; who looks after the deployment stays unnamed."""
+        """Who did it, in words; the portal administrator is not named."""
         if self.team_id is None:
             return "Portal administrator"
         if self.actor:
             return str(self.actor) + ("" if self.actor.is_active else DEACTIVATED)
         if self.address:
-            return "someone whose account is gone"
+            return "someone whose account was deleted"
         return "the portal, after 30 days" if self.action in REMOVED_IN_TIME else "the command line"
 
     @property
@@ -135,7 +135,7 @@ def client_address(request) -> str:
 
 
 def network_of(address: str, kept_bits: dict[int, int] = KEPT_BITS) -> str:
-    """The address's network: IPv4 to 24 bits, IPv6 to 48, unless told; empty for what is no address."""
+    """The address's network: IPv4 to 24 bits, IPv6 to 48, unless `kept_bits` says otherwise; empty if invalid."""
     try:
         ip = ip_address(address)
     except ValueError:

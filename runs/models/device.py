@@ -11,7 +11,7 @@ from runs.models.project import Project
 from runs.models.run import Run, Writer
 from traceml_agent import estimation
 
-#: What a run holds for itself alone, so that time in which it is not busy is nobody's use.
+#: Devices that a run holds exclusively, so that nobody else uses their idle time.
 ACCELERATORS = (HardwareProfile.Kind.GPU, HardwareProfile.Kind.TPU, HardwareProfile.Kind.NPU)
 #: The cumulative counters, in the order in which `day_ends` keeps them; the latter four are of devices that several
 #: runs share: the run's part of the elapsed seconds, and what of all three other runs count.
@@ -21,12 +21,12 @@ PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 
 class DeviceQuerySet(models.QuerySet):
     def for_user(self, user, team=None):
-        """The devices of the projects that this person may see; with a team of its projects alone."""
+        """The devices of the projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 
     def not_in_catalogue(self):
-        """Devices that no profile has, or a generic one alone; memory counts by its size, so it needs no profile."""
+        """Devices without a profile, or with a generic one. Memory is estimated by its size and needs none."""
         return self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()
 
     def unknown_names(self) -> list[dict]:

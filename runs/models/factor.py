@@ -38,7 +38,7 @@ class EmissionFactor(InForce):
     """kgCO2e per kWh of electricity, world average."""
 
     kg_per_kwh = models.FloatField(validators=[MinValueValidator(0.0), MaxValueValidator(10.0)])
-    year = models.PositiveSmallIntegerField(help_text="The year that the average is of.")
+    year = models.PositiveSmallIntegerField(help_text="The year of the average.")
     source = models.CharField(max_length=400)
     url = models.URLField(blank=True, max_length=400)
 

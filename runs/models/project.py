@@ -26,7 +26,7 @@ class Project(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(1), MaxValueValidator(36_500)],
-        help_text="Samples and logged metrics go this long after a run's last data; empty: never. Totals stay.",
+        help_text="Samples and logged metrics are deleted this long after a run's last data. Empty: never.",
     )
 
     objects = ProjectQuerySet.as_manager()

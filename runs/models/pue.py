@@ -26,7 +26,7 @@ class Pue(InForce):
     """Power usage effectiveness: by it all energy is multiplied before it becomes emissions."""
 
     value = models.FloatField("PUE", validators=[MinValueValidator(DEVICES_ALONE), MaxValueValidator(MOST)])
-    source = models.CharField(max_length=400, help_text="Who measured it, of which building and year.")
+    source = models.CharField(max_length=400, help_text="Who measured it, for which building and year.")
 
     objects = PueManager()
 

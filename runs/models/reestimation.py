@@ -39,8 +39,8 @@ class Reestimation(models.Model):
 
     reason = models.CharField(max_length=400)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
-    takes_factor = models.BooleanField(default=False, help_text="Runs take the emission factor in force, too.")
-    takes_pue = models.BooleanField(default=False, help_text="Runs take the PUE in force, too.")
+    takes_factor = models.BooleanField(default=False, help_text="Also apply the current emission factor.")
+    takes_pue = models.BooleanField(default=False, help_text="Also apply the current PUE.")
     created_at = models.DateTimeField(auto_now_add=True)
     heard_at = models.DateTimeField(null=True, editable=False, help_text="When somebody last worked on it.")
     finished_at = models.DateTimeField(null=True, editable=False)
@@ -55,7 +55,7 @@ class Reestimation(models.Model):
 
     class Meta:
         ordering = ["-pk"]
-        verbose_name = "re-estimation"
+        verbose_name = "recalculation"
 
     def __str__(self):
         return self.reason

@@ -1,4 +1,4 @@
-"""What the API refused last, for whoever waits for a first run to arrive."""
+"""The last request that the API refused, for people who wait for their first run."""
 
 from datetime import timedelta
 

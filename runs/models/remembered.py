@@ -13,7 +13,7 @@ class RememberedQuerySet(models.QuerySet):
 
 
 class Remembered(models.Model):
-    """A value until a moment; of a limit it is the moment alone, at which all that was used of it has come back.
+    """A value with an expiry time. A rate limit only stores the time when it is fully available again.
 
     A table and no cache: a cache makes room by forgetting, and a few hundred requests about other things would have
     ended every throttle.

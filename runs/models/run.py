@@ -41,7 +41,7 @@ models.JSONField.register_lookup(HasItems)
 
 class RunQuerySet(models.QuerySet):
     def for_user(self, user, right: Right = Right.SEE, team=None):
-        """The runs of the projects in which this person has the right; with a team of its projects alone."""
+        """The runs of the projects in which this person has the right; with `team`, only of that team's projects."""
         # In one filter, so that it is the same member's role: two would take another's.
         runs = self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
         return runs.filter(project__team=team) if team else runs
@@ -84,7 +84,7 @@ class RunQuerySet(models.QuerySet):
         return self.running(now) if state == Run.Status.RUNNING else self.filter(status=state)
 
     def newest(self, count: int):
-        """The last to arrive, ready for a list. Rows are wide: which these are is told by the index alone."""
+        """The last runs to arrive, ready for a list. Rows are wide, so an index selects them."""
         by_arrival = ("-received_at", "-pk")
         return (
             Run.objects.filter(pk__in=self.order_by(*by_arrival).values("pk")[:count])
@@ -119,7 +119,7 @@ class Run(models.Model):
         STOPPED = "stopped"
 
     LOST = "lost"
-    #: What `member_id` holds for runs that are no one person's.
+    #: Values of `member_id` for runs that belong to no person.
     OF_NOBODY, OF_TEAM, OF_CI = 0, -1, -2
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)

@@ -23,7 +23,7 @@ class SharedQuerySet(models.QuerySet):
         return self.filter(project__team__membership__user=user)
 
     def shown(self):
-        """All but what lies in the trash with its subject."""
+        """All except those whose subject is in the trash."""
         return self.filter(project__team__bin_of=None)
 
     def with_names(self):
@@ -45,7 +45,7 @@ class ShareLinkQuerySet(SharedQuerySet):
 
 
 class ShareLink(models.Model):
-    """A read-only page of one run, one model or (with neither) a whole project, for whoever has the secret address."""
+    """A read-only page of one run, one model or (with neither) a whole project, for anyone with the secret address."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     tracked_model = models.ForeignKey(TrackedModel, null=True, on_delete=models.CASCADE)
@@ -102,7 +102,7 @@ class ShareLink(models.Model):
 class Badge(models.Model):
     """A picture with the total emissions of a model or (without one) a project, for a README.
 
-    Its key is stored as it is: whoever reads the README has it, and the settings show the address again.
+    Its key is stored in plain text: everyone who reads the README has it, and the settings show the address again.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)

@@ -153,7 +153,7 @@ class Membership(models.Model):
         self.become(role)
 
     def become(self, role: str) -> None:
-        """Take another role, whoever decided it. Raises LastOwner where no owner would be left."""
+        """Set another role without checking rights. Raises LastOwner if no owner would be left."""
         with transaction.atomic():
             if role != Role.OWNER:
                 self._leave_an_owner()
@@ -179,7 +179,7 @@ class Membership(models.Model):
         self.team.lock()
         self.refresh_from_db(fields=["role"])
         if self.role == Role.OWNER and not self.team.membership_set.owners().exclude(pk=self.pk).exists():
-            raise LastOwner("A team needs an owner: offer the ownership to somebody else first, or delete the team.")
+            raise LastOwner("A team needs an owner. Offer ownership to another member first, or delete the team.")
 
     def _revoke_tokens(self) -> None:
         tokens = self.user.apitoken_set.filter(project__team=self.team, revoked_at=None)

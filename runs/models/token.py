@@ -23,7 +23,7 @@ LAST_USED_EVERY_S = 60
 
 
 def _parts(plain_text: str) -> tuple[str, str]:
-    """Look-up id and secret of a token's plain text; both empty for what is no token."""
+    """Look-up id and secret of a token's plain text; both empty for invalid text."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
     if (
         not plain_text.startswith(PREFIX)
@@ -98,6 +98,9 @@ class ApiToken(models.Model):
 
     objects = ApiTokenQuerySet.as_manager()
 
+    class Meta:
+        verbose_name = "API token"
+
     def __str__(self):
         return f"{PREFIX}{self.lookup_id}_… ({self.name})"
 
@@ -121,13 +124,13 @@ class ApiToken(models.Model):
         return token, f"{PREFIX}{lookup_id}_{secret}"
 
     def rotate(self, by, overlap: timedelta) -> tuple["ApiToken", str]:
-        """A successor with the same name, scopes and lifetime; this token works for `overlap` longer, then no more.
+        """Create a successor with the same name, scopes and lifetime; this token keeps working for `overlap`.
 
-        Raises ValidationError for a token that works no more or has a successor already.
+        Raises ValidationError for a token that no longer works or already has a successor.
         """
         now = timezone.now()
         if self.state != "active":
-            raise ValidationError(f"This token is {self.state} and can’t be rotated; make a new one.")
+            raise ValidationError(f"This token is {self.state} and can’t be rotated. Create a new one.")
         with transaction.atomic():
             expires_at = now + (self.expires_at - self.created_at) if self.expires_at else None
             issued = ApiToken.issue(self.project, self.name, self.scopes, by, expires_at, self.runs_are_of)
@@ -178,7 +181,7 @@ class ApiToken(models.Model):
         """Who had it and how it ended, for the audit log."""
         maker = self.created_by.email if self.created_by else "the command line"
         ended = f"revoked {self.revoked_at:%Y-%m-%d}" if self.revoked_at else "not revoked"
-        return f"{self.prefix} ({self.name}) made by {maker} {self.created_at:%Y-%m-%d}, {ended}"
+        return f"{self.prefix} ({self.name}) created by {maker} {self.created_at:%Y-%m-%d}, {ended}"
 
     def revoke(self) -> None:
         self.revoked_at = timezone.now()

@@ -8,7 +8,7 @@ from runs.slugs import free_slug
 
 class TrackedModelQuerySet(models.QuerySet):
     def for_user(self, user, team=None):
-        """The models of the projects that this person may see; with a team of its projects alone."""
+        """The models of the projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 

@@ -44,7 +44,7 @@ class PlainSum(models.Sum):
 
 class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user, team=None):
-        """The usage of the projects that this person may see; with a team of its projects alone."""
+        """The usage of the projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 

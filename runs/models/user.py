@@ -6,7 +6,7 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager, Permission
 from django.db import models
 from django.db.models import Q
 
-#: What stands behind the name of whoever can't act at present.
+#: Suffix to the names of deactivated people.
 DEACTIVATED = " (deactivated)"
 
 

@@ -19,7 +19,7 @@ DIMENSIONS = ("tracked_model_id", "kind", "member_id", "hardware")
 
 
 class Share(NamedTuple):
-    """A row of a table: what it is, the value that asks for it alone (empty where none does), what it used."""
+    """A row of a table: its name, the filter value that selects it (or empty), and what it used."""
 
     name: str
     value: str
@@ -108,8 +108,8 @@ def by_member(sums: list[dict], found: Choices, is_whole: bool = False) -> list[
 
 
 def _shares(sums: list[dict], dimension: str, words_of: Callable, is_whole: bool = False) -> list[Share]:
-    """The largest first, all of them if the table is to be whole. Rows without hardware count runs alone, and use
-    nothing. `words_of` a key are its name, what asks for it, and what explains the name."""
+    """Rows with the largest first, all of them if the table is to be complete. Rows without hardware only count runs
+    and are left out. `words_of` a key gives its name, its filter value, and an explanation."""
     added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"] > LEAST_KWH}
     rows = [dict(zip(("name", "value", "words"), words_of(key), strict=True)) | added[key] for key in added]
     rows = sorted(rows, key=lambda row: (-row["kg"], row["name"]))

@@ -32,7 +32,7 @@ class UsageFilters(NamedTuple):
 def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """The daily totals that the filters leave; with a tag those of the runs that have it.
 
-    By the ids of the projects: through the memberships, the index that answers alone is not taken.
+    Filtered by project ids: through memberships, the database would not use the covering index.
     """
     rows = TaggedUsage.objects.filter(tag=filters.tag) if filters.tag else DailyUsage.objects.all()
     return _narrowed(rows, found, filters)
@@ -46,7 +46,7 @@ def days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
 
 
 def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
-    """As days_of without the rows that count runs alone: what is left, an index answers by itself."""
+    """As days_of, without the rows that only count runs; an index covers the rest."""
     days = days_of(found, filters)
     return days if days.model is ProjectUsage else days.with_energy()
 

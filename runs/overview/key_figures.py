@@ -49,7 +49,7 @@ def totals_of(days: Days, period: Period) -> dict[str, float]:
 
 
 def within(days: Days, period: Period) -> Days:
-    """The days of the period alone."""
+    """Only the days of the period."""
     return {day: amounts for day, amounts in days.items() if period.holds(day)}
 
 
@@ -84,7 +84,7 @@ def key_figures(days: Days, period: Period, now: dict[str, float], today: date) 
 
 
 def _until_now(lines: dict[date, dict[str, float]], running: date | None) -> dict[date, dict[str, float]]:
-    """Without the bar that goes on, which would look like a drop, unless nothing was used before it."""
+    """Leave out the unfinished bar, which would look like a drop, unless nothing was used before it."""
     over = {start: sums for start, sums in lines.items() if running is None or start < running}
     return over if any(sums["energy_kwh"] for sums in over.values()) else lines
 

@@ -85,7 +85,7 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
 
 
 def most_wasteful(run_days: QuerySet, runs: QuerySet, period: Period) -> list[QuerySet]:
-    """The ids of the runs that wasted the most by failing, being cancelled or idling, told by indexes alone.
+    """The ids of the runs that wasted the most by failing, being cancelled or idling, read from indexes only.
 
     `run_days` and `runs` are those that the filters leave. Of a long period the most idle runs are looked for by what
     they idled in all: to add up each of a hundred thousand runs for five would take longer than the rest of the page.

@@ -101,7 +101,7 @@ def csv_rows(found: YearReport) -> Iterator[list]:
     """The report as rows of COLUMNS, numbers unrounded."""
     for row in found.rows:
         first = [f"{row.month:%Y-%m}", row.team, row.project, row.kind, int(row.amounts["runs"])]
-        # Device-seconds as pages tell device-hours: of accelerators, else of processors.
+        # Device-seconds as in device-hours on pages: of accelerators, else of processors.
         seconds = row.amounts["carrying_s"]
         yield [*first, seconds, *(row.amounts[name] for name in COLUMNS[6:-1]), row.kg_per_kwh]
 

@@ -32,15 +32,11 @@ class RunRow(NamedTuple):
     base: Run | None
     used: Used
 
-    @property
-    def run_id(self) -> str:
-        return str(self.run.run_id)
-
 
 class Column(NamedTuple):
     """A column by its name in the address. `kind` is how its cells are written: templates/run_list/cells/.
 
-    A run's name is the head of its row and has its place in _row.html.
+    A run's name is the head of its row and has its place in _lines.html.
     """
 
     name: str
@@ -79,7 +75,7 @@ TIMES = [
     Column("duration", "Duration", "span", lambda row: row.run.duration_s, order="duration_s",
            exported=["duration_s"]),
 ]  # fmt: skip
-#: In a list of some days alone.
+#: Only in a list of selected days.
 OF_DAYS = [
     Column("used", "Energy on these days", "amount", lambda row: row.used.energy_kwh, "energy", "used_kwh",
            order="used_kwh", exported=["used_from", "used_until", "used_energy_kwh"]),
@@ -110,7 +106,7 @@ def metric(shown: MetricColumn) -> Column:
 #: Those that a reader may choose, in the order of the table.
 CHOSEN_FROM = {column.name: column for column in [*WORDS, *TIMES, *FIGURES]}
 DEFAULT = ("state", "kind", "started", "duration", "energy", "emissions")
-#: What a list may be sorted by, and what does it. `arrived` is no column.
+#: Sort keys and their columns. `arrived` is not a column of the table.
 SORTS = {"arrived": "received_at"}
 SORTS |= {column.name: column.order for column in [NAME, *WORDS, *TIMES, *OF_DAYS, *FIGURES] if column.order}
 

@@ -1,4 +1,4 @@
-"""The order of a list, and any page of it without reading the rest: wide rows are none of this module's business."""
+"""The order of the run list, and any page of it without reading the rest. This module only handles ids."""
 
 from collections.abc import Sequence
 from math import fsum
@@ -17,11 +17,11 @@ OF_DAYS = "used"
 #: By the portal's clock: one that is wrong could keep a run on top for a day, or hide it for years.
 DEFAULT_SORT = "-arrived"
 MOST_SORT_KEYS = 3
-#: As many runs are looked up at once; where no more match, this tells their totals and pages too.
+#: The most runs that are looked up at once; if no more match, this also gives their totals and pages.
 MOST_KNOWN = 1000
 #: Columns by which an index holds the runs of a project in order.
 WALKED = ("received_at", "energy_kwh")
-#: Of so many projects the runs are merged in their order; of more they are sorted.
+#: Up to this many projects, runs are merged in order; with more, they are sorted.
 MOST_MERGED = 20
 Metrics = Sequence[MetricColumn]
 

@@ -29,7 +29,7 @@ from runs.selection.run_days import Used, on_days, used_of, with_used
 from runs.selection.run_filters import RunFilters, matching, undated
 
 MOST_PARAMS = 6
-#: Of so many runs of some days a page is looked up in all of them at once.
+#: Up to this many runs of selected days, a page is looked up in all of them at once.
 MOST_AT_ONCE = 10_000
 #: What the lines of a list show of a run.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
@@ -192,7 +192,7 @@ def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
 
 
 def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[RunRow]:
-    """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
+    """The rows of these runs, in order. Ids come from an index; wide rows are only read for runs that are shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}

@@ -31,7 +31,7 @@ def sample_rows(run: Run) -> Iterator[dict]:
     devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
     profiles = {key: profile_of(device) for key, device in devices.items()}
     batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
-    for batch in batches.iterator(chunk_size=READ_AT_ONCE):  # a month's samples are never in memory at once
+    for batch in batches.iterator(chunk_size=READ_AT_ONCE):  # never holds a month's samples in memory
         for key, samples in batch.samples().items():
             device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
             for sample in samples:

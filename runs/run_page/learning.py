@@ -40,7 +40,7 @@ class Learned(NamedTuple):
         """Example: `The last 38 % of the energy (42 Wh) improved accuracy by less than 1 %.`"""
         percent = units.text("share", HARDLY)
         if self.share_after <= 0:
-            return f"{self.name} kept improving until its last value."
+            return f"{self.name} improved by {percent} or more until its last value."
         share, energy = units.text("share", self.share_after), units.text("energy", self.after_kwh)
         best, at = units.text("metric", self.best), units.text("elapsed", self.within.at_s)
         return (

@@ -1,4 +1,4 @@
-"""The stages of a run: when they were, what they used, and what was logged meanwhile."""
+"""The stages of a run: their time, their energy, and the metrics logged during them."""
 
 from bisect import bisect_left, bisect_right
 from operator import itemgetter

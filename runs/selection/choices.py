@@ -1,4 +1,4 @@
-"""What filters offer a reader: projects, models and members of the team that is looked at, or of all of theirs."""
+"""The choices that filters offer: projects, models and members of the selected team, or of all teams."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 from runs.models import Membership, Run, Team, TrackedModel, User
 from runs.models.user import DEACTIVATED
 
-#: Runs that are no one person's: what asks for them in an address, and what they are called.
+#: Runs that belong to no person: their value in an address, their name and its explanation.
 NOBODY = {
     Run.OF_TEAM: ("team", "The team", "runs of tokens that count for the team"),
     Run.OF_CI: ("ci", "CI", "runs of tokens that count for CI"),
@@ -17,13 +17,13 @@ NOBODY = {
 
 
 class Members(NamedTuple):
-    """The people who share a team with the reader: names by id, and by id what else they may be searched by."""
+    """The people who share a team with the reader: their names and email addresses by id."""
 
     names: dict[int, str]
     emails: dict[int, str] = {}
 
     def name_of(self, member_id: int | str) -> str:
-        """Whoever left is named no more, but what they sent stays."""
+        """The name of a member; people who left are not named, but their runs stay."""
         text = str(member_id)
         known = {str(pk): name for pk, name in self.names.items()}
         known |= {key: word for pk, (asks, word, _) in NOBODY.items() for key in (asks, str(pk))}
@@ -31,7 +31,7 @@ class Members(NamedTuple):
 
     @property
     def offered(self) -> list[tuple[str, str]]:
-        """What asks for the runs of each, and its name."""
+        """The filter value and name of each."""
         people = [(str(pk), name) for pk, name in self.names.items()]
         return people + [(asks, word) for asks, word, _ in NOBODY.values()]
 
@@ -43,19 +43,19 @@ class Members(NamedTuple):
 
 
 def asks_for_member(member_id: int) -> str:
-    """What asks in an address for the runs of a `Run.member_id`."""
+    """The value of a `Run.member_id` in an address."""
     return NOBODY[member_id][0] if member_id in NOBODY else str(member_id)
 
 
 def member_ids(text: str) -> list[int]:
-    """The `Run.member_id` that such an address asks for; none for what asks for nobody."""
+    """The `Run.member_id`s of such a value; empty if it is invalid."""
     asked = {asks: pk for pk, (asks, _, _) in NOBODY.items()}
     is_id = text.isascii() and text.isdecimal() and len(text) < 19
     return [asked[text]] if text in asked else [int(text)] if is_id else []
 
 
 class Choices(NamedTuple):
-    """What this person may see of what is looked at, by the value that asks for it."""
+    """The filter choices of this person in the selected team or teams, by filter value."""
 
     models: list[dict]
     members: Members
@@ -73,7 +73,7 @@ class Choices(NamedTuple):
 
     @property
     def offered(self) -> list[tuple[str, str]]:
-        """What asks for each model, and its name."""
+        """The filter value and name of each model."""
         return [(address_of(row), row["name"]) for row in self.models]
 
     @property
@@ -90,7 +90,7 @@ MODEL = ("pk", "name", "slug", "project_id", "project__slug", "project__name", "
 
 
 def choices(user, team: Team | None = None) -> Choices:
-    """Of one team, or of all of this person's."""
+    """The choices of one team, or of all teams of this person."""
     models = list(TrackedModel.objects.for_user(user, team).order_by("name", "pk").values(*MODEL))
     several = len({row["project__team"] for row in models}) > 1
     return Choices(models, members_of(user, team), several)
@@ -120,5 +120,5 @@ def sender_of(run: Run) -> str:
 
 
 def address_of(model: dict) -> str:
-    """What asks for a model: slugs are unique in a project only."""
+    """The filter value of a model: slugs are only unique within a project."""
     return f"{model['project__slug']}/{model['slug']}"

@@ -1,4 +1,4 @@
-"""Groups of runs against each other: by how much the mean energy of a run differs, and whether significantly."""
+"""Comparison of groups of runs: how much the mean energy of a run differs, and whether significantly."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -66,7 +66,7 @@ def against(groups: list[Group], base: Group | None) -> dict[str, Difference]:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Each p adjusted for all of them, so that a false alarm among all stays as rare as one alone would be.
+    """Adjust each p for all comparisons, so that any false alarm stays as rare as with a single comparison.
 
     The smallest is multiplied by their number n, the next by n - 1 and so on, never below the one before
     (S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979, 65-70).

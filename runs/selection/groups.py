@@ -1,4 +1,4 @@
-"""Runs by model, tag, parameter, hardware or kind: how many, their sum, and mean ± standard deviation of a run."""
+"""Runs grouped by model, tag, parameter, hardware or kind: number, sum, and mean ± standard deviation per run."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
 #: What the index that holds the amounts is ordered by before the column that runs are grouped by.
 IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
-#: What spreads are shown of; of durations the mean alone.
+#: Amounts with a spread; durations only have a mean.
 SPREAD = ("energy_kwh", "emissions_kg")
 #: Sums count each joule once: without what other runs of the same process count.
 SHARED = ("shared_kwh", "shared_kg")
@@ -120,7 +120,7 @@ def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
-    """Values with their sums, added up by the database over an index alone where it can; by hardware in parts."""
+    """Values with their sums, added up by the database over an index where possible; by hardware in parts."""
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in SPREAD}
     # In the order of the index that holds the amounts: what comes in order need not be sorted to be grouped.
     for row in runs.values(*IN_ORDER.get(by, ()), value=_column(by)).annotate(runs=Count("pk"), **sums):

@@ -1,4 +1,4 @@
-"""Metrics as columns of a list of runs: which there are, the value of each run, and the order by it."""
+"""Metrics as columns of the run list: names, values, and sorting by them."""
 
 from typing import NamedTuple
 from zlib import crc32

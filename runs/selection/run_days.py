@@ -1,4 +1,4 @@
-"""What runs used on the days that a page shows: which runs these are, and how much of each belongs to the days.
+"""Runs on selected days: which runs started or used energy then, and how much of each belongs to these days.
 
 Days are UTC, as in all daily totals. A run stands on each day on which it began or used energy, so the list of some
 days adds up to their bar.

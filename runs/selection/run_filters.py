@@ -1,4 +1,4 @@
-"""Which runs a list is asked for: search, typed filters, and what each asks of the database."""
+"""Filters of the run list: search, typed filters, and their database conditions."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from runs.sql.lookups import ItemText
 #: Failed, cancelled and lost runs of a kind that is worth nothing unless it completes.
 WASTED = "wasted"
 STATES = [*Run.Status.values, Run.LOST, WASTED]
-#: Archived runs are left out of a list unless it asks for them, too or alone.
+#: Archived runs are hidden unless they are included, or shown exclusively.
 ARCHIVED = {"too": "Include archived", "only": "Archived only"}
 #: More colons than these no key has.
 MOST_COLONS = 4
@@ -28,9 +28,9 @@ LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 class RunFilters(NamedTuple):
-    """What was asked for; an empty field asks for nothing, an unknown value finds nothing.
+    """An empty field does not filter; an unknown value matches nothing.
 
-    `since` and `until` ask for the runs that began or used energy on these days. `hardware` is a profile's slug or a
+    `since` and `until` select the runs that began or used energy on these days. `hardware` is a profile's slug or a
     part of its name, of any device; `main_hardware` what a run is grouped under. `param` is a JSON object.
     """
 
@@ -106,7 +106,7 @@ def _conditions(filters: RunFilters):
 
 
 def asked_items(text: str) -> dict:
-    """The parameters that a JSON object asks for; none where it is no such thing."""
+    """The parameters of a JSON object; empty if the text is not one."""
     asked = _of_json(text)
     return asked if isinstance(asked, dict) else {}
 
@@ -142,7 +142,7 @@ def _key_values(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _parsed(text: str) -> list:
-    """What a text spells as JSON, or as Python does; nothing where it spells no more than a text."""
+    """The value of a text in JSON or Python spelling, in a list; empty if it is plain text."""
     if text in PYTHONS_WORDS:
         return [PYTHONS_WORDS[text]]
     parsed = _of_json(text)

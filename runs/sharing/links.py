@@ -30,7 +30,7 @@ class ShareForm(forms.Form):
     with_details = forms.BooleanField(
         required=False,
         label="With details",
-        help_text="Also names of runs, tags, parameters, logged metrics, environment, host names and notes.",
+        help_text="Also shows run names, tags, parameters, metrics, environment, host names and notes on a model.",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from django.db import connection, models
 
 #: What is left by less than this share of what was taken away, or by less than 0.4 mJ's kWh, is the last digit of
-#: floating-point sums and no amount: it is set to 0, lest a day of no runs has −0 kWh.
+#: floating-point sums and no amount: it is set to 0, so that a day without runs does not have −0 kWh.
 RESIDUE, LEAST = 1e-9, 1e-10
 
 
@@ -51,7 +51,7 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: list[tuple])
 
 def update(rows: list, names: Sequence[str]) -> None:
     """Save some fields of many rows of one table; bulk_update's one long CASE took two thirds of a re-estimation."""
-    if not rows:  # all of them were deleted meanwhile
+    if not rows:  # all of them were deleted in the meantime
         return
     meta, quote = type(rows[0])._meta, connection.ops.quote_name
     fields = [meta.get_field(name.removesuffix("_id")) for name in names]

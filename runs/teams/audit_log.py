@@ -31,7 +31,7 @@ def entries(team: Team, filters: AuditFilters):
     if filters.action:
         found = found.filter(action=filters.action)
     if filters.person:
-        # Of the team's own alone: who looks after the deployment is no team's business.
+        # Only the team's own entries: teams do not see who administers the portal.
         found = found.filter(team=team, actor__email=filters.person)
     if filters.since:
         found = found.filter(created_at__gte=_midnight(filters.since))

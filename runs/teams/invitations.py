@@ -37,7 +37,7 @@ def invite(request, place):
     invitation, secret = Invitation.issue(place, form.cleaned_data["role"], form.cleaned_data["email"])
     AuditEntry.note(request, place.team, Action.MEMBER_INVITED, str(invitation))
     link = origin() + reverse("join_by_link", args=[secret])
-    if invitation.email and settings.MAIL_IS_SET_UP:  # else the link would stand in the log
+    if invitation.email and settings.MAIL_IS_SET_UP:  # else the link would appear in the log
         mail.send_text(invitation.email, "invitation", {"place": place, "invitation": invitation, "link": link})
     return show_once(request, reverse("members", args=[place.team.slug]), invitation=invitation.pk, link=link)
 

@@ -75,7 +75,7 @@ def member_role(request, place, member):
 def member_remove(request, place, member):
     person = _person(place, member)
     if person == place:
-        raise PermissionDenied  # leaving has a page of its own, which says what it means
+        raise PermissionDenied  # leaving is on the team page, which explains the consequences
     person.remove(by=place)
     AuditEntry.note(request, place.team, Action.MEMBER_REMOVED, person.user.email)
     messages.success(request, f"Removed {person.user.email} from {place.team.name} and revoked their tokens.")

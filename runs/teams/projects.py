@@ -25,7 +25,7 @@ class RetentionForm(forms.ModelForm):
     class Meta:
         model = Project
         fields = ["keep_series_days"]
-        labels = {"keep_series_days": "Days to keep them after a run's last upload"}
+        labels = {"keep_series_days": "Days to keep samples after a run's last upload"}
         help_texts = {"keep_series_days": ""}
 
 

@@ -23,7 +23,7 @@ class TeamForm(forms.Form):
 
 class DeleteForm(forms.Form):
     def __init__(self, thing, data=None):
-        super().__init__(data, auto_id="delete_%s")  # beside it stands the form that renames, with a name of its own
+        super().__init__(data, auto_id="delete_%s")  # the rename form on the same page has a `name` too
         self.fields["name"] = TypedName(thing.name)
 
 
@@ -144,7 +144,7 @@ def team_delete(request, place):
     form = DeleteForm(place.team, request.POST)
     if not form.is_valid():
         return _page(request, place, delete=form)
-    # The team's own entries go with it; this one is the deployment's.
+    # The team's own entries are deleted with it, so this one belongs to the deployment.
     AuditEntry.note(request, None, Action.TEAM_DELETED, place.team.name)
     remove_team(place.team)
     messages.success(request, f"Team {place.team.name} deleted.")

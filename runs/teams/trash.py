@@ -46,7 +46,7 @@ def _tokens(projects: list[Trashed]) -> dict[int, list[ApiToken]]:
 
 @doors.writes(Right.CHANGE_RUNS, "trash")
 def trash_restore(request, place):
-    # The last to go comes back first, so that sums of floating-point numbers are what they were.
+    # In reverse order of deletion, so that floating-point sums come out exactly as before.
     items = _chosen(request, place).order_by("-pk")
     restored = 0
     for item in items:

@@ -9,5 +9,5 @@ register = template.Library()
 
 @register.simple_tag
 def unknown_device_count(user) -> int:
-    """How many names agents reported that no profile has; 0 for whoever may not look at them."""
+    """The number of reported names without a profile; 0 for people who may not see them."""
     return Device.objects.unknown_name_count() if user.has_perm("runs.view_unknowndevice") else 0

@@ -41,7 +41,7 @@ def writes(right: Right, page: str, *parts: str):
             if request.method == "POST":
                 return changes(request, team, **given)
             if request.method in ("GET", "HEAD"):
-                place_in(Team.objects.all(), team, request.user)  # outsiders are led nowhere
+                place_in(Team.objects.all(), team, request.user)  # 404 for outsiders
             return to_the_form(request, reverse(page, kwargs={"team": team} | {name: given[name] for name in parts}))
 
         return guarded
@@ -59,7 +59,7 @@ def writer(user, team: str, right: Right) -> Membership:
 
 def place_in(teams, slug: str, user) -> Membership:
     team = get_object_or_404(teams.for_user(user), slug=slug)
-    # Asked for after the lock: whoever was removed while this request waited for it is outside now.
+    # Read after the lock: the person may have been removed while this request waited for it.
     place = get_object_or_404(Membership.objects.select_related("user"), team=team, user=user)
     place.team = team
     return place

@@ -2,10 +2,7 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
 
-from runs.templatetags.parts import SELECTED
 from runs.text import clean_text
 from runs.web import markdown
 
@@ -23,20 +20,6 @@ class Name(forms.CharField):
             raise ValidationError(f"The text {error.message}.") from None
 
 
-class GroupedSelect(forms.Select):
-    """A select with groups and hundreds of options, rendered at once: Django's template per option took 30 ms."""
-
-    def render(self, name, value, attrs=None, renderer=None):
-        about = self.build_attrs(self.attrs, {"name": name, **(attrs or {})})
-        groups = format_html_join("", '<optgroup label="{}">{}</optgroup>', self._groups(value))
-        return format_html("<select{}>{}</select>", flatatt(about), groups)
-
-    def _groups(self, chosen):
-        for label, choices in self.choices:
-            rows = ((value, SELECTED if value == chosen else "", word) for value, word in choices)
-            yield label, format_html_join("", '<option value="{}"{}>{}</option>', rows)
-
-
 class Notes(forms.CharField):
     """Optional Markdown text with several lines."""
 
@@ -47,7 +30,7 @@ class Notes(forms.CharField):
         self.widget.attrs |= {"rows": 14, "maxlength": markdown.LONGEST}
 
     def to_python(self, value):
-        # Browsers end a line of a text area by CR LF, and count it as one character.
+        # Browsers send CR LF for each line break of a text area, and count it as one character.
         text = (super().to_python(value) or "").replace("\r\n", "\n")
         try:
             return clean_text(text, markdown.LONGEST, multiline=True)

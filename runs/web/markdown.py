@@ -13,7 +13,7 @@ OUTERMOST_HEADING = 3
 TAGS = {"p", "br", "hr", "em", "strong", "s", "a", "code", "pre", "blockquote", "ul", "ol", "li"}
 TAGS |= {"h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
 
-# Images are left out: one of another site would tell it who reads the note.
+# No images: another site could track who reads the note.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
 _cleaner = nh3.Cleaner(
     tags=TAGS,

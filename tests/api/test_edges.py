@@ -24,7 +24,7 @@ def test_an_empty_body_is_refused_with_a_sentence(wire, path):
         headers=wire.headers,
         CONTENT_LENGTH="0",
     )
-    assert (answer.status_code, answer.json()["detail"]) == (400, "The body is empty; send a JSON object.")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The body is empty. Send a JSON object.")
 
 
 @pytest.mark.parametrize("path", ["runs", "models", "hardware"])

@@ -30,7 +30,7 @@ def reason() -> str:
 def test_a_revoked_token_is_told(client, token):
     token[0].revoke()
     put(client, token[1])
-    assert reason() == f"The token {token[0].prefix} is revoked: make a new one."
+    assert reason() == f"The token {token[0].prefix} is revoked. Create a new one."
 
 
 def test_an_expired_token_is_told(client, token):
@@ -41,7 +41,7 @@ def test_an_expired_token_is_told(client, token):
 
 def test_a_token_that_was_not_copied_whole_is_told(client, token):
     put(client, token[1][:-3])
-    assert "copy the whole token" in reason()
+    assert "Copy the whole token" in reason()
 
 
 def test_a_missing_scope_is_told(client, people):
@@ -52,7 +52,7 @@ def test_a_missing_scope_is_told(client, people):
 
 def test_a_batch_before_its_header_is_told(client, token):
     Wire(client, token[1]).send(str(uuid.uuid4()), "b-1", batch())
-    assert reason() == "This project has no such run; send its header first."
+    assert reason() == "This project has no run with this id. Send the run's header first."
 
 
 def test_a_reader_that_asks_for_what_is_not_there_is_no_refusal(client, people):
@@ -87,7 +87,7 @@ def test_it_is_written_at_most_once_in_five_seconds(client, token):
     assert Refusal.objects.get().at == first
     Refusal.objects.update(at=first - timedelta(seconds=6))
     put(client, token[1][:-3])
-    assert "copy the whole token" in reason()
+    assert "Copy the whole token" in reason()
 
 
 @pytest.mark.parametrize("plain_text", ["", "nonsense", "tml_abcdefabcdef_" + "x" * 43])

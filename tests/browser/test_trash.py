@@ -21,7 +21,7 @@ def test_a_run_is_deleted_and_had_back(tab, run_id):
     assert page.locator(f"a[href='/runs/{run_id}/']").count() == 0
     page = tab.open("/settings/teams/vision-lab/")
     page.get_by_role("link", name="Trash").click()
-    page.get_by_label("Choose the run").check()
+    page.get_by_label("Select the run").check()
     page.get_by_role("button", name="Restore selected").click()
     page.get_by_text("Restored 1 item").wait_for()
     assert tab.open(f"/runs/{run_id}/").locator("h1").count() == 1
@@ -31,7 +31,7 @@ def test_a_run_is_deleted_and_had_back(tab, run_id):
 def test_something_is_deleted_for_good_after_a_second_click(tab, run_id):
     trash_model(TrackedModel.objects.first())
     page = tab.sign_in().open(TRASH)
-    page.get_by_label("Choose the model").check()
+    page.get_by_label("Select the model").check()
     page.get_by_text("Delete permanently …").click()
     page.get_by_role("button", name="Delete selected permanently").click()
     page.get_by_text("The trash is empty").wait_for()

@@ -151,7 +151,7 @@ def test_an_account_that_may_not_change_profiles_imports_nothing(staff, permissi
     [
         (HEAD + "acme-new,Acme New,gpu,90,\n", "have permission to add profiles"),
         (HEAD + "acme-one,Acme One,gpu,90,ACME-1|Acme One PCIe|Zeta\n", "have permission to add aliases"),
-        (HEAD + "acme-one,Acme One,gpu,90,ACME-1\n", "may not delete aliases"),
+        (HEAD + "acme-one,Acme One,gpu,90,ACME-1\n", "have permission to delete aliases"),
     ],
 )
 def test_to_change_profiles_is_neither_to_add_one_nor_to_change_aliases(staff, text, words):

@@ -124,7 +124,7 @@ def test_an_alias_that_an_admin_gave_to_another_profile_stays_there(tmp_path):
         (card(slug="acme-two", aliases="", kind="toaster"), "kind"),
         (card(slug="acme two", aliases=""), "slug"),
         (card(slug="acme-two", aliases="A" * 201), "name"),
-        (card(aliases=""), "acme-one stands at accelerators.csv, line 2 already"),
+        (card(aliases=""), "acme-one is already defined at accelerators.csv, line 2"),
         (card(slug="acme-two", aliases="acme-1"), "the alias acme-1 belongs to acme-one"),
     ],
     ids=[

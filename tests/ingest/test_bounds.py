@@ -97,9 +97,7 @@ def test_a_process_too_many_is_refused_by_name_and_the_others_go_on(wire, monkey
     ):
         answer = wire.put(path, body)
         assert answer.status_code == 422
-        assert answer.json()["errors"] == [
-            {"field": "writer", "message": "is one too many: a run has at most 2 processes"}
-        ]
+        assert answer.json()["errors"] == [{"field": "writer", "message": "exceeds the limit of 2 processes per run"}]
     assert wire.send(run_id, "b-2", batch([sample("gpu-0", 60, 60)])).status_code == 201
     assert wire.finish(run_id).status_code == 200
 

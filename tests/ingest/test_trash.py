@@ -350,7 +350,7 @@ def test_the_log_keeps_who_had_a_project_s_tokens(people):
     trash.trash_project(people.project)
     trash.remove_for_good(item())
     told = AuditEntry.objects.get(action="token removed").subject
-    assert f"{token.prefix} (laptop) made by bob@example.org" in told
+    assert f"{token.prefix} (laptop) created by bob@example.org" in told
     assert f"revoked {timezone.now():%Y-%m-%d}" in told
 
 

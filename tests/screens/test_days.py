@@ -113,7 +113,7 @@ def test_month_list_csv_and_overview_state_one_figure_archived_runs_included(ali
 def test_a_list_says_what_archived_runs_it_leaves_out_and_files_mark_them(alice, august):
     Run.objects.filter(name="early").update(archived_at=timezone.now())
     total = alice.read("/runs/").by_id("total")
-    assert "1 archived run with 4 kWh left out" in total.text
+    assert "1 archived run with 4 kWh not shown" in total.text
     shown = alice.read(total.all("a")[0].attributes["href"])
     assert "left out" not in shown.by_id("total").text
     assert "early" in names(shown)

@@ -104,7 +104,7 @@ def test_whose_session_ended_before_the_form_was_sent_comes_to_its_page_after_si
 def test_what_the_library_takes_by_form_alone_says_so(client, admin_client):
     answer = admin_client.get("/admin/logout/")
     assert answer.status_code == 405
-    assert "takes only what a form of the portal sends" in answer.content.decode()
+    assert "only accepts forms" in answer.content.decode()
 
 
 SECRETS = [

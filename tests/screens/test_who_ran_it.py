@@ -66,8 +66,8 @@ def test_a_search_for_a_member_finds_nothing_of_a_team_that_the_reader_is_not_in
 def test_the_overview_tells_person_team_ci_and_nobody_apart_and_explains_them(alice, people, sent):
     rows = {row[0]: row for row in table(alice.read("/"), "by-member")}
     assert {"Alice", "Bob"} < set(rows)
-    assert any(name.startswith("No member by tokens issued on the command line") for name in rows)
-    assert any(name.startswith("CI by tokens of automatic jobs") for name in rows)
+    assert any(name.startswith("No member runs of tokens created on the command line") for name in rows)
+    assert any(name.startswith("CI runs of tokens that count for CI") for name in rows)
     assert len(rows) == 5
     links = alice.read("/").links()
     for asked in (f"?member={people.bob.pk}", "?member=ci", "?member=team", "?member=0"):

@@ -36,7 +36,7 @@ def test_a_file_of_some_megabytes_is_refused_and_not_stored(port, place, address
     with dial(port, HEAD % (address, len(body)) + body) as sock:
         answer = read_all(sock)
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert b"a form may have 1 MB, a file 2 MB" in answer
+    assert b"The limit is 1 MB for a form and 2 MB for a file" in answer
     assert uploads(place) == []
 
 

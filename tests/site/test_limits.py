@@ -361,7 +361,7 @@ def test_new_teams_give_no_new_invitations(people, with_mail):
         team.delete()
     assert made == len(mail.outbox) == 50
     assert_told_to_wait(answers[-1])
-    assert "Too many invitations by you in a day. Wait 29 minutes" in answers[-1].content.decode()
+    assert "Too many invitations from you in a day. Wait 29 minutes" in answers[-1].content.decode()
 
 
 def test_nobody_is_written_to_by_everybody(people, with_mail):

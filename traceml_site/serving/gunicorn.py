@@ -13,28 +13,28 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of glibc's mallo
 
 bind = f"{env.text('HOST', '127.0.0.1')}:{env.text('PORT', '8000')}"
 workers = env.whole_number("WEB_CONCURRENCY", 2)
-# Threads that slow, idle and half-open clients can't hold.
+# A worker whose threads slow, idle and half-open clients can't occupy.
 worker_class = "traceml_site.serving.worker.PatientWorker"
 threads = 8
-# Where there are more, those that have waited longest end.
+# Beyond this, the connections that have waited longest are closed.
 worker_connections = 400
-# Longer than a proxy keeps its own, so that it never sends a request into a connection that is about to close.
+# Longer than proxies keep connections, so that they never send a request into a closing one.
 keepalive = 75
-# The application loads once, in the master: less memory, and an unsafe setting ends the whole server at once.
+# The application loads once, in the master: it saves memory, and an unsafe setting stops the whole server.
 preload_app = True
 max_requests, max_requests_jitter = 20_000, 2_000
 timeout = 30
 graceful_timeout = 10
-# The heartbeat file on a memory file system: on a busy disk it stalls workers.
+# Keep the heartbeat file in memory: on a busy disk it stalls workers.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112, S108
-# Which scheme a request came by is for TRACEML_BEHIND_PROXY to say, and for no header of whoever connects from here.
+# Only TRACEML_BEHIND_PROXY decides the scheme of a request, not headers of local clients.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 forwarded_allow_ips = ""
 accesslog = None
 loglevel = "warning"
 logger_class = "traceml_site.logs.ServerLog"
-# Where workers leave their counts for whichever of them is asked for /metrics; the library looks when it is imported.
+# The folder in which workers share their counts for /metrics; the library reads the variable when it is imported.
 _counts = tempfile.mkdtemp(prefix="traceml-metrics-")
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _counts
 

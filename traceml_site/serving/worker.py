@@ -85,7 +85,7 @@ class Connection(TConn):
         super().__init__(*args)
         self.received = bytearray()
         self.deadline = 0.0
-        self.needs = 0  # bytes of the request that arrives; 0: its head isn't whole
+        self.needs = 0  # length of the arriving request; 0: its head is incomplete
         self.keeps = True  # more requests may follow
         self.closing = False
 
@@ -150,7 +150,7 @@ class PatientWorker(ThreadWorker):
 
     def finish_request(self, conn, fs) -> None:
         """After the response: send the rest, then wait for the next request or the end."""
-        if conn.parser:  # What the application left of the body would live as long as its request, which cycles hold.
+        if conn.parser:  # An unread body would live as long as its request, which reference cycles keep.
             conn.parser.unreader.buf = io.BytesIO()
         try:
             conn.keeps = bool(not fs.cancelled() and fs.result()) and conn.keeps
@@ -165,7 +165,7 @@ class PatientWorker(ThreadWorker):
             self._go_on(conn)
 
     def _keepalive_after(self, conn, keepalive):
-        return keepalive  # nothing has to be read to the end first
+        return keepalive  # no unread data has to be consumed first
 
     def _go_on(self, conn: Connection) -> None:
         if conn.keeps and self.alive:
@@ -175,7 +175,7 @@ class PatientWorker(ThreadWorker):
             return
         conn.closing = True
         try:
-            # Not closed at once: with something unread the other side would lose the answer's end (RFC 9112, 9.6).
+            # Not closed at once: with unread data, the client would lose the end of the response (RFC 9112, 9.6).
             conn.sock.shutdown(socket.SHUT_WR)
         except OSError:
             self.nr_conns -= 1
@@ -246,7 +246,7 @@ class PatientWorker(ThreadWorker):
     def _refuse(self, conn: Connection, status: bytes) -> None:
         self._stop_waiting(conn)
         conn.keeps = False
-        with suppress(OSError):  # then it learns it from the end of the connection
+        with suppress(OSError):  # the client then notices the closed connection
             conn.sock.send(_REFUSAL % status)
         self._go_on(conn)
 

@@ -27,6 +27,6 @@ class Command(BaseCommand):
             long.run()
             return
         quick.configure_signals()
-        # A thread of its own, so that no mail waits for a re-estimation. Whatever it does may be cut off at any moment.
+        # In its own thread, so that no email waits for a recalculation. Its jobs may be interrupted at any moment.
         threading.Thread(target=long.run, daemon=True).start()
         quick.run()

@@ -190,9 +190,9 @@ def test_a_member_leaves_and_nothing_of_the_others_goes(leaving, people, wire, r
     assert not ApiToken.objects.filter(pk=token.pk).exists()
     assert Membership.objects.filter(team__slug="vision-lab").count() == 1
     entry = AuditEntry.objects.get(team__slug="vision-lab", action=Action.MEMBER_LEFT)
-    assert (entry.actor, entry.subject) == (None, "bob@example.org, (account deleted)")
+    assert (entry.actor, entry.subject) == (None, "bob@example.org (account deleted)")
     ended = AuditEntry.objects.get(team__slug="vision-lab", action=Action.TOKEN_REMOVED)
-    assert f"{token.prefix} (of Bob) made by bob@example.org" in ended.subject
+    assert f"{token.prefix} (of Bob) created by bob@example.org" in ended.subject
 
 
 def test_a_mistyped_address_deletes_nothing(leaving, people):

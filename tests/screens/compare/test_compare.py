@@ -179,7 +179,7 @@ def test_metrics_are_compared_by_their_last_and_best_values(alice, wire, three):
     assert rows["val/loss, last"] == ["0.6", "0.4 −0.2 (−33 %)", "–"]
     assert rows["val/loss, best"] == ["0.5", "0.3 −0.2 (−40 %)", "–"]
     assert rows["f1_cancer"] == ["0.5", "0.7 +0.2 (+40 %)", "–"]
-    assert rows["samples, in all"] == ["30", "–", "–"]
+    assert rows["samples, total"] == ["30", "–", "–"]
     html = alice.get("/compare/", asked(three)).content.decode().partition("f1_cancer")[2]
     assert 'class="change up gain"' in html.partition("</tr>")[0]
 

@@ -105,7 +105,7 @@ def test_the_trends_total_is_the_sum_of_its_bars_and_of_the_usage(project):
     chart = trend()
     assert chart.totals.values == [series.total for series in chart.series]
     assert sum(chart.totals.values) == usage.totals(everything())["emissions_kg"]
-    assert "4 kg in all" in chart.sentence
+    assert "4 kg in total" in chart.sentence
 
 
 def test_a_trend_may_show_energy_instead(project):

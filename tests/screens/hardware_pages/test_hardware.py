@@ -85,7 +85,7 @@ def test_an_empty_catalogue_and_an_empty_search_differ(alice, db):
 def test_a_profile_shows_its_powers_and_where_they_come_from(alice, profile):
     tdp, idle, full = alice.read(PATH).root.all("dl")[0].all("div")
     assert tdp.text == "TDP 400 W of the whole device"
-    assert idle.text == "Idle power 50 W seen on real devices"
+    assert idle.text == "Idle power 50 W measured on real devices"
     assert full.text == "Full-load power 400 W assumed share of TDP"
 
 

@@ -86,7 +86,7 @@ def test_training_counts_all_attempts_and_the_final_run_stands_alone(alice, trai
     ]
     assert f"/runs/{final}/" in [link.attributes["href"] for link in life.all("a")]
     assert "1 failed run used 4 kWh" in life.text
-    assert "50 % of all" in life.text
+    assert "50 % of the total" in life.text
 
 
 def test_no_completed_training_means_no_final_run(alice, trained):
@@ -160,11 +160,11 @@ def test_a_metric_against_emissions_marks_the_front(alice, trained):
     trained(2.0, 0.4, name="beaten")
     trained(4.0, 0.9, name="best")
     page = alice.read(PATH)
-    fronts = {row[0] for row in rows(section(page, "tradeoff-title")) if "on the front" in row[0]}
-    assert fronts == {"cheap on the front", "best on the front"}
+    fronts = {row[0] for row in rows(section(page, "tradeoff-title")) if "on the Pareto front" in row[0]}
+    assert fronts == {"cheap on the Pareto front", "best on the Pareto front"}
     lower = alice.read(PATH, metric="accuracy", better="lower")
-    fronts = {row[0] for row in rows(section(lower, "tradeoff-title")) if "on the front" in row[0]}
-    assert fronts == {"cheap on the front", "beaten on the front"}
+    fronts = {row[0] for row in rows(section(lower, "tradeoff-title")) if "on the Pareto front" in row[0]}
+    assert fronts == {"cheap on the Pareto front", "beaten on the Pareto front"}
 
 
 def test_the_choice_of_a_metric_keeps_what_else_was_asked(alice, trained):
@@ -191,7 +191,7 @@ def test_archived_runs_are_in_the_totals_and_in_no_chart(alice, run):
     Run.objects.filter(energy_kwh__gt=1.5).update(archived_at=ago(days=0))
     page = alice.read(PATH)
     assert len(page.data("energies-data")["y"]) == 1
-    assert "1 run is left out" in section(page, "energies-title").text
+    assert "1 run is not shown" in section(page, "energies-title").text
     assert rows(section(page, "life-title"))[-1][1] == "2"
 
 
@@ -247,4 +247,4 @@ def test_beyond_the_runs_read_one_by_one_sums_stay_whole_and_the_page_says_so(al
     ]
     assert "From 2 of 2 inference runs among the newest 2 runs" in section(page, "use-title").text
     assert len(page.data("energies-data")["y"]) == 2
-    assert "2 runs are left out" in section(page, "energies-title").text
+    assert "2 runs are not shown" in section(page, "energies-title").text

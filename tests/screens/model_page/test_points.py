@@ -95,7 +95,7 @@ def test_the_sentence_of_energies_tells_the_median_and_the_most(model):
     for kwh in (1.0, 2.0, 6.0, 0.0):
         make_run(model, kwh)
     chart = energy_points(newest(model, 10), 5)
-    assert chart.sentence.startswith("Energy of 3 runs by start: 2 kWh in the median, 6 kWh at most.")
+    assert chart.sentence.startswith("Energy of 3 runs by start: median 2 kWh, maximum 6 kWh.")
     assert chart.left_out == 2
 
 

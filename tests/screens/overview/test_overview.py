@@ -9,7 +9,7 @@ from tests.screens.conftest import METERED
 from tests.wire import A100, Wire, ago, batch, sample
 
 TODAY = datetime.now(UTC).date()
-NO_MEMBER = "No member by tokens issued on the command line, or files imported there"
+NO_MEMBER = "No member runs of tokens created on the command line, or imported there"
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_chart_has_the_tables_numbers_and_a_sentence(alice, run):
     data = page.data("trend-data")
     assert sum(data["series"][0]["values"]) == pytest.approx(1.5)
     assert data["labels"][-1] == datetime.now(UTC).date().isoformat()
-    assert "1.5 kWh in all" in page.one("canvas").attributes["aria-label"]
+    assert "1.5 kWh in total" in page.one("canvas").attributes["aria-label"]
     assert page.one("canvas").attributes["role"] == "img"
 
 

@@ -163,7 +163,7 @@ def test_the_data_type_that_was_asked_for_counts_and_is_not_assumed(read, wire):
 def test_the_slower_of_arithmetic_and_memory_is_named_and_the_range_reaches_to_it(read, wire):
     run_id = wire.whole_run([sample("gpu-0", 3600, 1800)], [H100])
     _, l40s, a100 = rows(read(instead(run_id, "nvidia-l40s", A100_SLUG)))
-    assert "memory bandwidth (864 over 3350 GB/s): the slower of the two" in l40s.assumption
+    assert "memory bandwidth (864 over 3350 GB/s); the range includes this slower case" in l40s.assumption
     profile = HardwareProfile.objects.get(slug="nvidia-l40s")
     by_profile = estimation.device_energy(estimation.Facts("gpu", elapsed_s=3600, busy_s=1800), profile)
     assert l40s.energy_high_kwh / l40s.energy_kwh == pytest.approx(

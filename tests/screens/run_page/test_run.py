@@ -248,8 +248,8 @@ def test_epochs_that_announce_their_number_are_forecast_without_a_question(alice
     run_id = wire.start()
     body = batch([sample("gpu-0", 3600, 1800, 3.6e6)], [METERED], stages=[stage("1", 0, 3600, total=20)])
     assert wire.send(run_id, "b-1", body).status_code == 201
-    assert "1 of 20 are done" in alice.read(path(run_id)).by_id("outlook").text
-    assert "1 of 40 are done" in alice.read(path(run_id), epochs="40").by_id("outlook").text
+    assert "1 of 20 finished" in alice.read(path(run_id)).by_id("outlook").text
+    assert "1 of 40 finished" in alice.read(path(run_id), epochs="40").by_id("outlook").text
 
 
 def test_ranks_are_called_ranks_and_no_attempts(alice, wire, profile):
@@ -347,7 +347,7 @@ def test_the_page_says_from_where_on_the_energy_bought_hardly_anything(alice, wi
 def test_the_metric_and_which_is_better_are_in_the_address(alice, wire, profile):
     run_id = learning(wire)
     page = alice.read(path(run_id), metric="loss")
-    assert page.by_id("finding").text == "loss gained 1 % or more until its last value."
+    assert page.by_id("finding").text == "loss improved by 1 % or more until its last value."
     assert page.data("learning-data")["series"][0]["name"] == "loss"
     worse = alice.read(path(run_id), metric="loss", better="higher")
     assert "improved loss by less than 1 %: it was 0.5 after 15 min" in worse.by_id("finding").text
@@ -360,10 +360,10 @@ def test_a_metric_that_was_not_logged_gives_the_first(alice, wire, profile):
 def test_a_running_run_is_forecast_from_its_epochs(alice, wire, profile):
     run_id = learning(wire, params={"epochs": 6})
     text = alice.read(path(run_id)).by_id("outlook").text
-    assert "3 of 6 are done. The whole run is expected to use 2 kWh" in text
-    assert "of CO₂e, if the epochs to come are like those done" in text
+    assert "3 of 6 finished. The whole run is expected to use 2 kWh" in text
+    assert "of CO₂e, if the remaining epochs are like the finished ones" in text
     assert "about 1 h left" in text
-    assert "3 of 12 are done" in alice.read(path(run_id), epochs="12").by_id("outlook").text
+    assert "3 of 12 finished" in alice.read(path(run_id), epochs="12").by_id("outlook").text
 
 
 def test_a_finished_run_has_no_forecast(alice, wire, profile):

@@ -23,7 +23,7 @@ def test_the_page_asks_first(alice, path):
 def test_an_owner_or_a_member_deletes_it(request, people, reader, path):
     answer = request.getfixturevalue(reader).post(path, follow=True)
     assert not Run.objects.for_user(people.alice).exists()
-    assert "The run the run is deleted." in answer.content.decode()
+    assert "Run the run deleted." in answer.content.decode()
 
 
 def test_a_viewer_may_not_and_is_offered_no_button(bob, people, path):

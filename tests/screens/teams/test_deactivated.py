@@ -64,7 +64,7 @@ def test_nobody_else_is_said_to_be(alice, people):
 
 
 def test_a_token_of_theirs_is_not_called_valid(alice, bobs):
-    assert "Maker deactivated" in alice.read(f"{LAB}tokens/").text
+    assert "Creator deactivated" in alice.read(f"{LAB}tokens/").text
     assert ApiToken.objects.get().state == "resting"
 
 
@@ -99,7 +99,7 @@ def test_a_badge_stays_as_readmes_of_others_show_it(bobs, client):
 
 def test_the_refused_agent_s_people_are_told_why(bobs, client):
     Wire(client, bobs["token"]).put(f"runs/{bobs['run']}", {})
-    assert "is deactivated: make a new one" in Refusal.objects.get().reason
+    assert "is deactivated. Create a new token" in Refusal.objects.get().reason
 
 
 def test_made_active_again_all_works_but_the_old_sessions(bobs, people, client):

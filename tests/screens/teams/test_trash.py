@@ -27,7 +27,7 @@ def test_a_deleted_run_is_nowhere_but_in_the_trash_and_comes_back(bob, run):
     before = everything(bob, deleted)
     assert "deleted-one" in before
     answer = Page(bob.post(f"/runs/{deleted}/delete/", follow=True))
-    assert "lies in the trash" in answer.text
+    assert "from the trash" in answer.text
     meanwhile = everything(bob, deleted)
     assert "deleted-one" not in meanwhile
     assert deleted not in meanwhile
@@ -57,7 +57,7 @@ def test_a_model_is_deleted_from_its_page_and_comes_back(bob, run):
     run(name="of-it")
     page = "/models/digits/resnet-50/"
     assert f"{page}delete/" in bob.read(page).links()
-    assert "lies in the trash" in bob.read(f"{page}delete/").text
+    assert "from the trash" in bob.read(f"{page}delete/").text
     bob.post(f"{page}delete/")
     assert bob.get(page).status_code == 404
     bob.get("/models/")  # which says once that it is gone
@@ -74,7 +74,7 @@ def test_a_project_comes_back_with_its_tokens_whose_history_can_be_read_meanwhil
     alice.post("/settings/teams/vision-lab/projects/digits/delete/", {"name": "Digits"})
     assert alice.get("/settings/teams/vision-lab/projects/digits/").status_code == 404
     told = alice.read(TRASH).text
-    assert "(cluster) made by bob@example.org" in told
+    assert "(cluster) created by bob@example.org" in told
     alice.post(f"{TRASH}restore/", {"item": items()})
     assert names(alice.read("/runs/")) == ["of-it"]
 
@@ -102,7 +102,7 @@ def test_a_viewer_neither_sees_nor_restores(bob, alice, people, run):
 
 def test_a_member_restores_no_project(bob, people):
     trash_project(people.project)
-    assert "Choose the project" not in bob.get(TRASH).content.decode()
+    assert "Select the project" not in bob.get(TRASH).content.decode()
     assert bob.post(f"{TRASH}restore/", {"item": items()}).status_code == 403
 
 

@@ -94,7 +94,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             place = self._open()
             lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 1 + number, 1, 0)
             waited_s = self._wait(lambda: fcntl.fcntl(place, fcntl.F_OFD_SETLK, lock))
-            # Others who wait for the turn look before the next of this line does.
+            # Let others who wait for the turn check before the next of this line does.
             time.sleep(min(waited_s / LINE_LETS_PASS, LOOK_AGAIN_S))
         try:
             yield
