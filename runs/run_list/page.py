@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS
-from runs.run_list.columns import DEFAULT, Row
+from runs.run_list.columns import DEFAULT, ListedRun
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
     Totals,
@@ -69,7 +69,7 @@ class RunList(NamedTuple):
     count_of_all: int
     of_days: bool = False
     archived: Totals | None = None
-    rows: list[Row] = []
+    rows: list[ListedRun] = []
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
@@ -189,7 +189,7 @@ def _archived(found: Choices, filters: RunFilters) -> Totals | None:
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
-def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[Row]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> list[ListedRun]:
     """The lines of these runs, in their order: ids come from an index alone, wide rows only of what is shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
@@ -197,7 +197,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: Look) -> lis
     logged = metric_columns.values_of(pks, list(look.metrics))
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
-        Row(
+        ListedRun(
             run=run,
             hardware=hardware.get(pk, ""),
             member=found.members.name_of(run.member_id),

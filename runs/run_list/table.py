@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runs.figures.units import SCALES, Unit, unit_for
 from runs.models import Run
-from runs.run_list.columns import UNITS, Column, Row
+from runs.run_list.columns import UNITS, Column, ListedRun
 from runs.run_list.order import SortHead
 
 NUMBERS = ("span", "figure", "amount")
@@ -36,7 +36,7 @@ class Cell(NamedTuple):
     before: float | None
 
 
-class Line(NamedTuple):
+class TableRow(NamedTuple):
     """A run as a row: what its head says, and its cells. `model` is named beside the name of the run alone."""
 
     run_id: str
@@ -49,7 +49,7 @@ class Line(NamedTuple):
     cells: list[Cell]
 
 
-def units_of(rows: Sequence[Row]) -> dict[str, Unit]:
+def units_of(rows: Sequence[ListedRun]) -> dict[str, Unit]:
     """The units that fit these runs, by their names in UNITS."""
     return {
         name: unit_for(quantity, [getattr(row.run, field, None) for row in rows])
@@ -71,9 +71,9 @@ def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_d
     return Head(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
 
 
-def line(row: Row, shown: Sequence[Head], base: Run | None) -> Line:
+def table_row(row: ListedRun, shown: Sequence[Head], base: Run | None) -> TableRow:
     run, run_id = row.run, str(row.run.run_id)
-    return Line(
+    return TableRow(
         run_id=run_id,
         short_id=run_id[:8],
         label=run.label,
@@ -85,7 +85,7 @@ def line(row: Row, shown: Sequence[Head], base: Run | None) -> Line:
     )
 
 
-def _cell(row: Row, head: Head) -> Cell:
+def _cell(row: ListedRun, head: Head) -> Cell:
     column = head.column
     before = column.value(row._replace(run=row.base)) if column.is_compared and row.base else None
     return Cell(f"run_list/cells/{column.kind}.html", head.label, column.value(row), column.quantity, head.unit, before)
