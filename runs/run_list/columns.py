@@ -18,7 +18,7 @@ UNITS = {
 }
 
 
-class RunRow(NamedTuple):
+class ListedRun(NamedTuple):
     """A run of the list with what is read beside it, and the run that it is compared with, unless it is that one.
 
     `used` is what the run used on the days that the list is of; nothing where it is of all.
@@ -36,13 +36,13 @@ class RunRow(NamedTuple):
 class Column(NamedTuple):
     """A column by its name in the address. `kind` is how its cells are written: templates/run_list/cells/.
 
-    A run's name is the head of its row and has its place in _lines.html.
+    A run's name is the head of its row and has its place in _table_rows.html.
     """
 
     name: str
     word: str
     kind: str
-    value: Callable[[RunRow], Any]
+    value: Callable[[ListedRun], Any]
     quantity: str = ""
     #: Which of UNITS its figures have; nothing where their quantity has but one.
     unit: str = ""

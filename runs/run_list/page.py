@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS, called, in_words
-from runs.run_list.columns import DEFAULT, RunRow
+from runs.run_list.columns import DEFAULT, ListedRun
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
 from runs.run_list.totals import (
     ListTotals,
@@ -69,7 +69,7 @@ class RunList(NamedTuple):
     count_of_all: int
     of_days: bool = False
     archived: ListTotals | None = None
-    rows: list[RunRow] = []
+    rows: list[ListedRun] = []
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
@@ -191,7 +191,7 @@ def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 
-def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[RunRow]:
+def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[ListedRun]:
     """The rows of these runs, in order. Ids come from an index; wide rows are only read for runs that are shown."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
@@ -199,7 +199,7 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) 
     logged = metric_columns.values_of(pks, list(look.metrics))
     projects = {row["project_id"]: found.project_name(row) for row in found.models}
     return [
-        RunRow(
+        ListedRun(
             run=run,
             hardware=hardware.get(pk, ""),
             member=found.members.name_of(run.member_id),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runs.figures.units import SCALES, Unit, unit_for
 from runs.models import Run
-from runs.run_list.columns import UNITS, Column, RunRow
+from runs.run_list.columns import UNITS, Column, ListedRun
 from runs.run_list.order import SortHead
 
 NUMBERS = ("span", "figure", "amount")
@@ -49,7 +49,7 @@ class TableRow(NamedTuple):
     cells: list[Cell]
 
 
-def units_of(rows: Sequence[RunRow]) -> dict[str, Unit]:
+def units_of(rows: Sequence[ListedRun]) -> dict[str, Unit]:
     """The units that fit these runs, by their names in UNITS."""
     return {
         name: unit_for(quantity, [getattr(row.run, field, None) for row in rows])
@@ -71,7 +71,7 @@ def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_d
     return TableHead(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
 
 
-def line(row: RunRow, shown: Sequence[TableHead], base: Run | None) -> TableRow:
+def table_row(row: ListedRun, shown: Sequence[TableHead], base: Run | None) -> TableRow:
     run, run_id = row.run, str(row.run.run_id)
     return TableRow(
         run_id=run_id,
@@ -85,7 +85,7 @@ def line(row: RunRow, shown: Sequence[TableHead], base: Run | None) -> TableRow:
     )
 
 
-def _cell(row: RunRow, head: TableHead) -> Cell:
+def _cell(row: ListedRun, head: TableHead) -> Cell:
     column = head.column
     before = column.value(row._replace(run=row.base)) if column.is_compared and row.base else None
     return Cell(f"run_list/cells/{column.kind}.html", head.label, column.value(row), column.quantity, head.unit, before)

@@ -124,6 +124,19 @@ def test_a_live_run_grows_on_the_page_without_a_reload(tab, wire, running):
     assert tab.complaints == []
 
 
+def test_a_table_that_is_opened_after_the_run_grew_is_of_all_of_it(tab, wire, running):
+    tab.page.add_init_script(HURRY)
+    page = tab.sign_in().open(f"/runs/{running}/")
+    more(wire, running)
+    figure = page.locator("#over-time figure").first
+    expect(figure.locator("figcaption")).to_contain_text("over 10 min")
+    figure.get_by_text("Show as table").click()
+    expect(figure.locator("tbody tr")).to_have_count(60)
+    total = sum(float(each.get_attribute("value")) for each in figure.locator("tfoot data").all())
+    assert total == pytest.approx(Run.objects.get(run_id=running).energy_kwh)
+    assert tab.complaints == []
+
+
 def test_the_zoom_survives_an_update(tab, wire, running):
     tab.page.add_init_script(HURRY)
     page = tab.sign_in().open(f"/runs/{running}/")
