@@ -128,7 +128,7 @@
     return goesOn;
   }
 
-  /* A form that somebody fills in is left alone. */
+  /* Don't replace a form while someone fills it in. */
   function nobodyWrites(id) {
     return !document.getElementById(id)?.contains(document.activeElement);
   }
@@ -162,7 +162,7 @@
     if (data.twin) data.twin.unit = T.unitFor([data.twin.per * data.series.reduce((sum, one) => sum + one.values.at(-1), 0)], data.twin.scale);
   }
 
-  /* News know the most of what is new alone. */
+  /* An update only knows the maximum of its new data. */
   function withMost(says, before) {
     return "most" in says ? { ...says, most: Math.max(says.most, before.most) } : says;
   }

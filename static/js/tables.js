@@ -40,7 +40,7 @@ const TraceTables = (function () {
     return data.series.reduce((sum, one) => sum + (one.values[n] || 0), 0);
   }
 
-  /* Write a chart's table anew; nobody waits for it while it is closed. */
+  /* Rewrite a chart's table; while it is closed, that can wait. */
   function write(figure, data) {
     const table = figure.querySelector("table");
     const heads = [head(table.querySelector("th").firstChild.textContent.trim(), data.axisUnit, true), ...data.series.map((one) => head(one.name, data.unit))];
