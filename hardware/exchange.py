@@ -16,6 +16,7 @@ from django.forms import modelform_factory
 
 from hardware.models import HardwareAlias, HardwareProfile, alias_key
 from traceml_agent import limits
+from traceml_site.csv_lines import csv_lines, plain
 
 MAX_ROWS = 10_000
 #: The most profiles and aliases that one import may change: about one second of holding the database's lock.
@@ -30,8 +31,6 @@ HEADER = [*COLUMNS, "aliases"]
 #: Required columns of a new profile.
 NEEDED = ("name", "kind", "tdp_w")
 DELIMITERS = (",", ";", "\t")
-#: Spreadsheets run text that starts like this as a formula. A leading quote prevents it; removing it restores the text.
-NEUTRALISED = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 YES_OR_NO = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
 
 Texts = dict[str, str]
@@ -57,13 +56,8 @@ class Taken(NamedTuple):
 
 def export(profiles: Iterable[HardwareProfile]) -> str:
     """The profiles as CSV; aliases are in one column, separated by `|`."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(HEADER)
-    for profile in profiles:
-        texts = _texts(profile)
-        writer.writerow(f"'{text}" if text.startswith(NEUTRALISED) else text for text in map(texts.get, HEADER))  # type: ignore[union-attr, arg-type]
-    return file.getvalue()
+    rows = map(_texts, profiles)
+    return "".join(csv_lines(HEADER, (map(texts.get, HEADER) for texts in rows)))
 
 
 def read(data: bytes) -> list[Texts]:
@@ -81,7 +75,7 @@ def read(data: bytes) -> list[Texts]:
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise ValidationError(f"Row {number} has {len(row)} columns, but the header has {len(header)}.")
-    return [dict(zip(header, map(_plain, row), strict=True)) for row in rows]
+    return [dict(zip(header, map(plain, row), strict=True)) for row in rows]
 
 
 def _decoded(data: bytes) -> str:
@@ -98,10 +92,6 @@ def _delimiter(data: bytes) -> str:
     """The delimiter of the header: spreadsheets in many countries write semicolons. No column name contains one."""
     first = data.partition(b"\n")[0].decode(errors="replace")
     return max(DELIMITERS, key=first.count)
-
-
-def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(NEUTRALISED) else cell
 
 
 def _check_header(header: list[str]) -> None:

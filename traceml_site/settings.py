@@ -113,7 +113,9 @@ TEMPLATES = [
                 "runs.web.scope.in_templates",
             ],
             # Tags of one screen are in its package; shared ones are in runs/templatetags/.
-            "libraries": {},
+            "libraries": {
+                screen: f"runs.{screen}.tags" for screen in ("accounts", "hardware_pages", "model_page", "teams")
+            },
         },
     },
 ]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from runs.compare.comparison import Comparison, FigureRow, names_of
 from runs.exports import escapes
-from runs.exports.csv_lines import csv_lines
 from runs.figures import units
+from traceml_site.csv_lines import csv_lines
 
 FORMS = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 WORDS = {"csv": "CSV", "md": "Markdown", "tex": "LaTeX"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from django.http import Http404, StreamingHttpResponse
 
-from runs.exports.csv_lines import csv_lines
+from traceml_site.csv_lines import csv_lines
 
 
 def csv_answer(file_name: str, header: Iterable[str], rows: Iterable[Iterable]) -> StreamingHttpResponse:

@@ -93,9 +93,7 @@ class Chart(NamedTuple):
     bands: list[Band] = []
     #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
     edges: list[float] = []
-    #: The sentence with {time}, {mean}, {most}, {last} or {twin} to be filled in with `says`, where a script goes on
-    #: with the data.
-    pattern: str = ""
+    #: The numbers of the sentence, where the chart goes on and the sentence with it.
     says: dict[str, float | None] = {}
     #: Levels of the value axis, and instants of the other one.
     marks: list[Mark] = []
@@ -132,9 +130,16 @@ class Chart(NamedTuple):
 
     @property
     def rows(self) -> list[tuple]:
-        """The table under the chart: a label and the value of each series."""
+        """The table under the chart: a label, the value of each series, and the other quantity that goes in step."""
         columns = [series.values for series in self.series]
-        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
+        twins: Sequence[float | None] = self.twin_values or [None] * len(self.labels)
+        return [(label, values, twin) for label, twin, *values in zip(self.labels, twins, *columns, strict=True)]
+
+    @property
+    def linked_rows(self) -> list[tuple]:
+        """The table under bars: a label, the value of each series, that of the line, first and last day of the bar."""
+        sums = self.line.values if self.line else [None] * len(self.labels)
+        return [(*row[:2], total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
 
     @property
     def twin_values(self) -> list[float]:
@@ -178,8 +183,6 @@ class Chart(NamedTuple):
             "line": self.line
             and self.line._asdict() | {"unit": units.unit_for(self.quantity, self.line.values)._asdict()},
             "bands": [band._asdict() for band in self.bands],
-            "totals": self.totals and {"values": self.totals.values, "scale": _scale(self.totals.quantity)},
-            "pattern": self.pattern,
             "says": self.says,
             "marks": [mark._asdict() for mark in self.marks],
             "moments": [mark._asdict() for mark in self.moments],

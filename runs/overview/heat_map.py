@@ -40,6 +40,12 @@ class HeatMap(NamedTuple):
     steps: list[float]
 
     @property
+    def squares(self) -> list[tuple[str, ...]]:
+        """Day, place, step of colour (empty for none) and words of each square, as texts: a template takes three times
+        as long to write a number."""
+        return [(day.iso, str(day.x), str(day.y), str(day.level or ""), day.words) for day in self.days]
+
+    @property
     def weeks(self) -> list[list[Day]]:
         """The table under the map: weeks with use from Monday on, the last one first."""
         weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]

@@ -32,15 +32,11 @@ class RunRow(NamedTuple):
     base: Run | None
     used: Used
 
-    @property
-    def run_id(self) -> str:
-        return str(self.run.run_id)
-
 
 class Column(NamedTuple):
     """A column by its name in the address. `kind` is how its cells are written: templates/run_list/cells/.
 
-    A run's name is the head of its row and has its place in _row.html.
+    A run's name is the head of its row and has its place in _lines.html.
     """
 
     name: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runs.figures.units import SCALES, Unit, unit_for
+from runs.models import Run
 from runs.run_list.columns import UNITS, Column, RunRow
 from runs.run_list.order import SortHead
 
@@ -36,7 +37,15 @@ class Cell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    row: RunRow
+    """A run as a row: what its head says, and its cells. `model` is named beside the name of the run alone."""
+
+    run_id: str
+    short_id: str
+    label: str
+    model: str
+    is_running: bool
+    is_archived: bool
+    is_base: bool
     cells: list[Cell]
 
 
@@ -62,8 +71,18 @@ def _head(column: Column, units: Mapping[str, Unit], sort: SortHead | None, of_d
     return TableHead(column, (of_days and column.word_of_days) or column.word, label, unit, sort)
 
 
-def lines(rows: Sequence[RunRow], shown: Sequence[TableHead]) -> list[TableRow]:
-    return [TableRow(row, [_cell(row, head) for head in shown]) for row in rows]
+def line(row: RunRow, shown: Sequence[TableHead], base: Run | None) -> TableRow:
+    run, run_id = row.run, str(row.run.run_id)
+    return TableRow(
+        run_id=run_id,
+        short_id=run_id[:8],
+        label=run.label,
+        model=run.tracked_model.name if run.name else "",
+        is_running=run.state == Run.Status.RUNNING,
+        is_archived=run.archived_at is not None,
+        is_base=base is not None and base.pk == run.pk,
+        cells=[_cell(row, head) for head in shown],
+    )
 
 
 def _cell(row: RunRow, head: TableHead) -> Cell:

@@ -11,7 +11,7 @@ from runs.models import Right, Run, SavedView
 from runs.run_list import page as dashboard
 from runs.run_list.columns import CHOSEN_FROM, DEFAULT, shown_columns
 from runs.run_list.order import OF_DAYS, sort_heads
-from runs.run_list.table import heads_of, lines, units_of
+from runs.run_list.table import heads_of, line, units_of
 from runs.selection.choices import Choices
 from runs.selection.group_tests import Difference, against, base_group, may_be_compared
 from runs.selection.groups import GROUPS, Group
@@ -68,7 +68,7 @@ def table_of(found: dashboard.RunList, look: dashboard.ListLayout, asked: QueryD
         "asked": asked,
         "units": units,
         "heads": heads,
-        "lines": lines(found.rows, heads[1:]),
+        "lines": [line(row, heads[1:], look.base) for row in found.rows],
         "base_link": link_for_more(asked, "base"),
         "tag_link": link_for_more(asked, "tag", "page"),
     }

@@ -3,29 +3,34 @@
 from collections import defaultdict
 
 from runs.figures import units
+from runs.figures.charts import Chart
 from runs.figures.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
 from runs.models import Device, Run
 from runs.run_page.page import device_names
-from runs.run_page.series import charts, lines_of, over, says, totals_kwh
+from runs.run_page.series import charts, lines_of, over, says, sentences
+from runs.templatetags.units import figure
 
 #: A device's last sample may lie this far behind another's; batches that end before it bring nothing new.
 BEHIND_S = 60.0
 
 
-def increment(run: Run, since_s: float) -> dict:
-    """The lines of each chart from `since_s` to the last sample, read only from batches that reach that far.
+def increment(run: Run, since_s: float, most: dict[str, float]) -> dict:
+    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone, and
+    what the charts of the whole run say.
 
-    `says` are the sentences' numbers of the whole, but for `most`: that is of what is new, and it may have been more.
+    `most` are the highest power and utilisation before: what is new may have less.
     """
     devices = _devices(run)
     # Times of a batch are its writer's own; a batch of a writer that began later ends later on the run's clock.
     reach_s = max(0.0, since_s - _latest_start_s(run, devices) - BEHIND_S)
     recent = curves(run, devices, run.batches.filter(last_t_s__gte=reach_s).defer("metrics"))
-    found: dict = {"edges": [], "series": {}, "totals": [], "says": {}, "figures": figures(run)}
+    found: dict = {"edges": [], "series": {}, "says": {}, "sentences": {}, "figures": figures(run)}
     if end_of(recent) > since_s + STORED_TO_S:
         edges, lines = edges_of(recent, since_s), lines_of(recent, device_names(devices))
-        found["edges"], found["totals"] = edges, totals_kwh(lines)
-        found["says"] = says(recent, run, 0.0, end_of(recent))
+        numbers = says(recent, run, 0.0, end_of(recent))
+        for name, before in most.items():
+            numbers[name]["most"] = max(numbers[name]["most"] or 0.0, before)
+        found |= {"edges": edges, "says": numbers, "sentences": sentences(recent, numbers)}
         found["series"] = {
             name: [one._asdict() for one in series] for name, series in over(lines, edges)._asdict().items()
         }
@@ -41,18 +46,14 @@ def _latest_start_s(run: Run, devices: list[Device]) -> float:
     return max(starts, default=0.0)
 
 
-def part(run: Run, start_s: float, end_s: float) -> dict:
-    """A part of the run's time as its charts draw it, with its energy, time and mean power in words."""
+def part(run: Run, start_s: float, end_s: float) -> tuple[list[Chart], str]:
+    """A part of the run's time as charts, and its energy, time and mean power in words; nothing where it has none."""
     devices = _devices(run)
     known = curves(run, devices, run.batches.filter(pk__in=_around(run, start_s, end_s)).defer("metrics"))
     span = span_between(known, start_s, end_s)
     if span is None:
-        return {"charts": {}, "words": ""}
-    found = charts(known, [], device_names(devices), run, span)
-    return {
-        "charts": {chart.id: chart.data | {"sentence": chart.sentence} for chart in found},
-        "words": words(span, run.energy_kwh),
-    }
+        return [], ""
+    return charts(known, [], device_names(devices), run, span), words(span, run.energy_kwh)
 
 
 def _around(run: Run, start_s: float, end_s: float) -> list[int]:
@@ -91,11 +92,4 @@ def figures(run: Run) -> dict[str, dict]:
         "duration": ("elapsed", run.duration_s),
         "measured": ("share", run.measured_share),
     }
-    return {name: _figure(quantity, value) for name, (quantity, value) in amounts.items()}
-
-
-def _figure(quantity: str, value: float) -> dict:
-    number, unit = units.text(quantity, value), ""
-    if quantity != "elapsed":
-        number, _, unit = number.rpartition(" ")
-    return {"value": value, "number": number, "unit": unit, "exact": units.exact(quantity, value)}
+    return {name: {"value": value, "html": figure(quantity, value)} for name, (quantity, value) in amounts.items()}

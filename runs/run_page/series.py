@@ -31,9 +31,13 @@ SAMPLES_OF_A_BAND = 2
 DRAWN_DIGITS = 5
 #: Memory is held, not busy.
 NEVER_BUSY = "ram"
-POWER = "Mean power of {devices} over {{time}}: {{mean}} on average, {{most}} at most{tdp}."
-UTILISATION = "Utilisation of {devices} over {{time}}: {{mean}} on average, {{most}} at most."
-ENERGY = "Cumulative energy of {devices}: {{last}} after {{time}}, {{twin}} of CO₂e."
+#: What the charts say in words, and the quantity of their numbers but for `time` and `twin`.
+SENTENCES = {
+    "power": "Mean power of {devices} over {time}: {mean} on average, {most} at most{tdp}.",
+    "utilisation": "Utilisation of {devices} over {time}: {mean} on average, {most} at most.",
+    "energy": "Cumulative energy of {devices}: {last} after {time}, {twin} of CO₂e.",
+}
+QUANTITIES = {"power": "power", "utilisation": "share", "energy": "energy"}
 
 
 class DeviceLine(NamedTuple):
@@ -140,28 +144,22 @@ def charts(
     ]
     bands = [Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s]
     numbers = says(curves, run, start_s, end_s)
-    return [_in_words(chart._replace(edges=edges, bands=bands, says=numbers[chart.id]), curves, tdp) for chart in made]
+    told = sentences(curves, numbers)
+    return [chart._replace(edges=edges, bands=bands, says=numbers[chart.id], sentence=told[chart.id]) for chart in made]
 
 
-PATTERNS = {"power": POWER, "utilisation": UTILISATION, "energy": ENERGY}
-
-
-def _in_words(chart: Chart, curves: list[Curve], tdp: float | None) -> Chart:
-    count = len(curves)
-    together = " together" if count > 1 else ""
-    rated = f"; their TDP is {units.text('power', tdp)}{together}" if tdp else ""
-    if chart.id == "utilisation":
-        count = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves) or count
-    devices = units.counted(count, "device")
-    chart = chart._replace(pattern=PATTERNS[chart.id].format(devices=devices, tdp=rated))
-    return chart._replace(sentence=sentence(chart))
-
-
-def sentence(chart: Chart) -> str:
-    """The pattern with the chart's own numbers; static/js/tables.js says the same of data that grew."""
-    quantities = {"time": "elapsed", "twin": chart.twin.quantity if chart.twin else ""}
-    words = {name: units.text(quantities.get(name, chart.quantity), value) for name, value in chart.says.items()}
-    return chart.pattern.format(**words)
+def sentences(curves: list[Curve], numbers: dict[str, dict[str, float | None]]) -> dict[str, str]:
+    """What each chart says in words, from its numbers as `says` gives them."""
+    tdp, counts = tdp_w(curves), dict.fromkeys(SENTENCES, len(curves))
+    rated = f"; their TDP is {units.text('power', tdp)}{' together' if len(curves) > 1 else ''}" if tdp else ""
+    busy = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves)
+    counts["utilisation"] = busy or len(curves)
+    found = {}
+    for name, own in numbers.items():
+        quantities = dict.fromkeys(own, QUANTITIES[name]) | {"time": "elapsed", "twin": "emissions"}
+        words = {each: units.text(quantities[each], value) for each, value in own.items()}
+        found[name] = SENTENCES[name].format(devices=units.counted(counts[name], "device"), tdp=rated, **words)
+    return found
 
 
 def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[str, dict[str, float | None]]:

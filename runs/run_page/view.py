@@ -3,11 +3,13 @@
 from django.contrib import messages
 from django.http import JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from runs.figures import times
+from runs.figures.charts import Chart
 from runs.ingest.trash import WAY_BACK, trash_run
 from runs.jobs import reestimate
 from runs.models import Right, Run, ShareLink
@@ -85,13 +87,22 @@ def delete_run(request, run_id):
 
 
 def run_series(request, run_id):
-    """With `start` and `end`, that part of the run; else new data since `since`, with state and key figures."""
+    """With `start` and `end`, that part of the run, with the charts' `tables` where they are asked for; else new data
+    since `since`, with state and key figures."""
     run = run_or_404(request, run_id)
     start_s, end_s = query.asked_number(request, "start"), query.asked_number(request, "end")
     if start_s is not None and end_s is not None:
-        return JsonResponse(live.part(run, start_s, end_s))
-    found = live.increment(run, max(0.0, query.asked_number(request, "since") or 0.0))
+        return JsonResponse(_part(request, *live.part(run, start_s, end_s)))
+    most = {name: query.asked_number(request, f"most_{name}") for name in ("power", "utilisation")}
+    known = {name: value for name, value in most.items() if value is not None}
+    found = live.increment(run, max(0.0, query.asked_number(request, "since") or 0.0), known)
     return JsonResponse(found | {"state": run.state, "seen": times.words(run.last_seen_at, timezone.now())})
+
+
+def _part(request, charts: list[Chart], words: str) -> dict:
+    found = {"charts": {chart.id: chart.data | {"sentence": chart.sentence} for chart in charts}, "words": words}
+    tables = {"tables": render_to_string("run_page/_tables.html", {"charts": charts})}
+    return found | tables if query.asked(request, "tables") else found
 
 
 def shared_run(request, link: ShareLink):

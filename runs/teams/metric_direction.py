@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from runs.models import Metric, MetricDirection, Right
+from runs.web import query
 from runs.web.access import project_or_404, require
 from runs.web.forms import posts
 
@@ -17,10 +18,9 @@ def metric_direction(request, project):
     """Save the choice for all pages and files, then return to the page where it was made."""
     found = project_or_404(request, project)
     require(request, Right.CHANGE_RUNS, found.pk)
-    better, name = request.POST.get("better"), request.POST.get("metric", "").replace("\0", "")
+    better, name = request.POST.get("better"), query.clean(request.POST.get("metric", ""), "metric")
     if better not in BETTER:
         raise BadRequest("The parameter better must be lower or higher.")
-    # Only logged names: they are clean, and a client cannot add more.
     if not Metric.objects.filter(project=found, name=name).exists():
         raise BadRequest("No run of this project logged this metric.")
     MetricDirection.objects.update_or_create(project=found, name=name, defaults={"lower": BETTER[better]})

@@ -4,10 +4,10 @@ It is in `title`, and in the `value` of the `<data>` element, so that a page can
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from django import template
 from django.utils.html import format_html
-from django.utils.safestring import mark_safe
 
 from runs.figures.units import (
     LOWER_IS_BETTER,
@@ -32,39 +32,35 @@ for words in (span, plain, digits):
     register.filter(words)
 register.simple_tag(text, name="figure_text")
 
-NOT_KNOWN = f'<span class="figure soft" title="not known">{UNKNOWN}</span>'
+NOT_KNOWN = format_html('<span class="figure soft" title="not known">{}</span>', UNKNOWN)
 
 
 @register.simple_tag
+@lru_cache(4_000)  # a page says most figures twice, and one that is polled says them again
 def figure(quantity: str, value: float | None, unit: Unit | None = None):
     """A figure as HTML. With `unit` it is a table's cell whose header names the unit, else it names its own."""
+    if not is_known(value):
+        return NOT_KNOWN
     if quantity == "elapsed" and unit is None:
-        return mark_safe(_data(value, span(value), exact(quantity, value)) if is_known(value) else NOT_KNOWN)  # noqa: S308
-    shown = unit or unit_for(quantity, [value])
-    symbol = "" if unit or not shown.symbol else f' <span class="unit">{shown.symbol}</span>'
-    return mark_safe(figure_html(quantity, value, shown, symbol))  # noqa: S308
+        words = span(value)
+    elif unit or not (own := unit_for(quantity, [value])).symbol:
+        words = number(quantity, value, unit or own)
+    else:
+        words = format_html('{} <span class="unit">{}</span>', number(quantity, value, own), own.symbol)
+    return format_html(
+        '<data class="figure" value="{}" title="{}">{}</data>', repr(float(value)), exact(quantity, value), words
+    )
 
 
-def figure_html(quantity: str, value: float | None, unit: Unit, symbol: str = "") -> str:
-    """A figure as text of HTML: digits and symbols of ours alone, so nothing but `<` is to be escaped."""
+@register.simple_tag
+@lru_cache(10_000)
+def cell(value: float | None, unit: Unit):
+    """A figure of a long table. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
     if not is_known(value):
         return NOT_KNOWN
-    return _data(value, f"{_escaped(number(quantity, value, unit))}{symbol}", exact(quantity, value))
-
-
-def _data(value: float, shown: str, title: str) -> str:
-    return f'<data class="figure" value="{float(value)!r}" title="{title}">{shown}</data>'
-
-
-def _escaped(number: str) -> str:
-    return number.replace("<", "&lt;")
-
-
-def cell_html(value: float | None, unit: Unit) -> str:
-    """A figure of a long table as text of HTML. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
-    if not is_known(value):
-        return NOT_KNOWN
-    return f'<data class="figure" value="{float(value)!r}">{significant(value / unit.size, unit.digits)}</data>'
+    return format_html(
+        '<data class="figure" value="{}">{}</data>', repr(float(value)), significant(value / unit.size, unit.digits)
+    )
 
 
 @register.simple_tag
@@ -103,12 +99,11 @@ def change(quantity: str, now: float, before: float, better: str | None = None):
     better = better if better is not None else "lower" if quantity in LOWER_IS_BETTER else ""
     look = {"lower": direction, "higher": NEWS_OF_MORE.get(direction, direction)}.get(better, "")
     if quantity == "share":
-        points = significant(abs(difference) * 100, 2)
-        return format_html(
-            '<span class="change" title="before: {}">{}{} points</span>', exact(quantity, before), sign, points
-        )
+        return _changed("change", quantity, before, f"{sign}{significant(abs(difference) * 100, 2)} points")
     percent = significant(abs(difference / before) * 100, 2)
-    return format_html(
-        '<span class="change {}" title="before: {}">{}{} ({}{}\u00a0%)</span>',
-        look, exact(quantity, before), sign, text(quantity, abs(difference)).replace(" ", "\u00a0"), sign, percent,
-    )  # fmt: skip
+    amount = text(quantity, abs(difference)).replace(" ", "\u00a0")
+    return _changed(f"change {look}", quantity, before, f"{sign}{amount} ({sign}{percent}\u00a0%)")
+
+
+def _changed(look: str, quantity: str, before: float, words: str):
+    return format_html('<span class="{}" title="before: {}">{}</span>', look, exact(quantity, before), words)

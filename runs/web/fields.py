@@ -2,10 +2,7 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.forms.utils import flatatt
-from django.utils.html import format_html, format_html_join
 
-from runs.templatetags.parts import SELECTED
 from runs.text import clean_text
 from runs.web import markdown
 
@@ -21,20 +18,6 @@ class Name(forms.CharField):
             return clean_text(super().to_python(value) or "")
         except ValidationError as error:
             raise ValidationError(f"The text {error.message}.") from None
-
-
-class GroupedSelect(forms.Select):
-    """A select with groups and hundreds of options, rendered at once: Django's template per option took 30 ms."""
-
-    def render(self, name, value, attrs=None, renderer=None):
-        about = self.build_attrs(self.attrs, {"name": name, **(attrs or {})})
-        groups = format_html_join("", '<optgroup label="{}">{}</optgroup>', self._groups(value))
-        return format_html("<select{}>{}</select>", flatatt(about), groups)
-
-    def _groups(self, chosen):
-        for label, choices in self.choices:
-            rows = ((value, SELECTED if value == chosen else "", word) for value, word in choices)
-            yield label, format_html_join("", '<option value="{}"{}>{}</option>', rows)
 
 
 class Notes(forms.CharField):

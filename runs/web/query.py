@@ -19,10 +19,11 @@ def asked(request, name: str, longest: int = MAX_TEXT) -> str:
 
     Raises BadRequest for text that may not be stored: PostgreSQL fails on a NUL even in a search.
     """
-    return _clean(request.GET.get(name, ""), name, longest)
+    return clean(request.GET.get(name, ""), name, longest)
 
 
-def _clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
+def clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
+    """The text as it may be stored. Raises BadRequest, which names the parameter."""
     try:
         return clean_text(text, longest)
     except ValidationError as error:
@@ -31,7 +32,7 @@ def _clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
 
 def asked_list(request, name: str) -> list[str]:
     """All non-empty values of one name."""
-    values = (_clean(text, name) for text in request.GET.getlist(name)[:MOST_VALUES])
+    values = (clean(text, name) for text in request.GET.getlist(name)[:MOST_VALUES])
     return list(dict.fromkeys(filter(None, values)))
 
 

@@ -56,15 +56,6 @@ const TraceCharts = (function () {
     return value.toLocaleString("en", { maximumSignificantDigits: 3 });
   }
 
-  /* As units.py: a duration in its two largest units. */
-  function span(seconds) {
-    if (Number(seconds.toPrecision(3)) < 60) return number(seconds) + " s";
-    const whole = Math.round(seconds);
-    const parts = [[Math.floor(whole / 86400), "d"], [Math.floor(whole / 3600) % 24, "h"], [Math.floor(whole / 60) % 60, "min"], [whole % 60, "s"]];
-    const first = parts.findIndex((part) => part[0]);
-    return parts.slice(first, first + 2).filter((part) => part[0]).map((part) => part.join(" ")).join(" ");
-  }
-
   /* As units.py: the unit in which the largest of the values reads best. */
   function unitFor(values, scale) {
     const largest = Math.max(0, ...values.map((value) => Math.abs(value || 0)));
@@ -187,5 +178,5 @@ const TraceCharts = (function () {
   document.addEventListener("themechange", redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 
-  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, hatched, number, options, replace, scaled, seriesColour, span, tick, unitFor, valueAxis };
+  return { axis, chartOf, colour, configured, dataOf, dayLabel, each, faded, hatched, number, options, replace, scaled, seriesColour, tick, unitFor, valueAxis };
 })();

@@ -29,48 +29,77 @@
   const words = document.getElementById("span-words");
   const form = document.getElementById("span-form");
   const frames = new Map(figures.map((figure) => [T.dataOf(figure).id, (({ bands, moments }) => ({ bands, moments }))(T.dataOf(figure))]));
+  const tableOf = (figure) => figure.querySelector("details");
+  const someTableIsOpen = () => figures.some((figure) => tableOf(figure).open);
+  figures.forEach((figure) => (T.dataOf(figure).sentence = figure.querySelector("figcaption").textContent));
   let whole = zoomed() ? null : new Map(figures.map((figure) => [T.dataOf(figure).id, T.dataOf(figure)])); // opened with a part: the whole is fetched when asked for
   let latest = 0; // of several requests the last one counts
+  let tablesAreOld = false; // nobody waits for them while they are closed
 
   function zoomed() {
     return form.elements.start.value !== "" || form.elements.end.value !== "";
   }
 
-  function draw(charts) {
+  function draw(charts, tables) {
     figures.forEach((figure) => {
       const data = charts.get(T.dataOf(figure).id);
       T.replace(figure, data);
-      TraceTables.tell(figure, data);
+      tell(figure, data);
     });
+    tablesAreOld = !tables;
+    if (tables) fill(tables);
   }
 
-  /* A part of the run by its charts' ids; the stages' bands and the moments are those of the page. */
+  function tell(figure, data) {
+    figure.querySelector("figcaption").textContent = data.sentence;
+    figure.querySelector("canvas").setAttribute("aria-label", data.sentence);
+  }
+
+  function fill(tables) {
+    const made = new DOMParser().parseFromString(tables, "text/html");
+    figures.forEach((figure) => figure.querySelector("table").replaceWith(made.querySelector("#" + T.dataOf(figure).id + "-table table")));
+  }
+
+  /* A part of the run by its charts' ids; the stages' bands and the moments are those of the page. Tables come with it
+     while somebody reads one. */
   async function fetched(start, end) {
     const mine = ++latest;
-    const found = await TraceLive.json(url + "?start=" + start + "&end=" + end);
+    const found = await TraceLive.json(url + "?start=" + start + "&end=" + end + (someTableIsOpen() ? "&tables=1" : ""));
     const charts = new Map(Object.entries(found.charts).map(([id, data]) => [id, { ...data, ...frames.get(id) }]));
-    return { charts, words: found.words, wanted: mine === latest };
+    return { charts, tables: found.tables, words: found.words, wanted: mine === latest };
   }
 
   async function show(start, end, remember) {
     const found = await fetched(start, end);
     if (!found.wanted || !found.charts.size) return;
-    draw(found.charts);
+    draw(found.charts, found.tables);
     words.textContent = found.words;
     place(start, end, remember);
   }
 
   async function showWhole(remember) {
-    if (!whole) {
+    let tables;
+    if (!whole || someTableIsOpen()) {
       const found = await fetched(0, END);
       if (!found.wanted || !found.charts.size) return;
       whole = found.charts;
+      tables = found.tables;
     }
     latest += 1;
-    draw(whole);
+    draw(whole, tables);
     words.textContent = "";
     place("", "", remember);
   }
+
+  /* What is shown by now, with its tables. */
+  function showAgain() {
+    const { start, end } = form.elements;
+    return zoomed() ? show(Number(start.value) || 0, end.value === "" ? END : Number(end.value), false) : showWhole(false);
+  }
+
+  figures.forEach((figure) => {
+    tableOf(figure).addEventListener("toggle", () => tableOf(figure).open && tablesAreOld && showAgain());
+  });
 
   /* The address and the form say what is shown, so that it can be sent on and come back to. */
   function place(start, end, remember) {
@@ -116,9 +145,11 @@
 
   async function grow() {
     const since = whole ? whole.get("power").edges.at(-1) : END; // figures alone
-    const news = await TraceLive.json(url + "?since=" + since);
+    const news = await TraceLive.json(url + "?since=" + since + (whole ? mosts() : ""));
     if (whole && news.edges.length) await append(news);
-    Object.entries(news.figures).forEach(([name, figure]) => tell(name, figure));
+    Object.entries(news.figures).forEach(([name, figure]) => {
+      document.querySelectorAll('[data-figure="' + name + '"]').forEach((one) => (one.innerHTML = figure.html));
+    });
     document.querySelectorAll("[data-seen]").forEach((one) => (one.textContent = news.seen));
     const goesOn = news.state === "running" || news.state === "lost";
     polls += 1;
@@ -128,6 +159,12 @@
     return goesOn;
   }
 
+  /* An update only knows the maximum of its new data, so the request states the maximum so far. */
+  function mosts() {
+    const told = ["power", "utilisation"].map((id) => [id, whole.get(id).says.most]).filter(([, most]) => most !== null);
+    return told.map(([id, most]) => "&most_" + id + "=" + most).join("");
+  }
+
   /* Don't replace a form while someone fills it in. */
   function nobodyWrites(id) {
     return !document.getElementById(id)?.contains(document.activeElement);
@@ -135,7 +172,7 @@
 
   async function append(news) {
     const same = [...whole].every(([id, data]) => data.series.map((one) => one.name).join("\n") === news.series[id].map((one) => one.name).join("\n"));
-    if (!same || whole.get("power").edges.length > MOST_BUCKETS) {
+    if (!same || someTableIsOpen() || whole.get("power").edges.length > MOST_BUCKETS) {
       whole = null;
       if (!zoomed()) await showWhole(false);
       return;
@@ -154,17 +191,11 @@
       if (one.lows) one.lows.push(...(series[n].lows || series[n].values));
       if (one.highs) one.highs.push(...(series[n].highs || series[n].values));
     });
-    if (data.totals) data.totals.values = news.totals;
-    data.says = withMost(news.says[data.id], data.says);
-    delete data.sentence;
+    data.says = news.says[data.id];
+    data.sentence = news.sentences[data.id];
     data.axisUnit = T.unitFor([data.edges.at(-1)], data.axisScale);
     data.unit = T.unitFor(data.series.flatMap((one) => one.values), data.scale);
     if (data.twin) data.twin.unit = T.unitFor([data.twin.per * data.series.reduce((sum, one) => sum + one.values.at(-1), 0)], data.twin.scale);
-  }
-
-  /* An update only knows the maximum of its new data. */
-  function withMost(says, before) {
-    return "most" in says ? { ...says, most: Math.max(says.most, before.most) } : says;
   }
 
   /* In place, so that what the reader hid or points at stays. */
@@ -173,21 +204,8 @@
     TraceTime.datasets(data).forEach((one, n) => (chart.data.datasets[n].data = one.data));
     Object.entries(TraceTime.scalesOf(data, figure)).forEach(([name, scale]) => Object.assign(chart.options.scales[name], scale));
     chart.update("none");
-    TraceTables.tell(figure, data);
-  }
-
-  function tell(name, figure) {
-    const place = document.querySelector('[data-figure="' + name + '"]');
-    if (!place) return;
-    const data = document.createElement("data");
-    data.className = "figure";
-    data.value = String(figure.value);
-    data.title = figure.exact;
-    const unit = document.createElement("span");
-    unit.className = "unit";
-    unit.textContent = figure.unit;
-    data.append(figure.number + " ", unit);
-    place.replaceChildren(data);
+    tell(figure, data);
+    tablesAreOld = true;
   }
 
   if (["running", "lost"].includes(section.dataset.state)) TraceLive.poll(grow);

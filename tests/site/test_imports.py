@@ -28,7 +28,7 @@ BELOW_THE_SCREENS = {
     "figures": [],
     "selection": ["figures"],
     "exports": ["figures", "selection"],
-    "web": ["figures", "selection", "exports", "templatetags"],
+    "web": ["figures", "selection", "exports"],
     "ingest": [],
     "jobs": ["ingest"],
 }

@@ -1,4 +1,4 @@
-"""What all epochs of a run will come to, from those that are done. Pure: the standard library alone."""
+"""What all epochs of a run will use, from those that are done. Pure: standard library only."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from traceml_agent import student
 
 CONFIDENCE = 0.95
-#: A slope that equal epochs would show less often than once in five counts as a drift: to overlook one costs more than
-#: to allow for one that is not there. Fewer epochs than this say nothing of a slope.
+#: A slope that equal epochs would show less often than once in five counts as a drift: missing one is worse than
+#: assuming one that is not there. With fewer epochs than this, no slope is estimated.
 DRIFT_CONFIDENCE = 0.8
 LEAST_FOR_A_DRIFT = 4
-#: Epochs that follow each other this closely can't be told from a random walk, of which no mean is known.
+#: Epochs correlated this strongly can't be told from a random walk, whose mean is unknown.
 MOST_CORRELATED = 0.95
 LEAST_DF = 2.0
 
@@ -21,7 +21,7 @@ LEAST_DF = 2.0
 def forecast(done: list[float], total: int) -> tuple[float, float, float]:
     """The expected sum over `total` epochs and its 95 % interval, from what each of the `done` ones used, in any unit.
 
-    The first epoch warms up (caches, compilers, data from disk): it counts for what was used, not for what is to come.
+    The first epoch warms up (caches, compilers, data from disk), so it counts only in what was used.
 
     With m epochs left and n counted, the spread of what is left is sqrt(v·(m + m²/n)): each epoch varies, and so may
     their mean. v is the variance of independent epochs, and larger for epochs that resemble the one before (`_Noise`);

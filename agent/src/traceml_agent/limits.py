@@ -1,7 +1,7 @@
-"""What a run may hold: every bound that agent and portal share, and how each is counted.
+"""The limits of a run that agent and portal share, and how each is counted.
 
-Pure: standard library only. The agent cuts to these bounds before anything travels, the portal refuses what lies beyond
-them. Two homes for one bound came to two ways of counting it, and whole runs were refused for it.
+Pure: standard library only. The agent cuts to these limits before it sends anything; the portal refuses what exceeds
+them. When a limit was defined twice, it was counted in two ways, and whole runs were refused.
 """
 
 from __future__ import annotations

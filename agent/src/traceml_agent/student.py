@@ -1,5 +1,5 @@
-"""Student's t distribution of the standard library alone: agent and portal need one quantile and one probability, not a
-statistics package.
+"""Student's t distribution with the standard library only: agent and portal need one quantile and one probability, not
+a statistics package.
 
 "Student", "The probable error of a mean", Biometrika 6 (1908) 1-25; the incomplete beta function by its continued
 fraction (Press et al., Numerical Recipes, 3rd ed. 2007, 6.4).
@@ -14,14 +14,14 @@ _ENOUGH = 1e-15
 
 
 def two_sided_p(t: float, df: float) -> float:
-    """How likely a value at least as far from zero as `t` is; `df` degrees of freedom need not be whole."""
+    """The probability of a value at least as far from zero as `t`. `df` degrees of freedom need not be an integer."""
     return incomplete_beta(df / 2, 0.5, df / (df + t * t))
 
 
 def quantile(confidence: float, df: float) -> float:
-    """The t that a share `confidence` of all values lies within, on both sides of zero: 2.23 for 0.95 and 10.
+    """The t such that a share `confidence` of all values is between -t and t: 2.23 for 0.95 and 10.
 
-    For shares of a half or more. The probability falls ever more slowly, so Newton's steps never go past the end.
+    For shares of a half or more. The probability falls more and more slowly, so Newton's steps never overshoot.
     """
     density_at_0 = exp(lgamma((df + 1) / 2) - lgamma(df / 2)) / sqrt(df * pi)
     t = 0.5

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -51,13 +52,44 @@ def test_an_increment_begins_where_the_page_ends_and_loses_no_energy(alice, wire
     joules = sum(power * (end - start) for power, (start, end) in zip(powers, pairwise(found["edges"]), strict=True))
     assert joules == pytest.approx(300 * 300)
     assert found["figures"]["energy"]["value"] == Run.objects.get().energy_kwh
-    assert sum(found["totals"]) == pytest.approx(Run.objects.get().energy_kwh)
+    assert found["series"]["energy"][0]["values"][-1] == pytest.approx(Run.objects.get().energy_kwh)
 
 
 def test_an_increment_of_the_energy_goes_on_where_the_page_ends(alice, wire, running):
     wire.send(running, "b-2", batch(watts(300, 310, 600), [METERED]))
     (line,) = series(alice, running, since=300)["series"]["energy"]
     assert (line["values"][0], line["values"][-1]) == pytest.approx((0.025, 0.05))
+
+
+def test_an_increment_says_what_the_whole_run_did(alice, wire, running):
+    wire.send(running, "b-2", batch(watts(300, 310, 600), [METERED]))
+    said = series(alice, running, since=300)["sentences"]
+    assert said["power"].startswith("Mean power of 1 device over 10 min: 300 W on average, 300 W at most")
+    assert said["energy"] == "Cumulative energy of 1 device: 50 Wh after 10 min, 22.9 g of CO₂e."
+
+
+def test_an_increment_says_the_most_that_the_page_knows_of(alice, wire, running):
+    wire.send(running, "b-2", batch(watts(300, 310, 600), [METERED]))
+    found = series(alice, running, since=300, most_power="900", most_utilisation="0.25")
+    assert "300 W on average, 900 W at most" in found["sentences"]["power"]
+    assert found["says"]["power"]["most"] == 900
+    assert "50 % on average, 50 % at most" in found["sentences"]["utilisation"]
+
+
+def test_key_figures_come_as_the_page_writes_them(alice, running):
+    page = alice.get(f"/runs/{running}/").content.decode()
+    for name, figure in series(alice, running, since=300)["figures"].items():
+        assert f'data-figure="{name}"' in page
+        assert figure["html"] in page
+
+
+def test_the_tables_of_a_part_come_where_they_are_asked_for(alice, running):
+    assert "tables" not in series(alice, running, start=60, end=120)
+    tables = Page(HttpResponse(series(alice, running, start=60, end=120, tables=1)["tables"]))
+    power = tables.by_id("power-table")
+    assert len(power.rows) == 6
+    assert sum(power.all("tfoot")[0].figures) == pytest.approx(0.2 * Run.objects.get().energy_kwh)
+    assert tables.by_id("energy-table").rows[-1][0] == "2"
 
 
 def test_an_increment_reads_the_new_batches_alone(alice, wire, running):

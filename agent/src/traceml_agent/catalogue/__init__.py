@@ -1,8 +1,8 @@
 """The hardware catalogue: which power profile a reported device name belongs to.
 
-Pure: standard library only. The agent asks the seed data beside this module, the portal builds a `Catalogue` from the
-rows that its admins edit; both match by the same rules. A wrong match is worse than none: where a name leaves profiles
-of different power possible, nothing matches, and the device takes its kind's fallback profile.
+Pure: standard library only. The agent uses the seed data beside this module; the portal builds a `Catalogue` from the
+rows that its admins edit. Both match by the same rules. A wrong match is worse than none: if a name fits profiles of
+different power, nothing matches, and the device gets the fallback profile of its kind.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ACTIVE_FACTOR_KEY = "ci_world_ember_2025"
 
 
 class Factor(NamedTuple):
-    """An emission factor in kgCO2e per kWh with the year that it is of and its source."""
+    """An emission factor in kgCO2e per kWh, with its year and source."""
 
     kg_per_kwh: float
     year: int
@@ -53,7 +53,7 @@ class Factor(NamedTuple):
 
 
 def use(folder: str) -> None:
-    """Use this folder's CSV set, such as a copy of a portal's; the bundled one where it has none."""
+    """Use this folder's CSV files, such as a copy of a portal's; the bundled ones if it has none."""
     if profiles.use(folder):
         _parts.clear()
         for cached in (seed, _memory, constants):
@@ -62,15 +62,15 @@ def use(folder: str) -> None:
 
 @lru_cache(maxsize=2)
 def seed(is_cpu: bool) -> Catalogue:
-    """The bundled catalogue of CPUs, or of everything else; each is read when first asked for."""
+    """The bundled catalogue of CPUs, or of everything else. Each is read when first used."""
     return Catalogue(profile for name in _files(is_cpu) for _, profile in read_profiles(place(name)))
 
 
 def seed_for(name: str, is_cpu: bool) -> Catalogue:
     """The bundled catalogue, or the part of it that decides about this name.
 
-    An agent asks about two or three names: reading what shares their numbers costs it a millisecond and no memory. Who
-    asks about more gets the whole.
+    An agent looks up two or three names: reading only profiles that share their numbers takes a millisecond and no
+    memory. Further names use the whole catalogue.
     """
     part = _parts.get((name, is_cpu))
     if part is None:
@@ -99,7 +99,7 @@ def _files(is_cpu: bool) -> tuple[str, str]:
 
 
 def explain(name: str, kind: str | None = None, memory_gb=None, power_limit_w=None) -> Match | None:
-    """The bundled catalogue's match with how it was found, or None."""
+    """The bundled catalogue's match and how it was found, or None."""
     if kind is None:
         return explain(name, "cpu") or explain(name, "gpu", memory_gb, power_limit_w)
     return seed_for(name, kind == "cpu").explain(name, kind, memory_gb, power_limit_w)
@@ -119,10 +119,10 @@ def profile_for(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Pro
 
 
 def most_likely(name: str) -> tuple[Match | None, list]:
-    """The accelerator that a name as people write it means most likely, and others of that name and another power.
+    """The most likely accelerator for a name as people write it, and others of that name with a different power.
 
-    A driver's `NVIDIA H100` is a card of 64 GB that few have; who writes H100 means that of 80 GB. None where the name
-    leaves several open of which none is common.
+    A driver's `NVIDIA H100` is a rare card of 64 GB, but people who write H100 mean the one of 80 GB. None if the name
+    fits several and none is common.
     """
     found = explain(name, "gpu")
     variants = [] if vgpu_gb(name) else seed(False).variants(name)
@@ -137,7 +137,7 @@ def most_likely(name: str) -> tuple[Match | None, list]:
 
 
 def resolve(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match:
-    """The bundled profile to estimate with and why it is that."""
+    """The bundled profile to estimate with, and how it was chosen."""
     found = seed(kind == "cpu").resolve(name, kind, memory_gb, power_limit_w)
     return found or Match(_memory(), "kind")
 
@@ -155,7 +155,7 @@ def instance(name: str):
 
 
 def rented() -> dict[str, int]:
-    """How many of the clouds' machine types have devices of a profile, by slug, which tells what is common; else 0."""
+    """How many cloud machine types have devices of a profile, by slug: a measure of what is common. 0 for others."""
     found: defaultdict[str, int] = defaultdict(int)
     for _, row in read_instances(os.path.join(DATA, INSTANCE_FILE)):
         found[row.slug] += 1
@@ -175,13 +175,13 @@ def factor(key: str = ACTIVE_FACTOR_KEY) -> Factor:
 
 
 def factors() -> list[Factor]:
-    """All world averages of the seed data, forecasts left out."""
+    """All world averages of the seed data, without forecasts."""
     rows = [row for row in constants().values() if row["group"] == "carbon_intensity"]
     return [_factor(row) for row in rows if "forecast" not in row["key"]]
 
 
 def _factor(row: dict[str, str]) -> Factor:
-    """A row's factor; g are turned into kg here, in decimals: 472.94 / 1000 is 0.47293999999999997 to a computer."""
+    """A row's factor, with g converted to kg in decimals: as floats, 472.94 / 1000 is 0.47293999999999997."""
     source = row["source"] if row["unit"] == "gCO2e/kWh" else f"{row['source']} (CO2 alone)"
     url = row["url"] if row["url"].startswith("http") else ""
     return Factor(float(f"{row['value']}e-3"), int(row["year"]), source, url)

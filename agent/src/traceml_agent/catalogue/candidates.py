@@ -1,4 +1,4 @@
-"""Which of several profiles a name may mean: by memory, by power limit, by the power that they have in common.
+"""Which of several profiles a name may mean: by memory, by power limit, or by a common power.
 
 Pure: standard library only.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 #: Profiles whose TDP differs by no more than this share count as one power class.
 POWER_CLASS = 0.05
-#: What a name may mean that leaves the form factor open has to lie this close: well inside an estimate's range.
+#: Profiles for a name without form factor must be this close in power: well inside an estimate's range.
 DOUBT = 0.2
-#: Drivers keep back up to this share of the memory on the label.
+#: Drivers reserve up to this share of the memory on the label.
 MEMORY_TOLERANCE = 0.08
 GIB = 2**30 / 1e9
 
@@ -20,7 +20,7 @@ def _memory_misfit(profile, memory_gb: float) -> float:
 
 
 def of_memory(profiles: list, memory_gb: float) -> list:
-    """The profiles whose memory comes nearest, or none where none comes near."""
+    """The profiles whose memory is nearest; empty if none is near."""
     misfits = [(_memory_misfit(profile, memory_gb), profile) for profile in profiles]
     nearest = min((misfit for misfit, _ in misfits), default=1.0)
     if nearest > MEMORY_TOLERANCE:
@@ -29,7 +29,7 @@ def of_memory(profiles: list, memory_gb: float) -> list:
 
 
 def narrowed(profiles: list, memory_gb: float | None, power_limit_w: float | None) -> list:
-    """Profiles that memory and power limit leave; a clue that fits none, as a MIG slice's GB, is passed over."""
+    """Profiles that fit memory and power limit. A value that fits none, like a MIG slice's GB, is ignored."""
     if memory_gb:
         profiles = of_memory(profiles, memory_gb) or profiles
     if power_limit_w and one_power_class(profiles) is None:
@@ -39,7 +39,7 @@ def narrowed(profiles: list, memory_gb: float | None, power_limit_w: float | Non
 
 
 def one_power_class(profiles: list):
-    """The first of profiles that draw the same power, or None where they differ."""
+    """The first of profiles that draw the same power; None if they differ."""
     powers = [profile.tdp_w or 0.0 for profile in profiles]
     if not powers or max(powers) - min(powers) > POWER_CLASS * max(powers):
         return None
@@ -47,7 +47,7 @@ def one_power_class(profiles: list):
 
 
 def middle_one(profiles: list):
-    """The middle one of profiles that a loose name may mean, or None where one is much off its power."""
+    """The middle one of the profiles that a loose name may mean; None if one of them is far from its power."""
     powers = sorted(profile.tdp_w or 0.0 for profile in profiles)
     middle_w = powers[len(powers) // 2] if powers else 0.0
     if not middle_w or max(powers[-1] - middle_w, middle_w - powers[0]) > DOUBT * middle_w:

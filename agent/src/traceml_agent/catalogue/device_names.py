@@ -1,4 +1,4 @@
-"""Device names as drivers, kernels and people write them, brought to the words that tell models apart.
+"""Reduces device names, as drivers, kernels and people write them, to the words that distinguish models.
 
 Pure: standard library only. Two names of one model get one key, names of different models never do.
 """
@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 
 _MARKS = re.compile(r"\((?:r|tm|c)\)|[®™©]|(?<=\bcore)t\b", re.IGNORECASE)
-#: What tools and people put before a name: its place in a list, how many there are, of what.
+#: What tools and people put before a name: its position in a list, how many there are, of what.
 _BEFORE = re.compile(
     r"^(?:(?:[\da-f:.]+ )?(?:model name|product name|brand|card series|device|name|processor|cpu|gpu|hpu"
     r"|(?:vga compatible|3d|display) controller|processing accelerators)\b\s*\d*\s*[:=]\s*"
@@ -70,7 +70,7 @@ FORMS = ("", "pcie", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "sxm6")
 
 
 def _readings(name: str) -> list[str]:
-    """How a name may be read: without what a list put around it, without brackets, and as what stands in them."""
+    """How a name may be read: without list decorations, without brackets, and as what is in the brackets."""
     text = _MARKS.sub(" ", name).lower()
     inside = [found[1] or found[2] or "" for found in _BRACKETS.finditer(text)]
     found = map(_bare, (text, _BRACKETS.sub(" ", text), *inside))
@@ -78,12 +78,12 @@ def _readings(name: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """A name without counts and the place that it had in a list."""
+    """A name without counts and its position in a list."""
     return _AFTER.sub("", _BEFORE.sub("", text.strip())).strip()
 
 
 def cpu_key(name: str) -> str:
-    """What is left of a CPU's name that tells models apart: `core i7 8700k`, `xeon e5 2680 v3`, `epyc 7742`.
+    """The part of a CPU's name that distinguishes models: `core i7 8700k`, `xeon e5 2680 v3`, `epyc 7742`.
 
     Empty for names without any model number: virtual CPUs, families, engineering samples.
     """
@@ -100,7 +100,7 @@ def _brand(left_out: re.Match) -> str:
 
 
 def cpu_keys(name: str) -> Iterator[str]:
-    """The keys that a name may be read by, the likeliest first; last come those without an architecture."""
+    """The possible keys of a name, most likely first; last are those without an architecture."""
     yield cpu_key(name)
     yield from _other_cpu_keys(name)
 
@@ -113,26 +113,26 @@ def _other_cpu_keys(name: str) -> tuple[str, ...]:
 
 
 def _without_architecture(key: str) -> str:
-    """A CPU's key without its architecture and words said twice; where that stands for the brand, with the brand."""
+    """A CPU's key without its architecture and repeated words, and with the brand if the architecture replaced it."""
     has_brand = _BRANDED.search(key)
     key = _XEON.sub(" " if has_brand else "xeon", _EPYC.sub(" " if has_brand else "epyc", key))
     return " ".join(word for word, _ in groupby(key.split()))  # "Xeon E E-2488"
 
 
 def accelerator_key(name: str) -> tuple[str, float | None]:
-    """What tells accelerator models apart, and the GB that the name states: (`a100 sxm4`, 40.0)."""
+    """The part of an accelerator's name that distinguishes models, and the GB in the name: (`a100 sxm4`, 40.0)."""
     text = _MIG.sub("", _COUNT.sub("", _MARKS.sub(" ", name).lower())).strip()
     text = _VGPU.sub(r"\1 vgpu", _GPU_BRACKETS.sub(r"\1", text))
     text = _RTX_GLUED.sub(r"\1 \2", text.replace("-", " ").replace("_", " "))
     memory = MEMORY.search(text)
     text = _NOT_WORD.sub(" ", MEMORY.sub(" ", text).replace("+", " plus "))
     key = " ".join(_GAUDI.sub("gaudi ", _GPU_NOISE.sub(" ", " ".join(text.split()))).split())
-    boards = 2 if " dual " in f" {key} " else 1  # two of them share a card and the memory that its name states
+    boards = 2 if " dual " in f" {key} " else 1  # two of them share a card and the memory in its name
     return key, float(memory[1] or memory[2]) / boards if memory else None
 
 
 def accelerator_keys(name: str) -> Iterator[tuple[str, float | None]]:
-    """The keys and GB that a name may be read by, the likeliest first."""
+    """The possible keys and GB of a name, most likely first."""
     yield accelerator_key(name)
     yield from _other_accelerator_keys(name)
 
@@ -143,7 +143,7 @@ def _other_accelerator_keys(name: str) -> tuple[tuple[str, float | None], ...]:
     return tuple(each for each in dict.fromkeys(map(accelerator_key, _readings(name))) if each != key)
 
 
-#: Words beside a model's number that makers give to a model of another power, whoever has none of them yet.
+#: Words beside a model's number by which makers name models of a different power.
 # fmt: off
 _TELLING = frozenset((
     "ti", "tim", "super", "xt", "xtx", "gre", "mobile", "mobility", "laptop", "notebook", "max", "lite", "le",
@@ -158,16 +158,16 @@ _SHORT_ADDITIONS = frozenset(("oc", "fe"))
 
 
 def models(keys: Iterable[str]) -> list[list[str]]:
-    """The words of keys that tell models apart, without form factors."""
+    """The words of keys that distinguish models, without form factors."""
     found = ([word for word in key.split() if not FORM.fullmatch(word)] for key in keys)
     return [words for words in found if any(map(_DIGIT.search, words))]
 
 
 def without_additions(key: str, known: list[list[str]]) -> str:
-    """A key without the words that no model of its number is told by: makers' editions, `virtualized`, suffixes.
+    """A key without words that distinguish no model of its number: makers' editions, `virtualized`, suffixes.
 
-    Empty where a word may tell another model: one with a digit, one of `_TELLING`, a short one behind the number, or
-    one that sets another of the `known` models apart from the one that is left.
+    Empty if a word may mean a different model: one with a digit, one of `_TELLING`, a short one after the number, or
+    one that distinguishes another of the `known` models from the one that is left.
     """
     words = key.split()
     model = max((model for model in known if _stands_in(model, words)), key=len, default=None)
@@ -195,16 +195,16 @@ def _tells(word: str, is_next: bool, model: list[str], known: list[list[str]]) -
 
 @lru_cache(maxsize=1024)
 def vgpu_gb(name: str) -> float | None:
-    """GB of the card that a vGPU's name states, 10 of `GRID A100-10C`; None for what is no vGPU."""
+    """The GB in a vGPU's name, 10 for `GRID A100-10C`; None if it is not a vGPU."""
     found = _VGPU.match(name.lower().strip())
     return (float(found[2]) or HALF_GB) if found else None
 
 
 @lru_cache(maxsize=1024)
 def part_of_card(name: str, card_gb: float | None) -> float:
-    """The part of a card, 0 to 1, that a name states: a vGPU's by memory, a MIG slice's by compute slices; else 1.
+    """The part of a card, 0 to 1, in a name: of a vGPU by memory, of a MIG slice by compute slices; else 1.
 
-    A vGPU of all memory may use the whole card; of smaller ones all together do.
+    A vGPU with all the memory may use the whole card; smaller ones share it.
     """
     part_gb = vgpu_gb(name)
     if part_gb:

@@ -1,7 +1,7 @@
-"""Which profile a reported device name belongs to: an index over profiles and the rules that names are read by.
+"""Which profile a reported device name belongs to: an index over profiles, and the rules for reading names.
 
-Pure: standard library only. A wrong match is worse than none: where a name leaves profiles of different power possible,
-nothing matches, and the device takes its kind's fallback profile.
+Pure: standard library only. A wrong match is worse than none: if a name fits profiles of different power, nothing
+matches, and the device gets the fallback profile of its kind.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ FALLBACK_OTHER = "generic-other"
 class Catalogue:
     """An index over profiles: anything with a PowerProfile's and these: slug, name, aliases, form_factor, memory_gb.
 
-    Profiles are put by the numbers in their names, which no rule below changes: quick to build, since only the few
-    profiles that share a reported name's longest number are ever looked at closely.
+    Profiles are indexed by the numbers in their names, which no rule below changes. That is fast, since only the few
+    profiles that share the longest number of a reported name are compared.
     """
 
     def __init__(self, profiles: Iterable[Any]):
@@ -70,12 +70,12 @@ class Catalogue:
         return found.profile if found else None
 
     def profile_for(self, name: str, kind: str, memory_gb=None, power_limit_w=None):
-        """The profile to estimate with: the match, else the kind's fallback; None if the catalogue lacks even that."""
+        """The profile to estimate with: the match, else the kind's fallback; None if the catalogue has neither."""
         found = self.resolve(name, kind, memory_gb, power_limit_w)
         return found.profile if found else None
 
     def resolve(self, name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match | None:
-        """The profile to estimate with and why it is that; `kind` and `fallback` are no matches of the name."""
+        """The profile to estimate with, and how it was chosen; `kind` and `fallback` are not matches of the name."""
         found = None if kind == "ram" else self.explain(name, kind, memory_gb, power_limit_w)
         if found:
             return found
@@ -87,7 +87,7 @@ class Catalogue:
         """The names that share the longest number of a text."""
         number = longest_number(text)
         place = (is_cpu, number)
-        if place not in self._by_number:  # kept nowhere, lest reported names fill the memory
+        if place not in self._by_number:  # not kept, or reported names would fill the memory
             return Shelf([])
         if place not in self._shelves:
             self._shelves[place] = Shelf([named for named in self._named(*place) if has(named[0], number)])
@@ -120,7 +120,7 @@ class Catalogue:
     def _of_cpu_key(self, key: str):
         cpus = self._shelf(True, key).cpus if key else {}
         found = one_power_class(cpus.get(key, []))
-        if found is None and key.startswith("xeon"):  # people leave Xeon's tier out, and write it too often
+        if found is None and key.startswith("xeon"):  # people omit Xeon's tier, or add one
             bare = XEON_TIER.sub("", key)
             options = [cpus.get(bare.replace("xeon ", f"xeon {tier}", 1), []) for tier in XEON_TIERS]
             found = one_power_class([profile for option in options for profile in option])
@@ -129,7 +129,7 @@ class Catalogue:
         return found
 
     def _cut_cpu(self, name: str) -> Match | None:
-        """A name that was cut off, `AMD EPYC 7763 64-Co...`: its last word may be a part of one, or of a core count."""
+        """The match of a name that was cut off, `AMD EPYC 7763 64-Co...`. Its last word may be incomplete."""
         stem = _CUT_CORES.sub("", name.rstrip(".… ")).strip()
         key = cpu_key(stem)
         cpus = self._shelf(True, key).cpus if key else {}
@@ -154,7 +154,7 @@ class Catalogue:
         return None
 
     def _of_accelerator_key(self, key: str, stated_gb, memory_gb, power_limit_w) -> tuple[Match | None, bool]:
-        """The match of a key, and whether the catalogue has the key: then it means nothing else."""
+        """The match of a key, and whether the catalogue has the key, so that it can mean nothing else."""
         options = self._of_key(key, stated_gb, memory_gb)
         if options:
             found = one_power_class(narrowed(options, memory_gb, power_limit_w))
@@ -163,13 +163,13 @@ class Catalogue:
         return _of_family(narrowed(forms, memory_gb, power_limit_w)), False
 
     def _vgpu(self, name: str, power_limit_w) -> Match | None:
-        """The card that a vGPU is a part of, if its GB are known: the driver's are the part's."""
+        """The card that a vGPU is part of, if its GB are known, since the driver reports those of the part."""
         exact = self._shelf(False, name).names.get(plain(name))
         found = exact or self._accelerator(name, None, power_limit_w)
         return found if found and found.profile.memory_gb else None
 
     def _of_key(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
-        """Profiles of this key that fit the GB which a name states; where it states none, those that go without."""
+        """Profiles with this key that fit the GB in the name; if it has none, those without GB in their name."""
         by_memory = self._shelf(False, key).accelerators.get(key, {}) if key else {}
         if stated_gb in by_memory and not (stated_gb is None and memory_gb):
             return by_memory[stated_gb]
@@ -177,7 +177,7 @@ class Catalogue:
         return profiles if stated_gb is None else of_memory(profiles, stated_gb)
 
     def _starting_with(self, name: str) -> list:
-        """What a name that nvidia-smi cut off ("RTX 6000 Ada Gene...") may go on to."""
+        """Profiles whose name may continue one that nvidia-smi cut off ("RTX 6000 Ada Gene...")."""
         stem = plain(name.rstrip(".… "))
         shown = len(stem) + len("...")  # a name that fits into this is never cut
         going_on = (p for each, p in self._plain_accelerators if len(each) > shown and each.startswith(stem))
@@ -188,11 +188,11 @@ class Catalogue:
         return [(plain(name), profile) for name, profile in self._named(False)]
 
     def variants(self, name: str) -> list:
-        """Accelerators that a name as people write it leaves open: `H100` tells neither form factor nor memory."""
+        """Accelerators that fit a name as people write it: `H100` has neither form factor nor memory."""
         return self._any_form(*accelerator_key(name), memory_gb=ANY_GB)
 
     def _any_form(self, key: str, stated_gb: float | None, memory_gb: float | None) -> list:
-        """Profiles that a name without, or with a coarser form factor may mean: `v100`, `a100 sxm`."""
+        """Profiles for a name without a form factor, or with a coarser one: `v100`, `a100 sxm`."""
         bare = " ".join(FORM.sub(" ", key).split())
         wanted = next((form for form in ("sxm", "pcie") if form in key), "")
         keys = [f"{bare} {form}".strip() for form in FORMS]
@@ -200,11 +200,11 @@ class Catalogue:
         return [profile for profile in dict.fromkeys(found) if profile.form_factor.lower().startswith(wanted)]
 
 
-#: Asks for profiles of whatever memory.
+#: Stands for any amount of memory.
 ANY_GB = 1.0
-#: Fewer digits name a series, and too many models share them.
+#: Fewer digits name a series that too many models share.
 _TELLING_DIGITS = 3
-#: What may be left of `64-Core` where a name was cut off.
+#: What may be left of `64-Core` in a name that was cut off.
 _CUT_CORES = re.compile(r"\s+\d{1,3}(?:-(?:c(?:o(?:re?)?)?)?)?$", re.IGNORECASE)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class PowerClass(NamedTuple):
-    """Devices whose power is estimated alike: shares of TDP where a profile states no power, and what those may be.
+    """Devices whose power is estimated alike: shares of TDP for profiles without measured power, and their ranges.
 
     The ranges are factors (lowest, highest) of the idle and of the full-load power. They were chosen so that they hold
     9 of 10 measurements of one half of ``tests/benchmarks/data/measured_power.csv``, and are checked on the other half
@@ -77,7 +77,7 @@ _GRAPHICS_NAME = re.compile(r"geforce|quadro|\brtx|titan|radeon|\barc\b|\biris\b
 
 @lru_cache(maxsize=10_000)  # asked for every device at every upload
 def class_of(kind: str, name: str, fallback: bool) -> PowerClass:
-    """The class of a profile of this kind and name; `fallback` where it stands in for unknown devices."""
+    """The class of a profile of this kind and name; `fallback` if it stands in for unknown devices."""
     if kind == "ram":
         return MEMORY
     if kind == "cpu":

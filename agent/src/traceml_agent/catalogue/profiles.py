@@ -1,4 +1,4 @@
-"""Profiles of the seed data: the one CSV set that the agent carries and the portal loads.
+"""Profiles of the seed data: the CSV files that the agent contains and the portal loads.
 
 Pure: standard library only.
 """
@@ -21,7 +21,7 @@ GENERIC_FILE = "generic.csv"
 PROFILE_FILES = ("accelerators.csv", "cpus.csv", GENERIC_FILE)
 FACTOR_FILE, INSTANCE_FILE = "factors.csv", "instances.csv"
 FILES = (*PROFILE_FILES, FACTOR_FILE)
-#: Clouds rent parts of a card as well.
+#: Clouds rent parts of a card too.
 _PART = re.compile(r"\d{1,4}(?:\.\d{1,4})?")
 _DIGITS = re.compile(rb"\d")
 
@@ -62,7 +62,7 @@ def _count(text: str) -> int | None:
 
 
 def read_profile(row: list[str]) -> Profile:
-    """A profile from a row of the seed data. Raises ValueError for a row of wrong length or what is no number."""
+    """A profile from a row of the seed data. Raises ValueError for a row of the wrong length or an invalid number."""
     if len(row) != len(Profile._fields):
         raise ValueError(f"{len(row)} cells instead of {len(Profile._fields)}")
     slug, vendor, name, kind, family, form_factor = row[:6]
@@ -76,7 +76,7 @@ def read_profile(row: list[str]) -> Profile:
 
 
 def opened(path: str) -> TextIO:
-    """A file of a CSV set as text; of the bundled one also where the package lies in a zip file. Raises OSError."""
+    """A CSV file as text; also if the package is in a zip file. Raises OSError."""
     return io.TextIOWrapper(io.BytesIO(_bytes(path)), encoding="utf-8", newline="")
 
 
@@ -92,7 +92,7 @@ def _bytes(path: str) -> bytes:
 
 
 def read_profiles(path: str) -> Iterator[tuple[int, Profile]]:
-    """Profiles of a seed file with their line numbers. Raises ValueError, with the line, for what can't be read."""
+    """Profiles of a seed file with their line numbers. Raises ValueError, with the line, for an invalid file."""
     with opened(path) as file:
         reader = csv.reader(file)
         try:
@@ -105,7 +105,7 @@ def read_profiles(path: str) -> Iterator[tuple[int, Profile]]:
 
 
 class Instance(NamedTuple):
-    """A cloud's machine type: so many devices of a profile, or a part of one."""
+    """A cloud's machine type: a number of devices of a profile, or a part of one."""
 
     provider: str
     name: str
@@ -115,7 +115,7 @@ class Instance(NamedTuple):
 
 
 def read_instances(path: str) -> Iterator[tuple[int, Instance]]:
-    """Machine types of a seed file with their line numbers. Raises ValueError, with the line, for a broken row."""
+    """Machine types of a seed file with their line numbers. Raises ValueError, with the line, for an invalid row."""
     with opened(path) as file:
         reader = csv.reader(file)
         next(reader, None)
@@ -126,7 +126,7 @@ def read_instances(path: str) -> Iterator[tuple[int, Instance]]:
 
 
 def lines_with(needles: set[str], text: bytes) -> list[str]:
-    """The lines in which a needle stands. A needle without digits is a whole name, between separators."""
+    """The lines that contain a needle. A needle without digits must be a whole name, between separators."""
     lowered, found = text.lower(), {}
     for needle in (each.encode() for each in needles):
         alone = not _DIGITS.search(needle)
@@ -144,7 +144,8 @@ def _stands_alone(text: bytes, at: int, length: int) -> bool:
 
 
 def use(folder: str) -> bool:
-    """Read this folder's CSV set instead of the bundled one, where it has a whole one; whether that is a change."""
+    """Read this folder's CSV files instead of the bundled ones, if it has all of them. Returns whether that is a
+    change."""
     global _folder
     wanted = folder if all(os.path.isfile(os.path.join(folder, name)) for name in FILES) else DATA
     changed, _folder = wanted != _folder, wanted
@@ -154,12 +155,12 @@ def use(folder: str) -> bool:
 
 
 def place(file: str) -> str:
-    """The path of a file of the CSV set in use."""
+    """The path of a CSV file in use."""
     return os.path.join(_folder, file)
 
 
 def read(file: str) -> bytes:
-    """A file of the CSV set in use. Raises OSError."""
+    """A CSV file in use. Raises OSError."""
     return _bytes(place(file))
 
 

@@ -1,4 +1,4 @@
-"""Names of the catalogue's profiles, put by the numbers in them, so that few are ever looked at closely.
+"""Names of the catalogue's profiles, indexed by the numbers in them, so that few have to be compared.
 
 Pure: standard library only.
 """
@@ -23,7 +23,7 @@ class Match(NamedTuple):
 
 
 class Shelf:
-    """The profiles with one number in a name: small enough to work out their names' keys when first asked for."""
+    """The profiles with one number in a name: few enough to compute their keys when first needed."""
 
     def __init__(self, named: list[tuple[str, Any]]):
         self._named = named
@@ -41,7 +41,7 @@ class Shelf:
 
     @cached_property
     def accelerators(self) -> dict[str, dict[float | None, list]]:
-        """Accelerators by key, and within it by the GB that their names state."""
+        """Accelerators by key, and then by the GB in their names."""
         found: dict[str, dict[float | None, list]] = {}
         for name, profile in self._named:
             key, stated_gb = accelerator_key(name)
@@ -50,12 +50,12 @@ class Shelf:
 
     @cached_property
     def cpu_models(self) -> list[list[str]]:
-        """What tells its CPUs apart, Xeon's tier or not."""
+        """The words that distinguish its CPUs, with and without Xeon's tier."""
         return models({*self.cpus, *(XEON_TIER.sub("", key) for key in self.cpus)})
 
     @cached_property
     def accelerator_models(self) -> list[list[str]]:
-        """What tells its accelerators apart."""
+        """The words that distinguish its accelerators."""
         return models(self.accelerators)
 
 
@@ -68,7 +68,7 @@ def longest_number(text: str) -> str:
 
 
 def _weight(number: str) -> tuple[bool, int]:
-    # Many models share a clock ("2.40GHz"), so it is asked last.
+    # Many models share a clock ("2.40GHz"), so it comes last.
     return "." not in number, len(number)
 
 
@@ -77,6 +77,6 @@ def has(name: str, number: str) -> bool:
 
 
 def _append(profiles: list, profile) -> None:
-    """Add a profile once. Fallbacks and memory stand for no name but their own."""
+    """Add a profile once. Fallbacks and memory match only their own names."""
     if not (profile.fallback or profile.kind == "ram" or profile in profiles):
         profiles.append(profile)

@@ -1,4 +1,4 @@
-"""`traceml-agent doctor`: what can be measured here, how well and why, and what would make it better."""
+"""`traceml-agent doctor`: what can be measured on this machine, how well, and how to improve it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Print the examination; 0 when nothing is wrong."""
+    """Print the examination. Returns 0 if nothing is wrong."""
     with Bar() as bar:
         found = examine(config.load(), options.quick, bar)
     print(json.dumps(found.as_dict(), indent=2) if options.json else found.text())
@@ -72,7 +72,7 @@ class Examination:
 
 
 def examine(settings, is_quick: bool, bar: Bar) -> Examination:
-    """Look at every device, the spool and the portal; unless it has to be quick, measure for five seconds as well."""
+    """Examine every device, the spool and the portal; unless `is_quick`, measure for five seconds too."""
     found = _sensors(settings)
     place = folder.folder(settings)
     findings = [*_unmeasured(), _spool(place), *_backlog(settings), *_portal(settings)]
@@ -82,7 +82,7 @@ def examine(settings, is_quick: bool, bar: Bar) -> Examination:
 
 
 def _sensors(settings) -> list:
-    """Those that a run would read: a module's power holds its processor's already."""
+    """The sensors that a run would read: a module's power includes its processor's."""
     accelerators = discovery.of_accelerators(settings.scope, declared=settings.devices)
     found = [*discovery.of_host(settings.scope), *accelerators]
     replaced = {key for sensor in found for key in sensor.replaces}
@@ -124,7 +124,7 @@ def _per(profile) -> str:
 
 
 def _unmeasured() -> list[Finding]:
-    """Accelerators that are there and not read."""
+    """Accelerators that are present but not measured."""
     return [Finding("not measured", False, f"{what}: {reason}") for what, reason in unmeasured.devices()]
 
 
@@ -135,7 +135,7 @@ def _spool(place: str | None) -> Finding:
 
 
 def _backlog(settings) -> list[Finding]:
-    """What waits and for which address, what a portal refused and why, what the runs had to leave out."""
+    """What is waiting and for which address, what a portal refused and why, and what the runs left out."""
     found = Backlog(settings)
     is_well = not (settings.url and found.elsewhere)
     remedy = "If the other address is the right one, set TRACEML_AGENT_URL to it."
@@ -165,7 +165,7 @@ def _portal(settings) -> list[Finding]:
     portal.session.hooks["response"].append(lambda reply, **_: dates.append(reply.headers.get("Date", "")))
     answer = portal.check_token()
     clock = [finding for date in dates for finding in _wall_clock(date, time.time())]
-    # A body that can't be right is refused only after the token was accepted.
+    # An invalid body is refused only after the token was accepted.
     if answer.outcome == client.QUARANTINE:
         well = f"{settings.url} answers and accepts the token"
         return [Finding("portal", True, f"{well}. {portal.notice}" if portal.notice else well), *clock]
@@ -179,7 +179,7 @@ def _portal(settings) -> list[Finding]:
 
 
 def _wall_clock(date: str, now_s: float) -> list[Finding]:
-    """This machine's clock beside the portal's, by the `Date` of its answer: what begins in the future is refused."""
+    """Compare this machine's clock with the portal's, from the `Date` of its answer. Runs in the future are refused."""
     from email.utils import parsedate_to_datetime
 
     try:

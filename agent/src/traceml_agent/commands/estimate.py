@@ -1,4 +1,4 @@
-"""`traceml-agent estimate`: what hardware uses over hours, before anything runs and without any server."""
+"""`traceml-agent estimate`: what hardware uses over some hours, before anything runs and without a server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def command(options) -> int:
 
 
 def estimate(options) -> numbers.Record:
-    """Energy (kWh, with its range) and emissions (kgCO2e). Raises Complaint for what can't be estimated."""
+    """Energy (kWh, with its range) and emissions (kgCO2e). Raises Complaint if that can't be estimated."""
     if not 0.0 <= options.utilisation <= 1.0:
         raise Complaint("--utilisation must be between 0 and 1", 2)
     rows = [_row(name, "gpu", options) for name in [*options.gpu, *_of_instance(options.instance)]]
@@ -74,7 +74,7 @@ def estimate(options) -> numbers.Record:
 
 
 def _of_instance(name: str | None) -> list[str]:
-    """The GPUs of a machine type as `--gpu` takes them."""
+    """The GPUs of a machine type, in the form of `--gpu`."""
     if name is None:
         return []
     found = config.catalogue().instance(name)
@@ -84,7 +84,7 @@ def _of_instance(name: str | None) -> list[str]:
 
 
 def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Energy]:
-    """A device with its energy; `8x NAME` counts eight of it."""
+    """A device with its energy; `8x NAME` means eight of them."""
     counted = _COUNTED.match(given)
     count, name = (float(counted[1]), given[counted.end() :]) if counted else (1, given)
     catalogue = config.catalogue()
@@ -103,9 +103,9 @@ def _row(given: str, kind: str, options) -> tuple[numbers.Record, estimation.Ene
 
 
 def _cores_held(profile, count: float, options) -> tuple[float | None, float]:
-    """Cores that the job holds of processors, and how many processors that is; whoever says --of-cores knows better.
+    """Cores that the job holds, and how many processors that is. --of-cores overrides the catalogue.
 
-    Raises Complaint where nobody says of how many.
+    Raises Complaint if the cores of a processor are unknown.
     """
     if not options.cores:
         return (count * profile.cores if profile.cores else None), count
@@ -121,7 +121,7 @@ def _cores_held(profile, count: float, options) -> tuple[float | None, float]:
 
 
 def _held(profile, facts, count: float, options) -> str:
-    """What part of the devices it is, where it is a part."""
+    """Which part of the devices it is, if only a part."""
     whole = profile.kind == "cpu" and (options.of_cores or profile.cores)
     if whole and options.cores and options.cores != count * whole:
         return f"{options.cores:g} of {count * whole:g} cores"
@@ -169,7 +169,7 @@ def _unknown(name: str, kind: str) -> str:
 
 
 def text(found: numbers.Record) -> str:
-    """The estimate for people: a line a device, and the sum."""
+    """The estimate as text: a line for each device, and the sum."""
     lines = []
     for row in found.devices:
         per = "" if row.kind == "ram" else f", {row.tdp_w:g} W TDP each"

@@ -1,4 +1,4 @@
-"""`traceml-agent export`: a run as JSON or CSV, finished or not: from the spool without any server, else the portal."""
+"""`traceml-agent export`: a run as JSON or CSV, finished or not, from the spool or else from the portal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXAMPLE = "traceml-agent export latest --format csv --output run.csv"
 STATUSES = "0 written; 1 neither the spool nor the portal has the run, or FILE can't be written"
 NO_PORTAL = "set TRACEML_AGENT_URL and a TRACEML_AGENT_TOKEN with read access"
 COLUMNS = ("writer", "device", "kind", "name", "t_s", "elapsed_s", "busy_s", "energy_j")
-#: A spreadsheet would run what begins so.
+#: A spreadsheet would run a cell that starts like this.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -36,7 +36,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Write the run, or list those there are."""
+    """Write the run, or list all runs."""
     settings = config.load()
     files = [path for place in folders(settings) for path in spool_files(place)]
     if options.list or not options.run:
@@ -51,7 +51,7 @@ def command(options) -> int:
 
 
 def _wanted(asked: str, files: list[str], settings):
-    """The run that was asked for: from the spool, else from the portal. Raises Complaint where neither has it."""
+    """The requested run, from the spool or else the portal. Raises Complaint if neither has it."""
     here = _files_of(asked, files)
     has_portal = settings.url and settings.token
     if here and not (asked == "latest" and has_portal):
@@ -68,7 +68,7 @@ def _wanted(asked: str, files: list[str], settings):
 
 
 def _delivered(asked: str, here: list[str], settings):
-    """A run from the portal; for `latest` the one in the spool where that began later, or is the same."""
+    """A run from the portal; for `latest` the one in the spool if that began later, or is the same."""
     from traceml_agent.delivery import delivered
 
     portal = delivered.PortalReader(settings)
@@ -94,7 +94,7 @@ def _is_later(here: list[str], newest: dict) -> bool:
 
 
 def _list_delivered(settings, listed: set[str]) -> None:
-    """The portal's latest runs that were not listed as in the spool."""
+    """Print the portal's latest runs that are not in the spool."""
     if not (settings.url and settings.token):
         return
     from traceml_agent.delivery import delivered
@@ -110,7 +110,7 @@ def _list_delivered(settings, listed: set[str]) -> None:
 
 
 class _Stdout:
-    """stdout as a file that a `with` does not close."""
+    """stdout as a context manager that does not close it."""
 
     def __enter__(self):
         return sys.stdout
@@ -120,7 +120,7 @@ class _Stdout:
 
 
 def _files_of(run: str, files: list[str]) -> list[str]:
-    """The files of all writers of one run; `files` are the oldest first."""
+    """The files of all writers of one run; `files` are sorted by age, oldest first."""
     if run == "latest":
         run = run_of(files[-1]) if files else ""
     runs = {run_of(path) for path in files if run and run_of(path).startswith(run)}
@@ -138,14 +138,14 @@ def _listed(files: list[str]) -> Iterator[str]:
 
 
 class SpooledRun:
-    """A run in the spool, by the files of its writers."""
+    """A run in the spool, from the files of its writers."""
 
     def __init__(self, files: list[str]):
         self._files = files
         self.run_id = run_of(files[0])
 
     def parts(self) -> dict:
-        """All but what is written row by row."""
+        """Everything except what is written row by row."""
         finishes = [{"writer": writer_of(path)} | body for path in self._files for body in bodies(path, "finish")]
         return {
             "run_id": self.run_id,
@@ -160,7 +160,7 @@ class SpooledRun:
         }
 
     def devices(self) -> list[dict]:
-        """The devices as they were described, each with its writer."""
+        """The facts of the devices, each with its writer."""
         return latest(self._files, "devices", "key")
 
     def rows(self, name: str) -> Iterator[dict]:
@@ -169,7 +169,7 @@ class SpooledRun:
 
 
 def write_json(run, out) -> None:
-    """The run as one JSON object; samples and metrics are written as they are read."""
+    """Write the run as one JSON object. Samples and metrics are written as they are read."""
     out.write(json.dumps(run.parts(), indent=1)[:-2])
     for name in ("metrics", "samples"):
         out.write(f',\n "{name}": [')
@@ -184,7 +184,7 @@ def _write_rows(rows: Iterable[dict], out) -> None:
 
 
 def write_csv(run, out) -> None:
-    """A line a sample, with the device's kind and name; units are the last word of a column's name."""
+    """Write one line per sample, with the device's kind and name. The last word of a column's name is its unit."""
     devices = {(row["writer"], row["key"]): row for row in run.devices()}
     lines = csv.writer(out)
     lines.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""`traceml-agent login`: keep a portal's address and token, once the portal has said that it knows the token."""
+"""`traceml-agent login`: save a portal's address and token, once the portal has accepted the token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Ask for what is missing, try the token, and keep both in a file that only this user may read."""
+    """Ask for what is missing, try the token, and save both in a file that only this user can read."""
     from traceml_agent.delivery import client
 
     settings = config.load(url=options.url)
@@ -32,7 +32,7 @@ def command(options) -> int:
         raise Complaint("not a token: copy it as the portal shows it, starting with tml_", 2)
     portal = client.Client(settings)
     answer = portal.check_token()
-    if answer.outcome != client.QUARANTINE:  # a body that can't be right is refused only after the token was taken
+    if answer.outcome != client.QUARANTINE:  # an invalid body is refused only after the token was accepted
         raise Complaint(f"{settings.url} did not accept the token, so nothing is saved: {answer.reason}")
     try:
         path = config.keep_login(settings.url, settings.token)
@@ -63,7 +63,7 @@ def _asked_token(url: str) -> str:
     import warnings
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error", getpass.GetPassWarning)  # it would show the token, and go on
+        warnings.simplefilter("error", getpass.GetPassWarning)  # it would show the token, and continue
         try:
             return getpass.getpass(f"Token for {url} (not shown): ")
         except (getpass.GetPassWarning, EOFError):
@@ -71,7 +71,7 @@ def _asked_token(url: str) -> str:
 
 
 def _say_what_overrides(kept: config.Settings) -> None:
-    """Name what stands above the user's file and says something else."""
+    """Name settings that override the user's file with other values."""
     in_force = config.load()
     for name in ("url", config.SECRET):
         origin = in_force.origins[name]

@@ -1,4 +1,4 @@
-"""What a command line runs, for a model that nobody named: a script or module rather than its interpreter."""
+"""The default model name for a command line: its script or module rather than its interpreter."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import re
 SCRIPTS, EXECUTABLES = (".py", ".ipynb"), (".sh", ".exe", ".bat", ".jl", ".R", ".r")
 SHELLS = re.compile(r"-?(ba|da|z|k|fi)?sh")
 INTERPRETERS = re.compile(r"(python|pypy)[0-9.]*w?(\.exe)?|perl|ruby|node|julia|Rscript")
-#: Options of Python's own, and whether the next word belongs to them.
+#: Python's options that take the next word.
 TAKES_A_WORD = ("-W", "-X", "--check-hash-based-pycs")
 
 
 def model_of(words: list[str]) -> str:
-    """The name of the Python script or module among a command's words, else of the program; empty for no words."""
+    """The name of the Python script or module in a command line, else of the program; empty for no words."""
     if not words:
         return ""
     script = next((word for word in _parts(words) if word.endswith(SCRIPTS)), None)
@@ -23,7 +23,7 @@ def model_of(words: list[str]) -> str:
 
 
 def _parts(words: list[str]) -> list[str]:
-    """The words; of what a shell is told by -c, the words in it."""
+    """The words, including those in a shell's -c argument."""
     is_shell = SHELLS.fullmatch(os.path.basename(words[0])) is not None
     code = next((at for at, word in enumerate(words) if is_shell and re.fullmatch(r"-[a-z]*c", word)), len(words))
     inside = [part for word in words[code + 1 : code + 2] for part in re.split(r"[\s;&|()<>'\"]+", word)]
@@ -31,7 +31,7 @@ def _parts(words: list[str]) -> list[str]:
 
 
 def _started(words: list[str]) -> str:
-    """The file that an interpreter was given: a service's command, such as `uvicorn`, is a script without suffix."""
+    """The file that an interpreter runs. A service's command, such as `uvicorn`, is a script without suffix."""
     if not INTERPRETERS.fullmatch(os.path.basename(words[0])):
         return ""
     rest = iter(words[1:])
@@ -47,7 +47,7 @@ def _started(words: list[str]) -> str:
 
 
 def _bare(path: str) -> str:
-    """A file's name without folder and a script's suffix."""
+    """A file's name without its folder and a script's suffix."""
     name = os.path.basename(path.rstrip("/")).lstrip("-")
     stem, suffix = os.path.splitext(name)
     return stem if suffix in SCRIPTS + EXECUTABLES and stem else name

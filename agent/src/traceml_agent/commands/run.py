@@ -1,7 +1,7 @@
-"""`traceml-agent run`: measure a command; to the command and to whoever waits for it, it is as if run by itself.
+"""`traceml-agent run`: measure a command, which runs as it would by itself.
 
-Its exit status, its signals, its descriptors and the bytes on them stay its own. Measuring ends with the command,
-whatever it left in the background: `traceml-agent watch` measures that.
+Its exit status, signals and descriptors stay its own. Measuring ends with the command, even if it left something in the
+background, which `traceml-agent watch` can measure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXT = "Measure a command as one run. Its exit status, signals, stdin and stdout
 EXAMPLE = "traceml-agent run --model resnet-50 -- python train.py --epochs 90"
 STATUSES = "the command's own, or the signal that ended it; 126 not executable, 127 not found (no run is recorded)"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
-#: Signals that are passed on to the command, and of these what a terminal sends to its whole foreground group.
+#: Signals that are passed on to the command, and those that a terminal sends to its whole foreground group.
 FORWARDED = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
 OF_TERMINAL = ("SIGINT", "SIGQUIT", "SIGTSTP", "SIGCONT")
 
@@ -45,7 +45,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Measure the command; returns its exit status, or dies of the signal that it died of."""
+    """Measure the command. Returns its exit status, or dies of the signal that ended it."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not words:
         raise Complaint(f"no command given; for example: {EXAMPLE}", 2)
@@ -61,14 +61,14 @@ def command(options) -> int:
 
 
 def _ended(tracked: Run, status: int) -> tuple[str, str]:
-    """How the command ended: by its status or, where that says little, by the first exception of its own blocks."""
+    """How the command ended: from its status, or from the first exception of its own blocks if that says more."""
     ended, exception = endings.of_exit_code(status, tracked.kind)
     told = tracked.board.first_error() if tracked.board and ended == "failed" and status > 0 else ""
     return ended, told or exception
 
 
 def measured(options, words: list[str]) -> Run:
-    """The command's run. What was not said here, the script may say by `track`: it then means this run."""
+    """The command's run. What the options leave open, a `track` in the script may set: it means this run."""
     settings = config.load(devices=options.device)
     if settings.disabled:
         return InertRun(options.model)
@@ -78,7 +78,7 @@ def measured(options, words: list[str]) -> Run:
 
 
 def refuse_what_cannot_run(program: str) -> None:
-    """Raise Complaint, with a shell's status, for a program that is not there or can't be executed."""
+    """Raise Complaint, with a shell's status, for a program that does not exist or can't be executed."""
     if shutil.which(program):
         return
     places = [""] if os.path.dirname(program) else os.get_exec_path()
@@ -96,7 +96,7 @@ def refuse_what_cannot_run(program: str) -> None:
 
 
 def _hint(program: str) -> str:
-    """What was meant by a file that is there, but no command."""
+    """A hint for a file that exists but is not a command."""
     if not os.path.isfile(program):
         return ""
     if program.endswith(".py"):
@@ -106,7 +106,7 @@ def _hint(program: str) -> str:
 
 
 def status_of(words: list[str]) -> int:
-    """Run the command and return its status, the negative of a signal that ended it. Raises OSError."""
+    """Run the command and return its status; negative for a signal that ended it. Raises OSError."""
     child = Child()
     for name in FORWARDED:
         number = getattr(signal, name, None)
@@ -117,14 +117,14 @@ def status_of(words: list[str]) -> int:
 
 
 class Child:
-    """The command's process: it gets the signals that this one gets, and a terminal stops both or none."""
+    """The command's process. It gets the signals that this one gets, and a terminal stops both or none."""
 
     def __init__(self):
         self._process: subprocess.Popen | None = None
         self._early: list[int] = []
 
     def run(self, words: list[str]) -> int:
-        """Start it and wait for its end. Raises OSError where it can't be started."""
+        """Start it and wait for its end. Raises OSError if it can't be started."""
         # Descriptors that a shell opened for the command (`cat <(…)`) stay open; the agent's own are not inherited.
         self._process = subprocess.Popen(words, close_fds=False)
         for number in self._early:
@@ -143,13 +143,13 @@ class Child:
         return process.returncode
 
     def _stop_as_well(self) -> None:
-        """Stop until the shell's `fg` or `bg`: it knows this process alone."""
+        """Stop until the shell's `fg` or `bg`, since the shell only knows this process."""
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self.pass_on)
 
     def pass_on(self, number: int, frame) -> None:
-        """Handle a signal. Ctrl-C, Ctrl-Z and their kin reach the command by themselves, and must not come twice."""
+        """Handle a signal. Ctrl-C, Ctrl-Z and the like reach the command directly, and must not arrive twice."""
         if signal.Signals(number).name in OF_TERMINAL and _has_the_terminal():
             return
         if self._process is None:
@@ -166,7 +166,7 @@ class Child:
 def _has_the_terminal() -> bool:
     """Whether this process's group is in the foreground of its terminal."""
     if not hasattr(os, "tcgetpgrp"):
-        return True  # Windows' console tells every process of it
+        return True  # Windows' console signals every process
     try:
         tty = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
     except OSError:
@@ -180,7 +180,7 @@ def _has_the_terminal() -> bool:
 
 
 def _die_of(number: int) -> int:
-    """End as the command did, once the uploader had its time: a caller sees the same signal."""
+    """End like the command, after giving the uploader its time, so that the caller sees the same signal."""
     from traceml_agent.tracking.run import end_of_process
 
     end_of_process()
@@ -192,7 +192,7 @@ def _die_of(number: int) -> int:
 
 
 def _leave_the_core() -> None:
-    """The core file is the command's: this process must not write its own over it."""
+    """Write no core file, which would overwrite the command's."""
     import resource
 
     with contextlib.suppress(OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The self-test of `traceml-agent doctor`: does what is measured agree with what was done?
+"""The self-test of `traceml-agent doctor`: do the measurements agree with the work done?
 
-For half of five seconds a process of its own loads one core, and tells at its end how much CPU time that took; the
-meters read what they would read of a training.
+For half of five seconds, a separate process loads one core, and reports how much CPU time that took. The meters read it
+as they would read a training.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from traceml_agent.spool import recording
 from traceml_agent.spool.file import Spool
 
 TEST_S, LOAD_S, READ_EVERY_S = 5.0, 2.5, 0.25
-#: CPU time that was seen may differ by this share from the load's own word, and the time observed from the clock's.
+#: The measured CPU time may differ by this share from the load's own, and the observed time from the clock's.
 TOLERANCE = 0.2
 BURN = f"""import time
 until = time.monotonic() + {LOAD_S}
@@ -31,7 +31,7 @@ MIB = 1024 * 1024
 
 
 class Finding:
-    """One line of the examination: what was looked at, whether it is well, and what to do about it."""
+    """One line of the examination: what was checked, whether it is well, and what to do about it."""
 
     def __init__(self, subject: str, is_well: bool, text: str, remedy: str = ""):
         self.subject, self.is_well, self.text, self.remedy = subject, is_well, text, "" if is_well else remedy
@@ -41,7 +41,7 @@ class Finding:
 
 
 def examine(found: list, scope: str, place: str | None, bar: Bar) -> list[Finding]:
-    """Measure for five seconds, half of them under load, and judge what was read; `place` is the spool's folder."""
+    """Measure for five seconds, half of them under load, and judge the readings. `place` is the spool's folder."""
     meters, clock = [Meter(sensor) for sensor in found], ClockCheck()
     _read(meters)
     began_s = time.process_time()
@@ -50,14 +50,14 @@ def examine(found: list, scope: str, place: str | None, bar: Bar) -> list[Findin
             _watch(meters, clock, load, bar)
         finally:
             load.kill()
-        loaded_s = float(load.stdout.read() or 0.0) if load.stdout else 0.0  # nothing where it was not through
+        loaded_s = float(load.stdout.read() or 0.0) if load.stdout else 0.0  # empty if it did not finish
     loaded_s += time.process_time() - began_s
     findings = [_processor(meters, loaded_s, scope), _readings(meters), _energy(meters), clock.judge()]
     return findings + ([_round_trip(place)] if place else [])
 
 
 def _watch(meters: list[Meter], clock: ClockCheck, load: subprocess.Popen, bar: Bar) -> None:
-    """Read every meter from time to time; the load is let go of in between, as a worker that ended is."""
+    """Read every meter repeatedly. The load is collected in between, like a worker that has ended."""
     until = time.monotonic() + TEST_S
     while (left_s := until - time.monotonic()) > 0:
         bar.show(TEST_S - left_s, TEST_S, "self-test")
@@ -74,7 +74,7 @@ def _read(meters: list[Meter]) -> None:
 
 
 class ClockCheck:
-    """Watches the monotonic clock, which every duration rests on, beside the clock on the wall."""
+    """Watches the monotonic clock, on which every duration depends, and the wall clock."""
 
     def __init__(self):
         self._began_s = self._last_s = time.monotonic()
@@ -82,7 +82,7 @@ class ClockCheck:
         self._fell_s = 0.0
 
     def look(self, readings: int = 1000) -> None:
-        """Read it many times in a row."""
+        """Read the clock many times in a row."""
         for _ in range(readings):
             now_s = time.monotonic()
             self._fell_s = max(self._fell_s, self._last_s - now_s)
@@ -98,7 +98,7 @@ class ClockCheck:
 
 
 def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
-    """Whether the CPU time of the load was seen. A whole machine is busy with more than this load."""
+    """Whether the CPU time of the load was measured. A whole machine may be busy with more than this load."""
     cpus = [meter for meter in meters if meter.facts["kind"] == "cpu"]
     seen_s = sum((meter.busy_s or 0.0) * (meter.facts.get("cores") or 0.0) for meter in cpus)
     least_s = (1 - TOLERANCE) * loaded_s
@@ -111,7 +111,7 @@ def _processor(meters: list[Meter], loaded_s: float, scope: str) -> Finding:
 
 
 def _readings(meters: list[Meter]) -> Finding:
-    """Whether every device was read all the time."""
+    """Whether every device was read the whole time."""
     gaps = [meter.facts["key"] for meter in meters if abs(meter.elapsed_s - TEST_S) > TOLERANCE * TEST_S]
     if gaps or not meters:
         text = f"{', '.join(gaps) or 'no device'} could not be read the whole time"
@@ -120,7 +120,7 @@ def _readings(meters: list[Meter]) -> Finding:
 
 
 def _energy(meters: list[Meter]) -> Finding:
-    """Whether energy came out, and at which power."""
+    """Whether there was energy, and at which power."""
     energies = {meter.facts["key"]: energy_of(meter).energy_j for meter in meters}
     powers = ", ".join(f"{key} {figures.power(energy_j / TEST_S)}" for key, energy_j in energies.items())
     total_j = sum(energies.values())
@@ -129,7 +129,7 @@ def _energy(meters: list[Meter]) -> Finding:
 
 
 def _round_trip(place: str) -> Finding:
-    """Whether the spool gives back what it takes; in a folder of its own, that no uploader looks into."""
+    """Whether the spool returns what was written, in a folder that no uploader uses."""
     body = {"model": "doctor", "value": 0.1}
     try:
         folder = tempfile.mkdtemp(prefix="doctor-", dir=place)

@@ -1,4 +1,4 @@
-"""`traceml-agent sync`: deliver what is left in the spool, now and in this process, and say what could not be."""
+"""`traceml-agent sync`: deliver what is left in the spool, in this process, and report what could not be delivered."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ STATUSES = (
     "refused it, or no portal is configured. Runs in progress don't count"
 )
 NO_PORTAL = "no portal is configured: set TRACEML_AGENT_URL and TRACEML_AGENT_TOKEN, or run `traceml-agent login`"
-#: A terminal shows a bar for several files, or for one of this many bytes.
+#: A terminal shows a bar for several files, or for one with this many bytes.
 LARGE_BYTES = 1_000_000
-#: What an outcome means to people.
+#: Outcomes in words.
 WORDS = {
     "retry": "waiting",
     "stop": "waiting, because the portal refuses uploads",
@@ -50,7 +50,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Deliver what waits; 0 when nothing is left."""
+    """Deliver what is waiting. Returns 0 if nothing is left."""
     settings = config.load()
     found = Backlog(settings)
     if options.list or not (settings.url and settings.token):
@@ -74,7 +74,7 @@ def command(options) -> int:
 
 
 def _tell(left: Backlog, report: SyncReport, counts: dict[str, int], as_json: bool, is_idle: bool = True) -> None:
-    """What is left, for people or as JSON."""
+    """Print what is left, as text or JSON."""
     if as_json:
         print(json.dumps(counts | _lists(left, report)))
         return
@@ -98,9 +98,9 @@ def _lists(left: Backlog, report: SyncReport) -> dict:
 def sync(
     settings, report: SyncReport | None = None, is_all: bool = False, is_discarding: bool = False
 ) -> dict[str, int]:
-    """Deliver what waits for this portal or for none, with `is_all` for any address, until the portal fails.
+    """Deliver what is waiting for this portal or for none, with `is_all` for any address, until the portal fails.
 
-    What was set aside before is tried again. Counts by outcome. Raises config.Refused for settings that can't be used.
+    What was set aside is tried again. Returns counts by outcome. Raises config.Refused for settings that can't be used.
     """
     from traceml_agent.delivery.sync_round import SyncRound
 
@@ -108,7 +108,7 @@ def sync(
 
 
 class SyncReport:
-    """What is told while files are delivered: with a bar only what failed has a line, else each file."""
+    """Reports progress while files are delivered: with a bar, only failures get a line, else each file."""
 
     def __init__(self, bar: Bar | None = None, has_lines: bool = False):
         self._bar, self._has_lines = bar, has_lines
@@ -116,13 +116,13 @@ class SyncReport:
         self._sizes: dict[str, int] = {}
         self._told = self._through_bytes = 0
         self._has_told_of_waiting = False
-        #: What the portal has to say of this agent's release.
+        #: The portal's notice about this agent's version.
         self.notice = ""
-        #: Why a file was not delivered.
+        #: Why files were not delivered.
         self.reasons: dict[str, str] = {}
 
     def announce(self, found: Backlog, is_all: bool) -> None:
-        """Say which runs become runs of this portal, before they do."""
+        """Say which runs will belong to this portal, before they are sent."""
         if not self._has_lines:
             return
         if found.nowhere:
@@ -131,7 +131,7 @@ class SyncReport:
             print(f"Sending {_runs(files)} recorded for {address} to {found.url}.")
 
     def begin(self, files: list[WaitingFile]) -> None:
-        """Learn what is to be delivered, and whether that is worth a bar."""
+        """Take the files to deliver, and decide whether to show a bar."""
         self._sizes = {each.path: bytes_of(each.path) for each in files}
         self._told = self._through_bytes = 0
         is_large = len(files) > 1 or sum(self._sizes.values()) > LARGE_BYTES
@@ -139,13 +139,13 @@ class SyncReport:
         self.progress(0)
 
     def progress(self, read_bytes: int) -> None:
-        """Show that so many bytes of the file in hand are through."""
+        """Show how many bytes of the current file are done."""
         if self._shown:
             done, total = self._through_bytes + read_bytes, sum(self._sizes.values())
             self._shown.show(done, total, f"{self._told} of {len(self._sizes)}, {done / 1e6:.1f} MB")
 
     def tell(self, each: WaitingFile, answer) -> None:
-        """Tell what became of a file."""
+        """Report the outcome for a file."""
         self._told += 1
         self._through_bytes += self._sizes[each.path]
         self.reasons[each.path] = answer.reason
@@ -153,19 +153,19 @@ class SyncReport:
         self.progress(0)
 
     def tell_wait(self, wait_s: float, answer) -> None:
-        """Tell once that, and why, the portal asks to wait."""
+        """Report once that the portal asks to wait, and why."""
         if not self._has_told_of_waiting:
             self._has_told_of_waiting = True
             self._say(f"The portal asks to wait {wait_s:.0f} s: {answer.reason}", "")
 
     def tell_refused(self, delivery) -> None:
-        """Tell what of a run the portal did not take, in its own words."""
+        """Report what the portal refused of a run, in its own words."""
         for what, reason, count in delivery.refused:
             times = f" ({count} times)" if count > 1 else ""
             self._say(f"{delivery.run_id}  refused: {what}{times}: {reason}", "")
 
     def tell_again(self, each: quarantine.SetAside, answer) -> None:
-        """Tell what became of what was set aside."""
+        """Report the outcome for an item that was set aside."""
         self._say(f"{each.run_id}  {each.what}, set aside earlier: {_words(answer)}", answer.outcome)
 
     def _say(self, line: str, outcome: str) -> None:

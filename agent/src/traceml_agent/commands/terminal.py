@@ -1,4 +1,4 @@
-"""What the commands share: how one is added to the command line, how it complains, and a bar on a terminal."""
+"""What the commands share: adding one to the command line, complaints, and a progress bar."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 class Complaint(Exception):
-    """Why a command can't do what it was asked to: a sentence with the remedy, and the status to exit with."""
+    """Why a command can't do what it was asked to: a sentence with the remedy, and the exit status."""
 
     def __init__(self, text: str, status: int = 1):
         super().__init__(text)
@@ -20,7 +20,7 @@ class Complaint(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with the arguments, instead of repeating all of them."""
+    """Reports wrong arguments in one line, instead of repeating all of them."""
 
     def error(self, message: str):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
@@ -37,7 +37,7 @@ def add(commands, name: str, command, text: str, example: str, statuses: str) ->
 
 
 def positive(text: str) -> float:
-    """An argument's number above 0; raises ArgumentTypeError for anything else."""
+    """An argument that is a number above 0. Raises ArgumentTypeError for anything else."""
     try:
         number = float(text)
     except ValueError:
@@ -48,7 +48,7 @@ def positive(text: str) -> float:
 
 
 class Bar:
-    """A bar on stderr where that is a terminal, and nothing elsewhere. As a context it ends its line, come what may."""
+    """A progress bar on stderr if that is a terminal, else nothing. As a context manager it always ends its line."""
 
     def __init__(self):
         self.is_shown = sys.stderr.isatty()
@@ -69,12 +69,12 @@ class Bar:
             self._write(f"\r[{'#' * length}{'.' * (BAR - length)}] {text}\033[K")
 
     def say(self, line: str) -> None:
-        """Put a line above the bar."""
+        """Print a line above the bar."""
         if self.is_shown:
             self._write(f"\r{line}\033[K\n")
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # the terminal may be gone, and the work goes on
+        with contextlib.suppress(OSError):  # the terminal may be gone, but the work continues
             sys.stderr.write(text)
             sys.stderr.flush()
 
@@ -92,10 +92,10 @@ def hold_standard_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal may not know `×`
+            stream.reconfigure(errors="replace")  # a terminal may not support `×`
 
 
 def discard_stdout() -> None:
-    """Nobody takes what is still to be written: let Python not complain of it at its end."""
+    """Discard unwritten output, so that Python does not complain about it at its end."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

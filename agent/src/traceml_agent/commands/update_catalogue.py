@@ -1,4 +1,4 @@
-"""`traceml-agent update-catalogue`: this machine estimates with what the portal's admins have corrected."""
+"""`traceml-agent update-catalogue`: fetch the catalogue that the portal's admins maintain, for estimates here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add_command(commands) -> None:
 
 
 def command(options) -> int:
-    """Fetch the catalogue unless this machine has it already."""
+    """Fetch the catalogue, unless this machine has it already."""
     from traceml_agent.delivery import client
 
     settings = config.load()
@@ -43,9 +43,9 @@ def command(options) -> int:
 
 
 def update(portal, folder: str, bar: Bar) -> int | None:
-    """Replace the copy in a folder; returns its number of profiles, None where it was up to date.
+    """Replace the copy in a folder. Returns its number of profiles, or None if it was up to date.
 
-    Raises client.Refused, Complaint or OSError with the old copy as it was.
+    Raises client.Refused, Complaint or OSError, and then leaves the old copy unchanged.
     """
     rows, etag = _rows(portal, _kept_etag(folder), bar)
     if rows is None:
@@ -70,7 +70,7 @@ def _kept_etag(folder: str) -> str:
 
 
 def _rows(portal, etag: str, bar: Bar) -> tuple[list[dict] | None, str]:
-    """All profiles, page by page, and what their first page is known by; no rows where that is known already."""
+    """All profiles, page by page, and the ETag of the first page; no rows if that ETag is the same."""
     page, new_etag = portal.get(f"hardware?page_size={PAGE_SIZE}", etag)
     if page is None:
         return None, etag
@@ -87,7 +87,7 @@ def _rows(portal, etag: str, bar: Bar) -> tuple[list[dict] | None, str]:
 
 
 def _write(folder: str, rows: list[dict], factor: dict, etag: str) -> None:
-    """Write the CSV set, and read it again: what can't be read raises Complaint."""
+    """Write the CSV files and read them again. Raises Complaint if they can't be read."""
     try:
         for name, part in _by_file(rows):
             path = os.path.join(folder, name)
@@ -122,7 +122,7 @@ def _cells(row: dict) -> list:
 
 
 def _write_factor(path: str, factor: dict) -> None:
-    """The bundled constants, with the portal's emission factor in the place of the recommended one."""
+    """Write the bundled constants, with the portal's emission factor instead of the recommended one."""
     from traceml_agent.catalogue import ACTIVE_FACTOR_KEY
 
     with open(os.path.join(DATA, FACTOR_FILE), newline="", encoding="utf-8") as file:
@@ -139,7 +139,7 @@ def _write_factor(path: str, factor: dict) -> None:
 
 
 def _replace(draft: str, folder: str) -> None:
-    """Put the new copy in the place of the old one."""
+    """Replace the old copy by the new one."""
     old = f"{folder}.old.{os.getpid()}"
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, old)

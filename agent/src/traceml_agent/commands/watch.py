@@ -1,4 +1,4 @@
-"""`traceml-agent watch`: measure a process that is no Python of ours, or a cgroup, until it ends."""
+"""`traceml-agent watch`: measure another process, or a cgroup, until it ends."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def command(options) -> int:
 
 
 def attach(target: Target, model: str, kind: str, name: str | None, **settings) -> Run:
-    """Measure the target until it ends; returns the stopped run. `settings` are those of `config.load`.
+    """Measure the target until it ends, and return the stopped run. `settings` are those of `config.load`.
 
-    Ctrl-C, SIGTERM and SIGHUP end the measuring, not the target: what was watched until then is complete.
+    Ctrl-C, SIGTERM and SIGHUP end the measuring, not the target; the run is then complete.
     """
     see_its_gpus(target)
     for each in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -70,7 +70,7 @@ def is_alive(target: Target) -> bool:
 
 
 def name_of(target: Target) -> str:
-    """What a target is called that nobody named: its script, module or program, or the end of the cgroup's path."""
+    """The default name of a target: its script, module or program, or the end of the cgroup's path."""
     if target.cgroup:
         return os.path.basename(target.cgroup.rstrip("/")) or "cgroup"
     words = (system.read("proc", str(target.pid), "cmdline") or "").rstrip("\0").split("\0")
@@ -79,7 +79,7 @@ def name_of(target: Target) -> str:
 
 
 def see_its_gpus(target: Target) -> None:
-    """Take over which GPUs the process sees. Its environment is readable by its owner and root alone."""
+    """Use the process's list of visible GPUs. Only its owner and root can read its environment."""
     if target.is_self or target.cgroup:
         return
     pairs = (entry.partition("=") for entry in (system.read("proc", str(target.pid), "environ") or "").split("\0"))

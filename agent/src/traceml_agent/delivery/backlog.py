@@ -1,4 +1,4 @@
-"""What has not reached its portal: runs that wait in the spool, for which address, and what is set aside and why."""
+"""What has not reached its portal: runs in the spool, for which address, and what is set aside and why."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from traceml_agent.spool.files import has_living_writer, spool_files
 from traceml_agent.spool.folder import folders
 from traceml_agent.spool.names import NAME
 
-#: A run's last record is shorter than this, so it is found without reading the whole file.
+#: The last record is shorter than this, so it is found without reading the whole file.
 TAIL_BYTES = 2 * file.RESERVED_BYTES
 
 
 class WaitingFile(NamedTuple):
-    """A spool file, which holds what one process recorded of a run. `portal` is empty where none was configured."""
+    """A spool file, with what one process recorded of a run. `portal` is empty if none was configured."""
 
     path: str
     run_id: str
@@ -29,10 +29,10 @@ class WaitingFile(NamedTuple):
 
 
 class Backlog:
-    """What lies in the spool and in quarantine, looked at once.
+    """What is in the spool and in quarantine at one moment.
 
-    `here` waits for the portal of the settings, `nowhere` was recorded without one, `elsewhere` is by other address;
-    files of living processes are under way and wait for nothing.
+    `here` is for the portal in the settings, `nowhere` was recorded without one, `elsewhere` is by other address, and
+    `under_way` are files of living processes.
     """
 
     def __init__(self, settings):
@@ -50,7 +50,7 @@ class Backlog:
     def _take(self, path: str) -> None:
         try:
             is_alive, each = has_living_writer(path), read(path)
-        except OSError:  # delivered meanwhile
+        except OSError:  # delivered in the meantime
             return
         if is_alive:
             self.under_way.append(each)
@@ -63,21 +63,21 @@ class Backlog:
 
     @property
     def files(self) -> list[WaitingFile]:
-        """All that waits, for whichever portal."""
+        """All waiting files, for any portal."""
         return [*self.here, *self.nowhere, *(each for files in self.elsewhere.values() for each in files)]
 
     @property
     def is_empty(self) -> bool:
-        """Whether all that was recorded by now has arrived; what never was a run's does not count."""
+        """Whether everything recorded so far has arrived. Files that never belonged to a run don't count."""
         return not self.files and not any(each.is_of_a_run for each in self.set_aside)
 
     def lines(self) -> Iterator[str]:
-        """All of it in sentences."""
+        """The whole backlog in sentences."""
         yield from self.waiting_lines()
         yield from self.set_aside_lines()
 
     def waiting_lines(self) -> Iterator[str]:
-        """What waits, for which address, and how it is sent."""
+        """What is waiting, for which address, and how to send it."""
         if self.here:
             yield f"{_waiting(self.here)} for {self.url}."
         if self.nowhere:
@@ -88,7 +88,7 @@ class Backlog:
             yield f"{_runs(self.under_way)} {_is(_count(self.under_way))} in progress."
 
     def set_aside_lines(self) -> Iterator[str]:
-        """A line for each run and reason, however many items it has."""
+        """A line for each run and reason, whatever the number of items."""
         alike: dict[tuple[str, str, str], list[quarantine.SetAside]] = {}
         for each in self.set_aside:
             alike.setdefault((each.run_id, each.reason, each.portal), []).append(each)
@@ -101,12 +101,12 @@ class Backlog:
             yield f"{counted(self.removed, 'older item')} deleted from quarantine to make room."
 
     def _by(self, command: str, aside: str = "") -> str:
-        """How files that are for no portal, or for another, get to this one."""
+        """How to send files that are for no portal or another one to this one."""
         return f"{aside}. Send to {self.url} with `{command}`." if self.url else "."
 
 
 def read(path: str) -> WaitingFile:
-    """A file's description by its name and header. Raises OSError."""
+    """A file's description from its name and header. Raises OSError."""
     match = NAME.fullmatch(os.path.basename(path))
     headers = (record["body"] for _, record in recording.read(path) if record and record["type"] == "header")
     header: dict = next(headers, {})
@@ -116,7 +116,7 @@ def read(path: str) -> WaitingFile:
 
 
 def dropped_records(files: Iterable[WaitingFile]) -> int:
-    """Records that the runs had to leave out, as their last records tell."""
+    """The number of records that the runs left out, from their last records."""
     return sum(_dropped(each.path) for each in files)
 
 

@@ -1,4 +1,4 @@
-"""How the training and its uploader talk: lines of JSON through a socket."""
+"""The channel between the training and its uploader: lines of JSON through a socket."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from traceml_agent.host.descriptors import Descriptor
 
 
 class Channel:
-    """Lines of JSON through a socket, for both ends; nothing here waits longer than it is asked to."""
+    """Lines of JSON through a socket, for both ends. Nothing waits longer than it is told to."""
 
     def __init__(self, socket):
         self._descriptor = Descriptor(socket.detach())
@@ -18,15 +18,15 @@ class Channel:
 
     @property
     def number(self) -> int:
-        """What `select` takes."""
+        """The descriptor, for `select`."""
         return self._descriptor.number
 
     @contextlib.contextmanager
     def _socket(self):
         """The socket, as long as its number is still ours. Raises OSError after that.
 
-        Of the type below the one that cooperative frameworks replace: theirs would switch to other code, or wait for a
-        hub that is gone.
+        It has the low-level type that cooperative frameworks don't replace: theirs would switch to other code, or wait
+        for a hub that is gone.
         """
         import _socket
 
@@ -40,21 +40,21 @@ class Channel:
             found.detach()
 
     def send(self, message: dict, wait_s: float = 0.0) -> None:
-        """Send a line. One that the other end is gone for, or has no room for within `wait_s`, is lost."""
+        """Send a line. It is lost if the other end is gone, or has no space for it within `wait_s`."""
         import _socket
 
         data = json.dumps(message).encode() + b"\n"
         try:
             with self._socket() as found:
                 found.settimeout(wait_s)
-                found.send(data, getattr(_socket, "MSG_NOSIGNAL", 0))  # a script may have made SIGPIPE deadly
+                found.send(data, getattr(_socket, "MSG_NOSIGNAL", 0))  # a script may have made SIGPIPE fatal
         except (BrokenPipeError, ConnectionResetError):
             self.ended = True
         except OSError:
             pass
 
     def receive(self, wait_s: float) -> list[dict]:
-        """Lines that arrive within the time; returns with the first, or at the end."""
+        """Lines that arrive within the time. Returns with the first ones, or at the end."""
         try:
             with self._socket() as found:
                 found.settimeout(max(wait_s, 0.0))

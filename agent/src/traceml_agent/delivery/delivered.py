@@ -1,4 +1,4 @@
-"""A delivered run, as the portal's API gives it, in the shape that `export` writes."""
+"""A delivered run from the portal's API, in the format that `export` writes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 from traceml_agent.delivery import client
 from traceml_agent.inputs.config import Refused
 
-#: How many of a project's latest runs are looked through for the beginning of an id, and how many are listed.
+#: How many of a project's latest runs are searched for the start of an id, and how many are listed.
 MAX_LOOKED_THROUGH, MAX_LISTED = 200, 20
-#: The portal thins the samples of a device to so many; with those of a large job they are more than a page.
+#: The portal thins a device's samples to this many. Those of a large job are more than a page.
 MAX_POINTS, MAX_SERIES_BYTES = 2000, 256 * 1024 * 1024
 HEADER = ("model", "kind", "name", "tags", "params", "started_at", "agent_version", "environment")
 FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "duration_s", "measured_share")
@@ -21,7 +21,7 @@ J_PER_KWH = 3.6e6
 
 
 class PortalReader:
-    """The read side of a portal. Every call raises Refused, with the portal's words, where it does not answer."""
+    """A portal's API for reading. Every call raises Refused, with the portal's words, if it does not answer."""
 
     def __init__(self, settings):
         client.MAX_PAGE_BYTES = MAX_SERIES_BYTES
@@ -29,11 +29,11 @@ class PortalReader:
         self._client = client.Client(settings)
 
     def latest(self, count: int = MAX_LISTED) -> list[dict]:
-        """The project's runs that arrived last, newest first."""
+        """The project's latest runs, newest first."""
         return self._get(f"runs?page_size={count}").get("results") or []
 
     def run(self, run_id: str) -> DeliveredRun:
-        """A run by its id or the beginning of it."""
+        """A run by its id or the start of one."""
         if len(run_id) < 36:
             alike = [each["run_id"] for each in self.latest(MAX_LOOKED_THROUGH) if each["run_id"].startswith(run_id)]
             if len(alike) != 1:
@@ -59,7 +59,7 @@ def _remedy(reason: str) -> str:
 
 
 def began_at(started_at) -> datetime:
-    """A start as the wire has it; long ago for what is none."""
+    """The time of a `started_at`; long ago if it is invalid."""
     try:
         found = datetime.fromisoformat(str(started_at).replace("Z", "+00:00"))
     except ValueError:
@@ -68,7 +68,7 @@ def began_at(started_at) -> datetime:
 
 
 class DeliveredRun:
-    """A run on the portal. What the API leaves out is left out: hosts, each writer's own header and end."""
+    """A run on the portal, without what the API omits: hosts, and each writer's header and end."""
 
     def __init__(self, url: str, facts: dict, series: dict):
         self._url, self._facts, self._series = url, facts, series
@@ -76,11 +76,11 @@ class DeliveredRun:
 
     @property
     def may_be_thinned(self) -> bool:
-        """Whether a device has so many samples that the portal may have left some out: it gives every nth of them."""
+        """Whether a device has so many samples that the portal may have thinned them to every nth."""
         return any(len(columns["t_s"]) > MAX_POINTS // 2 for columns in self._series["devices"])
 
     def parts(self) -> dict:
-        """All but what is written row by row."""
+        """Everything except what is written row by row."""
         facts = self._facts
         devices = [_picked(each, DEVICE) | {"energy_j": _joules(each)} for each in facts["devices"]]
         has_ended = facts.get("ended_at") is not None
@@ -96,11 +96,11 @@ class DeliveredRun:
         }
 
     def devices(self) -> list[dict]:
-        """The devices as they were described, each with its writer."""
+        """The facts of the devices, each with its writer."""
         return self._facts["devices"]
 
     def rows(self, name: str) -> Iterator[dict]:
-        """Rows of samples, thinned by the portal, or of metrics, where it gives them."""
+        """Rows of samples, thinned by the portal, or of metrics if it returns them."""
         if name != "samples":
             yield from self._facts.get(name) or ()
             return

@@ -1,4 +1,4 @@
-"""From a spool file to the portal: which records make a batch, what of it was answered, what goes to quarantine."""
+"""Delivers a spool file to the portal: which records make a batch, what was answered, and what goes to quarantine."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from traceml_agent.spool.recording import enriched
 
 MAX_BATCH_ROWS = 1000
 MAX_BATCH_BYTES = 512 * 1024
-#: So much of a file is in memory at once, however much an outage let gather.
+#: How much of a file is in memory at once, however much an outage left in it.
 SLICE_BYTES = 4 * 1024 * 1024
-#: How often the portal may name further values that it refuses, until all that travel together are refused.
+#: How often the portal may refuse further values of a body before the whole body counts as refused.
 MAX_PRUNINGS = 5
 _SETTLED = (portal.DELIVERED, portal.QUARANTINE)
 
 
 class Delivery:
-    """Delivers one spool file; may be asked again as the file grows."""
+    """Delivers one spool file, again and again as it grows."""
 
     def __init__(self, path: str):
         self.path = path
@@ -39,20 +39,20 @@ class Delivery:
             raise ValueError(f"{path} is not named like a spool file")
         self.run_id, self.writer = match.groups()
         self.header: dict | None = None
-        #: True once the file is gone: delivered to its end, dropped, or set aside.
+        #: True once the file is gone: fully delivered, dropped, or set aside.
         self.done = False
-        #: Hears how many bytes of the file are through.
+        #: Called with the number of bytes of the file that are done.
         self.progress: Callable[[int], None] = lambda read_bytes: None
         self._sent = Sent(path)
         self._file: BinaryIO | None = None
         self._read_bytes = 0
         self._pending: dict[int, tuple[int, dict]] = {}  # by sequence number: the line's length, and the record
-        #: What the portal refused, in words: what, why, how many.
+        #: What the portal refused: what, why, how many.
         self.refused: list[tuple[str, str, int]] = []
         self._handed_on: dict[tuple[str, str], int] = {}
-        #: Header and finish of a run that took the end of its process for a good one.
+        #: Header and finish of a run that assumed success because its process ended.
         self.unsure: tuple[dict, dict] | None = None
-        #: Why the disk keeps it from being delivered.
+        #: Why the disk keeps the file from being delivered.
         self.trouble = ""
         self._alive = True
         self._damaged = False
@@ -60,10 +60,10 @@ class Delivery:
         self._heard_at = time.monotonic()
 
     def deliver(self, client: portal.Client, header_only: bool = False, silence_s: float = math.inf) -> Answer:
-        """Send what is not acknowledged yet, in order; stops at the first record that can't be delivered now.
+        """Send what is not acknowledged yet, in order. Stops at the first record that can't be delivered now.
 
-        A run that has nothing new for `silence_s` is announced again, so that the portal does not take it for lost.
-        One whose writer died without a word gets the end that it could not write.
+        A run with nothing new for `silence_s` is announced again, so that the portal does not think that it is lost. A
+        run whose writer died gets the end that it could not write.
         """
         try:
             os.stat(self.path)
@@ -71,7 +71,7 @@ class Delivery:
             with self._sent.locked() as held:
                 if not held:
                     return Answer(portal.BUSY, "another process is delivering it")
-                # Asked before reading: what a writer appends before it dies must be read before the file goes.
+                # Checked before reading, so that what a writer appends before it dies is read before the file goes.
                 self._alive = has_living_writer(self.path)
                 answer = self._send_all(client, header_only)
                 is_dead = not (self._alive or header_only or self._finished or self.done)
@@ -81,16 +81,16 @@ class Delivery:
                     answer = self._announce(client)
                 return self._conclude(answer)
         except FileNotFoundError:
-            self._leave(os.unlink)  # the lock's file may be made anew when the spool file is gone already
+            self._leave(os.unlink)  # the `.sent` file may have been made again after the spool file was deleted
             return Answer(portal.DELIVERED, "another process delivered it")
         except OSError as error:
             self.trouble = f"{self.path} can't be used ({error.strerror or error})"
             return Answer(portal.BUSY, self.trouble)
 
     def _begin_again_with_another_file(self) -> None:
-        """Where somebody swept the folder the writer made its file anew: nothing known of the old one holds for it.
+        """Start over if the folder was emptied and the writer made a new file: nothing known of the old one is valid.
 
-        The old one is kept open, else the new one might have its inode. Raises OSError.
+        The old file stays open, or the new one might get its inode. Raises OSError.
         """
         if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
             self._file = os.fdopen(open_regular(self.path, os.O_RDONLY), "rb")
@@ -101,9 +101,9 @@ class Delivery:
         return known and time.monotonic() - self._heard_at > silence_s
 
     def _conclude(self, answer: Answer) -> Answer:
-        """Let go of the file where its end is delivered. One with damaged lines is kept for a person to look at.
+        """Delete the file if its end is delivered. A file with damaged lines is kept, for a person to look at.
 
-        No file that has no end yet is ever unlinked while its writer lives, whatever the portal says.
+        A file without an end is never deleted while its writer lives, whatever the portal says.
         """
         if answer.outcome == portal.GONE:
             self._leave(_nothing if self._alive else os.unlink)
@@ -116,7 +116,7 @@ class Delivery:
         return answer
 
     def _is_hopeless(self) -> bool:
-        """Whether a dead writer left nothing that tells of a run: no end can be written to that."""
+        """Whether a dead writer left no header, so that no end can be written."""
         return not self._alive and self.header is None
 
     def _send_all(self, client: portal.Client, header_only: bool) -> Answer:
@@ -133,7 +133,7 @@ class Delivery:
         return result
 
     def _fill(self) -> bool:
-        """Read on until a slice of the file is in memory; whether there is anything to send."""
+        """Read until a slice of the file is in memory. Returns whether there is anything to send."""
         self._pending = {n: each for n, each in self._pending.items() if not self._sent.is_acknowledged(n)}
         size, until, start = sum(length for length, _ in self._pending.values()), -1, self._read_bytes
         for end, record in recording.read(self.path, self._read_bytes):
@@ -142,7 +142,7 @@ class Delivery:
             else:
                 if size > SLICE_BYTES and record["n"] > until:
                     break
-                until = (self._sent.batch_of(record["n"]) or (0, -1))[1]  # a batch travels whole
+                until = (self._sent.batch_of(record["n"]) or (0, -1))[1]  # a batch is sent whole
                 size += self._take(record, end - self._read_bytes)
             self._read_bytes = end
         if self._read_bytes > start:
@@ -150,7 +150,7 @@ class Delivery:
         return bool(self._pending)
 
     def _take(self, record: dict, length: int) -> int:
-        """Keep a record that is still to be sent; the bytes that this takes."""
+        """Keep a record that is still to be sent. Returns the bytes that this takes."""
         if record["type"] == "header":
             self.header = record["body"]
         if self._sent.is_acknowledged(record["n"]):
@@ -160,14 +160,14 @@ class Delivery:
         return length
 
     def _sync(self) -> None:
-        """What is marked as sent must not be lost here by a power failure: its repeat would be another batch."""
+        """Write the file to disk: if a power failure lost sent records, their repeat would be a different batch."""
         descriptor = open_regular(self.path, os.O_RDONLY)
         with contextlib.suppress(OSError):
             recording.sync_to_disk(descriptor)
         os.close(descriptor)
 
     def _batches(self, header_only: bool) -> list[tuple[Batch, list[dict]]]:
-        """What is pending as it travels: as planned before, else planned now."""
+        """The pending records in batches: as planned before, else planned now."""
         pending = [each for _, each in sorted(self._pending.items()) if not header_only or each[1]["type"] == "header"]
         self._sent.plan(list(_new_batches([each for each in pending if self._batch_of(each[1]) is None])))
         by_batch = itertools.groupby((record for _, record in pending), self._batch_of)
@@ -204,7 +204,7 @@ class Delivery:
             return Answer(portal.QUARANTINE, f"the record can't be encoded ({type(error).__name__})")
 
     def _hand_on(self, left_out: list[dict]) -> None:
-        """What a child left out is for its parent's run to count: both are one writer to the portal, with one list."""
+        """Let the parent's run count what a child left out: for the portal both are one writer with one list."""
         for row in left_out:
             kind = str(row.get("what")), str(row.get("reason"))
             count = row.get("count", 0) - self._handed_on.get(kind, 0)
@@ -213,7 +213,7 @@ class Delivery:
                 self._handed_on[kind] = row["count"]
 
     def _put_finish(self, client: portal.Client, body: dict) -> Answer:
-        """A child's file ends with itself, not its run."""
+        """Send the end of a run. The end of a child's file is not the end of its run."""
         if (self.header or {}).get("child_of"):
             return Answer(portal.DELIVERED)
         finish = {name: value for name, value in body.items() if name != "unsure"}
@@ -221,7 +221,7 @@ class Delivery:
         return self._pruned(self._from_writer() | finish, lambda kept: client.put_finish(self.run_id, kept))
 
     def _announce(self, client: portal.Client) -> Answer:
-        """Send the header. Without one, or where it is refused, nothing can be delivered: the file is set aside."""
+        """Send the header. Without one, or if it is refused, nothing can be delivered and the file is set aside."""
         if self.header is None:
             answer = Answer(portal.QUARANTINE, "the file has no readable header")
         else:
@@ -234,7 +234,7 @@ class Delivery:
         return answer
 
     def _pruned(self, body: dict, put: Callable[[dict], Answer]) -> Answer:
-        """Send a body; of one that is refused for single values all but those."""
+        """Send a body. If the portal refuses single values, send it without them."""
         answer = self._heard(put(body))
         for _ in range(MAX_PRUNINGS):
             if answer.outcome != portal.QUARANTINE or not answer.fields:
@@ -252,7 +252,8 @@ class Delivery:
         return answer
 
     def _settled(self, answer: Answer, batch: Batch, records: list[dict]) -> Answer:
-        """Mark a batch as delivered or set aside. What the portal refuses and no disk takes stays in the spool."""
+        """Mark a batch as delivered or set aside. If a refused batch can't be written to disk, it stays in the
+        spool."""
         if answer.outcome == portal.QUARANTINE:
             place, portal_url = os.path.dirname(self.path), self._portal()
             try:
@@ -268,7 +269,7 @@ class Delivery:
         return answer
 
     def _from_writer(self) -> dict:
-        """Whose the records are: a child's are its parent's."""
+        """The writer of the records; a child's records belong to its parent."""
         header = self.header or {}
         started_at = header.get("writer_started_at")
         writer = header.get("child_of") or self.writer
@@ -282,7 +283,7 @@ class Delivery:
         return str((self.header or {}).get("portal") or "")
 
     def _leave(self, way) -> None:
-        """Unlink the file or set it aside; what was sent of it stays on record as long as the file does."""
+        """Delete the file or set it aside. Its `.sent` file stays as long as the file does."""
         self.done = True
         if self._file is not None:
             self._file.close()
@@ -296,11 +297,11 @@ class Delivery:
 
 
 def _nothing(path: str) -> None:
-    """What is done to a file that stays."""
+    """Do nothing to a file that stays."""
 
 
 def _new_batches(pending: list[tuple[int, dict]]) -> Iterator[Batch]:
-    """Consecutive updates, as many together as make a batch; header and finish alone."""
+    """Batches of consecutive updates, up to the limits. A header or finish is a batch of its own."""
     first, last, size, rows = -1, -2, 0, 0
     for length, record in pending:
         n, weight = record["n"], _weight(record)
@@ -315,14 +316,14 @@ def _new_batches(pending: list[tuple[int, dict]]) -> Iterator[Batch]:
 
 
 def _weight(record: dict) -> int:
-    """Rows of a update; header and finish fill a batch of their own."""
+    """The rows of an update. A header or finish fills a batch."""
     if record["type"] != "update":
         return MAX_BATCH_ROWS + 1
     return max(len(record["body"].get(name) or ()) for name in recording.ROWS)
 
 
 def merged(bodies: list[dict]) -> dict:
-    """One batch body of several updates: samples and metrics in a row, of devices, stages and calls the latest."""
+    """One batch body from several updates: all samples and metrics, and the latest of devices, stages and calls."""
     result: dict = {}
     for name, key in recording.ROWS.items():
         rows = [row for body in bodies for row in body.get(name) or ()]

@@ -1,4 +1,4 @@
-"""A process that is nobody's child and leads a session of its own: how the uploader's is started, in milliseconds."""
+"""Starts the uploader's process in milliseconds, as nobody's child and in a session of its own."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ sys.path += sys.argv[3:]
 from traceml_agent.delivery.uploader_process import main
 main()
 """
-#: What the uploader imports: an application in one file may keep each package in a folder of its own.
+#: What the uploader imports. A one-file application may keep each package in a folder of its own.
 PACKAGES = ("requests", "urllib3", "idna", "certifi", "charset_normalizer")
-#: A shell leaves what it starts behind in a millisecond; Python itself would take ten times as long to do so.
+#: A shell starts a process and leaves it behind in a millisecond; Python would take ten times as long.
 SHELL = "/bin/sh"
-#: What it starts has the socket as its standard input; a fourth descriptor stays open as it is.
+#: The process has the socket as its standard input; a fourth descriptor stays open.
 LEAVE_BEHIND = '"$0" "$@" <&3 3<&- &'
 LIFE = 4
 #: linux/prctl.h
 PR_GET_CHILD_SUBREAPER = 37
-#: So many are looked at where the system lists none.
+#: How many are checked if the system does not list them.
 MAX_DESCRIPTORS = 1024
 
 
 def adopts_orphans() -> bool:
-    """Whether processes that nobody waits for become this one's children: the first of a container, a subreaper."""
+    """Whether orphans become children of this process, as in the first process of a container or a subreaper."""
     if os.getpid() == 1:
         return True
-    if not {"ctypes", "prctl", "_prctl"} & set(sys.modules):  # by which alone a script makes itself one
+    if not {"ctypes", "prctl", "_prctl"} & set(sys.modules):  # only these can make it a subreaper
         return False
     import ctypes
 
@@ -48,8 +48,8 @@ def adopts_orphans() -> bool:
 def start(theirs: int) -> int:
     """Start the process with the socket as its standard input, and leave it to the system.
 
-    What starts it ends in milliseconds and is waited for here, where no other code of this thread can meet it. Returns
-    the number that this process's life has there, for one that ends before the other looks; -1 for none.
+    The helper that starts it ends in milliseconds. It is waited for here, where no other code of this thread can see
+    it. Returns the number of the pidfd of this process over there, in case it ends before the other looks; -1 for none.
     """
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     has_shell = os.access(SHELL, os.X_OK)
@@ -57,13 +57,13 @@ def start(theirs: int) -> int:
     words = [SHELL, "-c", LEAVE_BEHIND, *words] if has_shell else words
     environment = {name: value for name, value in os.environ.items() if name != config.PREFIX + "TOKEN"}
     environment |= {config.PREFIX + "DISABLED": "1"}
-    import posix  # its waitpid, for the one of `os` is another where gevent works
+    import posix  # for its waitpid, since gevent replaces the one in `os`
 
     life = endings.own_life()
     try:
         with _out_of_the_way(theirs, life) as moved, _unheard() as signals:
             pid = os.posix_spawn(words[0], words, environment, file_actions=_streams(*moved), setsigmask=(), **signals)
-            with contextlib.suppress(ChildProcessError):  # its end is ignored, or somebody else waited for it
+            with contextlib.suppress(ChildProcessError):  # SIGCHLD is ignored, or another thread waited for it
                 posix.waitpid(pid, 0)
     finally:
         if life >= 0:
@@ -73,7 +73,7 @@ def start(theirs: int) -> int:
 
 @contextlib.contextmanager
 def _out_of_the_way(*numbers: int):
-    """Copies of descriptors above those that the process gets: one would else be closed to make room for another."""
+    """Copies of descriptors with numbers above those that the process gets, so that none is closed for another."""
     import fcntl
 
     moved = [fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, LIFE + 1) if number >= 0 else -1 for number in numbers]
@@ -86,7 +86,7 @@ def _out_of_the_way(*numbers: int):
 
 
 def _interpreter() -> str:
-    """The Python to start. Where a server embeds one, `sys.executable` is the server. Raises ValueError."""
+    """The Python to start. If a server embeds Python, `sys.executable` is the server. Raises ValueError."""
     if not sys.executable:
         raise ValueError("sys.executable names no interpreter")
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -98,14 +98,14 @@ def _interpreter() -> str:
 
 
 def _flags() -> list[str]:
-    """What keeps this interpreter from variables and folders that are not meant for it."""
+    """The flags by which this interpreter ignores the environment."""
     if sys.flags.isolated:
         return ["-I"]
     return ["-E"] if sys.flags.ignore_environment else []
 
 
 def _package_folders() -> list[str]:
-    """Where the packages lie that the uploader imports."""
+    """The folders of the packages that the uploader imports."""
     from importlib.machinery import PathFinder
 
     specs = filter(None, map(PathFinder.find_spec, PACKAGES))
@@ -114,7 +114,7 @@ def _package_folders() -> list[str]:
 
 
 def _streams(theirs: int, life: int) -> list[tuple]:
-    """What the process has open: the socket, our life, and nothing that the training's own children would inherit."""
+    """The descriptors of the process: the socket, our pidfd, and nothing that the training's children would inherit."""
     opened: list[tuple] = [(os.POSIX_SPAWN_CLOSE, number) for number in _inheritable()]
     opened += [(os.POSIX_SPAWN_DUP2, theirs, 3)]
     opened += [(os.POSIX_SPAWN_DUP2, life, LIFE)] if life >= 0 else []
@@ -123,7 +123,8 @@ def _streams(theirs: int, life: int) -> list[tuple]:
 
 
 def _inheritable() -> list[int]:
-    """Descriptors from 3 up that a new program would find open: a pipe held open keeps its reader waiting for ever."""
+    """Descriptors from 3 up that a new program would inherit: a pipe that stays open keeps its reader waiting for
+    ever."""
     try:
         numbers = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:  # another system, or no /proc
@@ -138,7 +139,7 @@ def _inheritable() -> list[int]:
 
 @contextlib.contextmanager
 def _unheard():
-    """Where the user's code handles SIGCHLD, keep the end of our helper from it; yields what posix_spawn takes."""
+    """Hide the end of our helper from a SIGCHLD handler of the user's. Yields arguments for posix_spawn."""
     signal = sys.modules.get("signal")  # without it nobody has a handler
     child = getattr(signal, "SIGCHLD", None)
     if signal is None or child is None or not callable(signal.getsignal(child)):
@@ -148,7 +149,7 @@ def _unheard():
     was_pending = child in signal.sigpending()
     try:
         yield {"setsid": True, "setsigdef": (child,)}
-        # Another child's end that came meanwhile is the user's to hear of.
+        # The user must hear of another child that ended meanwhile.
         if not was_pending and not _has_ended_children() and hasattr(signal, "sigtimedwait"):
             signal.sigtimedwait({child}, 0)
     finally:

@@ -1,4 +1,4 @@
-"""Which spool files are a training's: those that it told of, others of its process, and those of its children."""
+"""Which spool files belong to a training: those it named, others of its process, and those of its children."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from traceml_agent.spool.names import is_written_by, run_of, writer_of
 
 
 class Family:
-    """The files of one process, by its pid and when it began; `own` are those that it told of itself."""
+    """The files of one process, by its pid and when it began. `own` are those that it named itself."""
 
     def __init__(self, settings, pid: int, began: str):
         self._settings, self._pid, self._began = settings, pid, began
         self.own: list[str] = []
-        self._strangers: set[str] = set()  # of other ranks of the job, say: no need to read their headers again
+        self._strangers: set[str] = set()  # such as of other ranks of the job: no need to read their headers again
 
     def add(self, path: str) -> None:
-        """Take in a file that the process told of."""
+        """Add a file that the process named."""
         self.own.append(path)
 
     def is_written_here(self, path: str) -> bool:
-        """Whether the process itself, not a child of it, writes the file."""
+        """Whether the process itself, not one of its children, writes the file."""
         return path in self.own or is_written_by(path, self._pid, self._began)
 
     def found(self) -> Iterator[str]:
-        """Files in the spool that are the process's or its children's, and made for this portal."""
+        """Files in the spool of the process or its children, for this portal."""
         writers = {(run_of(path), writer_of(path)) for path in self.own}
         for place in folders(self._settings):
             for path in spool_files(place):
@@ -37,7 +37,7 @@ class Family:
                     continue
                 header = None if is_written_by(path, self._pid, self._began) else _header(path)
                 if header is not None and (run_of(path), header.get("child_of")) not in writers:
-                    self._strangers |= {path} if header else set()  # without a header it is being made
+                    self._strangers |= {path} if header else set()  # without a header it is new
                 elif is_for(path, self._settings):
                     yield path
 

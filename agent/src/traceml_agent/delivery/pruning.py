@@ -1,4 +1,4 @@
-"""What a portal refuses taken out of a body, so that the rest of it arrives."""
+"""Removes what a portal refuses from a body, so that the rest of it arrives."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 import re
 from collections.abc import Iterator
 
-#: Without these a body says something else, or nothing.
+#: Without these a body is meaningless.
 NEEDED = ("model", "started_at", "status", "ended_at", "writer", "writer_started_at")
-#: What samples are told apart by, and the least that a device is described by: its other facts can go one by one.
+#: The minimum description of a device. Its other facts can be removed one by one.
 DEVICE = ("key", "kind", "name")
 #: Words for a row of each list, with the key of its name.
 ROWS = {
@@ -25,15 +25,15 @@ _STEP = re.compile(r'\.?([^.\["\]]+)|\[([0-9]{1,9})\]|\[("(?:[^"\\]|\\.)*")\]')
 
 
 def prune(body: dict, fields: list[str]) -> tuple[dict, list[str]]:
-    """`body` without the rows and keys that a problem names, and what was taken out, in words.
+    """`body` without the rows and keys that a problem names, and what was removed, in words.
 
-    Takes paths as the portal gives them: `metrics[3].value`, `tags[2]`, `params.lr`, `params["a.b"]`, `params`, `name`.
-    Paths that name nothing in the body, and what it can't go without, leave it as it is: nothing taken out then, there
-    is no use in sending it again. The portal names at most a hundred at a time.
+    The paths are the portal's: `metrics[3].value`, `tags[2]`, `params.lr`, `params["a.b"]`, `params`, `name`. A path
+    that is not in the body, or that the body needs, removes nothing; if nothing is removed, there is no use in sending
+    the body again. The portal names at most a hundred paths at a time.
     """
     paths = {path for field in fields if (path := _target(field))}
     kept, taken = _copy(body), []
-    # From the end of each list, as what comes after a row moves up.
+    # From the end of each list, since rows after a removed one move up.
     for path in sorted(paths, key=lambda path: [(isinstance(step, int), step) for step in path], reverse=True):
         owner = _at(kept, path[:-1])
         if _has(owner, path[-1]):
@@ -43,20 +43,20 @@ def prune(body: dict, fields: list[str]) -> tuple[dict, list[str]]:
 
 
 def _target(field: str) -> tuple:
-    """The steps to what goes for a named field; none where nothing may."""
+    """The path of what is removed for a named field; empty if nothing may be."""
     steps = tuple(_steps(field))
     if not steps or steps[0] in NEEDED:
         return ()
     if steps[0] in METADATA:
         numbers = [index for index, step in enumerate(steps) if isinstance(step, int)]
-        return steps[: numbers[0]] if numbers else steps  # a list without one of its items is another list
+        return steps[: numbers[0]] if numbers else steps  # without one of its items, a list would mean something else
     if steps[0] == "devices" and len(steps) > 2 and steps[2] not in DEVICE:
         return steps[:3]
     return steps[:2] if len(steps) > 1 and isinstance(steps[1], int) else steps[:1]
 
 
 def _steps(field: str) -> Iterator[str | int]:
-    """`params["a.b"][3]` as "params", "a.b", 3; nothing of what is no path."""
+    """`params["a.b"][3]` as "params", "a.b", 3; nothing for an invalid path."""
     steps: list[str | int] = []
     at = 0
     while at < len(field):
@@ -93,7 +93,7 @@ def _copy(value):
 
 
 def _words(path: tuple, value) -> str:
-    """What is taken out, by its name: `metric 'loss'`, `parameter 'lr'`, `name`."""
+    """The name of what is removed: `metric 'loss'`, `parameter 'lr'`, `name`."""
     first = path[0]
     if first in METADATA and len(path) > 1:
         return f"{METADATA[first]} {'.'.join(map(str, path[1:]))!r}"

@@ -1,4 +1,4 @@
-"""A spool file gets another portal: `traceml-agent sync` sends what was recorded for another address, or for none."""
+"""Which portal a spool file is for, and how `traceml-agent sync` gives it another one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from traceml_agent.spool import recording
 
 
 def portal_of(path: str) -> str:
-    """The address in a spool file's header; empty where there is none. Raises OSError."""
+    """The address in a spool file's header; empty if it has none. Raises OSError."""
     return _portal(_header(path)[2])
 
 
@@ -22,12 +22,13 @@ def _portal(header: dict | None) -> str:
 
 
 def is_same(address: str, url: str) -> bool:
-    """Whether two addresses are one portal: host and port count, and for what is no address its text."""
+    """Whether two addresses are the same portal, by scheme, host and port, or by their text if they are not
+    addresses."""
     return (config.origin_of(address) or address) == (config.origin_of(url) or url)
 
 
 def is_for(path: str, settings) -> bool:
-    """Whether a spool file was made for the portal in the settings. A run made for none is sent when asked alone."""
+    """Whether a spool file is for the portal in the settings. One for no portal is only sent on request."""
     with contextlib.suppress(OSError):
         portal = portal_of(path)
         return bool(portal) and is_same(portal, settings.url)
@@ -35,10 +36,10 @@ def is_for(path: str, settings) -> bool:
 
 
 def readdress(path: str, url: str) -> bool:
-    """Make a dead writer's file one for the portal at `url`; False where another process is delivering it.
+    """Address a dead writer's file to the portal at `url`; False if another process is delivering it.
 
-    What was acknowledged by another portal is forgotten, so that all of it arrives at this one. The file is replaced
-    by a copy: what is damaged in it stays as it is. Raises OSError.
+    What another portal acknowledged is forgotten, so that everything arrives at this one. The file is replaced by a
+    copy, in which damaged lines stay as they are. Raises OSError.
     """
     if is_same(portal_of(path), url):
         return True
@@ -46,7 +47,7 @@ def readdress(path: str, url: str) -> bool:
     with sent.locked() as held:
         if not held:
             return False
-        start, end, header = _header(path)  # again, for another process may have been first
+        start, end, header = _header(path)  # again, since another process may have been first
         if header is None or is_same(_portal(header), url):
             return True
         if _portal(header):
@@ -56,7 +57,7 @@ def readdress(path: str, url: str) -> bool:
 
 
 def _header(path: str) -> tuple[int, int, dict | None]:
-    """Where the header's line begins and ends, and the record."""
+    """Where the header's line starts and ends, and its record."""
     start = 0
     for end, record in recording.read(path):
         if record and record["type"] == "header":
@@ -66,8 +67,8 @@ def _header(path: str) -> tuple[int, int, dict | None]:
 
 
 def _copy(path: str, start: int, end: int, line: bytes) -> None:
-    """Replace the bytes from `start` to `end`; the file is whole at any moment."""
-    import shutil  # late, as the uploader's side imports this module into a training
+    """Replace the bytes from `start` to `end`. The file is complete at any moment."""
+    import shutil  # imported late, since a training imports this module too
 
     draft = f"{path}.draft"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -82,7 +83,7 @@ def _copy(path: str, start: int, end: int, line: bytes) -> None:
             shutil.copyfileobj(old, new)
             new.flush()
             recording.sync_to_disk(new.fileno())
-        shutil.copystat(path, draft)  # the order of files is by age
+        shutil.copystat(path, draft)  # files are sorted by age
         os.replace(draft, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a portal refused, sent to it again."""
+"""Sends what a portal refused again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from traceml_agent.spool.files import has_living_writer
 
 
 def retry(client, each: quarantine.SetAside):
-    """Send an item again and return the client's Answer; what is delivered leaves the quarantine.
+    """Send an item again and return the client's Answer. What is delivered leaves the quarantine.
 
-    Records go under the batch id that they had. A whole file goes back to the spool, as one for the client's portal;
-    there it stays where the portal can't be reached, and if it is refused again it returns with the new reason.
+    Records keep their batch id. A whole file goes back to the spool, addressed to the client's portal. It stays there
+    if the portal can't be reached; if it is refused again, it returns with the new reason.
     """
     try:
         if not each.is_of_a_run:

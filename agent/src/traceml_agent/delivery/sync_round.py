@@ -1,4 +1,4 @@
-"""One round of `traceml-agent sync`: what waits is delivered, what was refused is sent again.
+"""One round of `traceml-agent sync`: it delivers what is waiting, and sends what was refused again.
 
 Loads requests.
 """
@@ -19,23 +19,23 @@ from traceml_agent.delivery.sent import Sent
 from traceml_agent.host.private import bytes_of
 from traceml_agent.spool import quarantine
 
-#: So long a file may be in another process's hands without progress; a request takes no longer than 10 s.
+#: How long another process may have a file without progress; a request takes at most 10 s.
 STALLED_S = 15.0
 LOOK_EVERY_S = 0.1
-#: So long a portal may go on asking to wait, as it does with more than it takes in a minute, before the rest is left.
+#: How long a portal may keep asking to wait, as it does above its limit per minute, before the rest is left.
 PATIENCE_S, LEAST_WAIT_S = 120.0, 1.0
 DISCARDED = "discarded"
 
 
 class SyncRound:
-    """One look at the spool and all that comes of it."""
+    """One pass over the spool and the quarantine."""
 
     def __init__(self, settings, report, is_all: bool, is_discarding: bool):
         self._settings, self._client = settings, portal.Client(settings)
         self._report, self._is_all, self._is_discarding = report, is_all, is_discarding
         self._counts: Counter[str] = Counter()
         self._tried: set[str] = set()
-        self._is_known = False  # the token, to the portal
+        self._is_known = False  # whether the portal accepts the token
 
     def run(self) -> dict[str, int]:
         found = Backlog(self._settings)
@@ -44,18 +44,18 @@ class SyncRound:
         if self._deliver(self._wanted(found)):
             self._send_so_far(found.under_way)
             self._try_again(found.set_aside)
-            # Another sync may have put files back into the spool that were set aside.
+            # Another sync may have put files that were set aside back into the spool.
             self._deliver(self._wanted(Backlog(self._settings)))
         self._report.notice = self._client.notice
         return {outcome: count for outcome, count in self._counts.items() if count}
 
     def _wanted(self, found: Backlog) -> list[WaitingFile]:
-        """What is to be sent and was not tried yet."""
+        """The files to send that were not tried yet."""
         others = [each for files in found.elsewhere.values() for each in files] if self._is_all else []
         return [each for each in (*found.here, *found.nowhere, *others) if each.path not in self._tried]
 
     def _deliver(self, wanted: list[WaitingFile]) -> bool:
-        """Deliver file by file; False where the portal takes nothing now."""
+        """Deliver file by file; False if the portal accepts nothing now."""
         self._report.begin(wanted)
         for number, each in enumerate(wanted, 1):
             self._tried.add(each.path)
@@ -68,7 +68,7 @@ class SyncRound:
         return True
 
     def _send(self, each: WaitingFile):
-        """Deliver a file; one that another process has in hand is waited for."""
+        """Deliver a file, after waiting for another process that has it."""
         if not is_same(each.portal, self._client.url) and (refusal := self._refusal()):
             return refusal
         return self._patiently(partial(self._send_in_turn, each.path), each.path)
@@ -81,7 +81,7 @@ class SyncRound:
         return answer
 
     def _patiently(self, send: Callable, path: str):
-        """Send, and go on for as long as a portal that asks to wait takes something of the file now and then."""
+        """Send, and continue as long as a portal that asks to wait accepts some of the file now and then."""
         answer, waited_s, size = send(), 0.0, -1
         while answer.outcome == "retry" and answer.after_s is not None:
             wait_s = max(answer.after_s, LEAST_WAIT_S)
@@ -100,7 +100,7 @@ class SyncRound:
             if not readdress(path, self._client.url):
                 return portal.Answer(portal.BUSY, "another process is delivering it")
         except FileNotFoundError:
-            pass  # the delivery says so
+            pass  # the delivery reports it
         except OSError as error:
             return portal.Answer(portal.BUSY, f"the file can't be used ({error.strerror or error})")
         delivery = Delivery(path)
@@ -110,14 +110,14 @@ class SyncRound:
         return answer
 
     def _refusal(self):
-        """Why the portal takes nothing now; asked before a file becomes one of that portal."""
+        """Why the portal accepts nothing now; None if it does. Called before a file is addressed to that portal."""
         answer = None if self._is_known else self._client.check_token()
-        # A body that can't be right is refused only after the token was accepted.
+        # An invalid body is refused only after the token was accepted.
         self._is_known = answer is None or answer.outcome == portal.QUARANTINE
         return None if self._is_known else answer
 
     def _send_so_far(self, under_way: list[WaitingFile]) -> None:
-        """What living processes have recorded by now; the rest is for their own uploaders."""
+        """Send what living processes have recorded so far; their own uploaders send the rest."""
         for each in under_way:
             if not is_same(each.portal, self._client.url):
                 continue
@@ -125,7 +125,7 @@ class SyncRound:
                 return
 
     def _try_again(self, items: list[quarantine.SetAside]) -> None:
-        """What was set aside earlier: the portal may take it now."""
+        """Send what was set aside earlier, since the portal may accept it now."""
 
         for each in items:
             is_ours = not each.portal or is_same(each.portal, self._client.url)
@@ -142,12 +142,12 @@ class SyncRound:
 
 
 def _is_over(answer) -> bool:
-    """Whether the portal takes nothing now."""
+    """Whether the portal accepts nothing now."""
     return answer.outcome in ("retry", "stop")
 
 
 def _wait_for_another(path: str) -> bool:
-    """Wait while another process delivers a file; False where none does, or where it gets no further."""
+    """Wait while another process delivers a file; False if none does, or it makes no progress."""
     sent, size, until = Sent(path), -1, time.monotonic()
     has_waited = False
     while _is_held(sent):

@@ -1,9 +1,9 @@
-"""The uploader, seen from the training: a process of its own delivers the spool, so that TLS and imports stall nothing.
+"""The uploader, from the training's side: a separate process delivers the spool, so that TLS and imports delay nothing.
 
-It hears from the training through a socket (first line: settings, the token among them, never argv; then a line for
-each spool file and wake-up) and answers through the same. It is nobody's child, so that no `os.wait()` of the user's
-code meets it, leads a session of its own, so that a terminal's Ctrl-C does not end it, and outlives the training: it
-sees how that ended, and delivers the rest.
+It gets messages from the training through a socket (first the settings with the token, which is never in argv; then one
+for each spool file and wake-up) and answers through it. It is nobody's child, so `os.wait()` in the user's code never
+sees it. It leads its own session, so Ctrl-C in a terminal does not end it. It outlives the training, sees how that
+ended, and delivers the rest.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from traceml_agent.host import endings
 from traceml_agent.host.descriptors import above_standard
 from traceml_agent.messages import warn
 
-#: So many that end before they say a word are started.
+#: How often an uploader that exits at once is started.
 MOST_STILLBORN = 3
-#: The uploaders of this process by portal, token and folder: one serves all of its runs.
+#: The uploaders of this process, by portal, token and folder. One serves all of its runs.
 _uploaders: dict[tuple, Uploader | None] = {}
-#: A signal's handler may start a run while the code that it interrupted does.
+#: A signal handler may start a run while the code that it interrupted does so.
 _launching = threading.RLock()
 
 
 class Uploader:
-    """The training's handle on its uploader process."""
+    """The training's view of its uploader process."""
 
     def __init__(self, line: Channel, flush_s: float):
         self._line = line
         self.flush_s = flush_s
-        self.pid = 0  # once it has said so
-        self.stillborn = 0  # how many before it ended without a word
+        self.pid = 0  # once it has sent it
+        self.stillborn = 0  # how many before this one exited at once
         self._pid = os.getpid()
         self._flushes = 0
-        #: Every run's sampler hears, as may a signal's handler while its own thread does.
+        #: Every run's sampler reads answers, and a signal handler may do so at the same time.
         self._hearing = threading.Lock()
-        self.refused: list[dict] = []  # what the portal refused of this process's runs, as `refused` and `run`
+        self.refused: list[dict] = []  # what the portal refused of this process's runs
 
     @property
     def is_gone(self) -> bool:
-        """Whether it can't be reached any more."""
+        """Whether it can no longer be reached."""
         return self._line.ended
 
     def own(self, path: str) -> None:
-        """Tell it a spool file of this process, which has its header: the run is announced at once."""
+        """Tell it about a spool file of this process with its header, so that the run is announced at once."""
         self._say({"own": path})
 
     def wake(self) -> None:
@@ -59,7 +59,7 @@ class Uploader:
             self._line.send(message)
 
     def hear(self, wait_s: float = 0.0) -> list[dict]:
-        """Log the warnings that have come, and keep what was refused; returns the answers to `_flush`."""
+        """Log warnings that have arrived, and keep what was refused. Returns the answers to `_flush`."""
         if os.getpid() != self._pid or not self._hearing.acquire(timeout=wait_s):
             return []
         try:
@@ -74,26 +74,26 @@ class Uploader:
         return [answer for answer in answers if "flush" in answer]
 
     def refused_of(self, run_id: str) -> list[tuple[str, str, int]]:
-        """What the portal refused of a run since this was asked last: what, why, how many."""
+        """What the portal refused of a run since the last call: what, why, how many."""
         mine = [each for each in self.refused if each["run"] == run_id]
         for each in mine:
-            self.refused.remove(each)  # of a list that other threads add to meanwhile
+            self.refused.remove(each)  # from a list that other threads may add to
         return [tuple(each["refused"]) for each in mine]
 
     def finish(self, budget_s: float) -> bool:
-        """Wait until all of this process's files are delivered, at most `budget_s`; at once where nobody answers."""
+        """Wait until all files of this process are delivered, at most `budget_s`; return at once if nobody answers."""
         if os.getpid() != self._pid:
             return False
         answer = self._flush(time.monotonic() + budget_s)
         is_delivered = bool(answer.get("flushed"))
-        reason = answer.get("reason", "no answer yet")  # empty where a warning told it before
+        reason = answer.get("reason", "no answer yet")  # empty if a warning said it before
         if budget_s > 0 and reason and not is_delivered:
             remedy = "The spool keeps the rest for the next run or `traceml-agent sync`."
             warn(f"not everything is delivered yet ({reason}). {remedy}")
         return is_delivered
 
     def _flush(self, deadline: float) -> dict:
-        """Have everything delivered; the answer, or nothing where none came in time."""
+        """Ask for everything to be delivered. Returns the answer, or nothing if none came in time."""
         self._flushes += 1
         self._say({"flush": self._flushes})
         while not self._line.ended and (left_s := deadline - time.monotonic()) > 0:
@@ -103,9 +103,9 @@ class Uploader:
         return {}
 
     def close(self) -> None:
-        """Let go: the process delivers what is left and ends by itself.
+        """Say goodbye: the process delivers the rest and ends by itself.
 
-        The line stays open until this process ends, which tells that one when to look how.
+        The channel stays open until this process ends, so that the uploader sees the end.
         """
         if os.getpid() == self._pid:
             self._say({"bye": 1})
@@ -113,7 +113,7 @@ class Uploader:
 
 
 def of(settings) -> Uploader | None:
-    """This process's uploader for a portal, started where there is none, or none any more; None where that fails."""
+    """This process's uploader for a portal, started if there is none or it is gone; None if that fails."""
     place = (settings.url, settings.token, settings.spool_dir, os.getpid())
     with _launching:
         known = _uploaders.get(place)
@@ -125,7 +125,7 @@ def of(settings) -> Uploader | None:
 
 
 def _launch_again(former: Uploader, settings) -> Uploader | None:
-    """Start one in place of one that is gone; none where that would go on for ever."""
+    """Replace an uploader that is gone; None if that would repeat for ever."""
     stillborn = 0 if former.pid else former.stillborn + 1
     if stillborn >= MOST_STILLBORN:
         warn("the uploader exits as soon as it starts. Deliver later with `traceml-agent sync`.")
@@ -136,15 +136,15 @@ def _launch_again(former: Uploader, settings) -> Uploader | None:
 
 
 def all_of_this_process() -> list[Uploader]:
-    """Those that were started here; a forked child has none."""
+    """The uploaders that this process started; a forked child has none."""
     return [each for place, each in list(_uploaders.items()) if each and place[-1] == os.getpid()]
 
 
 def launch(settings) -> Uploader | None:
-    """Start the uploader's process; None, with the remedy in a warning, where that can't be done."""
+    """Start the uploader's process; None, and a warning with the remedy, if that is not possible."""
     import _socket
 
-    if getattr(sys, "frozen", False):  # its executable is the application: it would start a second time
+    if getattr(sys, "frozen", False):  # its executable is the application, which would start a second time
         warn("a frozen application can't start the uploader. Deliver with `traceml-agent sync`.")
         return None
     try:
@@ -166,7 +166,7 @@ def launch(settings) -> Uploader | None:
 
 
 def _start_thread(theirs) -> None:
-    """Upload from a thread, where any process of ours would be met by `os.wait()`; what it can't deliver stays."""
+    """Upload from a thread, where `os.wait()` would see any process of ours. What it can't deliver stays."""
     from traceml_agent.delivery.uploader_process import serve
 
     line = Channel(theirs)

@@ -1,5 +1,5 @@
-"""The uploader's process: delivers the spool files of the training that started it and those of dead processes,
-politely, until it is done; and tells how the training ended, when that can't."""
+"""The uploader's process: delivers the spool files of the training that started it and of dead processes, without
+overloading the portal, and records how the training ended if the training can't."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from traceml_agent.spool import aftermath, board
 from traceml_agent.spool.files import has_living_writer, spool_files
 from traceml_agent.spool.folder import folders
 
-#: The first samples go out this soon; later ones further apart, up to the upload interval.
+#: The first samples are sent this soon, later ones further apart, up to the upload interval.
 FIRST_S = 2.5
-#: How long it goes on trying, in an outage, for a training that is gone; after that the next start or `sync` delivers.
+#: How long it keeps trying during an outage after the training has ended. Then the next run or `sync` delivers.
 LINGER_S = 60.0
-#: The same once it was told to stop, as all of a service's processes are.
+#: The same after it was told to stop, like all processes of a service.
 LINGER_TOLD_S = 5.0
-#: How long it waits for the end of a process that said goodbye, to learn its exit code.
+#: How long it waits for the exit code of a process that said goodbye.
 GOODBYE_S = 5.0
-#: How often it looks whether a portal that refuses uploads still does.
+#: How often it checks whether a portal that refuses uploads still does.
 LOOK_AGAIN_S = 900.0
 MAX_BACKOFF_S = 300.0
-#: How soon it asks again for a file that another process is just delivering; doubles each time.
+#: How soon it retries a file that another process is delivering; doubles each time.
 BUSY_S = 0.1
 CONNECT_S = 3.0
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
-#: A portal takes a run for lost that is silent for three upload intervals; after this many it hears that the run lives.
+#: A portal thinks that a run is lost after three silent upload intervals. After this many, it is told that the run
+#: lives.
 SILENT_INTERVALS = 1.5
-#: So many warnings of so many characters fit in the socket even if the training never reads one.
+#: As many warnings of this length fit in the socket even if the training never reads one.
 MAX_WARNINGS, MAX_WARNING = 20, 400
 
 
 def main() -> None:
-    """The process: it leads no terminal and ends when the training is gone and nothing is left."""
+    """Run the process until the training has ended and nothing is left."""
     import socket
 
     serve(Channel(socket.socket(fileno=0)))
 
 
 def serve(line: Channel) -> None:
-    """Take the settings from the first line, then deliver until the training is gone and nothing is left."""
+    """Read the settings from the first line, then deliver until the training has ended and nothing is left."""
     messages = line.receive(10.0)
     if not messages:
         return
@@ -60,22 +61,22 @@ def serve(line: Channel) -> None:
     life = Life(messages[0]["parent"], messages[0]["began"], messages[0]["life"])
     work = _UploaderLoop(settings, line, life)
     if os.getpid() != messages[0]["parent"]:
-        # Who stops a service tells all of its processes; the records are delivered first.
+        # Stopping a service stops all of its processes; the records are delivered first.
         for name in ("SIGTERM", "SIGHUP", "SIGINT"):
             signal.signal(getattr(signal, name), work.told_to_stop)
     work.run(messages[1:])
 
 
 class _UploaderLoop:
-    """What the process knows: the training's files, those of dead processes, when to try again, and until when."""
+    """The state of the process: the training's files, those of dead processes, when to try again, and until when."""
 
     def __init__(self, settings, line: Channel, life: Life):
         self.settings, self.line, self.life = settings, line, life
         self.family = Family(settings, life.pid, life.began)
         self.client: Any = None
-        self.files: dict = {}  # path: its Delivery, once it has one
+        self.files: dict = {}  # path: its Delivery, if it has one
         self.unsure: dict[str, tuple[dict, dict]] = {}  # path: header and finish of runs that ended with the process
-        self.fresh: list[str] = []  # files whose run the portal has not been told of
+        self.fresh: list[str] = []  # files whose run is not announced yet
         self.orphans: list[str] = []
         self.has_looked = False  # for orphans
         self.is_over = self.has_said_goodbye = False
@@ -90,15 +91,15 @@ class _UploaderLoop:
         self.not_before = 0.0
         self.give_up_at = math.inf
         self.warned: set[str] = set()
-        self.trouble = ""  # what failed last, if it was not told: only a training that is left with it hears it
+        self.trouble = ""  # the last failure, unless a warning reported it; sent only to a training that waits
 
     def told_to_stop(self, *_) -> None:
-        """A signal's handler."""
+        """Handle a signal to stop."""
         self.told_at = time.monotonic()
         self.give_up_at = min(self.give_up_at, self.told_at + LINGER_TOLD_S) if self.is_over else self.give_up_at
 
     def run(self, messages: list[dict]) -> None:
-        """Work through messages and what is due, until the training is gone and nothing is left to do."""
+        """Handle messages and what is due, until the training has ended and nothing is left to do."""
         while True:
             self._take(messages)
             self._work()
@@ -127,7 +128,7 @@ class _UploaderLoop:
         self.next_round = min(self.next_round, self.youngest_at + self._pause_s())
 
     def _answer(self) -> None:
-        """Tell the training, which waits for it, whether all is delivered."""
+        """Tell the waiting training whether everything is delivered."""
         reason = "" if self.is_delivered else self.trouble
         self.line.send({"flush": self.flush, "flushed": self.is_delivered, "reason": reason}, wait_s=1.0)
         self.flush = 0
@@ -156,7 +157,7 @@ class _UploaderLoop:
         return messages
 
     def _see_the_end(self) -> None:
-        """The training's process is gone: write down for its runs how it ended, then deliver."""
+        """The training's process has ended: write into its runs how it ended, then deliver."""
         self.is_over = True
         code, word = self.life.exit_code(), ""
         if code is None and self.told_at is not None:
@@ -176,14 +177,14 @@ class _UploaderLoop:
         self._end_soon(LINGER_TOLD_S if self.told_at is not None else LINGER_S)
 
     def _end_soon(self, most_s: float) -> None:
-        """Deliver what is left, now, and try no longer than that. A portal that refused is not asked again."""
+        """Deliver the rest now, for at most `most_s`. A portal that refused is not asked again."""
         self.give_up_at = time.monotonic() + most_s
         self.next_round, self.has_looked, self.is_delivered = 0.0, False, False
         if not self.is_refused:
             self.not_before = 0.0
 
     def _work(self) -> None:
-        """Do one thing that is due. The second of the agent's two broad borders: what fails here is tried again."""
+        """Do one thing that is due. Catches every exception, since what fails is tried again."""
         now = time.monotonic()
         if now < self.not_before and (self.is_refused or not self.flush):
             return
@@ -201,7 +202,7 @@ class _UploaderLoop:
             self._back_off(None, f"uploading failed with {type(error).__name__}")
 
     def _connect(self) -> bool:
-        """Load the client once somebody listens: that nobody does is known in milliseconds, and loading takes 0.2 s."""
+        """Load the client if somebody listens: finding that out takes milliseconds, loading takes 0.2 s."""
         try:
             config.check_url(self.settings.url, self.settings.allow_http)
             if not _listens(self.settings.url):
@@ -216,7 +217,7 @@ class _UploaderLoop:
         return self.client is not None
 
     def _deliver_all(self) -> None:
-        """Deliver the training's files. What fails stays due, for as soon as the back-off allows."""
+        """Deliver the training's files. What fails stays due, as soon as the backoff allows."""
         self.is_delivered = self.is_busy = False
         self.next_round = time.monotonic()
         self.files = dict.fromkeys(self.family.found()) | self.files
@@ -231,7 +232,7 @@ class _UploaderLoop:
         self._succeed()
 
     def _pause_s(self) -> float:
-        """Until the next round: soon for a young run, later an upload interval; at once where a file is busy."""
+        """Seconds until the next round: few for a young run, later an upload interval; at once if a file is busy."""
         self.busy_rounds = self.busy_rounds + 1 if self.is_busy else 0
         age_s = time.monotonic() - self.youngest_at
         whole_s = min(self.settings.upload_s, max(FIRST_S, age_s)) * _jitter(0.9, 1.1)
@@ -250,7 +251,7 @@ class _UploaderLoop:
             self.orphans.append(path)
 
     def _deliver(self, path: str, **how):
-        """Deliver a file; the answer, or None where it is not worth trying another file now."""
+        """Deliver a file. Returns the answer, or None if trying another file now is no use."""
         from traceml_agent.delivery import client as portal
         from traceml_agent.delivery.delivery import Delivery
 
@@ -278,7 +279,7 @@ class _UploaderLoop:
         return answer
 
     def _tell(self, delivery) -> None:
-        """Let the training's run count what the portal refused."""
+        """Tell the training what the portal refused, so that its run counts it."""
         for what, reason, count in delivery.refused:
             self.line.send({"refused": [what, reason[:MAX_WARNING], count], "run": delivery.run_id})
         delivery.refused.clear()
@@ -288,7 +289,7 @@ class _UploaderLoop:
         self._look_for_orphans()
 
     def _look_for_orphans(self) -> None:
-        """Find files of dead processes: once when the portal first answers, and once at the end of the training."""
+        """Find files of dead processes, once when the portal first answers and once at the end of the training."""
         if not self.has_looked:
             self.has_looked = True
             found = [path for place in folders(self.settings) for path in spool_files(place)]
@@ -299,15 +300,15 @@ class _UploaderLoop:
         return not has_living_writer(path) and is_for(path, self.settings)
 
     def _stop(self, reason: str) -> None:
-        """Leave a portal alone that refuses uploads, but for a look from time to time."""
+        """Stop uploading to a portal that refuses, except for an occasional check."""
         self._warn(f"{reason.rstrip('.')}. Everything stays in the spool.")
         self.is_refused, self.trouble = True, ""
         self.not_before = time.monotonic() + LOOK_AGAIN_S
 
     def _back_off(self, after_s: float | None, reason: str) -> None:
-        """Wait 1 s, doubling to 5 min, with full jitter; or longer where the portal asks for it.
+        """Wait 1 s, doubling up to 5 min, with full jitter, or longer if the portal asks for it.
 
-        From 5 min on the jitter adds: nine tries fall into the first minutes, and then one in five.
+        From 5 min on, jitter is added. So there are nine tries in the first minutes, then one every five minutes.
         """
         wait_s = 2.0 ** min(self.failures, 9)
         jittered_s = _jitter(0.0, wait_s) if wait_s < MAX_BACKOFF_S else MAX_BACKOFF_S + _jitter(0.0, 30.0)
@@ -328,7 +329,7 @@ def _jitter(low: float, high: float) -> float:
 
 
 def _listens(url: str) -> bool:
-    """Whether somebody listens there. Behind a proxy, assume so."""
+    """Whether somebody listens at a URL; assumed so behind a proxy."""
     import socket
     from urllib.parse import urlsplit
 

@@ -1,6 +1,6 @@
-"""AMD GPUs by amdsmi, where that is installed: energy accumulator, else power, else utilisation.
+"""AMD GPUs by amdsmi, if that is installed: energy accumulator, else power, else utilisation.
 
-The library answers "N/A" for what a card does not tell, in every place where a number may stand.
+The library may answer "N/A" instead of any number that a card does not report.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from traceml_agent.sensors.source import COUNTER, SENSOR, EnergySource
 from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
-#: Cards of two dies, of which one, the first as a rule, has the sensors of both and the other reads 0 W.
+#: Cards of two dies, of which one, usually the first, has the sensors of both and the other reads 0 W.
 TWO_DIES = "MI250"
 SIGNS = (("sys", "module", "amdgpu"), ("dev", "kfd"))
 LIBRARY = "libamd_smi.so"
-#: W: the mean since the driver was loaded, by an accumulator that can be believed, is at least this. Some stand still
-#: at next to nothing until a reboot [ROCm/amdsmi issue 38].
+#: W: the mean since the driver was loaded, from a credible accumulator, is at least this. Some stay near zero until a
+#: reboot [ROCm/amdsmi issue 38].
 LEAST_MEAN_W = 1.0
-#: Above this a card's power cap is in µW, as amdsmi gives it since ROCm 6.1.2, below in W, as it was before.
+#: Above this, a card's power cap is in µW, as in amdsmi since ROCm 6.1.2; below it is in W, as before.
 MOST_CAP_W = 1e5
-#: W: some versions of amdsmi 6 hand on the driver's all-ones, 16 or 32 bits of them, for power that is not told.
+#: W: for unknown power, some versions of amdsmi 6 return the driver's 16 or 32 one-bits.
 NOT_TOLD_W = (0xFFFF, 0xFFFFFFFF)
 HALF = "Several dies share one counter; the job's share of it is an estimate"
 REMEDY = "AMD GPUs are present but not measured: pip install amdsmi"
-#: A processor's graphics are given up to about 2 GB; more is what a person set aside, and worth a word.
+#: A processor's graphics get up to about 2 GB. More was set by a person, and deserves a warning.
 LEAST_OF_A_CARD_GB = 4.0
 
 
 def probe(scope: str, target: Target) -> Iterator[Sensor]:
-    """The GPUs that the job sees, several dies of one card together; all of them with `scope="machine"`."""
+    """The GPUs that the job sees, with the dies of one card together; with `scope="machine"` all GPUs."""
     if not any(os.path.exists(system.path(*sign)) for sign in SIGNS):
         return
     smi = _library()
@@ -53,7 +53,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 
 def _library():
-    """The module amdsmi, or None. Where it finds no library, importing it prints to stdout: so that comes first."""
+    """The module amdsmi, or None. Without its library, importing it prints to stdout, so that is checked first."""
     import importlib.util
 
     found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
@@ -70,7 +70,8 @@ def _library():
 
 
 def _has_card() -> bool:
-    """Whether there is a card with memory of its own: graphics of a processor, whose energy that has, hold little."""
+    """Whether there is a card with memory of its own. Processor graphics have little, and their energy is the
+    processor's."""
     root = system.path("sys", "class", "drm")
     names = os.listdir(root) if os.path.isdir(root) else []
     sizes = (
@@ -82,7 +83,7 @@ def _has_card() -> bool:
 
 
 def _library_is_there(module: str) -> bool:
-    """Whether amdsmi will find its library: where ROCm lies, beside the module, or on the loader's path."""
+    """Whether amdsmi will find its library: in ROCm's folder, beside the module, or on the loader's path."""
     roots = [os.environ.get("ROCM_HOME", ""), os.environ.get("ROCM_PATH", ""), "/opt/rocm"]
     places = [os.path.join(root, "lib", LIBRARY) for root in roots if root]
     if any(map(os.path.exists, [*places, os.path.join(os.path.dirname(module), LIBRARY)])):
@@ -96,9 +97,9 @@ def _library_is_there(module: str) -> bool:
 
 
 def visible(cards: list[AmdCard], environment) -> tuple[list[AmdCard], str]:
-    """The cards that ROCR_VISIBLE_DEVICES leaves, and of those the ones that HIP's list numbers.
+    """The cards that ROCR_VISIBLE_DEVICES allows, and of those the ones in HIP's list.
 
-    The runtimes number by the kernel's nodes, not as amdsmi lists. Without a list of its own HIP obeys CUDA's.
+    The runtimes number them by the kernel's nodes, unlike amdsmi. Without a list of its own, HIP uses CUDA's.
     """
     ordered = sorted(cards, key=lambda card: card.order)
     hip = "HIP_VISIBLE_DEVICES" if "HIP_VISIBLE_DEVICES" in environment else "CUDA_VISIBLE_DEVICES"
@@ -110,9 +111,9 @@ def visible(cards: list[AmdCard], environment) -> tuple[list[AmdCard], str]:
 
 
 def _packages(cards: list[AmdCard]) -> list[list[AmdCard]]:
-    """The cards by the package whose counter holds their energy: dies of an MI250, partitions of one GPU.
+    """The cards by the package whose counter has their energy: dies of an MI250, partitions of one GPU.
 
-    One of a package has its sensors, and stands first here; a die beside it without any of its own belongs to it.
+    One card of a package has its sensors, and is first here. A die beside it without sensors belongs to it.
     """
     packages: list[list[AmdCard]] = []
     for card in cards:
@@ -141,14 +142,14 @@ class AmdCard:
         self.is_measured = self.has_counter or bool(self.power_w())
 
     def ask(self, question: str, *arguments):
-        """The answer, or None where this card or version does not know the question."""
+        """The answer, or None if this card or version does not know the question."""
         try:
             return getattr(self._smi, question)(self._handle, *arguments)
         except (self._smi.AmdSmiException, AttributeError):
             return None
 
     def completes(self, package: list[AmdCard]) -> bool:
-        """Whether this one shares the card of those listed before it: at most one of them has sensors."""
+        """Whether this one belongs to the package of those listed before it, of which at most one has sensors."""
         measured = [card for card in (*package, self) if card.is_measured]
         if len(measured) > 1:
             return False
@@ -157,7 +158,7 @@ class AmdCard:
         return len(package) == 1 and TWO_DIES in self.name and self.name == package[0].name
 
     def _is_believable(self) -> bool:
-        """Whether the accumulator's mean power since the driver was loaded is one that such a card can have."""
+        """Whether the accumulator's mean power since the driver was loaded is possible for such a card."""
         energy_j, count = self.energy_j(), self.ask("amdsmi_get_energy_count") or {}
         seconds = (_number(count.get("timestamp")) or 0.0) / 1e9
         if not energy_j:
@@ -169,13 +170,14 @@ class AmdCard:
         return total / system.GB if total else None
 
     def energy_j(self) -> float | None:
-        """Joules by the accumulator, which counts in units of its resolution in µJ (`power` before amdsmi 6.2.1)."""
+        """Joules from the accumulator, which counts in units of its resolution in µJ (named `power` before amdsmi
+        6.2.1)."""
         count = self.ask("amdsmi_get_energy_count") or {}
         ticks = _number(count.get("energy_accumulator", count.get("power")))
         return ticks * count["counter_resolution"] / 1e6 if ticks else None
 
     def power_w(self) -> float | None:
-        """W: MI300 tells the current power, older cards and Radeons an average."""
+        """W: MI300 reports the current power, older cards and Radeons an average."""
         power = self.ask("amdsmi_get_power_info") or {}
         found = (_number(power.get(f"{when}_socket_power")) for when in ("current", "average"))
         return next((watts for watts in found if watts is not None and watts not in NOT_TOLD_W), None)
@@ -190,7 +192,7 @@ class AmdCard:
 
 
 def _cap_w(told: float | None) -> float | None:
-    """W of a power cap in W or µW; None for none, and for a driver's all-ones."""
+    """W of a power cap given in W or µW; None for none and for a driver's one-bits."""
     cap_w = None if told is None else told if told <= MOST_CAP_W else told / 1e6
     return cap_w if cap_w and cap_w <= MOST_GPU_W else None
 
@@ -204,7 +206,7 @@ def _number(value) -> float | None:
 
 
 class AmdGpu(Sensor):
-    """What the job sees of a package: its only GPU as a rule, else some of the dies that share one counter."""
+    """What the job sees of a package: usually its only GPU, else some of the dies that share one counter."""
 
     every_s = 0.0
     is_divided = True
@@ -233,7 +235,7 @@ class AmdGpu(Sensor):
         return {"basis": "", "method": "amdsmi utilisation"}
 
     def read(self) -> Reading | None:
-        """The reading of now; None where the card does not answer."""
+        """Read now; None if the card does not answer."""
         self._look_for_strangers()
         busy = [share for share in (die.busy_share() for die in self._dies) if share is not None]
         reading = self._source.read(sum(busy) / len(busy) if busy else None, self._share)
@@ -246,12 +248,12 @@ class AmdGpu(Sensor):
     def _look_for_strangers(self) -> None:
         if self._sharing is None:
             return
-        self._sharing.part()  # no use is told by process: all of it counts
+        self._sharing.part()  # use per process is unknown, so everything counts
         self.add_note(self._sharing.note)
 
 
 def _uuid(package: list[AmdCard], die: AmdCard) -> str:
-    """The die's own, since each may be another rank's; partitions of a GPU have all the same one."""
+    """The die's own UUID, since each die may belong to another rank. Partitions of a GPU share one UUID."""
     is_unique = sum(other.uuid == die.uuid for other in package) == 1
     return die.uuid if is_unique or not die.uuid else f"{die.uuid}/{package.index(die)}"
 

@@ -1,7 +1,7 @@
-"""Apple Silicon by zeus-apple-silicon, where that is installed: the chip's own energy counters, without root.
+"""Apple Silicon by zeus-apple-silicon, if that is installed: the chip's own energy counters, without root.
 
-They count the whole machine's use. Of CPU and memory the job takes its part, as it does of RAPL's counters; of the GPU,
-of which macOS tells no process's use, all of it.
+They count the use of the whole machine. The job gets its part of CPU and memory, as with RAPL's counters, but all of
+the GPU, for which macOS does not report the use of each process.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from traceml_agent.sensors.modules import CPU, MEMORY
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
 from traceml_agent.sensors.unmeasured import leave_out
 
-#: Counters of graphics and neural engine, in mJ; a chip that lacks one gives None.
+#: Counters of graphics and neural engine, in mJ; None on a chip that lacks one.
 GPU_FIELDS = ("gpu_mj", "gpu_sram_mj", "ane_mj")
 METHOD = "Apple energy counter"
 NOTE = "The chip counts the whole machine's use"
-#: A counter that did not move for so long from the start on is one that this chip does not fill.
+#: If a counter has not moved for this long since the start, this chip does not fill it.
 STILL_S = 60.0
 STILL = "its energy counter does not move, so its energy may be missing"
 
 
 def probe(scope: str, target: Target) -> Iterator[Sensor]:
-    """The chip's GPU with its neural engine; CPU and memory too, in the place of what was estimated of them."""
+    """The chip's GPU with its neural engine; also CPU and memory, replacing their estimates."""
     if system.has_proc():  # a Linux
         return
     try:
@@ -56,9 +56,9 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 
 class AppleCounter:
-    """A part of the chip: the sum of some of its counters, which go on from the machine's start."""
+    """The sum of some of the chip's counters, which count from the machine's start."""
 
-    #: The chip tells no limit of its parts.
+    #: The chip reports no limit.
     most_w = float("inf")
 
     def __init__(self, monitor, fields: tuple[str, ...]):
@@ -73,7 +73,7 @@ class AppleCounter:
         return bool(self._values())
 
     def energy_j(self) -> float:
-        """Joules so far. Raises ValueError where the chip tells nothing this time, which is no 0."""
+        """Joules so far. Raises ValueError if the chip reports nothing this time, which is not 0."""
         if not (values := self._values()):
             raise ValueError("the chip gave no energy")
         return sum(values) / 1000
@@ -95,7 +95,7 @@ class AppleGpu(Sensor):
         if self._first is None:
             self._first = time.monotonic(), energy_j
         began_at, first_j = self._first
-        # At rest it draws some milliwatts. Whether it was at rest is not known, so there is no estimate in its place.
+        # At rest it draws some milliwatts. It is unknown whether it was at rest, so there is no estimate instead.
         if energy_j == first_j and time.monotonic() - began_at > STILL_S and STILL not in self.facts["note"]:
             self.trouble = STILL
             self.add_note(STILL)

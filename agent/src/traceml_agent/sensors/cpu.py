@@ -1,4 +1,4 @@
-"""The CPU: the job's CPU time, and its part of the RAPL counters where they can be read.
+"""The CPU: the job's CPU time, and its part of the RAPL counters if they are readable.
 
 Without a counter the energy is estimated between idle and full load from the busy seconds.
 """
@@ -15,8 +15,8 @@ from traceml_agent.host.processes import launcher, of_target
 from traceml_agent.sensors import rapl
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
-#: A machine draws little more than its idle power where no more than this share of its threads is busy, or no more than
-#: a tenth of one. Over less than so many seconds nothing is learnt of it: the kernel tells CPU time in hundredths.
+#: A machine draws little more than idle power if at most this share of its threads, or a tenth of one thread, is busy.
+#: Idle power is learnt only over at least this many seconds, since the kernel counts CPU time in hundredths.
 IDLE_BUSY, IDLE_THREADS, LEAST_LEARNT_S = 0.01, 0.1, 0.5
 
 
@@ -26,7 +26,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 
 class Cpu(Sensor):
-    """Busy is the job's CPU time over the physical cores that it holds: hyper-threads add little power."""
+    """Busy time is the job's CPU time over the physical cores that it holds, since hyper-threads add little power."""
 
     def __init__(self, scope: str, target: Target, counters: list | None = None, method: str = "RAPL"):
         processor = cpuinfo.processor()
@@ -48,7 +48,7 @@ class Cpu(Sensor):
             self.facts["note"] = rapl.REMEDY
 
     def read(self) -> Reading | None:
-        """The reading of now; None where the counter ran faster than any processor can."""
+        """Read now; None if the counter ran faster than any processor can."""
         cpu_s = self._cpu_s()
         if self._counter:
             self._counter.idle_part = self.idle_part
@@ -65,7 +65,7 @@ class Cpu(Sensor):
 
 
 def _allocated(host_threads: int, target: Target) -> float:
-    """Hardware threads that the target holds; a rank of several reports its part of what they share."""
+    """Hardware threads that the target holds; one of several ranks reports its part."""
     ranks = job.local_size() if target.is_self else 1
     starter = launcher() if target.is_self else 0
     shares_affinity = starter > 0 and Target(starter).affinity() == target.affinity()
@@ -75,9 +75,9 @@ def _allocated(host_threads: int, target: Target) -> float:
 class Packages:
     """The packages' counters and the job's part: of idle power by the threads that it holds, of the rest by CPU time.
 
-    Ranks of one host need no claim on a counter that all of them read: each takes its own part, and the parts add up.
-    Idle power is the lowest that was seen while the machine had next to nothing to do; before that the profile's, or
-    what was seen at the lowest where that is less.
+    Ranks on one host need no claim on the counters: each takes its own part, and the parts add up. Idle power is the
+    lowest power seen while the machine was nearly idle; before that the profile's, or the lowest power seen if that is
+    less.
     """
 
     def __init__(self, zones: list, processor: cpuinfo.Processor, held: float, whole: bool):
@@ -97,7 +97,7 @@ class Packages:
         self.idle_part = 1.0
 
     def job_j(self, cpu_s: float) -> float | None:
-        """The job's joules since the start; `cpu_s` is its CPU time so far. None where the counter ran too fast.
+        """The job's joules since the start; `cpu_s` is its CPU time so far. None if the counter ran too fast.
 
         Raises OSError or ValueError for a failed read, and rapl.Stopped.
         """
@@ -118,14 +118,14 @@ class Packages:
         return self._job_j
 
     def _learn(self, power_w: float, is_idle: bool) -> None:
-        """Take what was seen for the idle power where it tells of it: of a busy machine's power the most is work."""
+        """Learn the idle power from a reading. Most of a busy machine's power is work."""
         if is_idle and not self._is_learnt:
             self._idle_w, self._is_learnt = power_w, True
         self._idle_w = min(self._idle_w, power_w)
 
 
 def machine_cpu_s() -> float:
-    """Busy CPU seconds of the whole machine since boot, all threads added up."""
+    """Busy CPU seconds of the whole machine since boot, over all threads."""
     fields = (system.read("proc", "stat") or "").partition("\n")[0].split()[1:9]
     if len(fields) < 8:
         return _psutil_cpu_s()

@@ -1,6 +1,6 @@
-"""Accelerators that nothing measures and a user declared: held all of the time, their energy estimated by profile.
+"""Accelerators that the user declared and nothing measures. They are held the whole time; a profile gives their energy.
 
-How busy they are is what the user said, else unknown; the estimate then takes them for busy all of the time.
+The user may say how busy they are; otherwise the estimate assumes that they are always busy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from traceml_agent.inputs.declared import Declared
 from traceml_agent.messages import warn
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
-#: What names of accelerators that the catalogue does not know tell of their kind.
+#: The kind of an accelerator that is not in the catalogue, by a word in its name.
 KINDS = (("tpu", "tpu"), ("gaudi", "npu"), ("trainium", "npu"), ("inferentia", "npu"), ("npu", "npu"), ("ipu", "npu"))
 ALWAYS_BUSY = "Declared, not measured: estimated as busy the whole time"
 AS_SAID = "Declared, not measured: estimated at a utilisation of"
@@ -23,7 +23,7 @@ AS_SAID = "Declared, not measured: estimated at a utilisation of"
 def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sensor]:
     """A sensor for each declared accelerator that is not among the measured ones.
 
-    Of several ranks on a host the first reports what was declared, which is the host's.
+    A declaration is for the host, so only the first of several ranks reports it.
     """
     if job.local_size() > 1 and job.local_rank() > 0:
         return
@@ -44,18 +44,18 @@ def probe(declared: Iterable[Declared], measured: list[Sensor]) -> Iterator[Sens
 
 
 def known_as(given: str) -> tuple[str, str, list[str]]:
-    """What the catalogue calls an accelerator as people write it, its kind, and slugs of what else it may be."""
+    """The catalogue's name for an accelerator as people write it, its kind, and slugs of what else it may be."""
     match, others = config.catalogue().most_likely(given)
     if match is None:
         kind = next((kind for word, kind in KINDS if word in given.lower()), "gpu")
         return given, kind, [each.slug for each in others] or [given.lower()]
     profile = match.profile
-    # By the profile's own name the portal finds the same profile.
+    # With the profile's own name, the portal finds the same profile.
     return profile.name, profile.kind, [profile.slug, *(each.slug for each in others)]
 
 
 def makers(declared: Iterable[Declared]) -> set[str]:
-    """Makers of what was declared, as the first word of what `unmeasured` names."""
+    """The makers of declared accelerators, like the first words of the names in `unmeasured`."""
     matches = (config.catalogue().most_likely(one.name)[0] for one in declared)
     return {match.profile.vendor for match in matches if match}
 
@@ -69,7 +69,7 @@ def _slug(found: dict) -> str:
 
 
 class Accelerator(Sensor):
-    """One accelerator as it was declared."""
+    """One declared accelerator."""
 
     every_s = 60.0
 

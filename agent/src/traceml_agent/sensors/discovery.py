@@ -1,7 +1,7 @@
-"""Which sensors there are on this host, for a job.
+"""Finds the sensors of this host for a job.
 
-A vendor's library is imported inside its own probe only; being absent is normal. A sensor that fails is dropped with
-one warning, and the run goes on.
+A vendor's library is imported only inside its own probe, and may be absent. A probe that fails is skipped with one
+warning, and the run continues.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from traceml_agent.host.allocation import Target
 from traceml_agent.sensors import unmeasured
 from traceml_agent.sensors.sensor import Sensor
 
-#: What people call that which a probe looks for.
+#: What each probe looks for, in words.
 NAMES = {"nvidia": "NVIDIA GPU", "amd": "AMD GPU", "apple": "Apple GPU", "cpu": "CPU", "memory": "Memory"}
 NAMES |= {"declaration": "Declared devices"}
 
 
 def of_host(scope: str = "job", target: Target | None = None) -> Iterator[Sensor]:
-    """Processor and memory: found in a millisecond, so a start reads them before the training goes on.
+    """Processor and memory. They are found in a millisecond, so a start reads them before the training continues.
 
-    Of several ranks each reports its part; the whole machine, which is nobody's part, only the first of a host.
+    Each of several ranks reports its part. The whole machine is reported by the first rank of a host only.
     """
     from traceml_agent.sensors import cpu, memory
 
@@ -32,10 +32,10 @@ def of_host(scope: str = "job", target: Target | None = None) -> Iterator[Sensor
 
 
 def of_accelerators(scope: str = "job", target: Target | None = None, declared: Iterable = ()) -> Iterator[Sensor]:
-    """GPUs and their kin: a vendor's library may take seconds to load. Then what was declared and isn't measured."""
+    """GPUs and other accelerators, whose libraries may take seconds to load; then those declared and not measured."""
     from traceml_agent.sensors import amd, apple, nvidia
 
-    for what in unmeasured.left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # what an earlier run met
+    for what in unmeasured.left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # from an earlier run
         del unmeasured.left_out[what]
     unmeasured.declared[:] = declared
     measured = []
@@ -52,6 +52,6 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
     for probe in probes:
         try:
             yield from probe(*about)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries raise anything; the run goes on)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries may raise anything; the run continues)
             name = probe.__module__.rpartition(".")[2]
             unmeasured.leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")

@@ -1,6 +1,6 @@
-"""Memory: GB times one constant of the catalogue, or RAPL's dram counters where they can be read.
+"""Memory: GB times a constant of the catalogue, or RAPL's dram counters if they are readable.
 
-A job with an allocation holds all of it, one without holds what its processes use.
+A job with an allocation holds all of it; a job without one holds what its processes use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from traceml_agent.host.processes import of_target
 from traceml_agent.sensors import rapl
 from traceml_agent.sensors.sensor import Reading, Sensor, facts
 
-#: Memory in use is looked up at most so often, and more often only while a tenth of the run is less than that: opening
-#: /proc cost a quarter of a tick, for a figure that moves slowly.
+#: Seconds between reads of the memory in use, or a tenth of the run's age while that is less: opening /proc costs a
+#: quarter of a tick, and this figure moves slowly.
 LOOK_EVERY_S, SHARE_OF_AGE = 5.0, 0.1
 
 
@@ -27,7 +27,8 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 
 class Memory(Sensor):
-    """Busy is the part of `memory_gb` that the job holds: all of an allocation, else what is used of the host's."""
+    """The busy share is the part of `memory_gb` that the job holds: all of an allocation, else what it uses of the
+    host's."""
 
     def __init__(self, scope: str, total_gb: float, target: Target, counters=None, method="RAPL dram"):
         allocated_gb = total_gb if scope == "machine" else allocation.allocated_gb(target)
@@ -52,7 +53,7 @@ class Memory(Sensor):
                 self.facts |= {"basis": "split", "method": f"{method}, the job's part"}
 
     def read(self) -> Reading | None:
-        """The reading of now; None where the counter ran faster than any memory can."""
+        """Read now; None if the counter ran faster than any memory can."""
         if self._used_gb and self._is_due(now_s := time.monotonic()):
             self._looked_s, self._held_gb = now_s, self._used_gb()
         busy_share = min(self._held_gb / self._memory_gb, 1.0)
@@ -72,7 +73,7 @@ class Memory(Sensor):
 
 
 class Dram:
-    """The dram counters and the job's part of them: in proportion to the GB that it holds of the host's."""
+    """The dram counters and the job's part of them, in proportion to the GB that it holds of the host's."""
 
     def __init__(self, zones: list, total_gb: float):
         from traceml_agent import catalogue
@@ -82,7 +83,7 @@ class Dram:
         self._job_j = 0.0
 
     def job_j(self, held_gb: float) -> float | None:
-        """The job's joules since the start; None where the counter ran too fast. Raises as `Packages.job_j` does."""
+        """The job's joules since the start; None if the counter ran too fast. Raises like `Packages.job_j`."""
         added = self._counters.added(time.monotonic())
         if added is None:
             return None

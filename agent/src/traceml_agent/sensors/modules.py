@@ -1,21 +1,21 @@
-"""Devices whose energy a GPU's own figure holds already: adding them again would count it twice."""
+"""Devices whose energy is part of a GPU's own figure, so that adding them would count it twice."""
 
 from __future__ import annotations
 
 CPU, MEMORY = "cpu-0", "ram"
 
-#: Words of names whose counter, sensor and TDP alike are those of a module with its CPU and memory. GH200's counter is
-#: the module's, DRAM and regulator losses included [zeus PR 172, Alumet's grace-hopper plugin]; Jetson's watts are
+#: Words in names of modules whose counter, sensor and TDP include CPU and memory. GH200's counter is the module's,
+#: including DRAM and regulator losses [zeus PR 172, Alumet's grace-hopper plugin]; Jetson's watts are
 #: power modes of the module, MI300A's those of the socket.
 WHOLE_MODULES = ("GH200", "MI300A", "Jetson", "Tegra", "Orin", "Xavier", "Thor")
-#: Words of names whose TDP is that of a chip with its CPU, but whose sensor is the GPU's alone: NVML has no module
-#: scope on GB10 [zeus PR 242], where it reads 3 W at rest.
+#: Words in names of chips whose TDP includes the CPU, but whose sensor does not: NVML has no module scope on GB10 [zeus
+#: PR 242], where it reads 3 W at rest.
 TDP_OF_CHIP = ("GB10",)
 #: GB200 and GB300 are in neither: their limit and counter are the GPU's, the module's are a scope of their own.
 
 
 def held_by(name: str, is_measured: bool) -> tuple[str, ...]:
-    """Keys of the devices that a GPU of this name makes redundant."""
+    """Keys of the devices that a GPU of this name includes."""
     words = name.replace("-", " ").replace("(", " ").split()
     if any(word in WHOLE_MODULES for word in words):
         return (CPU, MEMORY)
@@ -27,7 +27,7 @@ def held_by(name: str, is_measured: bool) -> tuple[str, ...]:
 def is_integrated(name: str) -> bool:
     """Whether a Radeon is part of a processor: `AMD Radeon 780M Graphics`, `AMD Radeon Graphics`, `Radeon 8060S`.
 
-    Its sensor is the whole processor's, and the processor's TDP holds it.
+    Its sensor is the whole processor's, and the processor's TDP includes it.
     """
     words = name.replace("(TM)", "").split()
     if "Radeon" not in words:

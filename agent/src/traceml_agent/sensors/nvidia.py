@@ -1,6 +1,6 @@
 """NVIDIA GPUs by NVML: which of them the job sees, and their energy counter, power sensor and utilisation.
 
-NVML's indices are not CUDA's, so devices are told apart by UUID. No CUDA context is ever made.
+NVML's indices differ from CUDA's, so devices are identified by UUID. No CUDA context is ever created.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from traceml_agent.sensors.unmeasured import leave_out
 from traceml_agent.sensors.visibility import ALL_TAKEN, seen
 
 LIBRARY = "libnvidia-ml.so.1"
-#: MIG slices of a whole GPU, where the driver does not tell how many there are at most.
+#: MIG slices of a whole GPU, if the driver does not report the maximum.
 MIG_SLICES = 7
-#: Some drivers hand out rows of nonsense beside those of processes [Syllo/nvtop issue 110, NVIDIA/DCGM issue 83].
+#: Some drivers return nonsense rows beside those of processes [Syllo/nvtop issue 110, NVIDIA/DCGM issue 83].
 MOST_PERCENT = 100
-#: Functions without which a GPU is measured worse, or a slice of it not told from the whole.
+#: Functions without which a GPU is measured worse, or a slice can't be told from the whole.
 WANTED = (
     "nvmlDeviceGetTotalEnergyConsumption",
     "nvmlDeviceGetPowerUsage",
@@ -36,7 +36,7 @@ REMEDY = "pip uninstall -y nvidia-ml-py3 pynvml; pip install --force-reinstall n
 
 
 def probe(scope: str, target: Target) -> Iterator[Sensor]:
-    """The GPUs, or the MIG slice of one, that the job sees; all of them, whole, with `scope="machine"`."""
+    """The GPUs, or the MIG slice, that the job sees; with `scope="machine"` all whole GPUs."""
     if not _driver_may_be_there():
         return
     nvml = _started()
@@ -61,7 +61,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 
 def _started():
-    """The module pynvml, with NVML initialised; None, and a word where a GPU may be there, if that can't be done."""
+    """The module pynvml, with NVML initialised; None if that fails, with a warning if there may be a GPU."""
     try:
         import pynvml
     except ImportError as error:
@@ -87,13 +87,13 @@ def _started():
 
 
 def _wants(nvml) -> str:
-    """What to do where the module lacks a function, as nvidia-ml-py3, of 2019, does, which takes the same place."""
+    """The remedy if the module lacks a function, as nvidia-ml-py3 of 2019 does, which has the same module name."""
     missing = [name for name in WANTED if not hasattr(nvml, name)]
     return f"pynvml has no {missing[0]}, so less can be measured: {REMEDY}" if missing else ""
 
 
 def _boards(nvml) -> Iterator[tuple[int, NvidiaBoard]]:
-    """The boards by NVML's index; one that fell off the bus must not take the others with it."""
+    """The boards by NVML's index. One that fell off the bus must not affect the others."""
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
             yield index, NvidiaBoard(nvml, index, nvml.nvmlDeviceGetHandleByIndex(index))
@@ -102,7 +102,7 @@ def _boards(nvml) -> Iterator[tuple[int, NvidiaBoard]]:
 
 
 def _driver_may_be_there() -> bool:
-    """Cheap signs of a driver: without one neither ctypes nor pynvml need be loaded."""
+    """Whether there are cheap signs of a driver: without one, neither ctypes nor pynvml is loaded."""
     if os.name == "nt" or any(os.path.exists(system.path(*place)) for place in SIGNS):
         return True
     folders = os.environ.get("LD_LIBRARY_PATH", "").split(":")
@@ -113,7 +113,7 @@ SIGNS = (("proc", "driver", "nvidia", "version"), ("dev", "nvidiactl"), ("dev", 
 
 
 def visible(listed: str | None, boards: dict[int, NvidiaBoard], order: str) -> tuple[list[NvidiaBoard | MigSlice], str]:
-    """The boards and slices that CUDA_VISIBLE_DEVICES leaves, and a note where that is not certain."""
+    """The boards and slices that CUDA_VISIBLE_DEVICES allows, and a note if that is uncertain."""
     chosen, all_taken = seen(listed, boards, [each for board in boards.values() for each in board.slices])
     if all_taken:
         return chosen, f"CUDA_VISIBLE_DEVICES {ALL_TAKEN}"
@@ -125,10 +125,10 @@ def visible(listed: str | None, boards: dict[int, NvidiaBoard], order: str) -> t
 
 
 def of_one_process(chosen: list[NvidiaBoard | MigSlice]) -> list[NvidiaBoard | MigSlice]:
-    """What CUDA gives a process of these: the first slice alone where there is one, else the boards.
+    """What CUDA gives a process of these: only the first slice if there is one, else the boards.
 
-    It enumerates a single compute instance, and beside that no whole GPU, however many are visible and however they
-    were named [NVIDIA's MIG user guide, "Device Enumeration"].
+    It enumerates a single compute instance and then no whole GPU, however many are visible and however they were named
+    [NVIDIA's MIG user guide, "Device Enumeration"].
     """
     slices: list[NvidiaBoard | MigSlice] = []
     for one in chosen:
@@ -137,7 +137,7 @@ def of_one_process(chosen: list[NvidiaBoard | MigSlice]) -> list[NvidiaBoard | M
 
 
 def ask(nvml, question: str, *arguments):
-    """The answer, or None where the GPU, the driver or an older pynvml does not know the question."""
+    """The answer, or None if the GPU, the driver or an older pynvml does not know the question."""
     try:
         return getattr(nvml, question)(*arguments)
     except (nvml.NVMLError, AttributeError):
@@ -145,7 +145,7 @@ def ask(nvml, question: str, *arguments):
 
 
 class MigSlice:
-    """A MIG device: a part of a board that CUDA takes for a GPU. Power is told of the whole board alone."""
+    """A MIG device: a part of a board that is a GPU to CUDA. Power is only reported for the whole board."""
 
     def __init__(self, nvml, board: NvidiaBoard, number: int, handle):
         self.board, self.name, self.handle = board, board.name, board.handle
@@ -159,20 +159,20 @@ class MigSlice:
 
 
 def _compute_slices(nvml, handle) -> int:
-    """Those of a MIG device, 1 of `1c.3g.20gb`; one where it is not told."""
+    """The compute slices of a MIG device, 1 for `1c.3g.20gb`; 1 if unknown."""
     sizes = ask(nvml, "nvmlDeviceGetAttributes", handle)
     return getattr(sizes, "computeInstanceSliceCount", 0) or getattr(sizes, "gpuInstanceSliceCount", 0) or 1
 
 
 class NvidiaBoard:
-    """A GPU as NVML lists it, with the MIG slices that it is cut into."""
+    """A GPU as NVML lists it, with its MIG slices."""
 
     share, note = 1.0, ""
 
     def __init__(self, nvml, index: int, handle):
-        """Raises NVMLError where the GPU was lost."""
+        """Raises NVMLError if the GPU was lost."""
         self._nvml, self.handle, self.key = nvml, handle, f"gpu-{index}"
-        # From a moment ago: 0 asks for all that the driver remembers, of processes that ended long since as well.
+        # From a moment ago: 0 asks for everything that the driver remembers, including processes that ended long ago.
         self._told_us = int((time.time() - 1.0) * 1e6)
         self.board = self
         self.uuid = _text(nvml.nvmlDeviceGetUUID(handle)) if hasattr(nvml, "nvmlDeviceGetUUID") else ""
@@ -180,7 +180,7 @@ class NvidiaBoard:
         self.uuids = (self.uuid,)
         mode = self.ask("nvmlDeviceGetMigMode")
         self.is_mig = bool(mode and mode[0])
-        # As many slices of the smallest kind as there are: 7 of most, 4 of an A30.
+        # The number of the smallest slices: 7 on most GPUs, 4 on an A30.
         self.most_slices = (self.ask("nvmlDeviceGetMaxMigDeviceCount") or MIG_SLICES) if self.is_mig else 0
         self.slices = list(self._mig_slices())
 
@@ -191,11 +191,11 @@ class NvidiaBoard:
                 yield MigSlice(self._nvml, self, number, handle)
 
     def ask(self, question: str, *arguments):
-        """The answer about this GPU, or None where it is not known."""
+        """The answer about this GPU, or None if it is unknown."""
         return ask(self._nvml, question, self.handle, *arguments)
 
     def energy_j(self) -> float | None:
-        """Joules since the driver was loaded; None where there is no such counter, or none any more."""
+        """Joules since the driver was loaded; None if there is no such counter, or none any more."""
         millijoules = self.ask("nvmlDeviceGetTotalEnergyConsumption")
         return None if millijoules is None else millijoules / 1000
 
@@ -207,7 +207,7 @@ class NvidiaBoard:
         return [row.pid for row in self.ask("nvmlDeviceGetComputeRunningProcesses") or []]
 
     def uses(self) -> list[tuple[int, float]] | None:
-        """Each process's use of the multiprocessors since the last call; None where NVML does not tell."""
+        """Each process's use of the multiprocessors since the last call; None if NVML does not say."""
         try:
             rows = self._nvml.nvmlDeviceGetProcessUtilization(self.handle, self._told_us)
         except AttributeError:
@@ -220,9 +220,9 @@ class NvidiaBoard:
 
 
 class NvidiaGpu(Sensor):
-    """A GPU or a slice of one: its energy counter where calling it works, else the power sensor, else utilisation.
+    """A GPU or a slice of one: its energy counter if that works, else the power sensor, else utilisation.
 
-    Without a target strangers' use counts as well.
+    Without a target, the use of other processes counts too.
     """
 
     every_s = 0.0
@@ -244,34 +244,34 @@ class NvidiaGpu(Sensor):
         self.replaces = held_by(gpu.name, is_measured=bool(self.facts["basis"]))
 
     def _method(self) -> dict[str, str]:
-        """Basis and method by where the joules come from."""
+        """Basis and method, from the source of the joules."""
         if not self._source.kind:
             return {"basis": "", "method": "NVML utilisation"}
         is_split, what = SPLIT in self._told, "energy counter" if self._source.kind == COUNTER else "power sensor"
-        # A part of a board's energy is reckoned, so its basis claims less than a counter's.
+        # A part of a board's energy is calculated, so its basis claims less than a counter.
         basis = COUNTER if self._source.kind == COUNTER and self._share == 1.0 and not is_split else SENSOR
         return {"basis": basis, "method": f"NVML {what}, the job's part" if is_split else f"NVML {what}"}
 
     def read(self) -> Reading | None:
-        """The reading of now. Raises NVMLError where the GPU was lost."""
+        """Read now. Raises NVMLError if the GPU was lost."""
         part = self._part()
-        # Of a slice NVML tells no utilisation: that of the board, where it does, is not the slice's.
+        # NVML reports no utilisation for a slice, and that of the board is not the slice's.
         used = self._board.ask("nvmlDeviceGetUtilizationRates") if not self._board.is_mig else None
         reading = self._source.read(used.gpu / 100 * part if used is not None else None, part)
         if reading is None and used is None:
-            self._nvml.nvmlDeviceGetPowerUsage(self._board.handle)  # nothing answers: raises where the GPU was lost
+            self._nvml.nvmlDeviceGetPowerUsage(self._board.handle)  # nothing answers: raises if the GPU was lost
         if self._source.trouble:
             self._go_on()
         return reading
 
     def _go_on(self) -> None:
-        """Say that a source of joules stopped, and what counts from here on."""
+        """Report that a source of joules stopped, and what is used from now on."""
         self.trouble, self._source.trouble = self._source.trouble, ""
         self.facts |= self._method()
         self.add_note(f"During the run, {self.trouble}.")
 
     def _part(self) -> float:
-        """The job's part of the board: its slice of it, or what it used beside strangers."""
+        """The job's part of the board: its slice, or its use beside strangers."""
         if self._sharing is None:
             return self._share
         part = self._sharing.part()
@@ -281,7 +281,7 @@ class NvidiaGpu(Sensor):
         return part
 
     def _say_shared(self, note: str) -> None:
-        """Once said it stays: a part of the run was shared."""
+        """Note that part of the run was shared. The note stays."""
         self._told.add(note)
         self.add_note(note)
         self.facts |= self._method()

@@ -1,7 +1,8 @@
-"""RAPL, the energy counters of Intel's and AMD's processors: which zones count, and joules that survive a wrap.
+"""RAPL, the energy counters of Intel and AMD processors: which zones count, and joules that survive a wrap.
 
-Only `package-*` and `dram` zones are energy of their own: `core`, `uncore` and `psys` are parts or wholes of them, and
-`intel-rapl-mmio` is the same counter again. Zones are told apart by path: two sockets have two zones named `dram`.
+Only `package-*` and `dram` zones are counted: `core`, `uncore` and `psys` are parts or sums of them, and
+`intel-rapl-mmio` is the same counter again. Zones are identified by path, since two sockets have two zones named
+`dram`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from traceml_agent.sensors.sensor import MOST_POWER
 
 POWERCAP = "sys/class/powercap"
 PREFIX = "intel-rapl:"
-#: As little as 65.5 kJ fits into a counter: 234 s at 280 W.
+#: A counter may hold as little as 65.5 kJ: 234 s at 280 W.
 READ_EVERY_S = 30.0
-#: A package never draws nothing: a counter that stood still for so long, or could not be read so often, has stopped. It
-#: does in virtual machines that show the host's files, and on processors whose dram counter is not there.
+#: A package always draws power, so a counter that does not move for this long, or fails this often, has stopped. This
+#: happens in virtual machines that show the host's files, and on processors without a dram counter.
 STILL_S, GIVE_UP_AFTER = 5.0, 3
 STOPPED = "its energy counter stopped: all of its energy is estimated instead"
-#: Nothing draws more than so many times the base TDP of all sockets: in turbo a laptop's processor of 28 W draws 115 W.
-#: And none is held to less than this many watts, whatever its TDP: one of 6 W may draw 78.
+#: Nothing draws more than this many times the base TDP of all sockets: in turbo, a laptop processor of 28 W draws 115
+#: W. The bound is never below this many watts, since a processor of 6 W may draw 78 W.
 MOST_TDP, LEAST_MOST_W = 10.0, 150.0
 REMEDY = (
     "The RAPL energy counter exists but is not readable. To let a group read it: "
@@ -32,14 +33,14 @@ REMEDY = (
 
 
 class Zone:
-    """One counter, in joules since the first read; a smaller value than before means that it wrapped."""
+    """One counter, in joules since the first read. A smaller value than before means that it wrapped."""
 
     def __init__(self, folder: str):
         self.folder = folder
         self._range_uj = system.number(folder, "max_energy_range_uj") or 0.0
         self._last_uj = self._now_uj()
         self._total_uj = 0.0
-        #: W: the most that one of its constraints may be set to, often the base TDP; None where none tells it.
+        #: The highest power in W that its constraints allow, often the base TDP; None if unknown.
         self.most_w = max(filter(None, (_watts(folder, number) for number in range(3))), default=None)
 
     def _now_uj(self) -> float:
@@ -58,19 +59,19 @@ class Zone:
         return self._total_uj / 1e6
 
     def mirrors(self, other: Zone) -> bool:
-        """Whether this zone shows the other's counter: its value then lies between two of the other's. Seen on AMD."""
+        """Whether this zone shows the other's counter: its value is then between two of the other's. Seen on AMD."""
         return all(before <= self._now_uj() <= other._now_uj() for before in (other._now_uj(), other._now_uj()))
 
 
 def _watts(folder: str, constraint: int) -> float | None:
-    """What a zone tells of the most of one of its power limits, in W."""
+    """The maximum of one of a zone's power limits, in W."""
     return (system.number(folder, f"constraint_{constraint}_max_power_uw") or 0.0) / 1e6 or None
 
 
 def zones(name: str) -> list[Zone]:
-    """The zones whose name begins with `package` or is `dram`, one for each counter that there is.
+    """The zones whose names start with `name`, one for each real counter.
 
-    None where one of them can't be read: the others' energy would pass for all of it.
+    Empty if one of them can't be read, or the energy of the others would look like all of it.
     """
     found: list[Zone] = []
     for folder in _folders(name):
@@ -84,7 +85,7 @@ def zones(name: str) -> list[Zone]:
 
 
 def unreadable() -> bool:
-    """Whether there are package zones that this user may not read."""
+    """Whether there are package zones that this user can't read."""
     return not all(os.access(system.path(folder, "energy_uj"), os.R_OK) for folder in _folders("package"))
 
 
@@ -94,7 +95,7 @@ def _folders(name: str) -> list[str]:
     except OSError:
         return []
     folders = [f"{POWERCAP}/{entry}" for entry in entries]
-    # Kernels show nested zones beside their package or only below it.
+    # Kernels show nested zones beside their package, or only below it.
     nested = [f"{f}/{sub}" for f in folders for sub in _below(f) if sub not in entries]
     return [folder for folder in [*folders, *nested] if (system.read(folder, "name") or "").startswith(name)]
 
@@ -107,19 +108,19 @@ def _below(folder: str) -> list[str]:
 
 
 def total_j(zones: list) -> float:
-    """Joules so far of all counters. Raises where one can't be read: a part would look like a reset."""
+    """Joules so far of all counters. Raises if one can't be read, since a partial sum would look like a reset."""
     return sum(zone.energy_j() for zone in zones)
 
 
 class Stopped(Exception):
-    """A counter gives nothing any more."""
+    """A counter has stopped."""
 
 
 class EnergyCounters:
-    """Several counters of one device: what they added since the last reading, as long as that is possible.
+    """Several counters of one device, and what they added since the last reading, if that is possible.
 
-    `tdp_w` is the device's, by its profile. Impossible is more than the zones' own most allows, else than the TDP does:
-    of the two the larger, since a zone's most is as often its base TDP as its peak.
+    `tdp_w` is from the device's profile. The bound is the larger of those from the zones' own maximum and from the TDP,
+    since a zone's maximum may be its base TDP or its peak.
     """
 
     def __init__(self, zones: list, tdp_w: float, at: float):
@@ -131,9 +132,9 @@ class EnergyCounters:
         self._failures = 0
 
     def added(self, at: float) -> tuple[float, float] | None:
-        """Joules and seconds since the last reading, `at` a monotonic time; None where that many are impossible.
+        """Joules and seconds since the last reading, `at` a monotonic time; None if so many joules are impossible.
 
-        Raises OSError or ValueError for a failed read, after which the next one has it all, and Stopped.
+        Raises OSError or ValueError for a failed read, which the next one makes up for, and Stopped.
         """
         try:
             now_j = total_j(self._zones)

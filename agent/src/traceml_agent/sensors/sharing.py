@@ -1,4 +1,4 @@
-"""The job's part of a GPU that strangers' processes use as well, by each process's use of it."""
+"""The job's part of a GPU that other processes use too, by each process's use."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from traceml_agent.host import system
 from traceml_agent.host.allocation import Target
 from traceml_agent.host.processes import launcher, processes
 
-#: How often it is looked whether strangers came or went.
+#: How often to check whether strangers came or went.
 LOOK_EVERY_S = 30.0
-#: A driver tells each process's use a few times a second: who was not told of for so long was not busy.
+#: A driver reports each process's use a few times a second: a process not reported for this long was not busy.
 STILL_BUSY_S = 3.0
-#: The inode of the first process-id namespace (PROC_PID_INIT_INO of the kernel): there a driver's pids are ours.
+#: The inode of the first pid namespace (the kernel's PROC_PID_INIT_INO), in which a driver's pids are ours.
 FIRST_NAMESPACE = "pid:[4026531836]"
-#: The server of CUDA's multi-process service computes for its clients, which the driver lists as well.
+#: The server of CUDA's multi-process service computes for its clients, which the driver lists too.
 MPS_SERVER = "nvidia-cuda-mps"
 SPLIT = "Other jobs use this GPU: its energy is split by each process's use"
 NOT_KNOWN = "Other jobs use this GPU, but their share is unknown: all of its energy is counted"
 
 
 class Sharing:
-    """What part of a GPU is the job's: 1.0 where nobody else is on it, or nothing can be known of it.
+    """The job's part of a GPU: 1.0 if nobody else uses it, or if the use is unknown.
 
-    `pids` gives the processes that compute on it, 0 for one of another namespace. `uses` gives what each used since
-    its last call as pairs of pid and any unit, none of them where nobody was busy, or None where the driver does not
-    tell.
+    `pids` returns the processes that compute on it, 0 for one of another namespace. `uses` returns what each has used
+    since the last call as pairs of a pid and an amount, no pairs if nobody was busy, or None if the driver does not
+    say.
     """
 
     def __init__(self, pids: Callable[[], list[int]], uses: Callable[[], list[tuple[int, float]] | None], target):
@@ -36,7 +36,7 @@ class Sharing:
         self._family: set[int] = set()
         self._met: set[int] = set()
         self._can_tell = False
-        #: The job's part while nobody is busy; while somebody is, and until when that is believed.
+        #: The job's part while nobody is busy; the part while somebody is, and until when that is valid.
         self._idle_part = self._part = 0.0
         self._busy_until = float("-inf")
         self.note = ""
@@ -44,7 +44,7 @@ class Sharing:
     def part(self) -> float:
         """The job's part of what the GPU used since the last call, 0 to 1.
 
-        While nobody is busy its processes' part of those that hold it, so that its jobs count its idle power once.
+        While nobody is busy, it is the job's share of the processes on the GPU, so that idle power is counted once.
         """
         now = time.monotonic()
         is_due = now >= self._look_at
@@ -55,7 +55,7 @@ class Sharing:
             self.note = NOT_KNOWN if self.note else ""
             return 1.0
         if not is_due and any(pid not in self._met for pid, _ in rows):
-            self._look()  # a worker of the job that began since then is no stranger
+            self._look()  # a worker of the job that has started since then is no stranger
         self._met.update(pid for pid, _ in rows)
         total = sum(use for _, use in rows)
         if total > 0:
@@ -64,9 +64,10 @@ class Sharing:
         return self._part if now <= self._busy_until else self._idle_part
 
     def _look(self) -> None:
-        """See who is on the GPU: strangers, if the driver's pids are ours or more of them than the job has processes.
+        """See who is on the GPU: strangers, if the driver's pids are comparable, or if there are more pids than job
+        processes.
 
-        In a container a driver translates pids, giving 0 for strangers', or gives the host's, which say nothing.
+        In a container a driver translates pids, with 0 for strangers, or returns the host's, which can't be compared.
         """
         self._look_at = time.monotonic() + LOOK_EVERY_S
         pids = [pid for pid in self._pids() if not _is_mps_server(pid)]
@@ -83,7 +84,7 @@ class Sharing:
 
 
 def family(target: Target) -> set[int]:
-    """The job's pids: the target's tree, that of the launcher of its ranks, or the cgroup's."""
+    """The job's pids: of the target's tree, of the tree of the launcher of its ranks, or of the cgroup."""
     if target.cgroup:
         texts = (system.read(folder, "cgroup.procs") or "" for folder in target.own_folders("cpu"))
         return {int(pid) for text in texts for pid in text.split()}

@@ -1,8 +1,8 @@
-"""Where a GPU's joules come from: its energy counter, else its power sensor, else nothing, which leaves the estimate.
+"""Where a GPU's joules come from: its energy counter, else its power sensor, else an estimate.
 
-Counters stop in the middle of a run and sensors fall silent; both then say 0, or what they said before. So a counter is
-believed as long as it moves. A device that draws power moves it within a second; what stands still for longer gives way
-to the next best source, once and for all: two sources of one device are never mixed back and forth.
+Counters and sensors may stop during a run, and then report 0 or their last value. So a counter is trusted only as long
+as it moves. A device that draws power moves it within a second; a counter that stands still for longer is replaced by
+the next best source for the rest of the run. Two sources of one device never alternate.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from traceml_agent.sensors.sensor import Reading
 
-#: A source that gave nothing for so long, though the device draws power or is busy, has stopped [ROCm/amdsmi issue 22].
+#: A source that reports nothing for this long, although the device draws power or is busy, has stopped [ROCm/amdsmi
+#: 22].
 STILL_S = 5.0
-#: A device that is busy draws more than this; some drivers tell 0, or a thousandth of what it is.
+#: A busy device draws more than this; some drivers report 0, or a thousandth of the power.
 LEAST_W = 1.0
 COUNTER, SENSOR = "counter", "sensor"
 NEXT = {SENSOR: "its power sensor is used from now on", "": "all of its energy is estimated instead"}
@@ -23,9 +24,9 @@ Ask = Callable[[], "float | None"]
 
 
 class EnergySource:
-    """Joules and watts of a device as `counter_j` (J since any origin) and `power_w` tell them, None for nothing.
+    """Joules and watts of a device, from `counter_j` (J since any origin) and `power_w`; both may return None.
 
-    Above `most_w` watts are no reading. What the callables raise is the caller's.
+    More than `most_w` watts is no reading. Exceptions of the callables propagate.
     """
 
     def __init__(self, counter_j: Ask, power_w: Ask, most_w: float | None):
@@ -33,13 +34,13 @@ class EnergySource:
         self._told_j = 0.0
         self.kind = COUNTER if counter_j() is not None else SENSOR if power_w() else ""
         self._at = self._moved_at = time.monotonic()
-        #: The job's joules by the counter, and those that its power came to since the counter moved last.
+        #: The job's joules from the counter, and from its power since the counter last moved.
         self._job_j = self._pending_j = 0.0
-        #: What happened, once it did.
+        #: What happened, if something did.
         self.trouble = ""
 
     def read(self, busy_share: float | None, part: float) -> Reading | None:
-        """The reading of now, of which the job has a part, 0 to 1; None where the device tells nothing."""
+        """Read now. The job has a `part`, 0 to 1, of it; None if the device reports nothing."""
         before_at, now = self._at, time.monotonic()
         self._at = now
         if self.kind == COUNTER:
@@ -53,7 +54,7 @@ class EnergySource:
         if told_j is not None and told_j != self._told_j:
             added_j = told_j - self._told_j
             self._told_j, self._moved_at = told_j, now
-            # One that fell is handed on as a fall: the meter drops the interval.
+            # A counter that fell is reported as such, and the meter drops the interval.
             self._job_j = self._job_j + max(part * added_j, self._pending_j) if added_j >= 0 else 0.0
             self._pending_j = 0.0
             return Reading(busy_share, energy_j=self._job_j)
@@ -69,7 +70,7 @@ class EnergySource:
             self._give_way("", "energy counter", now)
             return Reading(busy_share)
         self._give_way(SENSOR, "energy counter", now)
-        # Both at once: the meter goes on from the one to the other without a gap.
+        # Both at once, so that the meter changes from one to the other without a gap.
         return Reading(busy_share, power_w=part * power_w, energy_j=energy_j)
 
     def _of_power(self, busy_share, part: float, now: float) -> Reading | None:
@@ -84,7 +85,7 @@ class EnergySource:
         return None
 
     def _watts(self) -> float | None:
-        """Watts now; None where none are told, or more than such a device can draw."""
+        """Watts now; None if unknown, or more than such a device can draw."""
         power_w = self._power_w()
         return None if power_w is None or (self._most_w and power_w > self._most_w) else power_w
 

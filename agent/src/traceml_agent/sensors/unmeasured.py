@@ -1,6 +1,6 @@
 """Accelerators that are present but not measured.
 
-Either a probe found one and could not read it, or there are cheap signs of one that has no probe: device nodes and PCI
+Either a probe found one and could not read it, or there are cheap signs of one without a probe: device nodes and PCI
 vendors. Looking for them loads no library.
 """
 
@@ -15,7 +15,7 @@ from traceml_agent.messages import warn
 GOOGLE, HABANA, INTEL, NVIDIA, QUALCOMM = "0x1ae0", "0x1da3", "0x8086", "0x10de", "0x17cb"
 #: Google's PCI ids of TPU v2 to v7x; its network cards have the same vendor [jax, hardware_utils.py].
 TPUS = ("0x0027", "0x0056", "0x005e", "0x0062", "0x0063", "0x006f", "0x0076")
-#: Where Intel's processors have their graphics, whose energy is the processor's.
+#: The address of graphics in Intel's processors, whose energy is the processor's.
 INTEGRATED = "0000:00:02.0"
 NOT_MEASURED = (
     "is present, but TraceML can't measure it: its energy is not included. "
@@ -33,7 +33,7 @@ NODES = {
     "hailo": "Hailo NPU",
     "groqA": "Groq LPU",
 }
-#: Variables that are set where a TPU is, whose device nodes a container may not show.
+#: Variables that are set on TPU machines. A container may not show a TPU's device nodes.
 TPU_VARIABLES = ("TPU_ACCELERATOR_TYPE", "COLAB_TPU_ADDR")
 #: What the probes of this process left out, with the reason of each.
 left_out: dict[str, str] = {}
@@ -42,16 +42,17 @@ declared: list = []
 
 
 def leave_out(what: str, reason: str) -> None:
-    """Say once that a device is there and not measured, and keep it for `devices`."""
+    """Warn once that a device is present but not measured, and keep it for `devices`."""
     left_out[what] = reason
     warn(reason)
 
 
 def devices() -> list[tuple[str, str]]:
-    """What is present and not measured, accelerators above all, each with the reason and, where there is one, a remedy.
+    """Devices that are present but not measured, mostly accelerators, each with the reason and, if there is one, a
+    remedy.
 
-    Asked after `discovery.of_accelerators` was read: that tells what the probes met. Accelerators of a maker of which
-    some were declared are left out, since their energy is estimated.
+    Call this after `discovery.of_accelerators` was read, which finds what the probes met. A maker's accelerators are
+    left out if some of them were declared, since their energy is estimated.
     """
     found = [*left_out.items(), *signs()]
     if not declared:
@@ -63,7 +64,7 @@ def devices() -> list[tuple[str, str]]:
 
 
 def signs() -> list[tuple[str, str]]:
-    """What has no probe, each with the reason."""
+    """Devices without a probe, each with the reason."""
     nodes = _listed("dev")
     numbered = {node.rstrip("0123456789") for node in nodes if node[-1:].isdecimal()}
     found = [what for node, what in NODES.items() if node in numbered]
@@ -93,14 +94,14 @@ def _vendor(kind: str, name: str) -> str | None:
 
 
 def _is_intel_card(name: str) -> bool:
-    """Whether it is a card of Intel's rather than a processor's graphics."""
+    """Whether it is an Intel card rather than a processor's graphics."""
     if _vendor("drm", name) != INTEL:
         return False
     return os.path.basename(os.path.realpath(system.path("sys", "class", "drm", name, "device"))) != INTEGRATED
 
 
 def _has_tpu() -> bool:
-    """From v5 on a TPU has no node of its own: virtual machines get it by VFIO."""
+    """Whether there is a TPU by its PCI ids. From v5 on, a TPU has no node of its own but uses VFIO."""
     place = ("sys", "bus", "pci", "devices")
     return any(
         system.read(*place, name, "vendor") == GOOGLE and system.read(*place, name, "device") in TPUS

@@ -1,4 +1,4 @@
-"""Which of a driver's GPUs a process sees, by the lists in its environment that CUDA and ROCm obey."""
+"""Which of a driver's GPUs a process sees, by the lists in its environment that CUDA and ROCm use."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ ALL_TAKEN = "names GPUs that are not listed, as in a container: all listed GPUs 
 
 
 def seen(listed: str | None, gpus: dict, slices: Sequence = ()) -> tuple[list, bool]:
-    """The GPUs that a list such as CUDA_VISIBLE_DEVICES leaves, and whether it names none that are here.
+    """The GPUs that a list such as CUDA_VISIBLE_DEVICES allows, and whether it names none that are here.
 
-    Keys are the driver's indices, values anything with `uuids`; `slices` have none but those. As the runtimes do,
-    the list ends at its first invalid entry, and an empty one means no GPU. In a container the driver may list fewer
-    GPUs than the host's indices name: then all that it lists are the process's.
+    Keys of `gpus` are the driver's indices, values are anything with `uuids`; `slices` have only those. As in the
+    runtimes, the list ends at its first invalid entry, and an empty one means no GPU. In a container the driver may
+    list fewer GPUs than the host's indices name: then the process has all that are listed.
     """
     if listed is None:
         return list(gpus.values()), False
@@ -31,7 +31,7 @@ def seen(listed: str | None, gpus: dict, slices: Sequence = ()) -> tuple[list, b
 
 
 def _named(entry: str, gpus: dict, slices: Sequence):
-    """The GPU of an index, or what a UUID or the beginning of one names: a GPU, or a slice of one."""
+    """The GPU of an index, or the GPU or slice that a UUID or the start of one names."""
     if entry.isdigit():
         return gpus.get(int(entry))
     if entry.startswith("MIG-GPU-") and not slices:
@@ -41,6 +41,7 @@ def _named(entry: str, gpus: dict, slices: Sequence):
 
 
 def _is_called(gpu, entry: str) -> bool:
-    """Before driver 470 a slice was MIG-<uuid of the board>/<gpu instance>/<compute instance>."""
+    """Whether a GPU has this name. Before driver 470 a slice was MIG-<board's uuid>/<gpu instance>/<compute
+    instance>."""
     uuid_begins, slash, place = entry.partition("/")
     return any(uuid.startswith(uuid_begins) and uuid.endswith(slash + place) for uuid in gpu.uuids)

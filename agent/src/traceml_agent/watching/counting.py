@@ -1,4 +1,5 @@
-"""What stands around a counted method: a function, coroutine, generator or async generator, as the method itself is."""
+"""Wrappers around counted methods: functions, coroutines, generators or async generators, like the methods
+themselves."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ _LAZY = frozenset((types.GeneratorType, types.CoroutineType, types.AsyncGenerato
 
 
 class _Door:
-    """What a counted function needs of the agent, in one place, of which a pickle holds nothing.
+    """Everything that a counted function needs from the agent, in one object that is not pickled.
 
-    Pickles by value, cloudpickle's of `model.predict`, take a function's cells along: there it finds no door, and is
-    the bare function. For the same reason a counted function refers to no name of this module.
+    Pickling by value, as cloudpickle does with `model.predict`, includes a function's cells. Unpickled, the function
+    finds no door and is the bare function. For the same reason it refers to no name of this module.
     """
 
     __slots__ = ("add", "enter", "is_inside", "items_of", "leave", "otherwise", "timed")
@@ -39,17 +40,17 @@ class _Door:
 def counted(owner, name: str, otherwise: Callable, counts, inside: ContextVar, parameters=()):
     """A function that calls `owner.name` with the object and its arguments, and adds each call to `counts`.
 
-    `inside` is true while this thread or task is in the watched object already: `predict` that asks `predict_proba` of
-    itself is one call. Whoever replaces `owner.name`, as tests do, has `otherwise` called with the same arguments.
+    `inside` is true while this thread or task is in the watched object already, so `predict` that calls `predict_proba`
+    is one call. If somebody replaces `owner.name`, as tests do, `otherwise` is called with the same arguments.
     """
     bare, door = getattr(owner, name), _Door(otherwise, inside, counts)
     clock, lazy = time.perf_counter, _LAZY
-    # The commonest batch is counted on the spot, for a call of `items_of` costs as much as all the rest. Not where it
-    # may be the second argument, or where a list may be a conversation.
+    # The most common batch is counted right here, since a call of `items_of` costs as much as the rest. Not if it may
+    # be the second argument, or if a list may be a conversation.
     is_first = not parameters or parameters[0] in BATCHES or BATCHES.isdisjoint(parameters)
     on_the_spot = is_first and name not in CONVERSING
 
-    def call(*args, **kwargs):  # of which the first is the object: one tuple that is handed on costs less than two
+    def call(*args, **kwargs):  # the first is the object: passing on one tuple costs less than two
         if door is None:
             return bare(*args, **kwargs)
         function = bare if getattr(owner, name) is bare else door.otherwise
@@ -72,7 +73,7 @@ def counted(owner, name: str, otherwise: Callable, counts, inside: ContextVar, p
 
 
 def entered(owner, name: str, otherwise: Callable, inside: ContextVar):
-    """As `counted`, of a method that is no use of the model, such as `fit`: nor is what it calls of it."""
+    """Like `counted`, for a method such as `fit` that is not use of the model, nor is what it calls."""
     bare, door = getattr(owner, name), _Door(otherwise, inside)
 
     def call(*args, **kwargs):
@@ -89,7 +90,7 @@ def entered(owner, name: str, otherwise: Callable, inside: ContextVar):
 
 
 def like(call: Callable, bare: Callable) -> Callable:
-    """`call` as a function of `bare`'s own kind, name, text and signature, for those who look before they call."""
+    """`call` as a function of `bare`'s kind, name, docstring and signature, for code that inspects it."""
     function = call
     if inspect.iscoroutinefunction(bare):
 
@@ -106,13 +107,13 @@ def like(call: Callable, bare: Callable) -> Callable:
     functools.update_wrapper(function, bare)
     try:
         function.__signature__ = inspect.signature(bare)  # type: ignore[attr-defined]  # what getfullargspec reads
-    except (TypeError, ValueError):  # of C, and silent about its arguments
+    except (TypeError, ValueError):  # written in C, without a signature
         pass
     return function
 
 
 def parameters_of(function) -> tuple[str, ...]:
-    """The names of a function's positional parameters; none if it takes any or doesn't tell."""
+    """The names of a function's positional parameters; empty if unknown."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -121,7 +122,7 @@ def parameters_of(function) -> tuple[str, ...]:
 
 
 class _Step:
-    """A step of something lazy: its time is busy, and what happens in it is inside."""
+    """A step of something lazy: its time is busy time, and calls in it are inside."""
 
     def __init__(self, counts, inside: ContextVar):
         self._counts, self._inside = counts, inside
@@ -133,12 +134,12 @@ class _Step:
         self._counts.add(0, time.perf_counter() - self._began, calls=0)
         try:
             self._inside.reset(self._token)
-        except ValueError:  # closed by another task, as an event loop does with what nobody finished
+        except ValueError:  # closed by another task, as an event loop does with unfinished ones
             self._inside.set(False)
 
 
 def _timed(result, step: _Step):
-    """The generator, coroutine or async generator, whose own time counts as busy as well."""
+    """The generator, coroutine or async generator, with its own time counted as busy too."""
     timed: Any
     if isinstance(result, types.CoroutineType):
         timed = _awaited(result, step)
@@ -158,7 +159,7 @@ async def _awaited(coroutine, step: _Step):
 
 
 def _iterated(generator: Generator, step: _Step):
-    """Busy while it makes the next item, not while its user works on the last: `yield from`, in steps."""
+    """Busy while it makes the next item, not while its user works on the last one: `yield from`, in steps."""
     resume, given = generator.send, None
     while True:
         try:
@@ -172,7 +173,7 @@ def _iterated(generator: Generator, step: _Step):
             with step:
                 generator.close()
             raise
-        except BaseException as error:  # noqa: BLE001 (whatever its user throws is the inner one's)
+        except BaseException as error:  # noqa: BLE001 (whatever its user throws goes to the inner one)
             resume, given = generator.throw, error  # type: ignore[assignment]
 
 

@@ -1,4 +1,4 @@
-"""Async generators have no `yield from`: what one is sent, thrown or closed with reaches the inner one by this."""
+"""`yield from` for async generators: passes on what they are sent, thrown or closed with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from contextlib import nullcontext
 
 
 def async_generator(begin: Callable, around: Callable = nullcontext) -> Callable:
-    """An async generator function that is `begin(…)` in everything: `asend`, `athrow` and `aclose` included.
+    """An async generator function that behaves like `begin(…)`, including `asend`, `athrow` and `aclose`.
 
-    `begin` returns an async generator, or whatever has those three methods; `around` makes a context manager that
-    lasts from before it until after its end.
+    `begin` returns an async generator, or anything with those three methods. `around` makes a context manager that
+    surrounds it.
     """
 
     async def call(*args, **kwargs):
@@ -27,7 +27,7 @@ def async_generator(begin: Callable, around: Callable = nullcontext) -> Callable
                         step, given = inner.asend, (yield item)
                     except GeneratorExit:
                         raise
-                    except BaseException as error:  # noqa: BLE001 (whatever its user throws is the inner one's)
+                    except BaseException as error:  # noqa: BLE001 (whatever its user throws goes to the inner one)
                         step, given = inner.athrow, error
             finally:
                 await inner.aclose()

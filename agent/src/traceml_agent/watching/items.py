@@ -1,30 +1,30 @@
-"""How many items a call worked on: the rows of its batch, whichever way the batch is handed over."""
+"""How many items a call worked on: the rows of its batch, however the batch is passed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
 
-#: Parameters that take the batch, in the libraries that `watch` knows methods of.
+#: Names of parameters for a batch, in the libraries whose methods `watch` knows.
 BATCHES = frozenset((
     "X", "x", "input", "inputs", "input_ids", "inputs_embeds", "input_values", "input_features", "input_feed",
     "pixel_values", "batch", "data", "dataset", "examples", "samples", "instances", "features", "src", "texts", "text",
     "sentences", "sentence", "prompts", "prompt", "documents", "queries", "query", "messages", "images", "image",
     "audio",
 ))  # fmt: skip
-#: Values that are never a batch, nor an item: options.
+#: Values that are options, never a batch or an item.
 _OPTION = (bool, int, float, complex, type(None))
 _TEXT = (str, bytes, bytearray)
 _SEVERAL = (list, tuple, set, frozenset, range, Sequence)
-#: Values of a mapping that are looked at: a record may have thousands.
+#: How many values of a mapping are checked, since a record may have thousands.
 _LOOKED_AT = 8
 
 
 def items_of(args, kwargs, parameters=()) -> int:
-    """The length of a list, the first dimension of an array or of the arrays in a mapping; one for a text or a record.
+    """The length of a list, the first dimension of an array or of the arrays in a mapping; 1 for a text or a record.
 
-    `parameters` are the names of the positional ones: a batch handed over by name counts as the same by position.
-    Whatever the arguments are, nothing is raised: they are the caller's own objects, whose attributes may fail.
+    `parameters` are the names of positional arguments, so that a batch counts the same by name and by position. Nothing
+    is raised, although the arguments are the user's objects, whose attributes may fail.
     """
     try:
         return _items(args, kwargs, parameters)
@@ -45,12 +45,12 @@ def _items(args, kwargs, parameters) -> int:
 
 
 def _rows(value) -> int | None:
-    """The items of one argument; none if it is an option."""
+    """The items of one argument; None if it is an option."""
     if isinstance(value, _OPTION):
         return None
     if isinstance(value, _TEXT):
         return 1
-    # Asked of the type: an object that makes up its attributes, as a tracer's proxy does, is not to notice.
+    # Read from the type, so that an object which invents attributes, such as a tracer's proxy, does not notice.
     if getattr(type(value), "shape", None) is not None:
         return _first_dimension(value)
     if isinstance(value, Mapping) or (hasattr(type(value), "keys") and hasattr(type(value), "values")):
@@ -63,7 +63,7 @@ def _rows(value) -> int | None:
 
 
 def _first_dimension(array) -> int:
-    """Of a vector of numbers, which is one sample, one; of a vector of texts their number."""
+    """The first dimension: 1 for a vector of numbers, which is one sample; the length of a vector of texts."""
     shape = array.shape
     if len(shape) > 1 or (len(shape) == 1 and _holds_texts(array)):
         return int(shape[0])
@@ -76,12 +76,12 @@ def _holds_texts(array) -> bool:
 
 
 def _is_conversation(values) -> bool:
-    """Messages, each with its role, make one prompt together."""
+    """Whether these are messages, each with its role, which together are one prompt."""
     return isinstance(values, (list, tuple)) and bool(values) and isinstance(values[0], dict) and "role" in values[0]
 
 
 def _rows_of_mapping(mapping) -> int:
-    """Of tensors or columns by name, their rows; of a record, one."""
+    """The rows of tensors or columns by name; 1 for a record."""
     values = list(itertools.islice(mapping.values(), _LOOKED_AT))
     for value in values:
         if getattr(type(value), "shape", None) is not None and len(value.shape):

@@ -1,18 +1,18 @@
-"""How an object comes to count: it stays itself, and its class gives way to a twin of the same name.
+"""Makes an object count its calls: it stays the same object, but its class is replaced by a twin of the same name.
 
-`watch(model)` gives the very same object back. The twin is a subclass whose counted methods, and own call, go by
-`counting`. Weighed against the alternatives, each tried on scikit-learn and PyTorch:
+`watch(model)` returns the same object. The twin is a subclass whose counted methods and own call go through `counting`.
+The alternatives were tried on scikit-learn and PyTorch:
 
-* a stand-in around the object is lost by methods that return self, and fails wherever something looks at the type or
-  into `__dict__`: `check_is_fitted`, `export_text`, whatever is written in C;
-* counted functions in the object's `__dict__` are pickled with it and seen by `vars`, and can't serve `model(x)`, which
-  Python looks up on the class;
-* counted functions on the class itself slow every other object of it, such as each `nn.Linear` of the process, change
-  a library under its other users, and go by value into the pickles of a notebook's classes.
+* a stand-in around the object is lost by methods that return self, and fails wherever code checks the type or
+  `__dict__`: `check_is_fitted`, `export_text`, anything written in C;
+* counted functions in the object's `__dict__` are pickled with it, are visible to `vars`, and can't count `model(x)`,
+  which Python looks up on the class;
+* counted functions on the class itself slow down all its other objects, such as every `nn.Linear` of the process,
+  change a library for its other users, and are pickled by value with a notebook's classes.
 
-PyTorch does the same for its parametrizations and FSDP. `model.__class__`, isinstance, copies and pickles tell of the
-class as it was; `type(model)` alone doesn't, for that can't be had. What has a class that can't be exchanged, such as a
-function or an object of a C type, gets a stand-in after all: see `stand_ins`.
+PyTorch does the same for its parametrizations and FSDP. `model.__class__`, isinstance, copies and pickles show the
+original class; only `type(model)` does not, since that is impossible. An object whose class can't be replaced, such as
+a function or an object of a C type, gets a stand-in after all: see `stand_ins`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from traceml_agent.watching.stand_ins import is_function, stand_in
 _twins: weakref.WeakKeyDictionary[type, Any] = weakref.WeakKeyDictionary()
 #: The real `__class__`, which the twins hide.
 _class_of = object.__dict__["__class__"]
-#: Methods that make the model: what they call of it themselves is no use of it.
+#: Methods that train the model: what they call on it is not use.
 TRAINING = ("fit", "partial_fit", "fit_transform", "fit_predict")
 
 
 def watched_of(model):
-    """What is counted of a patched object; none if it isn't."""
+    """The counts of a patched object; None if it is not patched."""
     return _twins.get(type(model))
 
 
 def patch(model, watched, methods: tuple[str, ...]) -> None:
-    """Count `methods` of this object, and its call, in `watched`, and no longer in what it was counted in before.
+    """Count `methods` of this object and its call in `watched`, and no longer where it was counted before.
 
-    Raises TypeError if the object's class can't be exchanged.
+    Raises TypeError if the object's class can't be replaced.
     """
     cls = type(model).__bases__[0] if type(model) in _twins else type(model)
     _become(model, cls, watched, methods)
@@ -64,10 +64,10 @@ def _become(model, cls: type, watched, methods: tuple[str, ...]) -> None:
 
 
 def _subclass(cls: type, body: dict[str, Any]) -> type:
-    """An empty subclass that says it is `cls`, and that nobody is told of: a registry would take it for a new model.
+    """An empty subclass that looks like `cls` and is announced to nobody: a registry would take it for a new model.
 
-    `type.__new__` leaves out the metaclass's own, and to be born to another base leaves out `__init_subclass__`. That
-    base must have the layout of `cls`, which one with `__slots__` lacks: such a class is asked for its subclass.
+    `type.__new__` skips the metaclass's own `__new__`, and starting with another base skips `__init_subclass__`. That
+    base must have the layout of `cls`; with `__slots__` it does not, and `cls` is subclassed directly.
     """
     body |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
     root = cls
@@ -87,10 +87,10 @@ def _layout(cls: type) -> tuple[int, int, int]:
 
 
 def _disguise(twin: Any, cls: type) -> None:
-    """What makes another object of this one, a pickle or a copy, makes one of `cls`."""
+    """Make pickles and copies of the object objects of `cls`."""
 
     def reduce(self, protocol):
-        reducer = copyreg.dispatch_table.get(cls)  # which goes by type, that is by the twin
+        reducer = copyreg.dispatch_table.get(cls)  # which is by type, so by the twin
         return _without(twin, cls, reducer(self) if reducer else super(twin, self).__reduce_ex__(protocol))
 
     twin.__reduce_ex__ = functools.update_wrapper(reduce, cls.__reduce_ex__)
@@ -100,7 +100,7 @@ def _disguise(twin: Any, cls: type) -> None:
 
 
 def _without(twin: type, cls: type, reduced):
-    """What makes a copy of an object, with its class in place of the twin."""
+    """What a pickle is made of, with the class instead of the twin."""
     if isinstance(reduced, tuple):
         return tuple(_without(twin, cls, each) if type(each) in (tuple, type(twin)) else each for each in reduced)
     return cls if reduced is twin else reduced
@@ -121,7 +121,7 @@ def _attributes(model, twin, cls, watched, methods, inside) -> Iterator[tuple[st
     is_module = "torch" in sys.modules and isinstance(model, sys.modules["torch"].nn.Module)
     for name in ("__call__", *methods, *TRAINING):
         if is_module and name in ("forward", *TRAINING):
-            continue  # behind the module's call, and what compilers, tracers and exporters take apart
+            continue  # called by the module's call, and taken apart by compilers, tracers and exporters
         raw = _on_class(cls, name)
         if isinstance(raw, types.FunctionType):
             yield name, _method(name, twin, cls, watched, inside, is_module)
@@ -135,7 +135,7 @@ def _on_class(cls: type, name: str):
 
 
 def _is_looked_up(model, name: str, raw) -> bool:
-    """Whether a name that is no plain function of the class may lead to one: by a descriptor, or of this object."""
+    """Whether a name that is not a plain function of the class may still be one: by a descriptor, or in this object."""
     if name == "__call__" or raw is not None:
         return raw is not None
     try:
@@ -145,7 +145,8 @@ def _is_looked_up(model, name: str, raw) -> bool:
 
 
 def _method(name: str, twin: type, cls: type, watched, inside: ContextVar, is_module: bool) -> Callable:
-    """A plain function of the class, counted. What is called is what the class has then: tests and tracers patch it."""
+    """A plain function of the class, counted. It calls what the class has at that time, since tests and tracers patch
+    it."""
 
     def otherwise(self, *args, **kwargs):
         return getattr(super(twin, self), name)(*args, **kwargs)
@@ -160,16 +161,16 @@ def _method(name: str, twin: type, cls: type, watched, inside: ContextVar, is_mo
 
 
 def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types.FunctionType, counts) -> Callable:
-    """A PyTorch module's call, or method, of which its compilers and its tracer see nothing.
+    """A PyTorch module's call or method that its compilers and its tracer don't see.
 
-    Inside of what is compiled or traced it is the bare one: a clock would break the graph, a batch's size become part
-    of it. From outside the compiler passes it over, and compiles the `forward` behind it as it does a bare module's.
-    TorchScript reads the source of the bare one, and looks up the names in it where this function says: there.
+    Inside compiled or traced code it is the bare one: a clock would break the graph, and a batch's size would become
+    part of it. From outside, the compiler skips it and compiles the `forward` behind it, as for a bare module.
+    TorchScript reads the source of the bare one, and looks up its names where this function says.
     """
     torch = sys.modules["torch"]
     is_compiling, is_tracing = torch.compiler.is_compiling, torch.jit.is_tracing
 
-    def method(*args, **kwargs):  # no name of this module in it
+    def method(*args, **kwargs):  # it refers to no name of this module
         if is_compiling() or is_tracing():
             return otherwise(*args, **kwargs)
         return counted(*args, **kwargs)
@@ -182,13 +183,13 @@ def _module_method(counted: types.FunctionType, otherwise: Callable, bare: types
             eval_frame.set_code_exec_strategy(each.__code__, skip)
         all_of_it = eval_frame._FrameExecStrategy(eval_frame._FrameAction.SKIP, eval_frame._FrameAction.SKIP)
         eval_frame.set_code_exec_strategy(type(counts).add.__code__, all_of_it)
-    except (ImportError, AttributeError):  # another version: the calls of what is compiled aren't counted
+    except (ImportError, AttributeError):  # another version of PyTorch: calls of compiled modules are not counted
         pass
     return types.FunctionType(method.__code__, bare.__globals__, bare.__name__, None, method.__closure__)
 
 
 class _LookedUp:
-    """A method found anew at each look-up: of a descriptor, such as scikit-learn's `available_if`, or of a proxy."""
+    """A method that is looked up each time: of a descriptor, such as scikit-learn's `available_if`, or of a proxy."""
 
     def __init__(self, name: str, cls: type, raw, watched, inside: ContextVar):
         self._name, self._cls, self._raw, self._watched = name, cls, raw, watched
@@ -223,7 +224,7 @@ class _LookedUp:
 
 
 class _Kept(_LookedUp):
-    """One that comes before the object's own `__dict__`, and so has to keep what is set."""
+    """A method that precedes the object's own `__dict__`, and so must keep what is set."""
 
     def __set__(self, model, value):
         if hasattr(type(self._raw), "__set__"):

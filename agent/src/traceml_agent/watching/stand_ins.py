@@ -1,4 +1,4 @@
-"""Stand-ins for what can't be patched, functions and objects of C types: they count, and pass everything else on."""
+"""Stand-ins for functions and objects of C types, which can't be patched: they count, and pass on everything else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from traceml_agent.watching import counting
 
-#: The stand-ins' classes, each with the object behind and what is counted.
+#: The classes of stand-ins, each with the object behind and its counts.
 _behind: weakref.WeakKeyDictionary[type, tuple] = weakref.WeakKeyDictionary()
 #: Special methods that make or hold an object rather than use it.
 _OWN = frozenset((
@@ -25,24 +25,24 @@ _OWN = frozenset((
 
 
 def behind(model):
-    """The object that a stand-in stands for; any other object itself."""
+    """The object behind a stand-in; any other object itself."""
     return _behind[type(model)][0] if type(model) in _behind else model
 
 
 def watched_of(model):
-    """What a stand-in counts; none if the object is none."""
+    """The counts of a stand-in; None for any other object."""
     return _behind[type(model)][1] if type(model) in _behind else None
 
 
 def is_function(value) -> bool:
-    """A function in any of its forms, not an object that may be called besides: a layer named `encode` is a layer."""
+    """Whether a value is a function in any form, not just a callable object: a layer named `encode` is a layer."""
     if inspect.isroutine(value) or isinstance(value, functools.partial):
         return True
     return callable(value) and not isinstance(value, type) and hasattr(value, "__wrapped__")
 
 
 def stand_in(model, watched, methods: tuple[str, ...], name: str = "__call__", inside: ContextVar | None = None):
-    """An object that is `model` in everything, but counts: its `methods`, and its own call as `name`."""
+    """An object that behaves like `model` but counts its `methods`, and its own call as `name`."""
     inside = inside or ContextVar("inside", default=False)
     kind = type(model)
     own: dict[str, Callable] = {
@@ -63,7 +63,8 @@ def stand_in(model, watched, methods: tuple[str, ...], name: str = "__call__", i
 
 
 def _body(model, kind: type, own: dict[str, Callable]) -> dict[str, Any]:
-    """The stand-in's class: Python looks up special methods there, and everything else by `__getattribute__`."""
+    """The body of the stand-in's class, where Python looks up special methods; `__getattribute__` finds everything
+    else."""
 
     def getattribute(self, name):
         if name in own:
@@ -101,7 +102,7 @@ def _forwarded(model, name: str) -> Callable:
 
 
 def _instead(stand_in, model, result):
-    """A result, or the stand-in where it is the model itself."""
+    """A result, or the stand-in if the result is the model itself."""
     return stand_in if result is model else result
 
 
@@ -111,7 +112,8 @@ def _counted(bare: Callable, counts, inside: ContextVar) -> Callable:
 
 
 def _reduced(stand_in, model, protocol):
-    """What a pickle holds of it: the object behind and no trace of the agent, or its name where it has taken that."""
+    """The pickle of a stand-in: the object behind without a trace of the agent, or its name if the stand-in has taken
+    it."""
     found = sys.modules.get(getattr(model, "__module__", None) or "")
     name = getattr(model, "__qualname__", None)
     for part in name.split(".") if name else ():

@@ -28,3 +28,8 @@ def cell(value):
     if isinstance(value, (list, dict)):
         value = json.dumps(value, ensure_ascii=False)
     return f"'{value}" if isinstance(value, str) and value.startswith(NEUTRALISED) else value
+
+
+def plain(cell: str) -> str:
+    """The text that `cell` neutralised, from a file that comes back."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(NEUTRALISED) else cell

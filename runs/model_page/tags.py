@@ -1,0 +1,12 @@
+"""Tags of a model's page alone."""
+
+from django import template
+from django.utils.html import json_script
+
+register = template.Library()
+
+
+@register.simple_tag
+def points_data(chart, runs):
+    """The data of a chart of points, which refer to `runs`."""
+    return json_script(chart.data(runs), chart.data_id)
