@@ -98,7 +98,7 @@ def test_a_run_that_neither_has_is_said(export, delivered, live_server):
     for asked in ("ffffffff", "ffffffff-1111-4222-8333-444455556666"):
         status, out, err = export(asked)
         assert (status, out, err.count("\n")) == (1, "", 1)
-        assert "the spool holds no run ffffffff" in err
+        assert "the spool has no run ffffffff" in err
         assert live_server.url in err
 
 
@@ -106,7 +106,7 @@ def test_a_token_that_may_not_read_gets_one_sentence_with_the_remedy(export, del
     status, out, err = export(delivered, scopes=[ApiToken.Scope.INGEST])
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "lacks the scope 'read'" in err
-    assert "create a token that may read" in err
+    assert "create a token with read access" in err
 
 
 def test_another_projects_run_is_no_run(export, charlies_wire):

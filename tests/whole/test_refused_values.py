@@ -50,7 +50,7 @@ def test_a_value_that_is_refused_takes_nothing_along(sync, tmp_path, live_server
     made.close()
     done = sync()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"not taken: {what}" in done.stdout
+    assert f"refused: {what}" in done.stdout
     run = Run.objects.get()
     assert run.status == "completed"
     assert run.metrics.get().last == 0.9
