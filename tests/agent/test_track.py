@@ -230,6 +230,20 @@ def test_disabled_there_is_no_thread_file_or_line(script, tmp_path):
     assert not (tmp_path / "spool").exists()
 
 
+def test_disabled_a_rank_of_several_walks_through_all_its_epochs(script):
+    process = script(
+        """
+        from traceml_agent import track
+        with track("digits") as run:
+            print(*run.epochs(range(3)))
+        """,
+        TRACEML_AGENT_DISABLED="1",
+        RANK="1",
+        WORLD_SIZE="2",
+    )
+    assert (process.out, process.err) == ("0 1 2\n", "")
+
+
 def test_a_killed_process_keeps_all_but_its_last_interval(script, records):
     process = script(
         """

@@ -48,7 +48,7 @@ def test_a_correction_reaches_the_agents_estimates(agent, catalogue):
 
 def test_a_portal_without_a_catalogue_leaves_the_copy_as_it_is(agent, db):
     done = agent("update-catalogue")
-    assert (done.returncode, "no catalogue" in done.stderr) == (1, True)
+    assert (done.returncode, "did not send a catalogue" in done.stderr) == (1, True)
     assert "4 kWh" in estimate(agent)
 
 

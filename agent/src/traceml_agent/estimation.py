@@ -1,11 +1,11 @@
 """Energy and emissions of a run, from the facts that the agent reports.
 
-Every formula of TraceML stands here and nowhere else: the agent calls these functions to give
+Every formula of TraceML is here and nowhere else: the agent calls these functions to give
 numbers without a server, the portal calls them with the catalogue that its admins edit. Pure:
 standard library only, no clock, no file, no network.
 
-One formula serves every device, linear in both of its counters, so that totals can be made again
-exactly from the cumulative counters whenever a profile changes::
+One formula is used for every device. It is linear in both counters, so totals can be recalculated
+exactly from the cumulative counters when a profile changes::
 
     E = share * (idle_w * elapsed_s + (full_load_w - idle_w) * busy_s)
 
@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 
 from traceml_agent.catalogue.device_names import part_of_card
 from traceml_agent.catalogue.power_classes import (
-    POWER_CLASSES as POWER_CLASSES,  # for the portal, which imports no more
+    POWER_CLASSES as POWER_CLASSES,  # for the portal, which imports nothing else
 )
 from traceml_agent.catalogue.power_classes import PowerClass, class_of
 from traceml_agent.forecasting import forecast as forecast
@@ -27,28 +27,28 @@ from traceml_agent.forecasting import forecast as forecast
 J_PER_KWH = 3.6e6
 
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
-#: A counter of more than the run, of which its part is reckoned: a processor's by idle power and CPU time.
+#: The run's part of a counter that covers more: a processor's, split by idle power and CPU time.
 SPLIT = "split"
 BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
 MEASURED = (COUNTER, SENSOR, SPLIT)
 
-#: Grows with every change of a formula, constant or power class: the portal re-estimates what an older one has made.
+#: Increases with every change of a formula, constant or power class; the portal then re-estimates older figures.
 REVISION = 2
 
-#: What the true energy may be, as factors of a measured one. Counters of boards and packages; sensors are read once a
-#: second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
+#: The range of the true energy, as factors of the measured one. Counters are those of boards and packages. Sensors are
+#: read once a second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
 RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), SPLIT: (0.6, 1.6)}
-#: An idle or full-load power that the profile states itself: readings of one model differ by so much.
+#: The range for an idle or full-load power that the profile states itself: readings of one model differ this much.
 OWN_POWER_RANGE = (0.65, 1.5)
-#: A profile whose TDP is an estimate itself: its range is wider by this factor at both ends.
+#: If the TDP of a profile is itself an estimate, its range is wider by this factor at both ends.
 WIDER_BY_ESTIMATE = 1.5
 
 
 class PowerProfile(Protocol):
-    """What estimation asks of a hardware profile; the agent's and the portal's both have it.
+    """What estimation needs from a hardware profile; the agent's and the portal's both provide it.
 
     ``unit`` says what the watts are for: the whole ``device``, a ``core``, a ``thread`` or a ``gb``.
-    Properties, as what is only read may be a named tuple's field or a model's as well.
+    They are properties, since a field that is only read may be that of a named tuple or of a model.
     """
 
     @property
@@ -74,10 +74,10 @@ class PowerProfile(Protocol):
 
 
 class Facts(NamedTuple):
-    """What the agent saw of one device: cumulative counters since the writer's start, and its size.
+    """What the agent observed of one device: cumulative counters since the writer's start, and its size.
 
     ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time, ``energy_j`` what was measured;
-    each is None where it isn't known. ``cores`` and ``threads`` are those the run was allocated, of the host's
+    each is None if unknown. ``cores`` and ``threads`` are those the run was allocated, of the host's
     ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
     MIG slice). ``name`` is the driver's: a vGPU's states its size.
     """
@@ -97,7 +97,7 @@ class Facts(NamedTuple):
 
 
 class Energy(NamedTuple):
-    """Energy of a device in joules with its range, and how it came about."""
+    """Energy of a device in joules with its range, and its basis."""
 
     energy_j: float
     low_j: float
@@ -125,14 +125,14 @@ def power_class(profile: PowerProfile) -> PowerClass:
 
 
 def idle_power_w(profile: PowerProfile) -> float:
-    """Idle power in W of one unit of the profile: measured where known, else its class's share of TDP."""
+    """Idle power in W of one unit of the profile: measured if known, else its class's share of TDP."""
     if profile.idle_w is not None:
         return profile.idle_w
     return min(power_class(profile).idle_share * (profile.tdp_w or 0.0), full_load_power_w(profile))
 
 
 def full_load_power_w(profile: PowerProfile) -> float:
-    """Full-load power in W of one unit of the profile: measured where known, else its class's share of TDP."""
+    """Full-load power in W of one unit of the profile: measured if known, else its class's share of TDP."""
     if profile.full_load_w is not None:
         return profile.full_load_w
     return power_class(profile).full_load_share * (profile.tdp_w or 0.0)
@@ -141,7 +141,8 @@ def full_load_power_w(profile: PowerProfile) -> float:
 def ranges_of(profile: PowerProfile) -> tuple[tuple[float, float], tuple[float, float]]:
     """Factors (lowest, highest) of the profile's idle power, and of its full-load power.
 
-    Those of its class; narrower where the profile states the power itself, wider where its TDP is an estimate.
+    They are those of its class, but narrower if the profile states the power itself, and wider if its TDP is an
+    estimate.
     """
     found = power_class(profile)
     if profile.fallback or profile.unit != "device":
@@ -161,7 +162,7 @@ def units_held(facts: Facts, profile: PowerProfile) -> float:
     """How many of the profile's units the run held: cores of a CPU, GB of memory, part of a GPU.
 
     A CPU's idle power is shared in proportion to the cores that the run was allocated, and may exceed
-    one where it held several sockets. Where the profile tells no cores, they are shared by the host's.
+    one if it held several sockets. If the profile has no cores, the host's are used.
     """
     if profile.unit == "core":
         return facts.cores or facts.threads or 1.0
@@ -171,7 +172,7 @@ def units_held(facts: Facts, profile: PowerProfile) -> float:
         return facts.memory_gb or 0.0
     if profile.kind == "cpu":
         return _part_of_processor(facts, profile)
-    # A part that the agent told is that of the name already, as of "NVIDIA A100-SXM4-40GB MIG 2g.10gb".
+    # A part that the agent reports is already that in the name, as in "NVIDIA A100-SXM4-40GB MIG 2g.10gb".
     return facts.share if facts.share < 1.0 else facts.share * part_of_card(facts.name, profile.memory_gb)
 
 
@@ -190,7 +191,7 @@ def estimated_energy_j(idle_w: float, full_load_w: float, elapsed_s: float, busy
 
 
 def basis_of(facts: Facts, profile: PowerProfile) -> str:
-    """How this device's energy comes about: measured where joules were, else by profile or fallback."""
+    """The basis of this device's energy: measured if there are joules, else the profile or the fallback."""
     if facts.energy_j is not None:
         return facts.basis if facts.basis in MEASURED else SENSOR
     return FALLBACK if profile.fallback else TDP
@@ -201,7 +202,7 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
 
     A measured energy never depends on the profile. The ends of an estimate's range are the same formula with the lowest
     and the highest idle and full-load power, so that they add up over days and devices as the estimate does. Without
-    utilisation all of the time counts as busy, as Lannelongue et al. 2021 do, and the range begins at idle power.
+    utilisation, the whole time counts as busy, as in Lannelongue et al. 2021, and the range begins at idle power.
     """
     basis = basis_of(facts, profile)
     if basis in MEASURED:
@@ -219,11 +220,11 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
 
 
 def idle_share(facts: Facts, profile: PowerProfile) -> float:
-    """Share, 0 to 1, of a device's energy that it drew by being held while it was not busy.
+    """Share, 0 to 1, of a device's energy that it used while it was held but not busy.
 
-    By the linear formula: ``idle_w * (elapsed - busy)`` over the whole, whatever the number of units held. A measured
-    energy is split by the same powers of its profile: the card's own idle power where known, else its class's. Where
-    no utilisation is known nothing is said to be idle.
+    By the linear formula it is ``idle_w * (elapsed - busy)`` over the whole, for any number of units. Measured energy
+    is split by the same powers of its profile: the card's own idle power if known, else that of its class. If the
+    utilisation is unknown, nothing counts as idle.
     """
     if facts.busy_s is None:
         return 0.0

@@ -89,12 +89,12 @@ class _Drift(NamedTuple):
 
 
 def _drift(counted: list[float]) -> _Drift | None:
-    """The line of least squares; None where a slope like this one is nothing out of the ordinary."""
+    """The line of least squares; None if such a slope is not significant."""
     count, mean, middle = len(counted), sum(counted) / len(counted), (len(counted) - 1) / 2
     squares = _squares(count)
     slope = sum((n - middle) * value for n, value in enumerate(counted)) / squares
     noise = _noise([value - mean - slope * (n - middle) for n, value in enumerate(counted)], 2)
-    if abs(slope) <= 1e-9 * abs(mean):  # what rounding leaves of equal epochs
+    if abs(slope) <= 1e-9 * abs(mean):  # rounding errors of equal epochs
         return None
     error = sqrt(noise.variance / squares)
     ordinary = error > 0 and student.two_sided_p(slope / error, noise.df) >= 1 - DRIFT_CONFIDENCE

@@ -11,8 +11,8 @@ import unicodedata
 
 #: Characters (code points, in NFC) of a name, a tag, a metric's or a method's name.
 MAX_TEXT = 200
-#: Characters of a key of the metadata, and of a text among its values. The agent cuts to the latter; the portal, which
-#: takes others' metadata too, looks at the bytes of the whole.
+#: Characters of a key of the metadata, and of a text value. The agent cuts values to this; the portal, which accepts
+#: other clients too, only limits the bytes of the whole.
 MAX_KEY = 200
 MAX_VALUE = 500
 #: Characters of a note on a device.
@@ -22,27 +22,27 @@ MAX_KEYS = 50
 #: Bytes of `params` and of `environment`, as `metadata_bytes` counts them.
 MAX_METADATA_BYTES = 16 * 1024
 MAX_TAGS = 50
-#: Names under which a run keeps metrics.
+#: Names of metrics per run.
 MAX_METRIC_NAMES = 100
-#: Rows of a batch: samples, and each of stages, metrics and calls. The agent sends half of it at most.
+#: Rows of a batch: samples, and each of stages, metrics and calls. The agent sends at most half as many.
 MAX_SAMPLES = 10_000
 MAX_ROWS = 2_000
 MAX_DEVICES = 64
-#: What a run may hold over all of its processes: each upload looks at its devices once more, under a lock.
+#: Limits of a run over all of its processes, since each upload reads all of its devices under a lock.
 MAX_WRITERS = 2_048
 MAX_RUN_DEVICES = 2_048
 MAX_STAGES = 20_000
-#: Names of methods whose calls a run keeps.
+#: Names of called methods per run.
 MAX_METHODS = 200
 #: Rows that say what a run did not keep.
 MAX_LEFT_OUT = 64
-#: Runs that a run names as measuring the same at the same time.
+#: Overlapping runs that a run may name.
 MAX_OVERLAPS = 64
 #: Bytes of a request, depth of its JSON (the body itself is 0) and size of its whole numbers.
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 8
 MAX_INTEGER = 2**63 - 1
-#: Calls, items, and how often something was left out: whole numbers that a JSON reader with doubles keeps exact.
+#: Calls, items, and counts of what was left out: whole numbers that are exact as doubles.
 MAX_COUNT = 2**53
 #: About 30 years: no counter of seconds is larger.
 MAX_SECONDS = 1e9
@@ -60,12 +60,12 @@ DEVICE_RANGES = {
 }
 #: Keys of writers, devices and stages.
 KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
-#: They make one name look like another.
+#: Characters that can make one name look like another.
 BIDI_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def is_refused(character: str) -> bool:
-    """Whether no text may hold it: control characters, lone surrogates (no database stores them), bidi overrides."""
+    """Whether no text may contain it: control characters, lone surrogates (no database stores them), bidi overrides."""
     return unicodedata.category(character) in ("Cc", "Cs") or character in BIDI_OVERRIDES
 
 
@@ -75,8 +75,8 @@ def is_clean(text: str) -> bool:
 
 
 def clean(text: str, limit: int = MAX_TEXT) -> str:
-    """The text as one line of NFC that `is_clean`, without white space around it, at most `limit` characters."""
-    text = text[: 4 * limit]  # it may have megabytes
+    """The text as one clean line in NFC, without surrounding white space, at most `limit` characters."""
+    text = text[: 4 * limit]  # it may be megabytes long
     if not (text.isascii() and text.isprintable()):
         text = "".join(" " if c in "\r\n\t" else c for c in text if c in "\r\n\t" or not is_refused(c))
         text = unicodedata.normalize("NFC", text)
@@ -84,12 +84,12 @@ def clean(text: str, limit: int = MAX_TEXT) -> str:
 
 
 def metadata_bytes(value) -> int:
-    """Bytes of a JSON value in UTF-8 without spaces: as it is meant, not as one encoder or another escapes it."""
+    """Bytes of a JSON value in UTF-8 without spaces and without escapes, which differ between encoders."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
 
 
 def excess_keys(metadata: dict) -> list[str]:
-    """The keys to take out of a mapping for the rest to fit: those after the fiftieth, then the largest ones."""
+    """The keys to remove from a mapping so that the rest fits: those after the fiftieth, then the largest ones."""
     keys = list(metadata)
     excess = keys[MAX_KEYS:]
     bytes_of = {key: metadata_bytes({key: metadata[key]}) - 1 for key in keys[:MAX_KEYS]}  # with a comma, no braces

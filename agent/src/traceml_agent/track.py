@@ -1,4 +1,4 @@
-"""`track` and `start`: where a run begins."""
+"""`track` and `start`, which begin a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextvars
 
 from traceml_agent.messages import guarded, warn
 
-TYPE_CHECKING = False  # typing's own would cost the import of typing
+TYPE_CHECKING = False  # the one in typing would cost its import
 if TYPE_CHECKING:
     from traceml_agent.tracking.interface import RunInterface
 
@@ -210,7 +210,7 @@ def _plain(again, function):
             if type(result) in lasting:
                 rest = block.pop_all()
                 whole = lasting[type(result)](lambda: rest, lambda: result)()
-                weakref.finalize(whole, rest.close).atexit = False  # if nobody ever begins it
+                weakref.finalize(whole, rest.close).atexit = False  # if it is never started
                 return whole
             if hasattr(type(result), "add_done_callback"):
                 _last_as(result, block.pop_all())

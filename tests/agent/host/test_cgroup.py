@@ -37,5 +37,5 @@ def test_a_cgroup_as_target_is_allocated_the_cpus_that_it_may_run_on(tree):
 
 def test_a_cgroup_that_tells_no_memory_holds_an_unknown_amount_and_not_none(tree):
     tree.put("sys/fs/cgroup/job/cpu.stat", "usage_usec 1000000\n")
-    with pytest.raises(ValueError, match="tells no memory"):
+    with pytest.raises(ValueError, match="reports no memory"):
         Cgroup(Target(cgroup="/job")).used_gb()

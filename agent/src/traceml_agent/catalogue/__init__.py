@@ -144,7 +144,7 @@ def resolve(name: str, kind: str, memory_gb=None, power_limit_w=None) -> Match:
 
 @lru_cache(maxsize=1)
 def _memory() -> Profile:
-    """Memory has one profile, whatever it is called."""
+    """The profile of memory: there is one for all names."""
     return Catalogue(map(read_profile, csv.reader(generic_lines()))).by_slug[MEMORY_SLUG]
 
 

@@ -33,7 +33,7 @@ _CPU_NOISE = re.compile(
     r"|aarch64|arm64|amd|(?:\d+|single|dual|two|quad|four|triple|hexa|six|octal?|eight|ten|twelve|sixteen|thirty-two)"
     r"[- ]?cores?|\d+c\+\d+c)\b"
 )
-#: Architectures that stand for the brand, `AMD TURIN 9965`, or beside it, `EPYC Milan 7763`.
+#: Architectures that replace the brand, `AMD TURIN 9965`, or beside it, `EPYC Milan 7763`.
 _EPYC = re.compile(r"\b(?:turin|genoa|bergamo|siena|milan|rome|naples|trento)(?: x| dense)?\b(?=.*\d)")
 _XEON = re.compile(
     r"\b(?:(?:sandy|ivy) bridge|haswell|broadwell|sky ?lake|cascade ?lake|cooper ?lake|ice ?lake|sapphire ?rapids"

@@ -58,7 +58,7 @@ def _token_of_stdin() -> str:
 
 
 def _asked_token(url: str) -> str:
-    """The token, typed without being shown."""
+    """The token, typed without being displayed."""
     import getpass
     import warnings
 

@@ -110,7 +110,8 @@ def status_of(words: list[str]) -> int:
     child = Child()
     for name in FORWARDED:
         number = getattr(signal, name, None)
-        # What is ignored, as under nohup, stays ignored: a handler here would be the default in the command.
+        # A signal that is ignored, as under nohup, stays ignored: with a handler here, the command would get the
+        # default.
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, child.pass_on)
     return child.run(words)

@@ -89,7 +89,7 @@ class ClockCheck:
             self._last_s = now_s
 
     def judge(self) -> Finding:
-        """Whether it ever went back."""
+        """Whether the clock ever went backwards."""
         if self._fell_s > 0:
             remedy = "Fix the machine's clock source: cat /sys/devices/system/clocksource/*/current_clocksource"
             return Finding("clock", False, f"the monotonic clock went backwards by {self._fell_s:g} s", remedy)

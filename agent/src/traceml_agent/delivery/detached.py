@@ -14,7 +14,7 @@ os.chdir(os.sep)  # else a requests.py beside the training script would be impor
 if sys.argv[2] == "detach" and os.fork(): os._exit(0)
 sys.path.insert(0, sys.argv[1])
 import traceml_agent
-sys.path.append(sys.path.pop(0))  # last from now on, for a site folder may hold namesakes of standard modules
+sys.path.append(sys.path.pop(0))  # last from now on, since a site folder may have modules with standard names
 sys.path += sys.argv[3:]
 from traceml_agent.delivery.uploader_process import main
 main()
@@ -140,7 +140,7 @@ def _inheritable() -> list[int]:
 @contextlib.contextmanager
 def _unheard():
     """Hide the end of our helper from a SIGCHLD handler of the user's. Yields arguments for posix_spawn."""
-    signal = sys.modules.get("signal")  # without it nobody has a handler
+    signal = sys.modules.get("signal")  # if it is not loaded, there is no handler
     child = getattr(signal, "SIGCHLD", None)
     if signal is None or child is None or not callable(signal.getsignal(child)):
         yield {"setsid": True}

@@ -36,7 +36,7 @@ class HoldRecord(NamedTuple):
     writer: str
     run: str
     root: str  # the process, cgroup or machine that is measured
-    outer: str  # the run of the block that stands around
+    outer: str  # the run of the enclosing block
     portal: str
     project: str
     allocation: str

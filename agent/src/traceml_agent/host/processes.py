@@ -160,9 +160,6 @@ class PsutilProcesses:
         ended_s = getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         return times.user + times.system + ended_s
 
-    def let_go(self) -> None:
-        """Nothing is kept open."""
-
     def used_gb(self) -> float:
         """GB that the tree holds."""
         total = 0

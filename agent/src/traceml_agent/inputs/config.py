@@ -252,7 +252,7 @@ def _is_a_strangers(folder: str, path: str) -> bool:
 
 
 def _read_toml(path: str) -> dict:
-    """The file's settings; empty where it is missing or can't be read."""
+    """The file's settings; empty if it is missing or can't be read."""
     try:
         with open(path, "rb") as file:
             return _parsed(file.read().decode())

@@ -74,7 +74,7 @@ def _one(entry) -> Declared:
         if unknown := entry.keys() - _FIELDS:
             raise ValueError(f"unknown key {sorted(map(str, unknown))[0]!r}; use name, count and utilisation")
         entry = Declared(**entry)
-    elif isinstance(entry, (list, tuple)):  # as a parent process hands it on
+    elif isinstance(entry, (list, tuple)):  # as a parent process passes it on
         entry = Declared(*entry)
     else:
         raise ValueError(f"expected a name such as 'TPU v5e', not {type(entry).__name__}")

@@ -79,7 +79,7 @@ def correct(path: str, header: dict, finish: dict, code: int) -> None:
     status, exception = endings.of_exit_code(code, str(header.get("kind", "")))
     descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
-        is_new = not os.fstat(descriptor).st_size  # what was in it is delivered
+        is_new = not os.fstat(descriptor).st_size  # its records are delivered
         n = 0 if is_new else _Recorded(path).last_n + 1
         bodies = [("header", header)] if is_new else []
         _append(descriptor, n, [*bodies, ("finish", finish | {"status": status, "exception": exception})])

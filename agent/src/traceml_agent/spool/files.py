@@ -8,7 +8,6 @@ import time
 
 from traceml_agent.host import endings
 from traceml_agent.host.private import is_ours, open_regular
-from traceml_agent.spool import quarantine
 from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX, WRITER, host_code, process_of, writer_of
 
 try:
@@ -65,6 +64,8 @@ def _is_spool_file(path: str) -> bool:
         return False
     if stat.S_ISREG(found.st_mode) and NAME.fullmatch(os.path.basename(path)):
         return True
+    from traceml_agent.spool import quarantine  # late, since a start rarely needs it
+
     quarantine.set_aside(path, "")
     return False
 

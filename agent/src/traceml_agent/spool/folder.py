@@ -9,11 +9,6 @@ from traceml_agent.host.private import boards_folder, is_private, make_private
 from traceml_agent.messages import warn
 from traceml_agent.spool.names import BOARD_SUFFIX, SUFFIX
 
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, and correctness does not rest on them
-    fcntl = None  # type: ignore[assignment]
-
 
 def places(settings) -> list[str]:
     """Folders that may hold the spool, best first."""

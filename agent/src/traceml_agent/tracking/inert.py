@@ -27,6 +27,9 @@ class InertRun(Run):
     def summary(self) -> numbers.Record:
         return self._summary or numbers.nothing()
 
+    def begins_no_further_epoch(self) -> bool:
+        return False
+
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
         return self.summary
 

@@ -32,7 +32,7 @@ from traceml_agent.watching.stand_ins import is_function, stand_in
 
 #: The twins, and what each counts.
 _twins: weakref.WeakKeyDictionary[type, Any] = weakref.WeakKeyDictionary()
-#: The real `__class__`, which the twins hide.
+#: The real `__class__`, which twins hide.
 _class_of = object.__dict__["__class__"]
 #: Methods that train the model: what they call on it is not use.
 TRAINING = ("fit", "partial_fit", "fit_transform", "fit_predict")

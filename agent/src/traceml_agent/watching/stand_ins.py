@@ -16,7 +16,7 @@ from traceml_agent.watching import counting
 
 #: The classes of stand-ins, each with the object behind and its counts.
 _behind: weakref.WeakKeyDictionary[type, tuple] = weakref.WeakKeyDictionary()
-#: Special methods that make or hold an object rather than use it.
+#: Special methods that make or hold an object instead of using it.
 _OWN = frozenset((
     "__class__", "__new__", "__init__", "__del__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__",
     "__init_subclass__", "__subclasshook__", "__class_getitem__", "__reduce__", "__reduce_ex__", "__getstate__",
