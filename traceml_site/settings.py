@@ -18,19 +18,19 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DATA_DIR / "secret-key", DEBUG)
 TRACEML_BASE_URL = env.text("TRACEML_BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 TRACEML_SIGNUP = env.choice("TRACEML_SIGNUP", ("closed", "invite", "open"))
-# What Prometheus has to send for /metrics; without it nobody gets them.
+# The token that Prometheus sends for /metrics; without it, nobody can read them.
 TRACEML_METRICS_TOKEN = env.text("TRACEML_METRICS_TOKEN")
-# How long `manage.py housekeeping` leaves the audit log (0: for ever) and the notes that keep deleted runs deleted.
+# Days to keep the audit log (0: forever) and the records that keep deleted runs deleted.
 TRACEML_AUDIT_DAYS = env.whole_number("TRACEML_AUDIT_DAYS", 730)
 TRACEML_TOMBSTONE_DAYS = env.whole_number("TRACEML_TOMBSTONE_DAYS", 365)
 
-# How many a minute, and at once, all workers together let through: by token, by person, by link and address. 0: all.
+# Requests a minute, also at once, over all workers: per token, per person, or per link and address. 0: no limit.
 TRACEML_LIMITS = env.rates(
     "TRACEML_LIMITS",
     {"uploads": 6000, "reads": 480, "pages": 2400, "searches": 600, "exports": 120, "shared": 300},
 )
 
-# `manual` where a timer of the deployment's own calls `manage.py reestimate`; else the worker or the portal sees to it.
+# `manual` if you run `manage.py reestimate` yourself; otherwise the worker or the portal runs it.
 TRACEML_REESTIMATE = env.choice("TRACEML_REESTIMATE", ("auto", "manual"))
 
 _base = urlsplit(TRACEML_BASE_URL)
@@ -38,11 +38,11 @@ if _base.scheme not in ("http", "https") or not _base.hostname:
     env.refuse(f"TRACEML_BASE_URL must look like https://traceml.example, not {TRACEML_BASE_URL!r}")
 if _base.query or _base.fragment or _base.path != quote(_base.path) or "//" in _base.path:
     env.refuse(f"TRACEML_BASE_URL must end with a plain path or none, not {TRACEML_BASE_URL!r}")
-# The path that the portal lies under, without the last slash: empty, or like /traceml.
+# The path prefix without a trailing slash: empty, or such as /traceml.
 PREFIX = _base.path
 FORCE_SCRIPT_NAME = PREFIX or None
 HTTPS = _base.scheme == "https"
-# The portal speaks no TLS itself, so where its address is https there is a proxy.
+# The portal does not serve TLS itself, so an https address means that there is a proxy.
 BEHIND_PROXY = env.flag("TRACEML_BEHIND_PROXY", HTTPS)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", f"{_base.hostname},127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS = [f"{_base.scheme}://{_base.netloc}"]
@@ -57,7 +57,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
     "django_tasks",
     "django_tasks_db",
-    "runs",  # after those whose pages in the admin it takes away
+    "runs",  # after the apps whose admin pages it removes
     "hardware",
     "rest_framework",
     "drf_spectacular",
@@ -76,7 +76,7 @@ MIDDLEWARE = [
     "traceml_site.middleware.request_id",
     "traceml_site.metrics.measured",
     "django.middleware.security.SecurityMiddleware",
-    "django.middleware.gzip.GZipMiddleware",  # pads at random, so that lengths tell nothing of a page's secrets
+    "django.middleware.gzip.GZipMiddleware",  # adds random padding, so that lengths reveal no secrets
     "csp.middleware.CSPMiddleware",
     "traceml_site.middleware.private_by_default",
     "traceml_site.middleware.bounded_forms",
@@ -112,7 +112,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "runs.web.scope.in_templates",
             ],
-            # Tags that one screen alone uses live beside it; those of several in runs/templatetags/.
+            # Tags of one screen are in its package; shared ones are in runs/templatetags/.
             "libraries": {
                 screen: f"runs.{screen}.tags" for screen in ("accounts", "hardware_pages", "model_page", "teams")
             },
@@ -134,7 +134,7 @@ def _database(url: str) -> dict:
     if config["ENGINE"].endswith("sqlite3"):
         config |= {"ENGINE": "traceml_site.databases.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
     elif config["ENGINE"].endswith("postgresql"):
-        # No page may take longer; a migration of a large table may.
+        # The time limit of pages; migrations of large tables have none.
         limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000
         options = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
         config |= {"ENGINE": "traceml_site.databases.postgresql", "OPTIONS": options}
@@ -148,7 +148,7 @@ if not env.text("DATABASE_URL"):
 DATABASES = {"default": _database(env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'traceml.sqlite3'}")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Where allauth keeps throttles and used codes: all workers share it, and it never makes room by forgetting.
+# Where allauth stores attempts and used codes: shared by all workers, and entries are never evicted.
 CACHES = {"default": {"BACKEND": "runs.remembering.TableCache"}}
 
 AUTH_USER_MODEL = "runs.User"
@@ -162,7 +162,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
 
-# Mail leaves at once, or by `manage.py worker` where TRACEML_TASKS is "database". What takes long has its own queue.
+# Email is sent at once, or by `manage.py worker` if TRACEML_TASKS is "database". Long jobs have their own queue.
 TASK_BACKENDS = {
     "immediate": "django_tasks.backends.immediate.ImmediateBackend",
     "database": "django_tasks_db.DatabaseBackend",
@@ -193,13 +193,13 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = _base.scheme
 PASSWORD_RESET_TIMEOUT = 60 * 60
 ACCOUNT_RATE_LIMITS = {
-    # By account alone: a success with a second factor clears it, which may not wipe what an address has tried
-    # (runs.limits.PASSWORDS counts that).
+    # By account only: a success with a second factor clears it, and must not clear attempts by address
+    # (runs.limits.PASSWORDS counts those).
     "login_failed": "5/5m/key",
     "change_password": "5/5m/user",
     "reset_password": "20/m/ip,5/m/key,20/d/key",
 }
-# The address that throttles count by: the last one that our own proxy wrote, never one that a client sent.
+# Rate limits use the address that our own proxy added last, never one that a client sent.
 ALLAUTH_TRUSTED_PROXY_COUNT = int(BEHIND_PROXY)
 MFA_ADAPTER = "runs.accounts.adapters.SecondFactorAdapter"
 MFA_FORMS = {

@@ -1,4 +1,4 @@
-"""What the portal tells agents of another release than its own; they name theirs in the User-Agent header."""
+"""Notices to agents of another release than the portal's, which they state in the User-Agent header."""
 
 import re
 from http import HTTPStatus
@@ -15,7 +15,7 @@ OLDEST = (0, 0)
 
 
 class AgentTooOld(exceptions.APIException):
-    """403, after which an agent keeps its spool and looks again later: once it is updated, nothing is lost."""
+    """403: the agent keeps its spool and tries again later, so nothing is lost once it is updated."""
 
     status_code = HTTPStatus.FORBIDDEN
     default_code = "agent-too-old"
@@ -29,7 +29,7 @@ def refuse_too_old(request) -> None:
 
 
 def notice(request) -> str:
-    """A sentence with its remedy for an agent of an earlier or later release; empty for any other client.
+    """A sentence with a remedy for agents of an earlier or later release; empty for other clients.
 
     Releases are compared by their first two numbers; versions that only differ in the third work together.
     """
@@ -44,7 +44,7 @@ def notice(request) -> str:
 
 
 def _with_remedy(text: str) -> str:
-    """The text with the command, or with the page that shows it where that is too long."""
+    """The text with the install command, or with the page that shows it if that would be too long."""
     told = f'{text}: pip install "traceml-agent @ {wheel().url}"'
     return told if len(told) <= MAX_NOTICE else f"{text}: {settings.TRACEML_BASE_URL}/start/"[:MAX_NOTICE]
 

@@ -1,4 +1,4 @@
-"""Who calls the API: a project's token, in the header only, with the scope that the view asks for."""
+"""Authentication of the API: a project's token, in the header only, with the scope that the view requires."""
 
 import hashlib
 from http import HTTPStatus
@@ -13,13 +13,13 @@ REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; create one in t
 
 
 def bearer(request) -> str:
-    """The token's plain text in the request's header; empty where there is none."""
+    """The token's plain text from the request's header, or empty text."""
     scheme, _, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     return plain_text.strip() if scheme.lower() == "bearer" else ""
 
 
 class TooMany(exceptions.APIException):
-    """429: an agent waits for as long as it says, and sends the same again."""
+    """429: the agent waits as long as told, then sends the same request again."""
 
     status_code = HTTPStatus.TOO_MANY_REQUESTS
     default_code = "too-many-requests"
@@ -30,7 +30,7 @@ class TooMany(exceptions.APIException):
 
 
 class TokenAuthentication(authentication.BaseAuthentication):
-    """Sets `request.auth` to the ApiToken; there is no user behind it."""
+    """Sets `request.auth` to the ApiToken; there is no user."""
 
     def authenticate(self, request):
         if not request.META.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
@@ -50,7 +50,7 @@ class TokenAuthentication(authentication.BaseAuthentication):
 
 
 def _count(request, token: ApiToken | None) -> None:
-    """Raise Exceeded for a token, be it one that has ended, with too many requests, or an address with wrong ones.
+    """Raise Exceeded for a token (even an ended one) with too many requests, or an address with too many wrong tokens.
 
     A token that was valid here before is not a guess: agents of a deleted project are told what happened.
     """
@@ -79,7 +79,7 @@ def _remember_right(digest: str) -> None:
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    """How the OpenAPI document describes the tokens."""
+    """The description of tokens in the OpenAPI document."""
 
     target_class = TokenAuthentication
     name = "token"

@@ -53,7 +53,7 @@ class Instant(serializers.DateTimeField):
 
 
 class Tags(serializers.ListField):
-    """At most 50 texts; each that is not right or one too many is named."""
+    """At most 50 texts; errors name each invalid or extra one."""
 
     child = Text()
 
@@ -67,7 +67,7 @@ class Tags(serializers.ListField):
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class Metadata(serializers.Field):
-    """A JSON object of at most 50 keys and 16 KiB with clean text throughout; names each key that can't stay."""
+    """A JSON object of at most 50 keys and 16 KiB with clean text; errors name each invalid key."""
 
     def to_internal_value(self, data):
         if not isinstance(data, dict):
@@ -146,7 +146,7 @@ SAMPLE_SCHEMA = {
 class Samples(serializers.Field):
     """Cumulative counters, checked by hand: a serializer per sample would take 20 ms for a thousand of them.
 
-    Names each sample that can't be right; the others are compared as if it were not there.
+    Errors name each invalid sample; the others are compared as if it were missing.
     """
 
     def to_internal_value(self, data):
@@ -170,7 +170,7 @@ class Samples(serializers.Field):
 
 
 def _fault(sample) -> tuple[str, str] | None:
-    """The first field of a sample that can't be right, and why."""
+    """The first invalid field of a sample, and why."""
     if not isinstance(sample, dict):
         return "", "must be an object"
     if not isinstance(sample.get("device"), str):
@@ -191,7 +191,7 @@ def _fault(sample) -> tuple[str, str] | None:
 
 
 def _fault_of_parts(sample: dict) -> tuple[str, str] | None:
-    """The first counter of what is shared that can't be right: they come together, and none exceeds its whole."""
+    """The first invalid counter of the shared parts: they are sent together, and none exceeds its whole."""
     wholes = (sample["elapsed_s"], sample.get("held_s"), sample["busy_s"], sample.get("energy_j"))
     for field, whole in zip(PARTS, wholes, strict=True):
         if not _is_number(sample.get(field)) or sample[field] < 0:
@@ -206,7 +206,7 @@ def _is_number(value) -> bool:
 
 
 def _decrease(before: dict, sample: dict) -> tuple[str, str] | None:
-    """The counter that ran backwards between two samples of one device, if any."""
+    """The counter that decreased between two samples of one device, if any."""
     for field in ("t_s", "elapsed_s", "busy_s", "energy_j", *PARTS):
         old, new = before.get(field), sample.get(field)
         if old is not None and new is not None and new < old:

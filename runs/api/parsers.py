@@ -101,7 +101,7 @@ def _unzip(body: bytes, request, view) -> bytes:
 def parse_object(body: bytes) -> dict:
     """The JSON object in `body`; raises ParseError for anything else, NaN, huge numbers and deep nesting included.
 
-    Its values are counted before there is an object for any: a million empty lists are 3 MB of text and 200 of memory.
+    Values are counted before any object is created: a million empty lists are 3 MB of text but 200 MB of memory.
     """
     for number, _ in enumerate(TOKEN.finditer(body)):
         if number == MAX_VALUES:

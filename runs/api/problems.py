@@ -49,7 +49,7 @@ class Busy(exceptions.APIException):
 
 
 def problem_response(error, context):
-    """DRF's exception handler. What it does not know is Django's: a 500 with its own plain answer."""
+    """DRF's exception handler. Unknown errors are left to Django, which answers 500."""
     if isinstance(error, OperationalError):
         error = Busy()
     if isinstance(error, (DataError, SuspiciousOperation)):
@@ -81,7 +81,7 @@ def problem_response(error, context):
 
 
 def _field_errors(error) -> list[dict[str, str]] | None:
-    """Flat `field`/`message` pairs of a validation error, the first hundred; None where it is another kind."""
+    """The first hundred `field`/`message` pairs of a validation error; None for other errors."""
     if isinstance(error, exceptions.ValidationError):
         return list(islice(_flat(error.detail), MAX_ERRORS))
     if isinstance(error, ModelValidationError):
@@ -104,7 +104,7 @@ def _flat(detail, path: str = "") -> Iterator[dict[str, str]]:
 
 
 def _sendable(text: str) -> str:
-    """Messages quote what was sent; UTF-8 has no lone surrogates."""
+    """Escape lone surrogates, which messages may quote from the request and UTF-8 can't encode."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""The read side: runs, models, sums and the catalogue of what the token's project may see."""
+"""Reading: runs, models and totals of the token's project, and the catalogue."""
 
 import hashlib
 
@@ -23,7 +23,7 @@ PAGE_OF_VALUES, PAGE_OF_BATCHES = 10_000, 1_000
 
 
 class PageQuerySerializer(serializers.Serializer):
-    """What leads through a list."""
+    """Parameters for paging through a list."""
 
     cursor = Text(required=False, help_text="Position in the list, from `next` or `previous`.")
     page_size = serializers.IntegerField(required=False, min_value=1, max_value=10**9, help_text="At most 200.")
@@ -55,7 +55,7 @@ class BySlug(ByArrival):
 
 
 class RunFilterSerializer(serializers.Serializer):
-    """Filters of the run list; all of them narrow it."""
+    """Filters of the run list, all of which must match."""
 
     model = Text(required=False, help_text="Slug of a model.")
     kind = serializers.ChoiceField(Run.Kind.choices, required=False)
@@ -71,7 +71,7 @@ def checked_query(request, serializer_class) -> dict:
 
 
 class ProjectRunsView(generics.GenericAPIView):
-    """Runs of the token's project, and of nothing else."""
+    """Runs of the token's project only."""
 
     serializer_class = shapes.RunSummarySerializer
     pagination_class = ByArrival
@@ -106,7 +106,7 @@ class RunDetailView(ProjectRunsView, generics.RetrieveAPIView):
 class RunSeriesView(ProjectRunsView):
     @extend_schema(operation_id="run_series", responses={200: shapes.SERIES})
     def get(self, request, run_id):
-        """Cumulative counters of each device, thinned to at most 2,000 samples a device: thinning loses no energy."""
+        """Cumulative counters of each device, thinned to at most 2,000 samples per device; thinning loses no energy."""
         run = self.get_object()
         series: dict[str, list] = {}
         for batch in run.batches.select_related("writer").order_by("writer_id", "first_t_s"):
@@ -127,9 +127,9 @@ class RunMetricsView(ProjectRunsView):
         operation_id="run_metrics", parameters=[MetricsQuerySerializer], responses={200: shapes.LoggedValuesSerializer}
     )
     def get(self, request, run_id):
-        """Every value that the run logged, in the order of arrival, by pages of whole uploads.
+        """Every value that the run logged, in order of arrival, in pages of whole uploads.
 
-        `next` leads on until it is null. A page has some 10,000 values; with `name` it may have none before the end.
+        `next` is the address of the next page, or null. A page has about 10,000 values; with `name`, it may be empty.
         """
         run, query = self.get_object(), checked_query(request, MetricsQuerySerializer)
         batches = run.batches.exclude(metrics=[]).filter(pk__gt=query["after"]).select_related("writer", "run")
@@ -178,7 +178,7 @@ class ModelDetailView(generics.RetrieveAPIView):
 class SummaryView(APIView):
     @extend_schema(operation_id="summary", responses={200: shapes.SUMMARY})
     def get(self, request):
-        """Totals of the project, by kind of run and by day, from the daily totals."""
+        """Totals of the project by kind of run and by day, from the daily totals."""
         usage = DailyUsage.objects.filter(project=request.auth.project)
         return Response(
             {
@@ -196,13 +196,13 @@ class HardwareFilterSerializer(serializers.Serializer):
 
 
 def _catalogue_etag(request) -> str:
-    """Another one after every change of the catalogue, and for every query."""
+    """An ETag that changes with the catalogue and with the query."""
     query = hashlib.sha256(request.META.get("QUERY_STRING", "").encode()).hexdigest()
     return f'"{CatalogueState.current():x}-{query[:16]}"'
 
 
 class HardwareListView(generics.ListAPIView):
-    """The catalogue belongs to no project, and an agent's token may have it too."""
+    """The hardware catalogue, readable with any valid token."""
 
     scopes = {"GET": None}
     serializer_class = shapes.HardwareSerializer

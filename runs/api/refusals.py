@@ -1,4 +1,4 @@
-"""Keeps a project's last refused request for its people: they see why no run arrives."""
+"""Remembers a project's last refused request, so that its members see why no run arrives."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ FIELD = re.compile(r"(params|environment)(?=[.\[])|[\w.\[\]-]{1,60}\Z", re.ASCII
 
 
 def remember(request, problem: dict) -> None:
-    """Note a refusal that its sender can mend, where its token names a project; the answer goes out in any case."""
+    """Record a refusal that its sender can fix, if the token identifies a project; never fail the response."""
     status = problem["status"]
     if status >= 500 or (status == 404 and request.method == "GET"):
         return
@@ -44,7 +44,7 @@ def _why_unusable(token: ApiToken) -> str:
 
 
 def _told(error: dict) -> str:
-    """Field and message, without what the client had sent there."""
+    """Field and message, without the value that the client sent."""
     named = FIELD.match(error["field"])
     field = named.group() if named else "a field"
     message = "this value is not allowed" if '"' in error["message"] else error["message"].rstrip(".")

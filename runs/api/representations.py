@@ -1,4 +1,4 @@
-"""What goes out: the shapes of the read side."""
+"""Response formats of the reading API."""
 
 from django.db.models import Sum
 from rest_framework import serializers
@@ -174,7 +174,7 @@ class LeftOutFiguresSerializer(serializers.Serializer):
 
 
 class OverlapFiguresSerializer(serializers.Serializer):
-    """Another run that measured the same at the same time."""
+    """Another run that measured the same thing at the same time."""
 
     run_id = serializers.UUIDField()
     shares = serializers.ChoiceField(SHARES)

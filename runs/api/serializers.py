@@ -44,7 +44,7 @@ class DeviceFactsSerializer(serializers.Serializer):
 
 
 class FromWriterSerializer(serializers.Serializer):
-    """What every write says of its sender."""
+    """Fields about the sender in every upload."""
 
     writer = serializers.RegexField(KEY_PATTERN, required=False)
     # Times may be those of a wrong clock: runs.ingest.clock puts them right by sent_at, or refuses them.
@@ -95,7 +95,7 @@ class CallCountsSerializer(serializers.Serializer):
 
 
 class LeftOutSerializer(serializers.Serializer):
-    """What the writer did not keep so far, why, and how often."""
+    """What the writer has left out so far, why, and how often."""
 
     what = Text()
     reason = Text()
@@ -112,7 +112,7 @@ class AboutSerializer(serializers.Serializer):
 
 
 class OverlapSerializer(serializers.Serializer):
-    """Another run that measured the same at the same time, and what the two share."""
+    """Another run that measured the same thing at the same time, and what they share."""
 
     run = serializers.UUIDField()
     shares = serializers.ChoiceField(SHARES)
@@ -139,7 +139,7 @@ class FinishSerializer(FromWriterSerializer):
 
 
 class WriteAnswerSerializer(serializers.Serializer):
-    """What a client must find to take a write for delivered."""
+    """The acknowledgement that a client must get to treat an upload as delivered."""
 
     run_id = serializers.UUIDField()
     batch_id = serializers.CharField(allow_null=True)

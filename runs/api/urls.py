@@ -21,7 +21,7 @@ register_converter(BatchId, "batch_id")
 
 
 class RunView(writing.RunHeaderView, reading.RunDetailView):
-    """PUT announces a run, GET reads it: two scopes at one address."""
+    """PUT announces a run and GET reads it, with different scopes at one address."""
 
     def initial(self, request, *args, **kwargs):
         if request.method == "PUT":

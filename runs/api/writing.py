@@ -1,4 +1,4 @@
-"""The write side of the wire: three PUTs that may be repeated for ever with the same effect."""
+"""Uploads: three PUT requests that can be repeated any number of times with the same effect."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from runs.models import ApiToken, Run
 
 
 class WriteView(APIView):
-    """A write by a token with the scope `ingest`, whose body has a stated length."""
+    """An upload with a token of the scope `ingest`, whose body states its length."""
 
     scopes = {"PUT": ApiToken.Scope.INGEST}
 
@@ -29,7 +29,7 @@ class WriteView(APIView):
         require_length(request)
 
     def finalize_response(self, request, response, *args, **kwargs):
-        """Also let go of the body: view and answer hold each other, so it would wait for the garbage collector."""
+        """Also release the body: view and response refer to each other, so it would wait for the garbage collector."""
         request._full_data = request._data = None
         return super().finalize_response(request, response, *args, **kwargs)
 
@@ -38,7 +38,7 @@ class WriteView(APIView):
         return serializer_class().run_validation(self.request.data)
 
     def answer(self, run: Run, outcome: str, status: int, batch_id: str | None = None) -> Response:
-        """The acknowledgement that the agent checks before it lets go of a record."""
+        """The acknowledgement that the agent checks before it deletes a record."""
         answer = {
             "run_id": str(run.run_id),
             "batch_id": batch_id,
@@ -60,7 +60,7 @@ class RunHeaderView(WriteView):
         responses={200: serializers.WriteAnswerSerializer, 201: serializers.WriteAnswerSerializer},
     )
     def put(self, request, run_id):
-        """Announce a run, or a further writer of it."""
+        """Announce a run, or another writer of it."""
         data: HeaderBody = self.checked(serializers.HeaderSerializer)
         member_id, digest = request.auth.member_id, request.body_sha256
         run, created = record_header(request.auth.project, run_id, data, member_id, digest)

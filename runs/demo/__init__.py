@@ -1,1 +1,1 @@
-"""Half a year of a made-up team, to look at and to take pictures of: `manage.py load_demo`."""
+"""Half a year of data of a fictional team, for trying out and for screenshots: `manage.py load_demo`."""

@@ -1,4 +1,4 @@
-"""An episode in the words of the wire (docs/wire.md): header, batches and finish as an agent would have sent them."""
+"""Upload bodies of an episode (docs/wire.md): header, batches and finish as an agent would send them."""
 
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -66,7 +66,7 @@ def _header(episode: Episode, devices: list[DeviceBody]) -> HeaderBody:
 
 
 def _plan(episode: Episode) -> dict:
-    """How many epochs there will be, for work that has several; what still runs has not come to all of them."""
+    """The planned number of epochs, if there are several; a running run has not finished all of them."""
     done = episode.work.stages
     if done < 2:
         return {}

@@ -1,4 +1,4 @@
-"""The demo in the database: written by the ingest code itself, and taken out again with nothing else touched."""
+"""Load the demo through the ingest code, and remove it without touching anything else."""
 
 import hashlib
 import uuid
@@ -20,12 +20,12 @@ OWNER = PEOPLE[0][0]
 
 
 def demo_team() -> Team | None:
-    """The team that `load` made. Known by its owner too: a real team may have the same name."""
+    """The team that `load` created, identified by name and owner: a real team may have the same name."""
     return Team.objects.filter(name=TEAM, membership__user__email=OWNER, membership__role="owner").first()
 
 
 def load(seed: int, size: float, until: datetime, password: str) -> tuple[Team, int]:
-    """Make the team, its people and projects, and send every run of the story; returns the team and the count."""
+    """Create the team, its people and projects, and send all runs of the story; returns the team and their number."""
     with transaction.atomic():
         team, projects = _team(password)
     members = dict(team.members.values_list("email", "pk"))
@@ -64,7 +64,7 @@ def _send(project: Project, members: dict[str, int], episode: Episode) -> None:
 
 
 def _arrive(pk: int, episode: Episode) -> None:
-    """Set the server's clock back to when the run would have arrived: lists sort by it, silence is told from it."""
+    """Set the arrival time to when the run would have arrived: lists sort by it, and silence is derived from it."""
     arrived = episode.started_at + timedelta(seconds=2)
     for batch in Batch.objects.filter(run=pk):
         batch.received_at = arrived + timedelta(seconds=batch.last_t_s or 0.0)
@@ -73,7 +73,7 @@ def _arrive(pk: int, episode: Episode) -> None:
 
 
 def remove() -> bool:
-    """Delete the demo team with all that belongs to it, and its people; whether there was one."""
+    """Delete the demo team, everything in it and its people; returns whether it existed."""
     team = demo_team()
     if team is None:
         return False

@@ -1,4 +1,4 @@
-"""What a chart is made of, as plain data: the page draws it, its table shows the same numbers."""
+"""Charts as plain data: the page draws them, and the table shows the same numbers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ MOST_SERIES = 7
 
 
 class Series(NamedTuple):
-    """One line or colour of a chart; None is a gap. Where a value is a mean of many, between which two they lay."""
+    """One line or colour of a chart; None is a gap. `lows` and `highs` bound values that are means of several."""
 
     name: str
     values: Sequence[float | None]
@@ -35,7 +35,7 @@ class Band(NamedTuple):
 
 
 class ChartTotals(NamedTuple):
-    """What each series adds up to, in the table's last line."""
+    """The total of each series, in the table's last row."""
 
     quantity: str
     values: list[float]
@@ -49,7 +49,7 @@ class Mark(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """Another quantity that goes in step with the chart's: `per` of it for each unit, as CO2e for each kWh."""
+    """Another quantity proportional to the chart's: `per` of it for each unit, such as CO2e per kWh."""
 
     name: str
     quantity: str
@@ -57,12 +57,12 @@ class Twin(NamedTuple):
 
 
 def heights(series: Sequence[Series]) -> list[float]:
-    """How high the series stand together at each label; a gap adds nothing."""
+    """The sum of the series at each label; a gap adds nothing."""
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
 def drawn(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
-    """Values for a script and its table: without the digits that no pixel shows and no tooltip says."""
+    """Values for scripts, without digits that neither a pixel nor a tooltip shows."""
     return [None if value is None else _short(value, digits) for value in values]
 
 
@@ -125,7 +125,7 @@ class Chart(NamedTuple):
 
     @property
     def axis_word(self) -> str:
-        """What the first column of the table is called."""
+        """The head of the table's first column."""
         return {"elapsed": "Time", "share": "Done", "energy": "Energy used"}.get(self.axis, self.axis.capitalize())
 
     @property
@@ -159,14 +159,14 @@ class Chart(NamedTuple):
 
     @property
     def drawn_data(self) -> dict:
-        """As `data` where the page brings a table of exact values, and no script makes one."""
+        """Like `data`, for pages whose table has exact values and is not made by a script."""
         series = [one._replace(values=drawn(one.values)) for one in self.series]
         line = self.line and self.line._replace(values=drawn(self.line.values))
         return self._replace(series=series, line=line).data
 
     @property
     def data(self) -> dict:
-        """What the script needs to draw it, in the units that the portal stores."""
+        """The data that the script needs to draw it, in stored units."""
         return {
             "id": self.id,
             "quantity": self.quantity,

@@ -33,7 +33,7 @@ class Moved(NamedTuple):
 
 
 class Corrections(NamedTuple):
-    """The last ones, the newest first, and how many there were before them."""
+    """The latest ones, newest first, and the number of earlier ones."""
 
     told: list[Moved]
     earlier: int = 0

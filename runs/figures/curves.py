@@ -1,4 +1,4 @@
-"""Curves of a run: cumulative counters of each device over time, and what is read off them.
+"""Curves of a run: cumulative counters of each device over time, and figures derived from them.
 
 Cumulative counters make this simple: the energy of any span is a difference, and a lost sample costs detail only.
 Samples are columns of numbers from the batch to the chart, as a long run has a hundred thousand of them.
@@ -140,13 +140,13 @@ def _differences(column: list[float]) -> list[float]:
 
 
 def profile_of(device: Device) -> estimation.PowerProfile:
-    """The profile that the device was estimated with: the portal's, or the agent's seed where that has none."""
+    """The profile that the device was estimated with: the portal's, else that of the agent's seed data."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
     return device.profile or catalogue.profile_for(device.name, device.kind, **clues)
 
 
 def curves(run: Run, devices: list[Device], batches: Iterable[Batch] | None = None) -> list[Curve]:
-    """A curve for each counted device that reported at least once; from all batches of the run unless told."""
+    """A curve for each counted device that reported at least once, from these batches or all batches of the run."""
     samples = _samples(run.batches.defer("metrics") if batches is None else batches)
     found = (curve(run, device, samples[device.writer_id, device.key]) for device in devices if device.counted)
     return [each for each in found if len(each.at_s) > 1]
@@ -195,7 +195,7 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
 
 
 def _in_order(columns: list[list], last: Sample, measured: bool) -> list[list]:
-    """Columns in the order of time with the last counters at their end, without what is no news; changed in place."""
+    """Sort columns by time, append the last counters, and drop samples without news; in place."""
     t_s, elapsed_s, _, energy_j = columns
     ordered = all(map(lt, t_s, islice(t_s, 1, None))) and all(map(le, elapsed_s, islice(elapsed_s, 1, None)))
     # A counter that was not read yet is left out: an estimate in its place would make a step.
@@ -228,12 +228,12 @@ def end_of(curves: list[Curve]) -> float:
 
 
 def energy_until_j(curves: list[Curve], at_s: float) -> float:
-    """What all devices used up to a time since the run's start."""
+    """Energy (J) of all devices up to a time since the run's start."""
     return sum(curve.at(at_s).energy_j for curve in curves)
 
 
 def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | None:
-    """A part of the run as far as there are samples; None where nothing is left of it."""
+    """A part of the run, clipped to its samples; None if nothing is left."""
     start_s, end_s = max(start_s, 0.0), min(end_s, end_of(curves))
     if end_s - start_s <= STORED_TO_S:
         return None
@@ -242,7 +242,7 @@ def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | No
 
 
 def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
-    """Seconds of a part in which at least one writer was there."""
+    """Seconds of a part during which at least one writer was active."""
     writers = sorted({(curve.offset_s, curve.offset_s + curve.device.writer.last_t_s) for curve in curves})
     covered_s, until_s = 0.0, start_s
     for began_s, ended_s in writers:

@@ -71,7 +71,7 @@ class CallsBody(TypedDict):
 
 
 class OverlapBody(TypedDict):
-    """Another run that measured the same at the same time."""
+    """Another run that measured the same thing at the same time."""
 
     run: Any
     shares: str

@@ -1,4 +1,4 @@
-"""Handing over a team: offered by an owner, accepted or declined by another member."""
+"""Transfer of ownership: offered by an owner, accepted or declined by another member."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ OFFERED_FOR = timedelta(days=7)
 
 class OwnershipOfferQuerySet(models.QuerySet):
     def open(self):
-        """Offers that can be accepted: not too old, by somebody who still is an owner, between people who can act."""
+        """Offers that can be accepted: not expired, from a current owner, between active people."""
         since = timezone.now() - OFFERED_FOR
         able = {"offered_by__user__is_active": True, "offered_to__user__is_active": True}
         found = self.filter(created_at__gt=since, offered_by__role=Role.OWNER, **able)
@@ -35,7 +35,7 @@ class OwnershipOffer(models.Model):
 
     @classmethod
     def make(cls, by: Membership, to: Membership, steps_back: bool) -> "OwnershipOffer":
-        """Offer the ownership; a new offer to the same person takes the place of the old one."""
+        """Offer ownership; a new offer to the same person replaces the old one."""
         values = {"offered_by": by, "steps_back": steps_back, "created_at": timezone.now()}
         return cls.objects.update_or_create(offered_to=to, defaults=values)[0]
 

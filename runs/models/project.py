@@ -39,5 +39,5 @@ class Project(models.Model):
 
     @classmethod
     def make(cls, team: Team, name: str) -> "Project":
-        """A new project. Raises IntegrityError where the team has one of this name."""
+        """Create a project. Raises IntegrityError if the team already has one with this name."""
         return create_with_slug(cls.objects, name, "project", team=team)

@@ -1,4 +1,4 @@
-"""PUE: total energy of a data centre over that of its IT equipment; one in force per deployment, 1 unless it is set."""
+"""PUE: total energy of a data centre over that of its IT equipment. One is in force per portal, 1 by default."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -13,7 +13,7 @@ MOST = 5.0
 
 class PueManager(models.Manager["Pue"]):
     def active(self) -> "Pue":
-        """The PUE in force; a new deployment starts with 1."""
+        """The PUE in force; a new portal starts with 1."""
         found = self.filter(active=True).first()
         if found is None:
             first = self.model(value=DEVICES_ALONE, source="The devices alone.", active=True)
@@ -23,7 +23,7 @@ class PueManager(models.Manager["Pue"]):
 
 
 class Pue(InForce):
-    """Power usage effectiveness: by it all energy is multiplied before it becomes emissions."""
+    """Power usage effectiveness, by which energy is multiplied to calculate emissions."""
 
     value = models.FloatField("PUE", validators=[MinValueValidator(DEVICES_ALONE), MaxValueValidator(MOST)])
     source = models.CharField(max_length=400, help_text="Who measured it, for which building and year.")

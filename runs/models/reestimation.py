@@ -1,4 +1,4 @@
-"""Corrections that reach past runs: passes over them, and the figures that they had before."""
+"""Recalculations of past runs, and the previous figures of these runs."""
 
 from datetime import timedelta
 
@@ -22,11 +22,11 @@ class ReestimationQuerySet(models.QuerySet):
         return self.filter(finished_at=None)
 
     def abandoned(self):
-        """Pending, and nobody has worked on it lately."""
+        """Pending ones that nobody has worked on recently."""
         return self.pending().filter(Q(heard_at=None) | Q(heard_at__lt=timezone.now() - ABANDONED_AFTER))
 
     def claim(self) -> "Reestimation | None":
-        """The oldest pending one that nobody works on, now the caller's; None where there is none."""
+        """Claim the oldest pending one that nobody works on; None if there is none."""
         for found in self.abandoned().order_by("pk"):
             if self.abandoned().filter(pk=found.pk).update(heard_at=timezone.now()):
                 found.refresh_from_db()
@@ -35,7 +35,7 @@ class ReestimationQuerySet(models.QuerySet):
 
 
 class Reestimation(models.Model):
-    """A pass over the runs that a correction left behind: of catalogue, emission factor, PUE or estimation."""
+    """A recalculation of runs that are outdated after a change of catalogue, emission factor, PUE or estimation."""
 
     reason = models.CharField(max_length=400)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
@@ -61,7 +61,7 @@ class Reestimation(models.Model):
         return self.reason
 
     def begin(self, remaining: int) -> None:
-        """Note how many runs are left; those that an interrupted pass has done stay counted."""
+        """Record how many runs are left; runs done before an interruption stay counted."""
         self.total = self.done + remaining
         self.heard_at = timezone.now()
         self.save(update_fields=["total", "heard_at"])
@@ -76,7 +76,7 @@ class Reestimation(models.Model):
 
 
 class RunRevision(models.Model):
-    """The figures that a run had until a re-estimation: what was published once stays explainable."""
+    """The figures of a run before a recalculation, so that published figures stay explainable."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="revisions")
@@ -105,8 +105,10 @@ LEAST_KG = 1e-12
 
 
 class Correction(models.Model):
-    """By how much a re-estimation moved one day of a model's totals, by kind of run and member: what annotations of
-    totals, charts and citations add up, as a page reads no runs."""
+    """By how much a recalculation changed one day of a model's totals, by kind of run and member.
+
+    Annotations of totals, charts and citations add these up, because pages read no runs.
+    """
 
     KEY = ("reestimation_id", "project_id", "tracked_model_id", "kind", "member_id", "day")
     ADDED = ("energy_kwh", "emissions_kg")

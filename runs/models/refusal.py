@@ -27,7 +27,7 @@ class Refusal(models.Model):
 
     @classmethod
     def note(cls, token: ApiToken, status: int, reason: str) -> None:
-        """Remember it as the last one of the token's project, unless the last was just now."""
+        """Store it as the last refusal of the token's project, unless the last one was just stored."""
         now = timezone.now()
         if cls.objects.filter(project=token.project_id, at__gt=now - WRITTEN_EVERY).exists():
             return

@@ -1,4 +1,4 @@
-"""What may not be forgotten before its time: how often somebody tried, and which codes were used."""
+"""Entries that must be kept until they expire: counted attempts and used codes."""
 
 import hashlib
 import time
@@ -8,7 +8,7 @@ from django.db import models
 
 class RememberedQuerySet(models.QuerySet):
     def over(self):
-        """What nothing depends on any more."""
+        """Expired entries."""
         return self.filter(until__lte=time.time())
 
 

@@ -47,7 +47,7 @@ class RunQuerySet(models.QuerySet):
         return runs.filter(project__team=team) if team else runs
 
     def addressed(self, run_ids):
-        """The runs that addresses with these ids mean.
+        """The runs with these ids.
 
         Ids are unique in a project only: of two visible projects that hold the same one, the older keeps it.
         """
@@ -58,7 +58,7 @@ class RunQuerySet(models.QuerySet):
         return self.filter(pk__in=oldest.values())
 
     def unfinished(self):
-        """The runs that no end was heard of: they go on, or are lost.
+        """Unfinished runs: still running, or lost.
 
         The status is written into the SQL: with a parameter SQLite doesn't see that an index holds just these.
         """
@@ -93,7 +93,7 @@ class RunQuerySet(models.QuerySet):
         )
 
     def with_names(self):
-        """Ready for a list: model, project and team by one query."""
+        """Ready for a list, with model, project and team in one query."""
         return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage", "notes")
 
 
@@ -200,7 +200,7 @@ class Run(models.Model):
 
     @property
     def label(self) -> str:
-        """What people call it: its name, else its model's."""
+        """Its name, else the name of its model."""
         return self.name or self.tracked_model.name
 
     @property
@@ -209,7 +209,7 @@ class Run(models.Model):
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
 
     def overlap(self, others: Iterable[Mapping]) -> None:
-        """Note runs that measured the same: the most that was told of each stays, in any order of arrival."""
+        """Add runs that measured the same thing; the strongest word about each is kept, in any order of arrival."""
         found = dict(self.overlaps)
         for other in others:
             run_id, shares = str(other["run"]), other["shares"]
@@ -219,12 +219,12 @@ class Run(models.Model):
 
     @property
     def overlapping(self) -> list[dict]:
-        """The runs that measured the same at the same time, and what of SHARES they have in common."""
+        """The runs that measured the same thing at the same time, and which of SHARES they have in common."""
         return [{"run_id": run_id, "shares": shares} for run_id, shares in self.overlaps]
 
     @property
     def counted_kwh(self) -> float:
-        """What of its energy totals have from it, and from no other run."""
+        """The part of its energy (kWh) that totals count for this run and no other."""
         return self.energy_kwh - self.shared_kwh
 
     @property
@@ -234,7 +234,7 @@ class Run(models.Model):
 
     @property
     def mean_power_w(self) -> float:
-        """Of all devices together, over the time that the run was at work."""
+        """Mean power (W) of all devices together over the run's duration."""
         return estimation.mean_power_w(self.energy_kwh, self.duration_s)
 
     @property
@@ -250,7 +250,7 @@ class Run(models.Model):
 
 
 def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: float) -> str:
-    """Status as a reader should see it: a run that went silent is lost, until late data revives it."""
+    """The state that readers see: a silent run is lost, until late data revives it."""
     if status != Run.Status.RUNNING or last_seen_at is None:
         return status
     return Run.LOST if is_silent(last_seen_at, upload_interval_s, timezone.now()) else status
@@ -291,7 +291,7 @@ class Writer(models.Model):
 
     @property
     def lasted_until(self):
-        """The latest instant at which it was surely there: that of its last sample, or shortly before its end."""
+        """The latest time at which it certainly ran: that of its last sample, or shortly before its end."""
         return max(self.heard_until, self.ended_at - NOTICED_WITHIN) if self.ended_at else self.heard_until
 
 

@@ -9,13 +9,13 @@ from runs.models.project import Project
 
 class SavedViewQuerySet(models.QuerySet):
     def for_user(self, user):
-        """A person's own views, and those that others shared with a project of theirs."""
+        """A person's own views, and views shared with one of their projects."""
         shared = Q(project__in=Project.objects.for_user(user).values("pk"))
         return self.filter(Q(user=user) | shared)
 
 
 class SavedView(models.Model):
-    """How one person looks at the run list; with a project, its other people see it too."""
+    """A person's saved view of the run list; with a project, its other members see it too."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.CASCADE)

@@ -19,7 +19,7 @@ PREFIX_LENGTH = 6
 
 class SharedQuerySet(models.QuerySet):
     def for_user(self, user):
-        """What was shared of the projects that this person may see."""
+        """Links and badges of the projects that this person may see."""
         return self.filter(project__team__membership__user=user)
 
     def shown(self):
@@ -27,7 +27,7 @@ class SharedQuerySet(models.QuerySet):
         return self.filter(project__team__bin_of=None)
 
     def with_names(self):
-        """Ready for a list: whatever names a row by one query."""
+        """Ready for a list, with all names in one query."""
         return self.select_related("project__team", "tracked_model", "created_by").order_by("-created_at", "-id")
 
 
@@ -36,7 +36,7 @@ class ShareLinkQuerySet(SharedQuerySet):
         return super().with_names().select_related("run").defer("run__params", "run__environment", "run__usage")
 
     def usable(self):
-        """Those that open: neither past their end, nor made by somebody who is deactivated and knows their secrets."""
+        """Working links: not expired, and not created by a deactivated person, who knows their secrets."""
         return self.shown().filter(expires_at__gt=timezone.now()).exclude(created_by__is_active=False)
 
     def opened_by(self, secret: str) -> "ShareLink | None":
@@ -69,7 +69,7 @@ class ShareLink(models.Model):
 
     @classmethod
     def make(cls, subject: Project | TrackedModel | Run, days: int, with_details: bool, by) -> tuple["ShareLink", str]:
-        """A new link and its secret, which can't be had again."""
+        """Create a link; returns it with its secret, which can't be recovered."""
         secret = secrets.token_urlsafe(32)
         link = cls.objects.create(
             **columns_of(subject),
@@ -95,7 +95,7 @@ class ShareLink(models.Model):
 
     @property
     def rests(self) -> bool:
-        """Whether it opens nothing until its maker is active again."""
+        """Whether it is paused because its creator is deactivated."""
         return self.created_by is not None and not self.created_by.is_active
 
 

@@ -44,7 +44,7 @@ class Team(models.Model):
 
     @classmethod
     def found(cls, name: str, owner) -> "Team":
-        """A new team that this person owns."""
+        """Create a team that this person owns."""
         with transaction.atomic():
             team = create_with_slug(cls.objects, name, "team")
             Membership.objects.create(team=team, user=owner, role=Role.OWNER)
@@ -72,16 +72,16 @@ class Team(models.Model):
 
 
 class LastOwner(ValidationError):
-    """A team is never without an owner."""
+    """The change would leave a team without an owner."""
 
 
 class MembershipQuerySet(models.QuerySet):
     def able(self):
-        """Those who can act: a deactivated person stays a member, and does nothing."""
+        """Active members: a deactivated person stays a member but can't act."""
         return self.filter(user__is_active=True)
 
     def owners(self):
-        """The owners who can act."""
+        """The active owners."""
         return self.able().filter(role=Role.OWNER)
 
     def by_role(self):
@@ -91,7 +91,7 @@ class MembershipQuerySet(models.QuerySet):
 
 
 class Membership(models.Model):
-    """A person's place in a team."""
+    """A person's membership in a team."""
 
     Role = Role
 
@@ -117,7 +117,7 @@ class Membership(models.Model):
         return {right.name: self.may(right) for right in Right}
 
     def outranks(self, other: "Membership") -> bool:
-        """Whether this member may change the other's place: owners everybody's, else those of lower roles."""
+        """Whether this member may change the other membership: owners may change all, others only lower roles."""
         return self.role == Role.OWNER or self.rank < other.rank
 
     @property
@@ -126,7 +126,7 @@ class Membership(models.Model):
 
     @property
     def grantable_roles(self) -> list:
-        """Roles that this member may give: none above the own one, and ownership only by an accepted offer."""
+        """Roles that this member may give: none above their own, and ownership only by an accepted offer."""
         if not self.may(Right.INVITE):
             return []
         return [role for role in RANKS[self.rank :] if role is not Role.OWNER]
@@ -147,7 +147,7 @@ class Membership(models.Model):
             self.save(update_fields=["role"])
 
     def give_role(self, role: str, by: "Membership") -> None:
-        """Change the role. Raises PermissionDenied where `by` may not, LastOwner where no owner would be left."""
+        """Change the role. Raises PermissionDenied if `by` may not, LastOwner if no owner would be left."""
         if not by.outranks(self) or role not in by.grantable_roles:
             raise PermissionDenied
         self.become(role)
@@ -169,7 +169,7 @@ class Membership(models.Model):
         self.end()
 
     def end(self) -> None:
-        """Leave the team: its pages are closed and this person's tokens for it revoked at the next request."""
+        """Leave the team: access ends and this person's tokens for it are revoked with the next request."""
         with transaction.atomic():
             self._leave_an_owner()
             self._revoke_tokens()

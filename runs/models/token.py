@@ -37,8 +37,9 @@ def _parts(plain_text: str) -> tuple[str, str]:
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self):
-        """Neither revoked nor expired, and whoever made them could still do so: however a membership or an account
-        ended, the tokens ended with it."""
+        """Tokens that are not revoked or expired, and whose creator could still create them: tokens end with the
+        creator's membership or account.
+        """
         now = timezone.now()
         made_by = Q(created_by=None) | Q(
             created_by__is_active=True,
@@ -53,7 +54,7 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return self.usable().select_related("project__team").issued(plain_text)
 
     def issued(self, plain_text: str) -> "ApiToken | None":
-        """The one of these that this plain text belongs to, whether or not it is of use."""
+        """The token with this plain text among these, whether or not it still works."""
         lookup_id, secret = _parts(plain_text)
         token = self.filter(lookup_id=lookup_id).first() if lookup_id else None
         if token is None or not hmac.compare_digest(token.secret_hmac, token_digest(secret)):
@@ -61,20 +62,20 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return token
 
     def looked_up(self, plain_text: str) -> "ApiToken | None":
-        """The token that this plain text names, whether or not its secret is right: enough to tell why it failed."""
+        """The token with this look-up id, even if the secret is wrong; used to explain a failure."""
         lookup_id, _ = _parts(plain_text)
         return self.filter(lookup_id=lookup_id or None).first()
 
 
 class ApiToken(models.Model):
-    """What an agent (`ingest`) or a script (`read`) shows to act on one project."""
+    """A token that lets an agent (`ingest`) or a script (`read`) access one project."""
 
     class Scope(models.TextChoices):
         INGEST = "ingest"
         READ = "read"
 
     class Owner(models.TextChoices):
-        """Whose runs those are that a token announces."""
+        """Who a token's runs count for."""
 
         MAKER = "maker", "Me"
         TEAM = "team", "The whole team"
@@ -108,7 +109,7 @@ class ApiToken(models.Model):
     def issue(
         cls, project: Project, name: str, scopes, created_by=None, expires_at=None, runs_are_of: str = Owner.MAKER
     ) -> tuple["ApiToken", str]:
-        """A new token and its plain text, which can't be had again."""
+        """Create a token; returns it with its plain text, which can't be recovered."""
         lookup_id = secrets.token_hex(LOOKUP_LENGTH // 2)
         secret = secrets.token_urlsafe(32)
         token = cls.objects.create(
@@ -141,7 +142,7 @@ class ApiToken(models.Model):
 
     @property
     def prefix(self) -> str:
-        """The part that may be shown: it tells tokens apart and opens nothing."""
+        """The public part, which identifies the token."""
         return f"{PREFIX}{self.lookup_id}"
 
     @property
@@ -158,7 +159,7 @@ class ApiToken(models.Model):
 
     @property
     def member_id(self) -> int:
-        """Whose its runs are, as `Run.member_id` has it."""
+        """The `Run.member_id` of its runs."""
         of_nobody: dict[str, int] = {self.Owner.TEAM: Run.OF_TEAM, self.Owner.CI: Run.OF_CI}
         return of_nobody.get(self.runs_are_of, self.created_by_id or Run.OF_NOBODY)
 
@@ -178,7 +179,7 @@ class ApiToken(models.Model):
 
     @property
     def history(self) -> str:
-        """Who had it and how it ended, for the audit log."""
+        """Its creator and how it ended, for the audit log."""
         maker = self.created_by.email if self.created_by else "the command line"
         ended = f"revoked {self.revoked_at:%Y-%m-%d}" if self.revoked_at else "not revoked"
         return f"{self.prefix} ({self.name}) created by {maker} {self.created_at:%Y-%m-%d}, {ended}"

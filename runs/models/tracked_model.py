@@ -35,7 +35,7 @@ class TrackedModel(models.Model):
 
     @classmethod
     def named(cls, project: Project, name: str) -> "TrackedModel":
-        """The project's model of this name, made when it is new; safe when several uploads meet."""
+        """The project's model with this name, created if new; safe for concurrent uploads."""
         for _ in range(5):
             found = cls.objects.filter(project=project, name=name).first()
             if found:

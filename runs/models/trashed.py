@@ -18,7 +18,7 @@ KEPT_FOR = timedelta(days=30)
 
 class TrashedQuerySet(models.QuerySet):
     def overdue(self):
-        """What has lain there long enough."""
+        """Items that are due for deletion."""
         return self.filter(trashed_at__lt=timezone.now() - KEPT_FOR)
 
 
@@ -60,7 +60,7 @@ class Trashed(models.Model):
 
     @property
     def told(self) -> str:
-        """How the audit log calls it, with what leaves or enters the totals."""
+        """The item in the audit log, with its energy and emissions."""
         which = f" ({self.address})" if self.kind == self.Kind.RUN and self.address != self.name else ""
         runs = "" if self.kind == self.Kind.RUN else f", {self.runs} run{'' if self.runs == 1 else 's'}"
         return f"{self.name}{which}{runs}: {amounts(self.energy_kwh, self.emissions_kg)}"

@@ -1,4 +1,4 @@
-"""Daily totals: what dashboards read, so that a page costs the same with a thousand or ten million runs."""
+"""Daily totals, which pages read so that they cost the same with a thousand or ten million runs."""
 
 from collections.abc import Mapping
 
@@ -37,7 +37,7 @@ SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg"
 
 
 class PlainSum(models.Sum):
-    """A sum as the database gives it, which is a float already: to see to that of each took a tenth of an overview."""
+    """A sum without conversion: it is already a float, and converting each took a tenth of an overview's time."""
 
     convert_value = staticmethod(Expression._convert_value_noop)  # type: ignore[attr-defined, assignment]
 

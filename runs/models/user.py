@@ -22,7 +22,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person; theme and time zone say how pages look to them."""
+    """A person, with theme and time zone."""
 
     class Theme(models.TextChoices):
         SYSTEM = "system"
@@ -39,7 +39,7 @@ class User(AbstractUser):
 
     @property
     def called(self) -> str:
-        """How others read of them: by name, else by address, and that the account is deactivated."""
+        """The name that others see, else the email address, marked if the account is deactivated."""
         return (self.get_full_name() or self.email) + ("" if self.is_active else DEACTIVATED)
 
     USERNAME_FIELD = "email"
@@ -49,14 +49,14 @@ class User(AbstractUser):
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:
-        """The time zone that pages show times in; UTC for a name that is none, or none any longer."""
+        """The person's time zone; UTC if its name is invalid or no longer exists."""
         try:
             return zoneinfo.ZoneInfo(self.time_zone or "UTC")
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the latter two: the name is no name of a file
             return zoneinfo.ZoneInfo("UTC")
 
     def may_look_after(self, other: "User") -> bool:
-        """Whether this one of staff may change the other's account: one who may more could be impersonated by it."""
+        """Whether this staff member may change the other's account, which must have no more rights than their own."""
         if self.is_superuser or other.is_superuser:
             return self.is_superuser
         rights = Permission.objects.filter(Q(user=other) | Q(group__user=other))  # also of a deactivated account

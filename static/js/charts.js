@@ -19,7 +19,7 @@ const TraceCharts = (function () {
     return colour(name === "Other models" || index >= COLOURS ? "--series-other" : "--series-" + (index + 1));
   }
 
-  /* Stripes of a colour: for what is not over, and will grow. */
+  /* Stripes of a colour, for an unfinished period. */
   function hatched(rgb) {
     const tile = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
     const pen = tile.getContext("2d");
@@ -114,14 +114,14 @@ const TraceCharts = (function () {
           callbacks: {
             title: (items) => (items.length ? title(items[0]) : ""),
             label: (item) => " " + item.dataset.label + ": " + number(item.parsed.y, data.unit) + " " + data.unit.symbol,
-            footer: (items) => (items.length > 1 ? "Together: " + number(items.reduce((sum, item) => sum + item.parsed.y, 0)) + " " + data.unit.symbol : ""),
+            footer: (items) => (items.length > 1 ? "Total: " + number(items.reduce((sum, item) => sum + item.parsed.y, 0)) + " " + data.unit.symbol : ""),
           },
         },
       },
     };
   }
 
-  /* What a figure shows: as the page brought it, until it is replaced. */
+  /* The data of a figure: from the page, until replaced. */
   function dataOf(figure) {
     if (!shown.has(figure)) shown.set(figure, JSON.parse(document.getElementById(figure.dataset.source).textContent));
     return shown.get(figure);

@@ -1,4 +1,4 @@
-/* Pages of what still runs: poll often at first, seldom when nobody looks, and stop at the end. */
+/* Live pages of running runs: poll often at first, rarely when nobody looks, and stop at the end. */
 const TraceLive = (function () {
   "use strict";
   const SOON_MS = 3000;
@@ -94,7 +94,7 @@ const TraceLive = (function () {
     document.dispatchEvent(new CustomEvent("refreshed"));
   }
 
-  /* Take these elements anew from the page as the portal would send it now. */
+  /* Replace these elements by the portal's current ones. */
   async function refresh(ids) {
     const page = await html(location.href);
     renewAll(ids.map((id) => page.getElementById(id)));

@@ -131,7 +131,7 @@
     return amountAxis(data.yName, data.yUnit, data.logarithmic.y, Boolean(data.yUnit.symbol));
   }
 
-  /* The page of the run under the pointer; a shared page's points lead nowhere. */
+  /* The page of the run under the pointer; points on a shared page have no links. */
   function leads(elements, chart) {
     if (!runs.url || !elements.length) return "";
     return runs.url + chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of.id + "/";

@@ -92,7 +92,7 @@
     options: options(data, figure.dataset.runs),
   }));
 
-  /* While runs go on the page brings new numbers: the chart follows them, as its sentence and table did. */
+  /* While runs are running, the page brings new numbers; the chart follows, as its sentence and table do. */
   document.addEventListener("refreshed", () => {
     document.querySelectorAll('figure[data-chart="bars"]').forEach((figure) => {
       const fresh = document.getElementById(figure.dataset.source).textContent;

@@ -1,7 +1,7 @@
-/* Says in words what allauth's scripts would say to the console alone: the key was refused, cancelled or is not there. */
+/* Shows errors that allauth's scripts only write to the console: the key was refused, cancelled or not found. */
 (function () {
   "use strict";
-  const WORDS = "That didn’t work: the key was not found, not allowed, or you turned back. Try again, or choose another way.";
+  const WORDS = "That didn’t work. The key was not found or not allowed, or you cancelled. Try again, or choose another way.";
 
   document.addEventListener("allauth.error", (event) => {
     event.preventDefault();

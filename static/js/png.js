@@ -18,7 +18,7 @@
     return { display: true, text: text, color: T.colour(colour), align: "start", font: { size: size, weight: weight }, padding: { top: 2, bottom: 8 } };
   }
 
-  /* Drawn anew, at one size whatever the screen's, and without what only a pointer can use. */
+  /* Redrawn at a fixed size, without parts that need a pointer. */
   function drawn(figure) {
     const canvas = Object.assign(document.createElement("canvas"), SIZE);
     const configuration = T.configured(figure);

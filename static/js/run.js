@@ -159,13 +159,13 @@
     return goesOn;
   }
 
-  /* News know the most of what is new alone: they are told the most so far. */
+  /* An update only knows the maximum of its new data, so the request states the maximum so far. */
   function mosts() {
     const told = ["power", "utilisation"].map((id) => [id, whole.get(id).says.most]).filter(([, most]) => most !== null);
     return told.map(([id, most]) => "&most_" + id + "=" + most).join("");
   }
 
-  /* A form that somebody fills in is left alone. */
+  /* Don't replace a form while someone fills it in. */
   function nobodyWrites(id) {
     return !document.getElementById(id)?.contains(document.activeElement);
   }

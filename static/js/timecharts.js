@@ -1,4 +1,4 @@
-/* Charts of a run: what it did over time, under each other with one axis, and what its energy bought. */
+/* Charts of a run: over time, below each other on one axis, and energy against a metric. */
 const TraceTime = (function () {
   "use strict";
   const T = TraceCharts;
@@ -221,7 +221,7 @@ const TraceTime = (function () {
   function footer(items, data) {
     if (!kindOf(data).stacked) return "";
     const sum = items.reduce((sum, item) => sum + item.parsed.y, 0);
-    const together = items.length > 1 ? ["Together: " + T.number(sum) + " " + data.unit.symbol] : [];
+    const together = items.length > 1 ? ["Total: " + T.number(sum) + " " + data.unit.symbol] : [];
     if (data.twin) together.push(data.twin.name + ": " + T.number((sum * data.unit.size * data.twin.per) / data.twin.unit.size) + " " + data.twin.unit.symbol);
     return together;
   }

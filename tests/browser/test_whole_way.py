@@ -41,7 +41,7 @@ def new_team(tab: Tab, name: str) -> str:
     """A team of this name; the address of its settings."""
     page = tab.open("/settings/new-team/")
     page.get_by_label("Name").fill(name)
-    page.get_by_role("button", name="Make the team").click()
+    page.get_by_role("button", name="Create team").click()
     page.wait_for_url("**/projects/")
     page.get_by_label("Name").fill("Wake words")
     page.get_by_role("button", name="Create project").click()
