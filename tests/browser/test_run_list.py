@@ -229,4 +229,4 @@ def test_the_groups_are_compared_by_a_click(tab, wire, runs):
     page = tab.sign_in().open("/runs/?group=model")
     page.get_by_role("link", name="Compare the others with bert").click()
     page.wait_for_url("**against=digits%2Fbert**")
-    assert page.locator("#differences li").inner_text().startswith("A run of gpt used 4 kWh (200 %) more on average")
+    assert page.locator("#differences li").inner_text().startswith("Runs of gpt used 4 kWh (200 %) more on average")

@@ -92,7 +92,7 @@ def test_the_same_new_alias_twice_is_a_form_error(staff):
 
 
 def test_an_alias_of_another_profile_is_a_form_error(staff):
-    assert "belongs to Acme Two already" in complaint(save(staff, profile(), aliases=["acme-2"]))
+    assert "already belongs to Acme Two" in complaint(save(staff, profile(), aliases=["acme-2"]))
 
 
 def test_a_change_of_kind_that_would_take_an_alias_from_another_profile_is_a_form_error(staff):

@@ -205,7 +205,7 @@ def test_progress_is_seen_and_the_page_looks_again_by_itself(staff, wire):
     wire.whole_run([sample("gpu-0", 3600, 1800)])
     again(staff, save(staff, a100(), tdp_w="500", full_load_w="500"))
     waiting = staff.get("/admin/runs/reestimation/")
-    assert ("waits" in waiting.content.decode(), waiting["Refresh"]) == (True, "3")
+    assert (">waiting<" in waiting.content.decode(), waiting["Refresh"]) == (True, "3")
     reestimate.work_off()
     done = staff.get("/admin/runs/reestimation/")
     assert ("1 of 1 runs" in done.content.decode(), "Refresh" in done) == (True, False)

@@ -207,7 +207,7 @@ def test_an_import_is_bounded_in_what_it_changes_not_in_what_it_holds(staff):
     assert len(upload(staff, few).context["taken"]) == 1
     assert f"more than {exchange.MAX_CHANGES}" in upload(staff, text.replace(",X ", ",Y ")).content.decode()
     many = "slug,tdp_w\n" + "".join(f"z-{n},1\n" for n in range(exchange.MAX_ROWS + 1))
-    assert f"more than {exchange.MAX_ROWS:,}" in upload(staff, many).content.decode()
+    assert f"{exchange.MAX_ROWS + 1:,} rows. The limit is {exchange.MAX_ROWS:,}" in upload(staff, many).content.decode()
     aliases = "slug,aliases\nacme-one," + "|".join(f"a{n}" for n in range(exchange.MAX_CHANGES)) + "\n"
     assert f"more than {exchange.MAX_CHANGES}" in upload(staff, aliases).content.decode()
 

@@ -240,4 +240,4 @@ def test_a_deleted_members_team_reads_it_and_a_team_of_ones_own_goes(people, roo
     signed_in(root).post(f"{USERS}{people.bob.pk}/delete/", {"post": "yes"})
     assert not Team.objects.filter(pk=own.pk).exists()
     entry = AuditEntry.objects.get(team=people.project.team)
-    assert (entry.action, entry.subject) == ("member removed", "bob@example.org, whose account was deleted")
+    assert (entry.action, entry.subject) == ("member removed", "bob@example.org (account deleted)")

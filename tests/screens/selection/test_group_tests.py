@@ -21,7 +21,7 @@ def differences(reader: Reader, **query) -> list[str]:
 
 def test_the_others_are_set_against_the_chosen_group(alice, sweep):
     (sentence,) = differences(alice, group="model", against="digits/gpt")
-    assert sentence.startswith("A run of bert used 2 kWh ( 64.5 % ) less on average (n = 3 and 3), p < 0.001:")
+    assert sentence.startswith("Runs of bert used 2 kWh ( 64.5 % ) less on average (n = 3 and 3), p < 0.001:")
     assert sentence.endswith("a significant difference.")
 
 
@@ -43,7 +43,7 @@ def test_equal_runs_leave_nothing_to_test(alice, run):
         for _ in range(3):
             run(kwh=2.0, model=model)
     (sentence,) = differences(alice, group="model", against="digits/gpt")
-    assert sentence.startswith("A run of bert used as much on average")
+    assert sentence.startswith("Runs of bert used the same on average")
     assert "no test is possible" in sentence
 
 
@@ -102,7 +102,7 @@ def test_groups_that_have_runs_in_common_are_not_tested_but_said_so(alice, run):
         run(kwh=kwh + 3, tags=["nightly", "v2"])
         run(kwh=kwh * 9, tags=["other"])
     run(kwh=1.0, tags=["v2"])
-    sentences = {text.split()[3]: text for text in differences(alice, group="tag", against="nightly")}
+    sentences = {text.split()[2]: text for text in differences(alice, group="tag", against="nightly")}
     assert "6 runs are in both groups, so they can't be tested against each other." in sentences["v2"]
     assert "p =" not in sentences["v2"]
     assert "p " in sentences["other"]
@@ -130,7 +130,7 @@ def test_several_comparisons_are_adjusted_for_each_other(alice, run):
             run(kwh=kwh, model=model)
     page = alice.read("/runs/", group="model", against="digits/base")
     p_near, p_far = welch(3, 3.5, 1, 3, 2, 1).p, welch(3, 5, 1, 3, 2, 1).p
-    found = {each.text.split()[3]: each.figures[-1] for each in page.by_id("differences").all("li")}
+    found = {each.text.split()[2]: each.figures[-1] for each in page.by_id("differences").all("li")}
     assert found == {"far": pytest.approx(2 * p_far), "near": pytest.approx(max(p_near, 2 * p_far))}
     assert "Adjusted for 2 comparisons by Holm's method" in page.by_id("differences").text
 
