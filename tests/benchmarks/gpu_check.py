@@ -102,7 +102,7 @@ class Watch:
     def figures(self, what: str, seconds: float) -> Figures:
         """Watch for so long."""
         began = time.monotonic()
-        sampler = Sampler(1.0, began, lambda samples: None, look=lambda: None)
+        sampler = Sampler(1.0, began, lambda samples: None, after_each=lambda: None)
         sampler.meters = [self._meter]
         thread = threading.Thread(target=self._read_power)
         thread.start()

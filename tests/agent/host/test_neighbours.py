@@ -93,7 +93,7 @@ def test_a_run_of_the_whole_machine_counts_what_runs_of_its_project_measure_too(
     hold = place().host(4, 16)
     hold.begin(0.0)
     record = another(hold, "run-2", began=5.0)
-    holds.of_this_host().look()
+    holds.of_this_host().read()
     holds.of_this_host().others = {record.name: record._replace(root=MACHINE)}
     assert held(hold) == Shares(1.0, 1.0, 0.5)
     holds.of_this_host().others = {record.name: record._replace(root=MACHINE, project="another")}

@@ -156,7 +156,7 @@ def test_a_month_costs_a_few_thousand_samples():
 def ticked(times, sensor):
     """Samples that a sampler hands over when ticked at these times, in seconds since its start."""
     records: list[list[dict]] = []
-    sampler = Sampler(1.0, 0.0, records.append, look=lambda: None)
+    sampler = Sampler(1.0, 0.0, records.append, after_each=lambda: None)
     sampler.meters = [Meter(sensor)]
     for now in times:
         sensor.now = Reading(0.5)
@@ -166,7 +166,7 @@ def ticked(times, sensor):
 
 def test_a_kill_costs_a_second_of_a_young_run_and_then_a_tenth_of_its_age_and_never_more_than_five():
     written_s = [0.0]
-    sampler = Sampler(1.0, 0.0, lambda samples: written_s.append(now_s), look=lambda: None)
+    sampler = Sampler(1.0, 0.0, lambda samples: written_s.append(now_s), after_each=lambda: None)
     sampler.meters = [Meter(Scripted())]
     for tick in range(1, 4000):
         now_s = tick / 4
@@ -198,7 +198,7 @@ def sampling(sensor, samples, interval_s=0.1):
     """A sampler at work in its thread, and the times at which it looked around after a tick."""
     looks: list[float] = []
     began = time.monotonic()
-    sampler = Sampler(interval_s, began, samples.extend, look=lambda: looks.append(time.monotonic() - began))
+    sampler = Sampler(interval_s, began, samples.extend, after_each=lambda: looks.append(time.monotonic() - began))
     sensor.now = Reading(0.5)
     sampler.meters = [Meter(sensor)]
     sampler.start(lambda: None)

@@ -114,7 +114,7 @@ class Holds:
                     with contextlib.suppress(OSError):
                         os.unlink(os.path.join(self.place, name))
 
-    def look(self) -> None:
+    def read(self) -> None:
         """See which holds came and went. For a run that is alone this is one system call."""
         now = time.monotonic()
         if not self.place:

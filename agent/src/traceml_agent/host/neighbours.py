@@ -147,7 +147,7 @@ class Hold:
 
     def _part(self, since: float, until: float) -> Shares:
         here = of_this_host()
-        here.look()
+        here.read()
         around = here.around(self.record, since, until)
         if not around or until <= since:
             return ALL

@@ -39,7 +39,7 @@ def sample_spacing_s(age_s: float, interval_s: float) -> float:
 
 
 class Sampler:
-    """Reads `meters` every `interval_s` in a thread, hands samples to `record`, and calls `look` after each.
+    """Reads `meters` every `interval_s` in a thread, hands samples to `record`, and calls `after_each`.
 
     `prepare` runs first in the thread: the part of a start for which a training should not wait. Every reading is on
     the `board` at once. `record` is also called without samples, for what was reported between two of them.
@@ -50,12 +50,12 @@ class Sampler:
         interval_s: float,
         started_at: float,
         record: Callable[[list[dict]], None],
-        look: Callable[[], None],
+        after_each: Callable[[], None],
         board: Board | None = None,
         left_out: LeftOut | None = None,
     ):
         self.meters: list[Meter] = []
-        self._interval_s, self._started_at, self._record, self._look = interval_s, started_at, record, look
+        self._interval_s, self._started_at, self._record, self._after_each = interval_s, started_at, record, after_each
         self.board, self._left_out = board, left_out or LeftOut()
         self._sampled_at = self._sample_due = self._recorded_at = 0.0
         self._marked = False
@@ -93,7 +93,7 @@ class Sampler:
                 with forks.undivided, self._lock:
                     if not self._stopping:
                         self.tick(time.monotonic())
-                self._look()
+                self._after_each()
             except Exception as error:  # noqa: BLE001
                 warn(f"a reading failed ({type(error).__name__}: {error})")
 

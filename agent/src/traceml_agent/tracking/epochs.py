@@ -81,7 +81,7 @@ class Epochs:
         self._durations_s.append(ended_at - began_at)
         self._energies_j.append(max(ended_j - began_j, 0.0))
         self._run.forecast = self.forecast()
-        self._run.look()
+        self._run.check_budget()
         if self._is_shown():
             print(f"\r{self.line()}\033[K", end="", file=sys.stderr, flush=True)
 

@@ -114,10 +114,10 @@ class Handle(RunInterface):
             if job.size() > 1:
                 budget.only_warns("ranks that are measured from outside")
             self.budget = budget
-            scribe_of(*self._origin).looks.append(self.look)
+            scribe_of(*self._origin).checks.append(self.check_budget)
 
     @guarded()
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Check the budget, from the spool. This takes at most a hundredth of the time."""
         began_at = time.monotonic()
         if self.budget.is_set and began_at >= self._look_at:
@@ -175,7 +175,7 @@ class Scribe:
         self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
         self._run = path if is_here else ""
         self._told_calls: list[dict] = []
-        self.looks: list[Callable[[], None]] = []
+        self.checks: list[Callable[[], None]] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
         # Durations use this machine's monotonic clock; on another machine the wall clock has to do.
         started_at = header["clock_s"] if is_here else time.monotonic() - (time.time() - header["wall_s"])
@@ -195,8 +195,8 @@ class Scribe:
             # Calls ring no bell, or each would cost as much as a record.
             self._news.wait(2 * WRITE_S)
             self.write()
-            for look in self.looks:
-                look()
+            for check in self.checks:
+                check()
             self._over.wait(WRITE_S)
 
     @property

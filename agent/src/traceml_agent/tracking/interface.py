@@ -78,7 +78,7 @@ class RunInterface:
             for each in (*given, params):
                 journal.tell({"params": kept} if (kept := metadata.params(each, journal.left_out)) else {})
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Check the budget, after each epoch."""
 
     def begins_no_further_epoch(self) -> bool:

@@ -56,9 +56,9 @@ class Run(RunInterface):
         self.writer = new_writer()
         self._spool = Spool.create(settings, self.run_id, self.writer)
         self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
-        left_out = LeftOut()
-        self._sampler = Sampler(settings.interval, self._started_at, self._record, self.look, self.board, left_out)
-        self._journal = Journal(self._started_at, self.rank, self._write, self._sampler.mark, lambda: None, left_out)
+        began_at, left_out = self._started_at, LeftOut()
+        self._sampler = Sampler(settings.interval, began_at, self._record, self.check_budget, self.board, left_out)
+        self._journal = Journal(began_at, self.rank, self._write, self._sampler.mark, lambda: None, left_out)
         self.model = identity.model_name(model, left_out)
         self.kind = metadata.kind(kind) or "other"
         if metadata.kind(kind) is None:
@@ -189,7 +189,7 @@ class Run(RunInterface):
         self._write(samples)
         self._tell_ranks()
 
-    def look(self) -> None:
+    def check_budget(self) -> None:
         """Check the budget, after each tick and each epoch."""
         if self.budget.is_set and self.is_measuring:
             self.budget.check(self, self._so_far())
