@@ -8,7 +8,7 @@ export PORT HOST
 
 .DEFAULT_GOAL := help
 # The suite's lanes; see `test`.
-LANES := test-portal test-agent test-cases test-postgres test-browser
+LANES := test-postgres test-portal test-agent test-cases test-browser
 .PHONY: help run setup check format lint types migrations imports one test-fast test $(LANES) bench fuzz gpu-check lock audit sbom clean
 
 help:
@@ -57,12 +57,15 @@ one: .venv/ready-dev  ## one test, file or folder: T=tests/api/test_tokens.py, a
 	@test -n "$(T)" || { echo 'Say which: make one T=tests/api/test_tokens.py::test_an_expired_token_is_refused'; exit 2; }
 	$(PYTEST) $(T) $(if $(K),-k "$(K)")
 
-# All but what starts servers, browsers and trainings, or asks for thousands of things.
-SLOW := tests/backup tests/browser tests/cases tests/demo tests/fuzz tests/serving tests/whole
-test-fast: .venv/ready-dev  ## the tests that need no servers, browsers or trainings: a few minutes
+# Left out: what starts servers, browsers and trainings, and walks over everything there is.
+SLOW := $(addprefix tests/,backup browser cases demo fuzz serving whole ingest/test_stress.py) \
+	$(addprefix tests/agent/,commands delivery watching test_fuzz.py test_package.py test_promises.py test_track.py) \
+	$(addprefix tests/screens/test_,edges.py hostile_names.py links_find.py list_sizes.py query_strings.py) \
+	$(addprefix tests/site/test_,admin_parameters.py admin_walk.py walk.py)
+test-fast: .venv/ready-dev  ## the tests that take a fraction of a second each: a few minutes in all
 	$(PYTEST) $(SLOW:%=--ignore=%)
 
-# The suite in lanes, of which so many run at once on two cores: the agent's two mostly wait for processes. One that ends
+# The suite in lanes, the longest first; so many run at once on two cores, as the agent's two mostly wait. One that ends
 # makes room for the next, and what a lane says comes in one piece when it ends (where make is 4.0 or newer).
 AT_ONCE ?= 3
 test: check  ## the whole suite, as CI runs it; each lane also by itself: test-portal, test-agent, test-cases, …

@@ -86,7 +86,7 @@ def start(environment, tmp_path, processes):
 def run(start):
     """What a script printed to stdout and stderr; it ends well."""
 
-    def script(code, *arguments, seconds=30, **how):
+    def script(code, *arguments, seconds=60, **how):
         process = start(code, *arguments, **how)
         out, err = process.communicate(timeout=seconds)
         assert process.returncode == 0, err

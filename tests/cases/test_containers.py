@@ -63,7 +63,7 @@ def test_process_one_of_a_container_has_delivered_when_it_ends(start, processes,
         assert process.stdout.readline() == "ready\n"
         (served,) = [each for each in processes() if each.ppid() == process.pid]
         served.terminate()
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     (stored,) = arrived(seconds=0.5)
     assert status(stored) == "completed"
@@ -92,7 +92,6 @@ def test_process_one_of_a_container_reaps_its_own_children_alone(run, processes,
         print([p.name() for p in psutil.process_iter() if p.status() == psutil.STATUS_ZOMBIE])
         """,
         before=["unshare", "-Urpf", "--mount-proc"],
-        seconds=15,
     )
     assert out == "True\nTrue\nTrue\n[]\n"
 

@@ -49,7 +49,7 @@ def test_a_service_manager_that_stops_every_process_of_a_job_loses_nothing(start
     time.sleep(1.5)
     for each in processes():
         each.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM
     (stored,) = arrived()
     assert metrics(stored)["loss"] == [float(step) for step in range(10)]

@@ -161,7 +161,6 @@ def test_a_supervisor_that_adopts_orphans_meets_none_of_ours(run, processes, arr
             except ChildProcessError:
                 print(reaped == [mine])
     """,
-        seconds=10,
     )
     assert out == "True\n"
     assert status(arrived()[0]) == "completed"

@@ -69,12 +69,12 @@ def serve(environment, processes, tmp_path):
         answered, until = 0, time.monotonic() + 60
         while answered < CALLS:
             try:
-                answered += requests.get(f"http://127.0.0.1:{port}/", timeout=5).text == "ok"
+                answered += requests.get(f"http://127.0.0.1:{port}/", timeout=30).text == "ok"
             except requests.ConnectionError:
                 assert not answered and time.monotonic() < until
                 time.sleep(0.05)
         server.terminate()
-        server.wait(timeout=15)
+        server.wait(timeout=60)
 
     return until_stopped
 
@@ -113,7 +113,7 @@ def test_a_script_that_uses_a_model_and_is_told_to_stop_has_completed(start, pro
     """)
     assert process.stdout.readline() == "ready\n"
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -15
     portal.wait_for(is_whole, 10)
     assert {status(run) for run in portal.runs().values()} == {"completed"}

@@ -37,7 +37,6 @@ def test_who_waits_for_all_children_meets_none_but_his_own(run, processes, arriv
                 except ChildProcessError:
                     print(set(ended) == mine)
         """,
-        seconds=15,
     )
     assert out == "True\n" * again
     assert {status(stored) for stored in arrived(again)} == {"completed"}
