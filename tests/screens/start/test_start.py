@@ -17,7 +17,7 @@ from runs.models import ApiToken, Membership, Project, Refusal, Role, Run
 from tests.screens.html import Page
 from tests.wire import Wire, header
 
-SNIPPETS = Path(__file__).resolve().parents[2] / "templates" / "start" / "snippets"
+SNIPPETS = Path(__file__).resolve().parents[3] / "templates" / "start" / "snippets"
 
 
 def make_token(reader, project="digits") -> Page:
