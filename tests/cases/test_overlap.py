@@ -146,7 +146,7 @@ def test_eight_jobs_on_a_host_hold_it_once(start, portal, processes):
     assert total(runs, "busy_s") == pytest.approx(total(runs, "counted_busy_s")), "work is each one's own"
     assert {"host"} == {shares for run in runs for shares in overlaps(run).values()}
     notes = [device["note"] for run in runs for device in run["finishes"][-1]["devices"] if device["kind"] == "cpu"]
-    assert all("shared with your other traced jobs" in note for note in notes)
+    assert all("shared with your other tracked jobs" in note for note in notes)
 
 
 def began_s(run: dict) -> float:
