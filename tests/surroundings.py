@@ -7,6 +7,7 @@ is loaded, in the environment, so that it holds for every process that a test st
 
 import os
 import shutil
+import signal
 import site
 import tempfile
 from pathlib import Path
@@ -39,6 +40,8 @@ def replaced() -> Path:
         (folder / name).mkdir(mode=0o700)
         os.environ[variable] = str(folder / name)
     (folder / PROJECT_FILE).touch()
+    # Under nohup a hang-up is ignored, and by every process that a test starts.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(folder)
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".hypothesis"))
     # Processes that import these tests find them from any working folder.
