@@ -272,7 +272,7 @@ def test_the_command_tells_what_is_behind_and_follows_up(wire, catalogue, capsys
     wire.whole_run([sample("gpu-0", 3600, 1800)])
     set_power(full_load_w=900)
     call_command("reestimate", dry_run=True)
-    assert capsys.readouterr().out.startswith("Behind: 1 run of 1 team,")
+    assert capsys.readouterr().out.startswith("Outdated: 1 run of 1 team,")
     call_command("reestimate", all=True)
     assert "1 run re-estimated" in capsys.readouterr().out
     assert not reestimate.behind().exists()

@@ -81,7 +81,7 @@ def test_ranks_are_called_by_their_numbers():
     assert [word for word, _ in words(run(status="failed", exception="ValueError (rank 1)"), writers)] == [
         "Started",
         "First data arrived",
-        "Rank 1 began",
+        "Rank 1 started",
         "Rank 1 failed",
         "Failed",
     ]

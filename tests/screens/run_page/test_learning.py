@@ -36,7 +36,7 @@ def test_a_metric_that_falls_off_again_had_its_best_before():
 def test_a_metric_that_gains_to_the_end_bought_something_with_all_of_the_energy():
     result = found((20, 0.5), (60, 0.7), (100, 0.9))
     assert result.share_after == 0
-    assert result.sentence == "accuracy gained 1 % or more until its last value."
+    assert result.sentence == "accuracy improved by 1 % or more until its last value."
 
 
 def test_of_a_best_of_zero_only_zero_is_within_a_percent():
