@@ -274,7 +274,7 @@ def test_the_command_tells_what_is_behind_and_follows_up(wire, catalogue, capsys
     call_command("reestimate", dry_run=True)
     assert capsys.readouterr().out.startswith("Outdated: 1 run of 1 team,")
     call_command("reestimate", all=True)
-    assert "1 run re-estimated" in capsys.readouterr().out
+    assert "1 run recalculated" in capsys.readouterr().out
     assert not reestimate.behind().exists()
 
 
