@@ -60,4 +60,4 @@ def test_a_helper_that_cannot_live_is_not_started_for_ever(run, processes, tmp_p
     source = str(Path(find_spec("traceml_agent").origin).parents[1])
     _, err = run(TRACKS.replace("0.3", "8"), PYTHONPATH=f"{tmp_path}:{source}")
     assert 1 < len(begun.read_text()) < 5
-    assert err.count("the uploader ends as soon as it starts") == 1, err
+    assert err.count("the uploader exits as soon as it starts") == 1, err

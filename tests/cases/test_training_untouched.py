@@ -147,7 +147,7 @@ def test_many_runs_in_a_process_print_a_few_lines(run, processes, portal, runs, 
     out, err = run(f"import traceml_agent\n{runs}", seconds=60, TRACEML_AGENT_QUIET=quiet, TRACEML_AGENT_FLUSH_S="0")
     lines = [line for line in err.splitlines() if "TraceML" in line]
     assert out == ""
-    assert len([line for line in lines if "further runs" in line]) == (quiet == "0")
+    assert len([line for line in lines if "more runs of this process" in line]) == (quiet == "0")
     assert len(lines) <= (7 if quiet == "0" else 0)
 
 
