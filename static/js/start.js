@@ -15,7 +15,7 @@
   }
 
   function arrived(run) {
-    $("waiting-title").textContent = "Your run has arrived: " + run.name;
+    $("waiting-title").textContent = $("waiting-title").dataset.arrived + ": " + run.name;
     $("arrived-link").href = run.url;
     $("arrived").hidden = false;
     $("nothing-yet").hidden = $("refused").hidden = true;
