@@ -17,7 +17,11 @@ from runs.web.forms import shows_once
 
 class InvitationForm(forms.Form):
     email = forms.EmailField(label="Email", required=False, max_length=LONGEST_EMAIL)
-    role = forms.ChoiceField(label="Role", initial=Role.MEMBER)
+    role = forms.ChoiceField(
+        label="Role",
+        initial=Role.MEMBER,
+        help_text="Admins manage people, projects and tokens. Members send, change and share runs. Viewers only read.",
+    )
 
     def __init__(self, place, *args, **options):
         super().__init__(*args, **options)
