@@ -11,8 +11,9 @@ from runs.models import Device, Project, Run, Writer
 
 
 def record_finish(project: Project, run_id, data: FinishBody, sha256: str = "") -> Run:
-    """Store a writer's final counters and status. A later report replaces it: how a process ended may only be known
-    late.
+    """Store a writer's final counters and status. A later report replaces it: the cause may only be known late.
+
+    Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, ValidationError for an impossible end.
     """
     if run := writers.just_told(project, run_id, data, sha256):
         return run
@@ -50,8 +51,7 @@ def _keep_what_is_new(
 
 
 def _begin_before_the_end(run: Run, writer: Writer) -> None:
-    """Correct the start: if the machine's clock was wrong it may be that of a late arrival, and the end reveals the
-    right one."""
+    """Correct a start that came from a late arrival of a machine with a wrong clock: the end reveals it."""
     if writer.clock_skew_s and writer.ended_at < writer.heard_until:
         writer.started_at -= writer.heard_until - writer.ended_at
         run.started_at = min(run.started_at, writer.started_at)

@@ -68,8 +68,7 @@ def hold(ids: Iterable[int], of: type[Project] | type[TrackedModel] = Project) -
 
 
 def model_named(project: Project, name: str) -> TrackedModel:
-    """Return the project's model of this name, created if new, and keep it out of the trash until the transaction ends.
-    """
+    """Return the project's model of this name, created if new, and keep it from the trash until the commit."""
     while True:
         model = TrackedModel.named(project, name)
         hold([model.pk], TrackedModel)
@@ -104,8 +103,7 @@ def _words(run: Run) -> str:
 
 @contextmanager
 def upload_of(project: Project) -> Iterator[None]:
-    """Start the transaction of an upload. On SQLite, where all writers wait for one lock, each project has one place in
-    the queue."""
+    """Start an upload's transaction. On SQLite, where all wait for one lock, a project has one place in the queue."""
     in_line = getattr(connection, "in_line", None)
     with in_line(project.pk) if in_line else nullcontext(), transaction.atomic():
         yield
@@ -125,8 +123,7 @@ def locked_run(project: Project, run_id) -> Run:
 
 
 def remove_series(run: Run) -> None:
-    """Delete a run's samples and metrics. Ids and digests of its batches stay, so that late repeats are still
-    recognised."""
+    """Delete a run's samples and metrics. Ids and digests of batches stay, to recognise late repeats."""
     with transaction.atomic():
         # Project first, then run: the order in which deletion locks them.
         hold([run.project_id])

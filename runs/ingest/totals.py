@@ -94,8 +94,7 @@ def estimate(run: Run, devices: list[Device], writers: list[Writer], known: cata
 
 
 def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
-    """Return a device's profile and how it was matched: from the portal's own rows, or the agent's seed if they have
-    none."""
+    """Return a device's profile and how it was matched: the portal's own, or the agent's seed if it has none."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
     found = known.resolve(device.name, device.kind, **clues)
     return found or catalogue.resolve(device.name, device.kind, **clues)
@@ -174,8 +173,7 @@ def _hardware(devices: list[Device], profiles: dict) -> list[str]:
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
-    """Return the seconds that at least one interval covers: simultaneous hosts count once, pauses between attempts
-    don't."""
+    """Return the seconds that any interval covers: simultaneous hosts count once, pauses not at all."""
     covered, until = 0.0, None
     for start, end in sorted(intervals):
         if until is None or start > until:
@@ -269,7 +267,7 @@ class UsageChanges:
         return {DailyUsage: self._days, TaggedUsage: self._tagged, ProjectUsage: self._projects}
 
     def retag(self, run: Run, tags: list[str]) -> None:
-        """Change the run's tags, and move its share from the totals of the old tags to those of the new ones."""
+        """Change the run's tags, and move its share to the totals of the new ones."""
         for key, amounts in _usage_before(run).items():
             row = usage_key(run, key)
             for tag in set(tags) - set(run.tags):
@@ -279,8 +277,7 @@ class UsageChanges:
         run.tags = tags
 
     def rehome(self, run: Run, model: TrackedModel, kind: str) -> None:
-        """Change the run's model and kind, and move its share from the totals of the old ones to those of the new ones.
-        """
+        """Change the run's model and kind, and move its share to the totals of the new ones."""
         if (model.pk, kind) == (run.tracked_model_id, run.kind):
             return
         self._place(run, -1)
@@ -323,6 +320,5 @@ def _add(rows: dict[tuple, dict[str, float]], key: tuple, amounts: dict[str, flo
 
 
 def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:
-    """Return the key of a row of the daily totals: the run's project, model, kind and member, device kind, hardware and
-    day."""
+    """Return the key of a row of daily totals: the run's project, model, kind, member; device kind, hardware, day."""
     return (run.project_id, run.tracked_model_id, run.kind, run.member_id, *key)

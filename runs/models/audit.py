@@ -135,8 +135,7 @@ def client_address(request) -> str:
 
 
 def network_of(address: str, kept_bits: dict[int, int] = KEPT_BITS) -> str:
-    """Return the network of an address: IPv4 to 24 bits, IPv6 to 48, unless `kept_bits` says otherwise; empty if
-    invalid."""
+    """Return an address's network: IPv4 to 24 bits, IPv6 to 48, or `kept_bits`; empty if invalid."""
     try:
         ip = ip_address(address)
     except ValueError:

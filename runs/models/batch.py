@@ -52,8 +52,7 @@ def unpack(series: bytes) -> dict[str, list[Sample]]:
 
 
 def unpack_columns(series: bytes) -> dict[str, list[list]]:
-    """Like `unpack`, but with a list for each field of Sample: creating objects is too slow for curves of 100,000
-    samples."""
+    """Like `unpack`, but a list per field of Sample: objects are too slow for curves of 100,000 samples."""
     if not series.startswith(BINARY):
         return _of_text(series)
     head, _, body = zlib.decompress(series[len(BINARY) :]).partition(b"\n")

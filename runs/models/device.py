@@ -214,14 +214,12 @@ def called(name: str, profile: str | None, is_generic: bool | None) -> str:
 
 
 def in_words(counts: Counter[str]) -> str:
-    """Describe hardware that was counted by name: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`, the most frequent first.
-    """
+    """Describe hardware counted by name: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`, the most frequent first."""
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.most_common())
 
 
 def carriers(devices: list[Device]) -> list[Device]:
-    """Return the devices whose time counts as the run's device-hours: accelerators, or else processors; never memory.
-    """
+    """Return the devices whose time is the run's device-hours: accelerators, or else processors; never memory."""
     used = [device for device in devices if device.kind in ACCELERATORS]
     return used or [device for device in devices if device.kind == Device.Kind.CPU]
 

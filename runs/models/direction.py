@@ -1,5 +1,4 @@
-"""Whether lower values of a metric are better, by its name or by a team's choice for its project. The only home of this
-rule."""
+"""Whether lower values of a metric are better, by its name or a team's choice. The only home of this rule."""
 
 import re
 
@@ -78,8 +77,7 @@ def _words(name: str) -> list[str]:
 
 
 def _said(word: str) -> str:
-    """Return `lower`, `higher` or nothing for a single word, with or without its number or a split's name before it:
-    `valloss`."""
+    """Return `lower`, `higher` or nothing for one word, without its number or after a split's name: `valloss`."""
     for each in (word, word.rstrip("0123456789"), _SPLIT.sub("", word, count=1)):
         if each in LOWER:
             return "lower"

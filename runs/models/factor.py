@@ -18,14 +18,12 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
         return factor
 
     def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
-        """Return the factors that these runs were estimated with, newest first; with one query each, as there are few.
-        """
+        """Return the factors that these runs were estimated with, newest first; a query for each, as there are few."""
         of_runs = runs.filter(factor=OuterRef("pk"))
         return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
 
     def load(self) -> int:
-        """Add missing world averages from the catalogue's data, without changing existing ones. Returns how many were
-        added."""
+        """Add missing world averages from the catalogue's data; existing ones stay. Returns how many were added."""
         self.active()
         known = set(self.values_list("kg_per_kwh", "year", "source"))
         seeds = [seed for seed in catalogue.factors() if (seed.kg_per_kwh, seed.year, seed.source) not in known]

@@ -21,8 +21,7 @@ class MetricQuerySet(models.QuerySet):
 
 
 class Metric(models.Model):
-    """The last, lowest and highest value of a metric, and the sum if it is work; kept when the values in batches are
-    deleted."""
+    """The last, lowest and highest value of a metric, for work the sum; kept when the batches' values are deleted."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")

@@ -40,8 +40,7 @@ class OwnershipOffer(models.Model):
         return cls.objects.update_or_create(offered_to=to, defaults=values)[0]
 
     def accept(self) -> None:
-        """Make the other person an owner. The caller holds the team's lock and checked under it that the offer is open.
-        """
+        """Make the other person an owner. The caller holds the team's lock and found the offer open under it."""
         with transaction.atomic():
             Membership.objects.filter(pk=self.offered_to_id).update(role=Role.OWNER)
             if self.steps_back:

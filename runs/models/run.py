@@ -197,8 +197,7 @@ class Run(models.Model):
         return state_of(self.status, self.last_seen_at, self.upload_interval_s)
 
     def seconds_to(self, moment: datetime) -> float:
-        """Return seconds from the run's start to an instant; for a writer's start, the offset that turns its times into
-        the run's."""
+        """Return seconds from the run's start to an instant, such as the offset of a writer's times."""
         return (moment - self.started_at).total_seconds()
 
     @property
@@ -260,8 +259,7 @@ def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: floa
 
 
 class Writer(models.Model):
-    """The life of one agent process. Counters are cumulative within it, and a run's total is the sum over its writers.
-    """
+    """The life of one agent process. Counters are cumulative within it; a run's total is the sum over its writers."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="writers")

@@ -117,8 +117,7 @@ class Membership(models.Model):
         return {right.name: self.may(right) for right in Right}
 
     def outranks(self, other: "Membership") -> bool:
-        """Return whether this member may change the other membership: owners may change all, others only lower roles.
-        """
+        """Whether this member may change the other membership: owners may change all, others only lower roles."""
         return self.role == Role.OWNER or self.rank < other.rank
 
     @property

@@ -37,8 +37,7 @@ SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg"
 
 
 class PlainSum(models.Sum):
-    """A sum without conversion: the value is already a float, and converting each took a tenth of an overview's time.
-    """
+    """A sum without conversion: it is already a float, and converting each took a tenth of an overview's time."""
 
     convert_value = staticmethod(Expression._convert_value_noop)  # type: ignore[attr-defined, assignment]
 

@@ -56,8 +56,7 @@ class User(AbstractUser):
             return zoneinfo.ZoneInfo("UTC")
 
     def may_look_after(self, other: "User") -> bool:
-        """Return whether this staff member may change the other's account, which must not have more rights than their
-        own."""
+        """Whether this staff member may change the other's account, which must have no more rights than theirs."""
         if self.is_superuser or other.is_superuser:
             return self.is_superuser
         rights = Permission.objects.filter(Q(user=other) | Q(group__user=other))  # even of a deactivated account
