@@ -160,8 +160,7 @@ class ModelWaste(NamedTuple):
 
 
 def waste(model: TrackedModel, now: datetime) -> ModelWaste:
-    """Return the energy of failed, cancelled and lost training and evaluation runs; not of stopped or inference runs.
-    """
+    """Return the energy of failed, cancelled and lost training and evaluation runs. Stopped runs are not waste."""
     runs = bad_ends(model, now, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
