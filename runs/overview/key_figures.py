@@ -108,7 +108,7 @@ def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:
 
 
 def _point(sums: dict[str, float], amount: str) -> float | None:
-    """Without use, there is no measured share."""
+    """Return an amount; the measured share of no energy is None."""
     return None if amount == "measured_share" and not sums["energy_kwh"] else sums[amount]
 
 

@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A run as a row: its head and its cells. Only `model` is shown beside the run's name."""
+    """A run as a row: its head and its cells. `model` is shown beside the run's name; empty if the run has none."""
 
     run_id: str
     short_id: str
