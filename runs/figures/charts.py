@@ -16,7 +16,7 @@ class Series(NamedTuple):
     values: Sequence[float | None]
     lows: Sequence[float | None] | None = None
     highs: Sequence[float | None] | None = None
-    #: The query value that selects this series alone, if there is one.
+    #: The query value that selects only this series, if there is one.
     key: str = ""
     #: Which of the MOST_SERIES colours it has; None means the one at its position.
     colour: int | None = None

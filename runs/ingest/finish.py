@@ -51,7 +51,7 @@ def _keep_what_is_new(
 
 
 def _begin_before_the_end(run: Run, writer: Writer) -> None:
-    """Correct a start that came from a late arrival of a machine with a wrong clock: the end reveals it."""
+    """Correct the start if the clock was wrong and the first data arrived late: the end reveals it."""
     if writer.clock_skew_s and writer.ended_at < writer.heard_until:
         writer.started_at -= writer.heard_until - writer.ended_at
         run.started_at = min(run.started_at, writer.started_at)

@@ -9,7 +9,7 @@ STEP_S = 0.15
 #: The most by which a step may grow over the previous one.
 GROWTH = 2.0
 FIRST, MOST = 10, 500
-#: Between two steps others get their turn: whoever waits for SQLite's lock tries again sooner than this.
+#: Between two steps others get their turn: a process that waits for SQLite's lock tries again sooner than this.
 PAUSE_S = 0.02
 
 

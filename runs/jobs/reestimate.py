@@ -195,7 +195,7 @@ def work_off(report: Callable[[Reestimation], None] = lambda asked: None) -> int
 def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lambda asked: None) -> int:
     """Re-estimate all outdated runs, some in each transaction; returns how many."""
     count, before = 0, None
-    # Ends with runs that a pass can't update, such as those of a row that was changed without the model.
+    # Stops when only runs are left that a pass can't update, such as those of a row that was changed without the model.
     while (pks := _in_order(behind(asked.takes_factor, asked.takes_pue))) and pks != before:
         before = pks
         asked.begin(len(pks))

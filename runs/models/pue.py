@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from runs.models.in_force import InForce, one_active
 
-#: The figure covers the devices alone.
+#: The figure covers only the devices.
 DEVICES_ALONE = 1.0
 MOST = 5.0
 

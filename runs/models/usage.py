@@ -171,7 +171,7 @@ class DailyUsage(Usage):
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
             models.Index(fields=FOOTPRINT, name="usage_footprint"),
-            # A year by day or a trend by model, read from the index alone.
+            # A year by day or a trend by model, read only from the index, without the rows.
             models.Index(fields=SUMMED, condition=~models.Q(hardware=""), name="usage_summed"),
         ]
         verbose_name_plural = "daily usage"

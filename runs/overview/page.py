@@ -120,8 +120,8 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
 def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
     """Return the runs that may be shown as active or wasteful, read together, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Indexes alone show which runs these are; asked for whole rows, SQLite uses another one and reads all runs. A
-    # union, because with OR it would look up each run twice: once to find it, once to check the condition.
+    # The indexes show which runs these are; asked for whole rows, SQLite uses another one and reads all runs. A union,
+    # because with OR it would look up each run twice: once to find it, once to check the condition.
     unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
     which = [unfinished, *wasteful, list(lost)[:MOST_WASTED_RUNS]]
     first, *others = (Run.objects.filter(pk__in=some).order_by().values("pk") for some in which)

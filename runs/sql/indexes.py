@@ -4,7 +4,7 @@ from django.db import models
 
 
 class SearchIndex(models.Index):
-    """All columns that a search or a group reads: SQLite answers from this index alone, without the wide rows.
+    """All columns that a search or a group reads: SQLite answers from this index, without the wide rows.
 
     PostgreSQL refuses an index entry larger than a third of its page, which a run's parameters may be. It gets the
     index without JSON, and reads the rows of a project for the rest.
