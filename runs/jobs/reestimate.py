@@ -273,7 +273,7 @@ def _locked(pks: list[int]) -> list[Run]:
 
 
 def _by_run(table, pks: list[int]) -> dict[int, list]:
-    """Return all rows of these runs, read at once: a query per run took a sixth of a pass, a prefetch a tenth."""
+    """Return all rows of these runs, read at once: a query set per run took a sixth of a pass, a prefetch a tenth."""
     found: dict[int, list] = defaultdict(list)
     for row in table.objects.filter(run__in=pks).order_by("pk"):
         found[row.run_id].append(row)

@@ -77,7 +77,7 @@ def _words(name: str) -> list[str]:
 
 
 def _said(word: str) -> str:
-    """Return `lower`, `higher` or nothing for one word, without its number or after a split's name: `valloss`."""
+    """Return `lower`, `higher` or nothing for a word: as it is, without its number, or without a split (`valloss`)."""
     for each in (word, word.rstrip("0123456789"), _SPLIT.sub("", word, count=1)):
         if each in LOWER:
             return "lower"
