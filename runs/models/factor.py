@@ -18,8 +18,7 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
         return factor
 
     def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
-        """Return the factors that these runs were estimated with, newest first; one index look-up each, as few exist.
-        """
+        """Return the factors that these runs were estimated with, newest first; an index look-up each, as few exist."""
         of_runs = runs.filter(factor=OuterRef("pk"))
         return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
 

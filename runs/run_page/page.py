@@ -286,7 +286,7 @@ def leading_basis(devices: list[Device]) -> str:
 
 
 def left_out(run: Run, with_details: bool) -> list[LeftOut]:
-    """Return what the run lacks; without details, the names that its author chose are left out."""
+    """Return what the run lacks; without details only samples, because its author named everything else."""
     dropped = [LeftOut(what="records of samples", reason=DROPPED, count=run.dropped_records)]
     return added_up(dropped if run.dropped_records else [], run.left_out_in_all if with_details else [])
 

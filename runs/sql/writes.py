@@ -36,7 +36,7 @@ def _added(table: str, name: str) -> str:
 
 
 def delete_empty(model: type[models.Model], key: Sequence[str], amounts: Sequence[str], keys: list[tuple]) -> None:
-    """Delete those rows with these keys whose amounts are all zero."""
+    """Delete those rows with these keys whose amounts are all zero, or less than LEAST."""
     quote = connection.ops.quote_name
     conditions = [f"{quote(name)} = %s" for name in key] + [f"ABS({quote(name)}) < {LEAST}" for name in amounts]
     _execute(f"DELETE FROM {quote(model._meta.db_table)} WHERE {' AND '.join(conditions)}", keys)  # noqa: S608 (names of ours)
