@@ -8,14 +8,14 @@ from django.db.models import Sum
 from runs.figures import units
 from runs.models import Badge, DailyUsage
 
-#: Mean width in px of a letter of Verdana at 11 px; `textLength` makes any other typeface as wide.
+#: Mean width in px of a letter in Verdana at 11 px; `textLength` gives other typefaces the same width.
 LETTER_PX = 6.6
 WIDE_LETTER_PX = 11.0
 MARGIN_PX = 7
 
 
 class BadgeText(NamedTuple):
-    """One half of a badge: its words, where they stand and how wide they are, in px."""
+    """One half of a badge: its words, their position and their width, in px."""
 
     words: str
     start: int
@@ -32,7 +32,7 @@ class BadgePicture(NamedTuple):
 
 
 def picture(badge: Badge) -> BadgePicture:
-    """What the badge shows now."""
+    """Return the badge's image with current figures."""
     usage = DailyUsage.objects.filter(project=badge.project_id)
     if badge.tracked_model_id:
         usage = usage.filter(tracked_model=badge.tracked_model_id)

@@ -21,10 +21,10 @@ def latex(text: str) -> str:
 
 
 def bibtex(text: str) -> str:
-    """The value of a field, for use between braces."""
+    """Return the value of a field, for use between braces."""
     return "".join(BIBTEX.get(sign, sign) for sign in text)
 
 
 def bibtex_url(address: str) -> str:
-    """An address for a verbatim field, without characters that would end it or start a comment."""
+    """Return an address for a verbatim field, without characters that would end it or start a comment."""
     return quote(address, safe=":/?#[]@!$&'()*+,;=~-._%").replace("%%", "%25%")

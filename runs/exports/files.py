@@ -15,7 +15,7 @@ def csv_answer(file_name: str, header: Iterable[str], rows: Iterable[Iterable]) 
 
 
 def file(rows: Iterable[dict], columns: list[str], form: str, name: str) -> StreamingHttpResponse:
-    """Rows as a download; 404 for an unknown form."""
+    """Return rows as a download; 404 for an unknown form."""
     if form == "csv":
         return csv_answer(f"{name}.csv", columns, ([row.get(column) for column in columns] for row in rows))
     if form != "json":
@@ -26,7 +26,7 @@ def file(rows: Iterable[dict], columns: list[str], form: str, name: str) -> Stre
 
 
 def json_lines(rows: Iterable[dict]) -> Iterator[str]:
-    """A JSON list with one item per line."""
+    """Yield a JSON list with one item per line."""
     before = "[\n"
     for row in rows:
         yield before + json.dumps(row, ensure_ascii=False)

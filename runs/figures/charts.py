@@ -1,24 +1,24 @@
-"""Charts as plain data: the page draws them, and the table shows the same numbers."""
+"""Charts as plain data: the page draws them, and the table below shows the same numbers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from runs.figures import units
 
-#: More colours than this can't be told apart.
+#: More colours can't be told apart.
 MOST_SERIES = 7
 
 
 class Series(NamedTuple):
-    """One line or colour of a chart; None is a gap. `lows` and `highs` bound values that are means of several."""
+    """One line or colour of a chart; None is a gap. `lows` and `highs` are the bounds of values that are means."""
 
     name: str
     values: Sequence[float | None]
     lows: Sequence[float | None] | None = None
     highs: Sequence[float | None] | None = None
-    #: What asks for it alone, where something does.
+    #: The query value that selects only this series, if there is one.
     key: str = ""
-    #: Which of the MOST_SERIES colours it has; None: that of its place.
+    #: Which of the MOST_SERIES colours it has; None means the one at its position.
     colour: int | None = None
 
     @property
@@ -35,21 +35,21 @@ class Band(NamedTuple):
 
 
 class ChartTotals(NamedTuple):
-    """The total of each series, in the table's last row."""
+    """The total of each series, for the table's last row."""
 
     quantity: str
     values: list[float]
 
 
 class Mark(NamedTuple):
-    """A named level to compare with, in the unit that the portal stores."""
+    """A named reference level, in the unit that the portal stores."""
 
     name: str
     value: float
 
 
 class Twin(NamedTuple):
-    """Another quantity proportional to the chart's: `per` of it for each unit, such as CO2e per kWh."""
+    """Another quantity proportional to the chart's: `per` is its amount per unit, such as CO2e per kWh."""
 
     name: str
     quantity: str
@@ -57,30 +57,30 @@ class Twin(NamedTuple):
 
 
 def heights(series: Sequence[Series]) -> list[float]:
-    """The sum of the series at each label; a gap adds nothing."""
+    """Return the sum of the series at each label; gaps count as zero."""
     return [sum(filter(None, values), 0.0) for values in zip(*(one.values for one in series), strict=True)]
 
 
 def drawn(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
-    """Values for scripts, without digits that neither a pixel nor a tooltip shows."""
+    """Return values for scripts, without digits that neither a pixel nor a tooltip shows."""
     return [None if value is None else _short(value, digits) for value in values]
 
 
 def _short(value: float, digits: int) -> float:
-    """The value with fewer digits, which still rounds to the three that the exact one does: none is put on a tie."""
+    """Shorten the value so that it still rounds to the same three digits as the exact one, never onto a tie."""
     text = f"{value:.{digits - 1}e}"
     is_tie = text.partition("e")[0].endswith("5" + "0" * (digits - units.DIGITS - 1))
     return float(f"{value:.12g}" if is_tie else text)
 
 
 def _scale(quantity: str) -> list[dict]:
-    """The units of a quantity from small to large, for scripts that rescale; none for days and stages."""
+    """Return the units of a quantity from small to large, for scripts that rescale; none for days and stages."""
     return [unit._asdict() for unit in units.SCALES.get(quantity, [])]
 
 
 class Chart(NamedTuple):
-    """A chart with the sentence that says it in words. `axis` is `day`, `week`, `month`, `stage`, or
-    the quantity that it shows: `elapsed`, `energy` or `share`."""
+    """A chart with a sentence that describes it. `axis` is `day`, `week`, `month`, `stage`, or the quantity that it
+    shows: `elapsed`, `energy` or `share`."""
 
     id: str
     title: str
@@ -91,19 +91,19 @@ class Chart(NamedTuple):
     series: list[Series]
     totals: ChartTotals | None = None
     bands: list[Band] = []
-    #: Where the bucket of each label begins, and where the last one ends; empty where labels are points or days.
+    #: The start of each label's bucket and the end of the last one; empty if labels are points or days.
     edges: list[float] = []
-    #: The numbers of the sentence, where the chart goes on and the sentence with it.
+    #: The numbers in the sentence, if chart and sentence are updated live.
     says: dict[str, float | None] = {}
-    #: Levels of the value axis, and instants of the other one.
+    #: Levels on the value axis, and instants on the other one.
     marks: list[Mark] = []
     moments: list[Mark] = []
     twin: Twin | None = None
-    #: First and last day of each label's bar, for what leads on from it.
+    #: First and last day of each label's bar, for links.
     spans: list[tuple[str, str]] = []
-    #: A line over the bars, on an axis of its own.
+    #: A line over the bars, with an axis of its own.
     line: Series | None = None
-    #: Which bar is of a day, week or month that goes on, and will grow.
+    #: Index of the bar for the unfinished day, week or month, which will grow.
     running: int | None = None
 
     @property
@@ -120,7 +120,7 @@ class Chart(NamedTuple):
 
     @property
     def axis_unit(self) -> units.Unit | None:
-        """The unit of an axis of elapsed seconds, energy or the share done; days name themselves."""
+        """The unit of an axis of elapsed seconds, energy or share; days need none."""
         return units.unit_for(self.axis, (self.edges or self.labels)[-1:]) if self.axis in units.SCALES else None
 
     @property
@@ -130,20 +130,20 @@ class Chart(NamedTuple):
 
     @property
     def rows(self) -> list[tuple]:
-        """The table under the chart: a label, the value of each series, and the other quantity that goes in step."""
+        """The rows of the table: a label, the value of each series, and the proportional quantity."""
         columns = [series.values for series in self.series]
         twins: Sequence[float | None] = self.twin_values or [None] * len(self.labels)
         return [(label, values, twin) for label, twin, *values in zip(self.labels, twins, *columns, strict=True)]
 
     @property
     def linked_rows(self) -> list[tuple]:
-        """The table under bars: a label, the value of each series, that of the line, first and last day of the bar."""
+        """The rows of a table below bars: label, value of each series and of the line, the bar's first and last day."""
         sums = self.line.values if self.line else [None] * len(self.labels)
         return [(*row[:2], total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
 
     @property
     def twin_values(self) -> list[float]:
-        """The other quantity of all series together, at each label."""
+        """The proportional quantity of all series together, at each label."""
         return [self.twin.per * height for height in heights(self.series)] if self.twin else []
 
     @property
@@ -159,14 +159,14 @@ class Chart(NamedTuple):
 
     @property
     def drawn_data(self) -> dict:
-        """Like `data`, for pages whose table has exact values and is not made by a script."""
+        """Return the same as `data`, for pages whose table has exact values and is not written by a script."""
         series = [one._replace(values=drawn(one.values)) for one in self.series]
         line = self.line and self.line._replace(values=drawn(self.line.values))
         return self._replace(series=series, line=line).data
 
     @property
     def data(self) -> dict:
-        """The data that the script needs to draw it, in stored units."""
+        """Return the data that the script draws, in stored units."""
         return {
             "id": self.id,
             "quantity": self.quantity,

@@ -1,6 +1,6 @@
-"""Recalculations that changed past figures, with their reason and by how much they changed a page's figures.
+"""Recalculations that changed past figures: their reason, and how much a page's figures changed.
 
-They explain why a figure that someone wrote down has changed.
+They explain why a published figure is different now.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from runs.figures.run_links import RunLink
 from runs.models import RunRevision
 from runs.models.reestimation import LEAST_KG
 
-#: The last ones say enough on a page; the runs' own pages keep all.
+#: The latest ones are enough for a page; the runs' own pages list all.
 MOST_TOLD = 3
 
 
@@ -46,7 +46,7 @@ def _signed(quantity: str, amount: float) -> str:
 
 
 def corrections(rows: QuerySet) -> Corrections:
-    """Effects of recalculations from these Correction rows."""
+    """Return the effects of recalculations from these Correction rows."""
     passes = (
         rows.order_by()
         .values("reestimation", "reestimation__reason")
@@ -62,7 +62,7 @@ def _told(moved: list[Moved]) -> Corrections:
 
 
 def corrections_of_runs(runs: list[RunLink]) -> Corrections:
-    """Effects of recalculations on these runs, from their revisions, which hold the previous figures."""
+    """Return the effects of recalculations on these runs, from their revisions, which hold the previous figures."""
     revisions = RunRevision.objects.filter(run__in=[run.pk for run in runs]).select_related("reestimation")
     later = {run.pk: (run.energy_kwh, run.emissions_kg) for run in runs}
     moved: dict[int, Moved] = {}

@@ -1,7 +1,7 @@
 """Curves of a run: cumulative counters of each device over time, and figures derived from them.
 
-Cumulative counters make this simple: the energy of any span is a difference, and a lost sample costs detail only.
-Samples are columns of numbers from the batch to the chart, as a long run has a hundred thousand of them.
+Cumulative counters keep this simple: the energy of any span is a difference, and a lost sample only costs detail.
+Samples stay columns of numbers from the batch to the chart, because a long run has a hundred thousand of them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,13 +20,14 @@ from traceml_agent import catalogue, estimation
 
 #: Buckets of a chart: enough for a wide screen, few enough for its table.
 MOST_POINTS = 300
-#: So many devices have a line each (more are shown by kind): with fewer points their page weighs no more.
+#: With this many devices each still has its own line (more are grouped by kind), but with fewer points, so that the
+#: page doesn't get larger.
 MANY_LINES = range(5, MOST_SERIES + 1)
-#: A bucket of which less than this share was observed is a gap, not a low power.
+#: A bucket that was observed for less than this share is a gap, not low power.
 LEAST_OBSERVED = 0.5
-#: Batches keep whole milliseconds, the device's own last counters more.
+#: Batches keep whole milliseconds; the device's own last counters are more precise.
 STORED_TO_S = 0.001
-#: Devices are read one after the other: what lies so close together is one reading of them all.
+#: Devices are read one after the other: samples this close together are one reading of all devices.
 AT_ONCE_S = 0.1
 
 
@@ -41,7 +42,8 @@ class Counters(NamedTuple):
 class Span(NamedTuple):
     """A part of a run's time in seconds since its start, with the energy that all devices used in it.
 
-    `at_work_s` of it a process of the run was there: as in the run's own duration, a pause between attempts is none.
+    During `at_work_s` of it a process of the run was active; as in the run's duration, pauses between attempts don't
+    count.
     """
 
     start_s: float
@@ -62,7 +64,7 @@ class Span(NamedTuple):
 class Curve:
     """A device's counters at the times of its samples, in seconds since the run's start.
 
-    Of one that tells no utilisation `busy_s` is all of the time, as its estimate takes it, and shown nowhere.
+    For a device that reports no utilisation `busy_s` is all of the time, as in its estimate, and never shown.
     """
 
     device: Device
@@ -74,7 +76,7 @@ class Curve:
     offset_s: float = 0.0
 
     def at(self, at_s: float) -> Counters:
-        """The counters at `at_s`, linear between samples."""
+        """Return the counters at `at_s`, interpolated linearly between samples."""
         index = bisect_right(self.at_s, at_s)
         if index == 0:
             return Counters(0.0, 0.0, 0.0)
@@ -98,7 +100,7 @@ class Curve:
 
     @property
     def most_power_w(self) -> float:
-        """The highest mean between two samples, W; the device's own mean where intervals were too short to tell."""
+        """The highest mean power between two samples, W; the device's overall mean if the intervals were too short."""
         return max(self.device.mean_power_w, *(power for power in self.powers_w if power is not None), 0.0)
 
     def samples_between(self, start_s: float, end_s: float) -> int:
@@ -113,12 +115,12 @@ class Curve:
 
     @cached_property
     def powers_w(self) -> list[float | None]:
-        """Mean power between each two samples."""
+        """Mean power between consecutive samples, W."""
         return self._rates(self.energy_j)
 
     @cached_property
     def utilisations(self) -> list[float | None]:
-        """Mean utilisation between each two samples; None where the device tells none."""
+        """Mean utilisation between consecutive samples; None if the device doesn't report it."""
         return self._rates(self.busy_s) if self.tells_utilisation else [None] * len(self._observed_s)
 
     @cached_property
@@ -126,7 +128,7 @@ class Curve:
         return _differences(self.elapsed_s)
 
     def _rates(self, column: list[float]) -> list[float | None]:
-        """What a counter grew by in each observed second; None where nothing was observed."""
+        """Return the growth of a counter per observed second; None if nothing was observed."""
         observed, grown = self._observed_s, _differences(column)
         if min(observed) > STORED_TO_S:
             return list(map(truediv, grown, observed))
@@ -140,20 +142,20 @@ def _differences(column: list[float]) -> list[float]:
 
 
 def profile_of(device: Device) -> estimation.PowerProfile:
-    """The profile that the device was estimated with: the portal's, else that of the agent's seed data."""
+    """Return the profile that the device was estimated with: the portal's, or else that of the agent's seed data."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
     return device.profile or catalogue.profile_for(device.name, device.kind, **clues)
 
 
 def curves(run: Run, devices: list[Device], batches: Iterable[Batch] | None = None) -> list[Curve]:
-    """A curve for each counted device that reported at least once, from these batches or all batches of the run."""
+    """Return a curve for each counted device that ever reported, from these batches or all batches of the run."""
     samples = _samples(run.batches.defer("metrics") if batches is None else batches)
     found = (curve(run, device, samples[device.writer_id, device.key]) for device in devices if device.counted)
     return [each for each in found if len(each.at_s) > 1]
 
 
 def _samples(batches: Iterable[Batch]) -> dict[tuple[int, str], list[list]]:
-    """Columns of samples by writer and device key."""
+    """Return columns of samples by writer and device key."""
     samples: dict[tuple[int, str], list[list]] = defaultdict(lambda: [[], [], [], []])
     for batch in sorted(batches, key=lambda batch: batch.first_t_s or 0.0):
         for key, columns in batch.columns().items():
@@ -163,9 +165,9 @@ def _samples(batches: Iterable[Batch]) -> dict[tuple[int, str], list[list]]:
 
 
 def curve(run: Run, device: Device, columns: list[list]) -> Curve:
-    """A device's samples as counters on the run's own clock; `columns` are Sample's fields.
+    """Return a device's samples as counters on the run's clock; `columns` are Sample's fields.
 
-    Batches keep whole milliseconds and millijoules, so the device's last counters, which are exact, close the curve.
+    Batches keep whole milliseconds and millijoules, so the device's exact last counters are added as the last point.
     """
     last = Sample(device.writer.last_t_s, device.elapsed_s, device.busy_s, device.energy_j)
     measured = device.basis in estimation.MEASURED
@@ -187,7 +189,7 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
     profile = profile_of(device)
     idle_w, full_load_w = estimation.idle_power_w(profile), estimation.full_load_power_w(profile)
     held = estimation.units_held(device.last_facts(), profile)
-    mine = device.held_share  # of the time when several jobs held it: batches keep no course of it
+    mine = device.held_share  # share of the time when several jobs used it: batches don't keep its course
     return [
         estimation.estimated_energy_j(idle_w, full_load_w, mine * elapsed, busy, held)
         for elapsed, busy in zip(elapsed_s, busy_s, strict=True)
@@ -195,10 +197,10 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
 
 
 def _in_order(columns: list[list], last: Sample, measured: bool) -> list[list]:
-    """Sort columns by time, append the last counters, and drop samples without news; in place."""
+    """Sort columns by time, append the last counters, and drop repeated samples, in place."""
     t_s, elapsed_s, _, energy_j = columns
     ordered = all(map(lt, t_s, islice(t_s, 1, None))) and all(map(le, elapsed_s, islice(elapsed_s, 1, None)))
-    # A counter that was not read yet is left out: an estimate in its place would make a step.
+    # Skip counters that were not read yet: an estimate in their place would make a step.
     if t_s and ordered and not (measured and None in energy_j):
         rows: list = [tuple(column.pop() for column in columns)]
     else:
@@ -214,7 +216,7 @@ def _in_order(columns: list[list], last: Sample, measured: bool) -> list[list]:
 
 
 def _extend(rows: list, row: tuple) -> None:
-    """Add a sample that is news; one at the same instant takes the last one's place, as it is the more exact."""
+    """Add a sample if it is new; at the same instant it replaces the previous one, because it is more exact."""
     if rows and row[1] < rows[-1][1] - STORED_TO_S:
         return
     if rows and row[0] - rows[-1][0] <= STORED_TO_S:
@@ -223,17 +225,17 @@ def _extend(rows: list, row: tuple) -> None:
 
 
 def end_of(curves: list[Curve]) -> float:
-    """The time of the last sample since the run's start."""
+    """Return the time of the last sample since the run's start."""
     return max((curve.end_s for curve in curves), default=0.0)
 
 
 def energy_until_j(curves: list[Curve], at_s: float) -> float:
-    """Energy (J) of all devices up to a time since the run's start."""
+    """Return the energy (J) of all devices up to a time since the run's start."""
     return sum(curve.at(at_s).energy_j for curve in curves)
 
 
 def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | None:
-    """A part of the run, clipped to its samples; None if nothing is left."""
+    """Return a part of the run, clipped to its samples; None if nothing is left."""
     start_s, end_s = max(start_s, 0.0), min(end_s, end_of(curves))
     if end_s - start_s <= STORED_TO_S:
         return None
@@ -242,7 +244,7 @@ def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | No
 
 
 def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
-    """Seconds of a part during which at least one writer was active."""
+    """Return the seconds of a part during which at least one writer was active."""
     writers = sorted({(curve.offset_s, curve.offset_s + curve.device.writer.last_t_s) for curve in curves})
     covered_s, until_s = 0.0, start_s
     for began_s, ended_s in writers:
@@ -252,10 +254,9 @@ def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
 
 
 def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
-    """The highest power in W of all devices together: each has its mean between two of its samples.
+    """Return the highest power (W) of all devices together; each has its mean between two of its samples.
 
-    Where powers change is where samples are: of all devices these instants are put in one order, and the changes are
-    added up along it.
+    Power changes at samples: these instants of all devices are sorted, and the changes are added up in that order.
     """
     changes: list[tuple[float, float]] = []
     for curve in curves:
@@ -264,7 +265,7 @@ def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
         powers = [0.0, *(power or 0.0 for power in curve.powers_w[first:last]), 0.0]
         changes += zip(curve.at_s[first : last + 1], _differences(powers), strict=True)
     changes.sort()
-    # At one instant some devices rise and others fall: only when all have changed their sum is one of an interval.
+    # At one instant some devices rise and others fall: the sum is only valid after all of them have changed.
     sums = accumulate(map(itemgetter(1), changes))
     levels = dict(zip(map(itemgetter(0), changes), sums, strict=True))
     lasted_s = map(sub, islice(levels, 1, None), levels)
@@ -273,7 +274,7 @@ def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
 
 
 def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[float | None, float | None]:
-    """Mean utilisation of the devices in a part of the run, and the highest of one of them between two samples."""
+    """Return the devices' mean utilisation in a part of the run, and the highest of one between two samples."""
     ends = [(curve.at(start_s), curve.at(end_s)) for curve in curves]
     observed_s = sum(after.elapsed_s - before.elapsed_s for before, after in ends)
     busy_s = sum(after.busy_s - before.busy_s for before, after in ends)
@@ -284,14 +285,14 @@ def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[f
 
 
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:
-    """A stage's start and end in seconds since the run's start; an open stage lasts until its writer's last sample."""
+    """Return a stage's start and end in seconds of the run; an open stage lasts until its writer's last sample."""
     offset_s = run.seconds_to(stage.writer.started_at)
     end_s = stage.writer.last_t_s if stage.end_s is None else stage.end_s
     return offset_s + stage.start_s, offset_s + max(end_s, stage.start_s)
 
 
 def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
-    """Bucket edges of a part of the run (all of it unless told), no finer than the samples in it are."""
+    """Return bucket edges of a part of the run (by default all of it), no finer than its samples."""
     end_s = end_of(curves) if end_s is None else end_s
     most = MOST_POINTS if len(curves) not in MANY_LINES else MOST_POINTS // 2
     count = max(1, min(most, max(curve.samples_between(start_s, end_s) for curve in curves)))
@@ -299,7 +300,7 @@ def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = No
 
 
 class Buckets(NamedTuple):
-    """Joules up to each edge; mean power in W and utilisation between each two, None where next to nothing was seen."""
+    """Joules up to each edge; mean power in W and utilisation between edges, None if almost nothing was observed."""
 
     energy_j: list[float]
     power_w: list[float | None]
@@ -311,7 +312,7 @@ def buckets(curve: Curve, edges: list[float]) -> Buckets:
     found = Buckets([each.energy_j for each in counters], [], [])
     for (start_s, end_s), (before, after) in zip(pairwise(edges), pairwise(counters), strict=True):
         observed_s = after.elapsed_s - before.elapsed_s
-        # Less than is stored is no time to divide by, and a writer that began before its run ends before it, too.
+        # Don't divide by less than the stored precision; a writer that began before its run also ends before it.
         is_gap = observed_s <= max(LEAST_OBSERVED * (end_s - start_s), STORED_TO_S / 2)
         found.power_w.append(None if is_gap else (after.energy_j - before.energy_j) / observed_s)
         is_known = curve.tells_utilisation and not is_gap
@@ -320,7 +321,7 @@ def buckets(curve: Curve, edges: list[float]) -> Buckets:
 
 
 def extremes(curve: Curve, rates: list[float | None], edges: list[float]) -> list[tuple[float, float] | None]:
-    """The lowest and the highest of `rates`, one between each two samples, in each bucket; None in gaps."""
+    """Return the lowest and highest of `rates`, one between consecutive samples, in each bucket; None in gaps."""
     found: list[tuple[float, float] | None] = []
     for start_s, end_s in pairwise(edges):
         first = max(bisect_right(curve.at_s, start_s) - 1, 0)

@@ -1,10 +1,10 @@
-"""What a footprint compares with in everyday terms, each with source and year; nothing is projected."""
+"""Everyday comparisons for a footprint, each with source and year; nothing is projected."""
 
 from typing import NamedTuple
 
 
 class Equivalence(NamedTuple):
-    """An everyday act: how much of it equals a kilogram or a kilowatt-hour, and who says so."""
+    """An everyday activity: how much of it equals a kilogram or a kilowatt-hour, and the source."""
 
     name: str
     per: str
@@ -38,5 +38,5 @@ EQUIVALENCES = [
 
 
 def equivalences(totals: dict[str, float]) -> list[tuple[Equivalence, float]]:
-    """How much of each equals the period's emissions or energy; none where nothing was used."""
+    """Return how much of each equals the period's emissions or energy; empty if nothing was used."""
     return [(each, totals[each.per] * each.amount) for each in EQUIVALENCES if totals[each.per] > 0]

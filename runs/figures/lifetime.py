@@ -1,4 +1,4 @@
-"""A model's whole life in numbers: what each kind of run used, what of it was lost, and on which hardware."""
+"""A model's whole life in numbers: what each kind of run used, how much was wasted, and on which hardware."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,20 +13,20 @@ from runs.models import DailyUsage, Run, TrackedModel
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
 ALL = tuple(Run.Kind.values)
-#: The parts of a life in their order, and the kinds of run that make each.
+#: The parts of a model's life in their order, with their kinds of run.
 PARTS = {
     "Training, all attempts": TRAINING,
     "Evaluation": (Run.Kind.EVALUATION,),
     "Inference": (Run.Kind.INFERENCE,),
     "Other": (Run.Kind.OTHER,),
 }
-#: What waste is called wherever its sums stand: the same words for the same sums.
+#: The name of waste wherever its sums are shown: same sums, same words.
 WITHOUT_RESULT = "Failed, cancelled and lost runs"
 IDLE = "Idle accelerators"
-#: What is left of energies that were added and taken away again.
+#: Residue of energies that were added and subtracted again.
 LEAST_KWH = 1e-12
-#: The name of the profile that a row of the daily totals is of; none where it is gone. After the sums, so that it is
-#: looked up once a group.
+#: The name of the profile that a row of the daily totals belongs to; None if it was deleted. Added after the sums, so
+#: that it is looked up once per group.
 HARDWARE_NAME = Subquery(HardwareProfile.objects.filter(slug=OuterRef("hardware")).order_by().values("name"))
 #: No agent waits longer between uploads (the wire's `flush_s`).
 LONGEST_INTERVAL_S = 86_400.0
@@ -44,7 +44,7 @@ class Footprint(NamedTuple):
     measured_kwh: float = 0.0
     emissions_kg: float = 0.0
     idle_kwh: float = 0.0
-    #: Of accelerators, in runs without any of processors: the device-hours that pages tell.
+    #: Seconds of accelerators, or of processors in runs without any: the device-hours that pages show.
     carrying_s: float = 0.0
 
     @property
@@ -64,9 +64,9 @@ class Footprint(NamedTuple):
 
 
 class HardwareShare(NamedTuple):
-    """The part that one hardware profile had in a model's energy; `name` is empty for a profile that is gone.
+    """The share of one hardware profile in a model's energy; `name` is empty for a deleted profile.
 
-    `device_s` is all time of such devices, `carrying_s` that in which they carried a run.
+    `device_s` is all time of such devices, `carrying_s` only the time that counts as device-hours.
     """
 
     device_kind: str
@@ -106,7 +106,7 @@ class Lifetime(NamedTuple):
         return [(name, self.of(*kinds)) for name, kinds in PARTS.items()]
 
     def of(self, *kinds: str) -> Footprint:
-        """What all runs of these kinds used."""
+        """Return what all runs of these kinds used."""
         return added(self.by_kind[kind] for kind in kinds if kind in self.by_kind)
 
 
@@ -116,13 +116,13 @@ def added(parts) -> Footprint:
 
 
 def amounts_of(run: RunLink) -> Footprint:
-    """What one run used; seconds and idle energy of its devices are not on its row."""
+    """Return what one run used; seconds and idle energy of its devices are not on its row."""
     energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
     return Footprint(1, run.duration_s, 0.0, *energies, run.emissions_kg)
 
 
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
-    """What all runs of these kinds used, from the daily totals."""
+    """Return what all runs of these kinds used, from the daily totals."""
     rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
     amounts_of_group = {f"{name}_sum": Sum(name) for name in Footprint._fields}
     sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
@@ -135,7 +135,7 @@ def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
 
 
 def _shares(by_hardware: dict[tuple[str, str, str], list[Footprint]]) -> list[HardwareShare]:
-    """Of what was used: a name that was resolved to another profile since leaves a row of nothing behind."""
+    """Return shares of hardware that was used: names that were matched to another profile later leave empty rows."""
     sums = {hardware: added(parts) for hardware, parts in by_hardware.items()}
     used = {hardware: each for hardware, each in sums.items() if each.energy_kwh > LEAST_KWH}
     whole_kwh = sum(each.energy_kwh for each in used.values())
@@ -146,12 +146,12 @@ def _shares(by_hardware: dict[tuple[str, str, str], list[Footprint]]) -> list[Ha
     return sorted(shares, key=lambda share: (-share.energy_kwh, share.slug))
 
 
-#: Each joule once: without what other runs of the same process count.
+#: Each joule counts once, without the part that other runs of the same process count.
 COUNTED = {"kwh": Sum(F("energy_kwh") - F("shared_kwh")), "kg": Sum(F("emissions_kg") - F("shared_kg"))}
 
 
 class ModelWaste(NamedTuple):
-    """Energy and emissions of runs that came to nothing, by what became of them."""
+    """Energy and emissions of runs without a result, by how they ended."""
 
     runs: int
     energy_kwh: float
@@ -160,7 +160,7 @@ class ModelWaste(NamedTuple):
 
 
 def waste(model: TrackedModel, now: datetime) -> ModelWaste:
-    """Energy of failed, cancelled and lost training and evaluation runs. Stopped and inference runs are not waste."""
+    """Return the energy of failed, cancelled and lost training and evaluation runs. Stopped runs are not waste."""
     runs = bad_ends(model, now, Run.WASTABLE)
     rows = runs.values_list("status").annotate(Count("pk"), **COUNTED)
     found = {status: sums for status, *sums in rows}
@@ -171,5 +171,5 @@ def waste(model: TrackedModel, now: datetime) -> ModelWaste:
 
 
 def bad_ends(model: TrackedModel, now: datetime, kinds: Iterable[str] = ALL):
-    """The runs that failed, were cancelled or got lost."""
+    """The runs that failed, were cancelled or are lost."""
     return Run.objects.filter(tracked_model=model, kind__in=kinds).came_to_nothing(now).order_by()

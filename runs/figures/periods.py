@@ -9,14 +9,14 @@ from urllib.parse import urlencode
 
 PRESETS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "12 months"}
 PRESETS |= {"month": "Month", "quarter": "Quarter", "year": "Year", "all": "All time"}
-#: Calendar presets, and how many months they have.
+#: Calendar presets and their number of months.
 CALENDAR = {"month": 1, "quarter": 3, "year": 12}
 DEFAULT = "30"
-#: What a bar may be of, and how many days a chart may have for it.
+#: The units of bars, and how many days a chart may cover with each.
 BARS = {"day": 366, "week": 5 * 366, "month": 100 * 366}
 #: A trend has at most about a hundred bars: days, then weeks, then months.
 MOST_DAYS, MOST_WEEKS = 92, 104 * 7
-#: No run is older (docs/promises.md: PS6): days asked for reach no further back, whatever they say.
+#: No run is older (docs/promises.md: PS6), so requested days are never earlier.
 EARLIEST = date(2000, 1, 1)
 A_DAY = timedelta(days=1)
 
@@ -24,7 +24,7 @@ A_DAY = timedelta(days=1)
 class Period(NamedTuple):
     """Days from `first` to `last`, both included; a `first` of None means since the beginning.
 
-    `preset` is empty where days were asked for.
+    `preset` is empty for custom dates.
     """
 
     preset: str
@@ -39,16 +39,16 @@ class Period(NamedTuple):
 
     @property
     def dates(self) -> str:
-        """Its first and last day in words, for paper and pictures, where "the last 30 days" says nothing."""
+        """Its first and last day in words, for paper and pictures, where "the last 30 days" would be unclear."""
         return f"until {_day(self.last)}" if self.first is None else f"{_day(self.first)} – {_day(self.last)}"
 
     @property
     def asked(self) -> str:
-        """What asks a list for the same days; nothing for all time."""
+        """Query parameters that select the same days in a list; empty for all time."""
         return urlencode({"since": self.first or "", "until": self.last}) if self.preset != "all" else ""
 
     def before(self) -> "Period | None":
-        """The equal period before this one, of a calendar month, quarter or year the one before; None for all time."""
+        """The previous period of equal length, or previous calendar month, quarter or year; None for all time."""
         if self.first is None:
             return None
         last = self.first - A_DAY
@@ -57,7 +57,7 @@ class Period(NamedTuple):
         return Period("", self.first - (self.last - self.first) - A_DAY, last)
 
     def compared(self, today: date) -> "tuple[Period, Period] | None":
-        """The part of the period that is over, and as many days before it; None where there is nothing to compare.
+        """The finished part of the period, and as many days before it; None if there is nothing to compare.
 
         An unfinished day would look like a drop. An unfinished calendar month, quarter or year is compared with the
         same days of the previous one.
@@ -73,7 +73,7 @@ class Period(NamedTuple):
         return done, Period("", earlier.last - length, earlier.last)
 
     def after(self, today: date) -> "Period | None":
-        """The equal period after this one; None where it would lie ahead."""
+        """The next period of the same length; None if it would be in the future."""
         if self.first is None or self.last >= today:
             return None
         first = self.last + A_DAY
@@ -83,18 +83,18 @@ class Period(NamedTuple):
 
     @property
     def _months(self) -> int:
-        """How many months it has as a calendar month, quarter or year; 0 where it is none."""
+        """Its number of months as a calendar month, quarter or year; 0 if it is none of these."""
         is_one = not self.preset or self.preset in CALENDAR
         return _months(self.first, self.last) if is_one and self.first else 0
 
     @property
     def is_long(self) -> bool:
-        """Whether a trend would have too many bars if each day had one."""
+        """Whether a trend would have too many bars with one per day."""
         return self.first is None or (self.last - self.first).days >= MOST_DAYS
 
     def days_of(self, usage):
-        """The rows of `usage` that fall into the period."""
-        # All time takes in what a clock ahead of the portal's sent for tomorrow.
+        """Return the rows of `usage` within the period."""
+        # All time includes tomorrow's data from a clock ahead of the portal's.
         rows = usage if self.preset == "all" else usage.filter(day__lte=self.last)
         return rows if self.first is None else rows.filter(day__gte=self.first)
 
@@ -103,7 +103,7 @@ class Period(NamedTuple):
 
 
 def _first_of(day: date, months: int) -> date:
-    """The first day of the calendar month, quarter or year that has this one."""
+    """Return the first day of the calendar month, quarter or year that contains this day."""
     return day.replace(month=day.month - (day.month - 1) % months, day=1)
 
 
@@ -122,7 +122,7 @@ def _day(day: date) -> str:
 
 
 def _words(first: date | None, last: date) -> str:
-    """`2026`, `Q4 2026`, `October 2026`, `5 Oct 2026`, or both ends."""
+    """Describe the period: `2026`, `Q4 2026`, `October 2026`, `5 Oct 2026`, or both ends."""
     if first is None:
         return f"all time until {_day(last)}"
     names = {1: f"{first:%B %Y}", 3: f"Q{(first.month + 2) // 3} {first:%Y}", 12: f"{first:%Y}"}
@@ -131,7 +131,7 @@ def _words(first: date | None, last: date) -> str:
 
 
 def period(preset: str | None, today: date) -> Period:
-    """The period of a preset; anything unknown is the default."""
+    """Return the period of a preset; anything unknown gives the default."""
     if preset == "all":
         return Period("all", None, today)
     if preset in CALENDAR:
@@ -143,7 +143,7 @@ def period(preset: str | None, today: date) -> Period:
 
 
 def between(since: date | None, until: date | None, today: date) -> Period:
-    """The days that were asked for, in whichever order; an open end is today, an open beginning the first."""
+    """Return the requested days in either order; an open end is today, an open beginning the first day."""
     last = within(until or today, today)
     if since is None:
         return Period("", None, last)
@@ -152,14 +152,14 @@ def between(since: date | None, until: date | None, today: date) -> Period:
 
 
 def within(day: date, today: date) -> date:
-    """A day that something may have happened on: nobody asks for a chart of ten thousand years, and in no reader's zone
-    does it begin before the calendar does."""
+    """Clip to days on which something may have happened: nobody needs a chart of ten thousand years, and no reader's
+    time zone may move a date before the calendar begins."""
     return min(max(day, EARLIEST), today.replace(month=12, day=31))
 
 
 @lru_cache(maxsize=4096)
 def bucket_of(day: date, days: int, bars: str = "") -> date:
-    """The first day of the bar that `day` belongs to, in a chart over `days` days; asked again for each series."""
+    """Return the first day of the bar that `day` belongs to in a chart of `days` days. Cached: asked per series."""
     bucket = bucket_name(days, bars)
     if bucket == "day":
         return day
@@ -167,20 +167,20 @@ def bucket_of(day: date, days: int, bars: str = "") -> date:
 
 
 def buckets(first: date, last: date, bars: str = "") -> list[date]:
-    """The first days of all bars from `first` to `last`: a day without use is a bar of height 0, not a hole."""
+    """Return the first days of all bars from `first` to `last`: a day without use has a bar of height 0, not a gap."""
     days = (last - first).days + 1
     starts = (bucket_of(first + timedelta(days=n), days, bars) for n in range(days))
     return list(dict.fromkeys(starts))
 
 
 def spans(starts: list[date], first: date, last: date) -> Iterator[tuple[date, date]]:
-    """The first and last day of each bar, no further than the period reaches."""
+    """Return the first and last day of each bar, clipped to the period."""
     ends = [start - A_DAY for start in starts[1:]] + [last]
     return ((max(start, first), end) for start, end in zip(starts, ends, strict=True))
 
 
 def bucket_name(days: int, bars: str = "") -> str:
-    """The unit of the bars in a chart over `days` days: the requested one, unless there would be too many bars."""
+    """Return the unit of the bars in a chart of `days` days: the requested one, unless there would be too many bars."""
     if days <= BARS.get(bars, 0):
         return bars
     if days <= MOST_DAYS:

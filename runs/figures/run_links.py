@@ -1,4 +1,4 @@
-"""Runs as light rows, read a thousand at a time: what points, sums and short lists need, without their metadata."""
+"""Runs as small rows, read a thousand at a time, without their metadata: for points, sums and short lists."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -11,8 +11,8 @@ from runs.models.run import state_of
 
 
 class RunLink(NamedTuple):
-    """A run for reading, with the names that `Run` has. `heard_at` is when a run that never ended was last heard of:
-    instants are what costs time here, so there is none that most rows don't need."""
+    """A run for reading, with the same attribute names as `Run`. `heard_at` is when a run that never ended last sent
+    something; most rows don't load it, because converting timestamps is what takes time here."""
 
     tracked_model: TrackedModel
     pk: int
@@ -52,11 +52,11 @@ _ARCHIVED = Case(When(archived_at=None, then=False), default=True)
 
 
 def lines(model: TrackedModel, runs) -> list[RunLink]:
-    """These runs, all of one model."""
+    """Return these runs, all of one model."""
     rows = runs.annotate(heard_at=_HEARD, is_archived=_ARCHIVED).values_list(*COLUMNS)
     return [RunLink(model, *row) for row in rows]
 
 
 def newest(model: TrackedModel, most: int) -> list[RunLink]:
-    """The runs of a model that arrived last."""
+    """Return the latest runs of a model to arrive."""
     return lines(model, Run.objects.filter(tracked_model=model).order_by("-received_at", "-pk")[:most])

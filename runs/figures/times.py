@@ -1,4 +1,4 @@
-"""Moments in words: relative for under a week, then a date in the reader's zone. As HTML: templatetags/times.py."""
+"""Times in words: relative for less than a week, then a date in the reader's zone. As HTML: templatetags/times.py."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ RELATIVE_FOR = timedelta(days=7)
 
 
 def words(moment: datetime, now: datetime) -> str:
-    """`4 min ago`, `2 d ago`, or the date once a week has gone by (and for what lies ahead)."""
+    """Return `4 min ago`, `2 d ago`, or the date after a week (and for future times)."""
     age = now - moment
     if not timedelta(0) <= age < RELATIVE_FOR:
         return timezone.localtime(moment).strftime("%-d %b %Y, %H:%M")

@@ -1,9 +1,9 @@
-"""Numbers for people: the portal's only place that formats a figure (the agent's is traceml_agent/figures.py, by the
-same rules: tests/test_figures_agree.py; so are the numbers of static/js/charts.js).
+"""Numbers for people: the only place in the portal that formats figures (the agent's traceml_agent/figures.py follows
+the same rules: tests/test_figures_agree.py; so do the numbers of static/js/charts.js).
 
-Three significant digits, ties away from zero, the unit scaled per figure or per column. A duration is told in its two
-largest units, a share never finer than LEAST_SHARE, and a range in the unit of the figure that it is of.
-As HTML: runs/templatetags/units.py.
+Three significant digits, ties away from zero, the unit scaled per figure or per column. A duration has its two largest
+units, a share is never finer than LEAST_SHARE, and a range has the unit of its figure. As HTML:
+runs/templatetags/units.py.
 """
 
 import json
@@ -13,24 +13,24 @@ from math import floor, isfinite, log10
 from typing import NamedTuple, TypeGuard
 
 DIGITS = 3
-#: What sums of floating-point numbers are off by, many times over: a figure that came about in two ways, one of which
-#: ends just below a tie (12.45) or a whole (20), reads the same.
+#: Many times the error of floating-point sums: a figure that was calculated in two ways, one of which ends just below a
+#: tie (12.45) or a whole number (20), reads the same.
 NOISE = 1e-12
-#: Less than this share is said to be less; its digits would claim what no estimate knows.
+#: Smaller shares are shown as less than this; more digits would claim what no estimate knows.
 LEAST_SHARE = 0.0001
 MOST_COUNTED = 1e9
 UNKNOWN = "–"
 
 
 class Unit(NamedTuple):
-    """A unit for people: its symbol, its size in the unit that the portal stores, and how many digits say enough."""
+    """A unit for people: symbol, size in the unit that the portal stores, and number of significant digits."""
 
     symbol: str
     size: float
     digits: int = DIGITS
 
 
-#: Per quantity the units from small to large; the one of size 1 is what the portal stores.
+#: The units of each quantity from small to large; the one of size 1 is what the portal stores.
 SCALES = {
     "energy": [Unit("mWh", 1e-6), Unit("Wh", 1e-3), Unit("kWh", 1.0), Unit("MWh", 1e3), Unit("GWh", 1e6)],
     "emissions": [Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0), Unit("t", 1e3)],
@@ -41,25 +41,25 @@ SCALES = {
     "share": [Unit("%", 0.01)],
     "factor": [Unit("kg/kWh", 1.0)],
     "count": [Unit("", 1.0)],
-    # Models are chosen by what differs in the fourth digit.
+    # Models are chosen by differences in the fourth digit.
     "metric": [Unit("", 1.0, digits=5)],
 }
 STORED = {
     quantity: next((unit for unit in scale if unit.size == 1.0), Unit("", 1.0)) for quantity, scale in SCALES.items()
 }
 STORED["hours"] = Unit("s", 1.0)
-#: Quantities of which a change is good or bad news; more runs or hours are neither.
+#: Quantities for which a change is good or bad news; more runs or hours are neither.
 LOWER_IS_BETTER = ("energy", "emissions")
 NEWS_OF_MORE = {"up": "up gain", "down": "down loss"}
 
 
-#: From here on a number is written with an exponent: nobody counts three hundred digits.
+#: From here on numbers have an exponent: nobody counts three hundred digits.
 LONGEST = 1e15
 
 
 @lru_cache(4_000)  # a page says most figures twice, as a square or bar and in the table below it
 def significant(value: float, digits: int = DIGITS) -> str:
-    """`value` with `digits` significant digits and thousands separated; zeros that say nothing are left out."""
+    """Return `value` with `digits` significant digits and thousands separators, without trailing zeros."""
     if value == 0:
         return "0"
     rounded = _rounded(value, digits)
@@ -72,18 +72,18 @@ def significant(value: float, digits: int = DIGITS) -> str:
 
 
 def _rounded(value: float, digits: int = DIGITS) -> float:
-    """Rounded to the digits shown, so that 999.9 Wh is called 1 kWh and not 1,000 Wh."""
+    """Round to the digits shown, so that 999.9 Wh becomes 1 kWh and not 1,000 Wh."""
     rounded = float(f"{value * (1 + NOISE):.{digits}g}")
-    return rounded if isfinite(rounded) else value  # there is no number above the largest
+    return rounded if isfinite(rounded) else value  # nothing is above the largest float
 
 
 def _short_exponent(number: str) -> str:
-    """`8.55e-6` for Python's `8.55e-06`."""
+    """Return `8.55e-6` for Python's `8.55e-06`."""
     return number.replace("e-0", "e-").replace("e+0", "e+")
 
 
 def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
-    """The unit in which the largest of `values` reads best."""
+    """Return the unit in which the largest of `values` reads best."""
     scale = SCALES[quantity]
     largest = max((abs(value) for value in values if is_known(value)), default=0.0)
     if largest == 0:
@@ -92,12 +92,12 @@ def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
 
 
 def named(quantity: str, symbol: str) -> Unit:
-    """The unit with this symbol; what the portal stores where there is none."""
+    """Return the unit with this symbol; if there is none, the one that the portal stores."""
     return next((unit for unit in SCALES[quantity] if unit.symbol == symbol), STORED[quantity])
 
 
 def text(quantity: str, value: float | None) -> str:
-    """A figure with its unit in plain text, for sentences and attributes."""
+    """Return a figure with its unit as plain text, for sentences and attributes."""
     if not is_known(value):
         return "not known"
     if quantity == "elapsed":
@@ -107,7 +107,7 @@ def text(quantity: str, value: float | None) -> str:
 
 
 def number(quantity: str, value: float | None, unit: Unit) -> str:
-    """A figure's digits in a unit."""
+    """Return a figure's digits in a unit."""
     if not is_known(value):
         return UNKNOWN
     if quantity == "factor":
@@ -115,12 +115,12 @@ def number(quantity: str, value: float | None, unit: Unit) -> str:
     if quantity == "share" and 0 < value < LEAST_SHARE:
         return f"<{significant(LEAST_SHARE / unit.size)}"
     if quantity == "count" and float(value).is_integer() and abs(value) < MOST_COUNTED:
-        return f"{int(value):,}"  # what was counted is known to the last one
+        return f"{int(value):,}"  # counts are exact
     return significant(value / unit.size, unit.digits)
 
 
 def span(seconds: float | None) -> str:
-    """A duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.25 s`."""
+    """Return a duration in its two largest units: `3 h 12 min`, `2 min 5 s`, `8.25 s`."""
     if seconds is None:
         return UNKNOWN
     if _rounded(seconds) < 60:
@@ -132,17 +132,17 @@ def span(seconds: float | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 run`, `1,234 runs`: a count has all of its digits."""
+    """Return `1 run`, `1,234 runs`: counts keep all digits."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def exact(quantity: str, value: float) -> str:
-    """All digits of a figure in the unit that the portal stores, without the noise that follows the fifteenth."""
+    """Return all digits of a figure in the unit that the portal stores, without the noise after the fifteenth."""
     return f"{plainly(value)} {STORED[quantity].symbol}".strip()
 
 
 def plainly(value: float) -> str:
-    """A number as one types it: 0.47294, not 0.47293999999999997."""
+    """Return a number as people type it: 0.47294, not 0.47293999999999997."""
     return _short_exponent(f"{value:.15g}")
 
 
@@ -151,28 +151,28 @@ def is_known(value: float | None) -> TypeGuard[float]:
 
 
 def range_text(quantity: str, low: float, high: float, of: float) -> str:
-    """The range of the figure `of` in plain text, in that figure's unit: `343–1,990 mWh`."""
+    """Return the range of the figure `of` as plain text, in that figure's unit: `343–1,990 mWh`."""
     unit = unit_for(quantity, [of])
     ends = between(quantity, low, high, unit)
     return f"{ends} {unit.symbol}" if ends else ""
 
 
 def between(quantity: str, low: float, high: float, unit: Unit, dash: str = "–") -> str:
-    """Both ends of a range in one unit; empty where they read the same."""
+    """Return both ends of a range in one unit; empty if they read the same."""
     ends = [number(quantity, value, unit) for value in (low, high)]
     return "" if ends[0] == ends[1] else dash.join(ends)
 
 
 def plain(value: float | None) -> str:
-    """A number from a data sheet or a setting, with the digits it has: 62.5, 400, 0.47294."""
+    """Return a number from a data sheet or a setting with its own digits: 62.5, 400, 0.47294."""
     return _short_exponent(f"{value:,.10g}") if is_known(value) else UNKNOWN
 
 
 def digits(value: float | None) -> str:
-    """A number of a calculation, with digits enough to follow it by hand."""
+    """Return a number of a calculation with enough digits to follow it by hand."""
     return _short_exponent(f"{value:,.7g}") if is_known(value) else UNKNOWN
 
 
 def as_json(value) -> str:
-    """A logged value as its author wrote it: text as it is, all else as JSON (`true`, not `True`)."""
+    """Return a logged value as its author wrote it: text unchanged, everything else as JSON (`true`, not `True`)."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Sums over daily usage: the only source of overviews, so that they cost the same however many runs there are."""
+"""Sums over daily usage: the only source of overviews, so that they take the same time for any number of runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +15,9 @@ from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
 
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
-#: Less of a sum than this is the error of adding up floating-point numbers.
+#: A smaller remainder of a sum is only floating-point error.
 NOTHING = 1e-9
-#: The parts of a model's life that a footprint is split into, and the kinds of run that make each.
+#: The parts of a model's life that a footprint is split into, with their kinds of run.
 PARTS = {
     "training": (Run.Kind.TRAINING, Run.Kind.FINETUNING),
     "inference": (Run.Kind.INFERENCE,),
@@ -28,7 +28,7 @@ PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds
 
 
 def totals(usage) -> dict[str, float]:
-    """Every amount summed, with the share of energy that was measured and the range of the emissions."""
+    """Sum every amount; adds the measured share of the energy and the range of the emissions."""
     sums = usage.aggregate(
         **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
     )
@@ -36,7 +36,7 @@ def totals(usage) -> dict[str, float]:
 
 
 def with_shares(sums: dict[str, float]) -> dict[str, float]:
-    """Summed amounts with the share of energy that was measured and the range of the emissions."""
+    """Add the measured share of the energy and the range of the emissions to summed amounts."""
     share = _share_of(sums["energy_kwh"])
     sums["measured_share"] = share(sums["measured_kwh"])
     sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
@@ -45,7 +45,7 @@ def with_shares(sums: dict[str, float]) -> dict[str, float]:
 
 
 def _share_of(whole: float) -> Callable[[float], float]:
-    """Parts as shares of a whole; of nothing they are none."""
+    """Return parts as shares of a whole; empty if the whole is zero."""
     return lambda part: part / whole if whole > 0 else 0.0
 
 
@@ -54,8 +54,8 @@ def _field(usage, name: str):
 
 
 def footprints(usage) -> list[dict]:
-    """A row a model: its amounts, split into training, inference and other; the largest emissions first."""
-    # Grouped as the index `usage_footprint` holds it, so that nothing else is read; names are looked up after.
+    """Return one row per model: its amounts, split into training, inference and other; the largest emissions first."""
+    # Grouped in the order of the index `usage_footprint`, so that nothing else is read; names are looked up afterwards.
     amounts = {"run_count": "runs", "kg": "emissions_kg", "kwh": "energy_kwh", "measured": "measured_kwh"}
     sums = usage.order_by().values("project", "tracked_model", "kind")
     by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
@@ -67,7 +67,7 @@ def footprints(usage) -> list[dict]:
 
 
 def is_used(row: Mapping[str, float]) -> bool:
-    """Whether anything is left on rows of the daily totals: runs may have been deleted, or given another model."""
+    """Return whether these daily totals hold any amount: runs may have been deleted, or moved to another model."""
     return row["run_count"] > 0 or row["kwh"] > LEAST_KWH
 
 
@@ -88,7 +88,7 @@ def _with_bar(row: dict) -> dict:
 
 
 def bars(rows: list[dict]) -> list[dict]:
-    """The rows with the segments of a horizontal bar, 0 to 100 of the largest model's length."""
+    """Add the segments of a horizontal bar to the rows, 0 to 100 of the largest model's length."""
     longest = max((row["kg"] for row in rows), default=0.0) or 1.0
     for row in rows:
         row["segments"] = segments(row["parts"], longest)
@@ -96,7 +96,7 @@ def bars(rows: list[dict]) -> list[dict]:
 
 
 def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
-    """Parts of a bar as start and width in percent of `longest_kg`, with the share of the whole."""
+    """Return the parts of a bar as start and width in percent of `longest_kg`, with their share of the whole."""
     start, laid, total_kg = 0.0, [], sum(kg for _, kg in parts) or 1.0
     for name, kg in parts:
         width = 100 * kg / longest_kg
@@ -108,10 +108,10 @@ def segments(parts: list[tuple[str, float]], longest_kg: float) -> list[dict]:
 def trend_by_model(
     usage, whole: dict[date, float], period: periods.Period, quantity: str, models: list[dict], **look
 ) -> Chart | None:
-    """Energy or emissions over time, stacked by model: the largest seven and the other ones.
+    """Return energy or emissions over time, stacked by model: the largest seven and all others.
 
-    `whole` is what all models used on each day. Only the largest are read, and the others are what is left.
-    `look` is as in `trend`.
+    `whole` is what all models used on each day. Only the largest are read; the others are the remainder. `look` is as
+    in `trend`.
     """
     name, field = QUANTITIES[quantity]
     names = _names(models[:MOST_SERIES])
@@ -125,19 +125,19 @@ def trend_by_model(
 
 
 def _left(whole: dict[date, float], rows: list[tuple]) -> dict[date, float]:
-    """What is left of each day's whole without the amounts of (day, model, amount) rows."""
+    """Subtract the amounts of (day, model, amount) rows from each day's whole."""
     taken: dict[date, float] = defaultdict(float)
     for day, _, amount in rows:
         taken[day] += amount
     left = {day: amount - taken[day] for day, amount in whole.items()}
-    # Where nothing is left the sums still differ in their last binary digits, which must not become a figure.
+    # Equal sums still differ in their last binary digits, which must not become a figure.
     return {day: amount if amount > NOTHING * whole[day] else 0.0 for day, amount in left.items()}
 
 
 def colours_of(shown: list[int], everything: Iterable[int]) -> dict[int | None, int]:
-    """A colour for each of these models, the same in each period: that of its age among all of them.
+    """Return a colour for each of these models that is the same in every period: by its age among all models.
 
-    Of two that would have the same one the second takes a free one.
+    If two would have the same colour, the second gets a free one.
     """
     own = {pk: number % MOST_SERIES for number, pk in enumerate(sorted(everything))}
     colours: dict[int | None, int] = {}
@@ -148,7 +148,7 @@ def colours_of(shown: list[int], everything: Iterable[int]) -> dict[int | None, 
 
 
 def _names(models: list[dict]) -> dict[int | None, str]:
-    """The models' names by id, and the project where two have a model of one name."""
+    """Return the models' names by id, with the project if two models have the same name."""
     counts = Counter(row["name"] for row in models)
     return {
         row["tracked_model_id"]: f"{row['name']} ({row['project_name']})" if counts[row["name"]] > 1 else row["name"]
@@ -157,7 +157,7 @@ def _names(models: list[dict]) -> dict[int | None, str]:
 
 
 def trend_by_part(usage, period: periods.Period, quantity: str) -> Chart | None:
-    """Energy or emissions of one model over time, stacked by training, inference and other."""
+    """Return energy or emissions of one model over time, stacked by training, inference and other."""
     name, field = QUANTITIES[quantity]
     whens = [When(kind__in=kinds, then=Value(part)) for part, kinds in PARTS.items()]
     rows = usage.annotate(part=Case(*whens)).values("day", "part").annotate(amount=Sum(field))
@@ -176,9 +176,10 @@ def trend(
     bars: str = "",
     today: date | None = None,
 ) -> Chart | None:
-    """Bars over time from (day, key, amount) rows; None where nothing was used. Days without use are zero.
+    """Return bars over time from (day, key, amount) rows; None if nothing was used. Days without use are zero.
 
-    `keys` are what asks for a series alone, `bars` what they are of (periods.BARS). The one with `today` goes on.
+    `keys` are the query values of each series, `bars` is the unit of the bars (periods.BARS). The bar with `today` is
+    unfinished.
     """
     rows = list(rows)
     if not any(amount for _, _, amount in rows):
@@ -214,7 +215,7 @@ def trend(
 
 
 def with_running_sum(chart: Chart) -> Chart:
-    """The same chart with a line of what its bars add up to."""
+    """Return the same chart with a line for the running sum of its bars."""
     return chart._replace(line=Series("Cumulative", list(accumulate(heights(chart.series)))))
 
 
@@ -233,7 +234,7 @@ def _trend_sentence(quantity: str, bucket: str, split: str, labels, series: list
 
 
 def cumulative(chart: Chart) -> Chart:
-    """The same chart with running sums: how a footprint grew."""
+    """Return the same chart with running sums, which show how a footprint grew."""
     series = [Series(one.name, list(accumulate(value or 0.0 for value in one.values))) for one in chart.series]
     total = units.text(chart.quantity, sum(one.total for one in chart.series))
     noun = _noun(chart.quantity)

@@ -22,7 +22,7 @@ class Welch(NamedTuple):
 
 
 def welch(n1: int, mean1: float, sd1: float | None, n2: int, mean2: float, sd2: float | None) -> Welch | None:
-    """t = (m1 - m2) / sqrt(s1²/n1 + s2²/n2), df by Welch and Satterthwaite; None for small or constant groups."""
+    """Test t = (m1 - m2) / sqrt(s1²/n1 + s2²/n2), df by Welch and Satterthwaite; None for small or constant groups."""
     if min(n1, n2) < LEAST or sd1 is None or sd2 is None:
         return None
     v1, v2 = sd1 * sd1 / n1, sd2 * sd2 / n2

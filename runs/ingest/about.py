@@ -1,4 +1,4 @@
-"""What a run says of itself after its header: parameters, environment, tags, a name, another model or kind."""
+"""What a run reports about itself after its header: parameters, environment, tags, a name, another model or kind."""
 
 from runs.ingest.bodies import AboutBody
 from runs.ingest.removal import model_named
@@ -9,9 +9,9 @@ from traceml_agent.limits import MAX_KEYS, MAX_METADATA_BYTES, MAX_TAGS, metadat
 
 
 def take_in(run: Run, about: AboutBody | None, changes: UsageChanges) -> None:
-    """Enrich the run, whose lock is held; what it adds to the daily totals moves along. Saves nothing.
+    """Add to a run, whose lock is held, and move what it adds to the daily totals. Saves nothing.
 
-    What finds no room any more is left out and counted.
+    Whatever exceeds the limits is left out and counted.
     """
     if not about:
         return
@@ -26,7 +26,7 @@ def take_in(run: Run, about: AboutBody | None, changes: UsageChanges) -> None:
 
 
 def _merge(run: Run, field: str, word: str, told: dict) -> None:
-    """Merge keys into parameters or environment; `word` is what one of them is called."""
+    """Merge keys into parameters or environment; `word` is the name for one of them."""
     kept = getattr(run, field)
     for key, value in told.items():
         merged = kept | {key: value}

@@ -1,4 +1,4 @@
-"""A batch of samples, stages, metrics and calls: stored once, however often it is sent."""
+"""A batch of samples, stages, metrics and calls, stored once no matter how often it is sent."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def record_batch(project: Project, run_id, batch_id: str, sha256: str, data: Bat
 
 
 def _known(project: Project, run_id, batch_id: str) -> Batch | None:
-    """The batch where it is stored already, asked before anything is locked: who repeats keeps nobody waiting."""
+    """Return the batch if it is already stored. Checked before any lock is taken, so that repeats block nobody."""
     found = Batch.objects.filter(run__project=project, run__run_id=run_id, batch_id=batch_id).select_related("run")
     return found.only("sha256", "run__run_id", "run__energy_kwh", "run__emissions_kg").first()
 
@@ -65,7 +65,7 @@ def _repeated(run: Run, stored: str, sha256: str) -> tuple[Run, bool]:
 def store_series(
     run: Run, writer: Writer, batch_id: str, sha256: str, samples: list[SampleBody], metrics: Sequence[MetricBody] = ()
 ) -> None:
-    """Keep samples of described devices and logged values: what charts, files and the API read."""
+    """Store samples of described devices and logged values, which charts, files and the API read."""
     series: dict[str, list[Sample]] = {}
     for sample in samples:
         row = Sample(sample["t_s"], sample["elapsed_s"], sample["busy_s"], sample["energy_j"])
@@ -86,7 +86,7 @@ def store_series(
 
 
 def _store_stages(run: Run, writer: Writer, stages: list[StageBody]) -> None:
-    """A later report of a stage replaces an earlier one; one that has ended never opens again."""
+    """Store stages. A later report of a stage replaces an earlier one; a stage that has ended never opens again."""
     if not stages:
         return
     latest = {stage["id"]: stage for stage in stages}
@@ -119,7 +119,7 @@ def _store_stages(run: Run, writer: Writer, stages: list[StageBody]) -> None:
 
 
 def _store_calls(run: Run, writer: Writer, calls: list[CallsBody]) -> None:
-    """Calls are cumulative by method, so the larger count is the later one, whatever the order of arrival."""
+    """Store calls. Counts are cumulative by method, so the larger one is the later one, in any order of arrival."""
     known = {call.method: call for call in Call.objects.filter(writer=writer)}
     methods: set[str] = set(known)
     if any(report["method"] not in known for report in calls):

@@ -1,6 +1,6 @@
-"""What an upload says once it was checked: the bodies of docs/wire.md as the API, the demo and tests hand them over.
+"""What an upload contains once it is checked: the bodies of docs/wire.md as the API, the demo and tests pass them on.
 
-`runs/api/serializers.py` makes them of JSON; `tests/api/test_bodies.py` holds both to the same keys.
+`runs/api/serializers.py` creates them from JSON; `tests/api/test_bodies.py` checks that both have the same keys.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from runs.left_out import LeftOut
 
 
 class DeviceBody(TypedDict):
-    """What a device is; of what is left out the portal keeps what it knows."""
+    """A device's description. For missing keys the portal keeps what it knows."""
 
     key: str
     kind: str
@@ -29,7 +29,7 @@ class DeviceBody(TypedDict):
 
 
 class SampleBody(TypedDict):
-    """Cumulative counters of a device at an instant; the last four of one that several runs share."""
+    """Cumulative counters of a device at one instant; the last four only for a device that several runs share."""
 
     device: str
     t_s: float
@@ -43,7 +43,7 @@ class SampleBody(TypedDict):
 
 
 class StageBody(TypedDict):
-    """A stage in its writer's seconds; without `end_s` it is still open."""
+    """A stage in seconds of its writer; without `end_s` it is still open."""
 
     id: str
     name: str
@@ -62,7 +62,7 @@ class MetricBody(TypedDict):
 
 
 class CallsBody(TypedDict):
-    """Calls of a method so far."""
+    """How often a method has been called so far."""
 
     method: str
     calls: int
@@ -78,7 +78,7 @@ class OverlapBody(TypedDict):
 
 
 class AboutBody(TypedDict, total=False):
-    """What a run says of itself after its header."""
+    """What a run reports about itself after its header."""
 
     model: str
     kind: str
@@ -89,7 +89,7 @@ class AboutBody(TypedDict, total=False):
 
 
 class WriterBody(TypedDict):
-    """What every upload says of its sender."""
+    """What every upload says about its sender."""
 
     writer: NotRequired[str]
     writer_started_at: NotRequired[datetime]

@@ -1,4 +1,4 @@
-"""Times of machines whose clocks are wrong, on the portal's clock."""
+"""Times from machines with wrong clocks, converted to the portal's clock."""
 
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -8,23 +8,23 @@ from django.utils import timezone
 
 from runs.ingest.bodies import WriterBody
 
-#: Nothing was tracked before.
+#: Nothing was tracked earlier.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-#: Times up to this far ahead of the portal's clock are taken (docs/promises.md: PS6).
+#: Times up to this far ahead of the portal's clock are accepted (docs/promises.md: PS6).
 MAX_AHEAD = timedelta(hours=24)
-#: A clock may differ by this much, as clocks and deliveries do, before its times are corrected.
+#: A clock may be off by this much, as clocks and deliveries are, before its times are corrected.
 TOLERANCE = timedelta(minutes=10)
 
 
 class ClockReading(NamedTuple):
-    """A time on the portal's clock, and how far ahead of it the machine's was, in seconds; 0 where it was right."""
+    """A time on the portal's clock, and how many seconds the machine's clock was ahead of it; 0 if that was right."""
 
     at: datetime
     skew_s: float = 0.0
 
 
 class Clock(NamedTuple):
-    """A machine's clock as a request shows it: when it says that the request was sent, and when that was."""
+    """A machine's clock as seen in a request: when the machine says it sent the request, and when that really was."""
 
     sent_at: datetime | None
     now: datetime
@@ -38,10 +38,11 @@ class Clock(NamedTuple):
         return self.sent_at - self.now if self.sent_at else timedelta(0)
 
     def read(self, at: datetime, field: str) -> ClockReading:
-        """What this machine's time was by the portal's clock.
+        """Return a time of this machine on the portal's clock.
 
-        One that can't be right by a clock that is, since it was set meanwhile, is now. Raises ValidationError on
-        `field` for such a time where nothing tells how the machine's clock stands.
+        If the clock is right now but the time is impossible, the clock was set in the meantime: the result is the
+        current time. Raises ValidationError on `field` for an impossible time if nothing tells how far the clock is
+        off.
         """
         if self.sent_at is None:
             if not self._is_possible(at):
@@ -50,7 +51,7 @@ class Clock(NamedTuple):
         if abs(self.skew) > TOLERANCE:
             try:
                 corrected = at - self.skew
-            except OverflowError:  # beyond the year 9999
+            except OverflowError:  # after the year 9999
                 corrected = self.now
             return ClockReading(corrected if self._is_possible(corrected) else self.now, self.skew.total_seconds())
         return ClockReading(at) if self._is_possible(at) else ClockReading(self.now, (at - self.now).total_seconds())

@@ -1,4 +1,4 @@
-"""The end of a writer, and of the run when no other writer still runs."""
+"""The end of a writer, and of the run if no other writer is still running."""
 
 from django.utils import timezone
 
@@ -11,7 +11,7 @@ from runs.models import Device, Project, Run, Writer
 
 
 def record_finish(project: Project, run_id, data: FinishBody, sha256: str = "") -> Run:
-    """Store a writer's final counters and status. A later one replaces it: how a process ended may be known late.
+    """Store a writer's final counters and status. A later report replaces it: the cause may only be known late.
 
     Raises Run.DoesNotExist for an unknown run, RunDeleted for a deleted one, ValidationError for an impossible end.
     """
@@ -35,7 +35,7 @@ def record_finish(project: Project, run_id, data: FinishBody, sha256: str = "") 
         writer.save()
         run.last_seen_at = timezone.now()
         run.dropped_records = sum(run.writers.values_list("dropped_records", flat=True))
-        # Before the totals, which count the energy of failed and cancelled runs by itself.
+        # Before the totals, which count the energy of failed and cancelled runs separately.
         outcome.settle(run)
         totals.refresh(run, writer, devices)
     return run
@@ -44,14 +44,14 @@ def record_finish(project: Project, run_id, data: FinishBody, sha256: str = "") 
 def _keep_what_is_new(
     run: Run, writer: Writer, devices: dict[str, Device], sha256: str, data: FinishBody, known_s: float
 ) -> None:
-    """Store final counters that no batch brought like those that one did, under a name that no agent can give."""
+    """Store final counters that no batch contained, like those of a batch, under a name that no agent can use."""
     new = [sample for sample in data["samples"] if sample["t_s"] > known_s and sample["device"] in devices]
     if new:
         store_series(run, writer, f"end of {writer.pk} at {writer.last_t_s!r}", sha256, new)
 
 
 def _begin_before_the_end(run: Run, writer: Writer) -> None:
-    """Where the machine's clock was wrong, the start may be that of a late arrival: the end tells the right one."""
+    """Correct the start if the clock was wrong and the first data arrived late: the end reveals it."""
     if writer.clock_skew_s and writer.ended_at < writer.heard_until:
         writer.started_at -= writer.heard_until - writer.ended_at
         run.started_at = min(run.started_at, writer.started_at)

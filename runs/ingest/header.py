@@ -1,4 +1,4 @@
-"""A run's header: makes the run, or adds a writer to it."""
+"""A run's header: creates the run, or adds a writer to it."""
 
 import contextlib
 
@@ -10,15 +10,12 @@ from runs.ingest.clock import Clock
 from runs.ingest.removal import locked_run, model_named, upload_of
 from runs.models import EmissionFactor, Project, Pue, Run
 
-#: Facts about the run as a whole; a later header of the same run does not change them.
+#: Facts about the run as a whole, which later headers of the same run do not change.
 RUN_FIELDS = ("kind", "name", "tags", "params", "environment", "agent_version")
 
 
 def record_header(project: Project, run_id, data: HeaderBody, member_id: int = 0, sha256: str = "") -> tuple[Run, bool]:
-    """Store a header that this member sent. Returns the run and whether it is new; sent again it changes nothing.
-
-    Raises RunDeleted for a run that was deleted here, ValidationError for an impossible start.
-    """
+    """Store a header sent by this member. Returns the run and whether it is new; repeating it changes nothing."""
     if told := writers.just_told(project, run_id, data, sha256):
         return told, False
     factor, pue = EmissionFactor.objects.active(), Pue.objects.active()

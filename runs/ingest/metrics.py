@@ -1,4 +1,4 @@
-"""Logged metrics, summed up by run and name while a batch is stored."""
+"""Logged metrics, summarised by run and name while a batch is stored."""
 
 from collections import Counter
 from datetime import timedelta
@@ -12,9 +12,9 @@ VALUES = ("last", "last_at", "lowest", "highest", "total", "count")
 
 
 def take_in(run: Run, writer: Writer, metrics: list[MetricBody]) -> None:
-    """Bring the run's metrics in step with what a new batch logged. The run's lock is held, and a batch comes once.
+    """Update the run's metrics with the values of a new batch. The run's lock is held, and a batch is only passed once.
 
-    Values of names for which the run has no room are counted on it.
+    Values that exceed the run's limit on names are counted on it.
     """
     if not metrics:
         return
@@ -35,7 +35,7 @@ def take_in(run: Run, writer: Writer, metrics: list[MetricBody]) -> None:
 
 
 def _new(run: Run, known: dict[str, Metric], logged: MetricBody, at) -> Metric | None:
-    """A metric of this name with no value taken in yet; None where the run has as many as it may."""
+    """Return a metric of this name without values; None if the run has reached its limit."""
     if len(known) >= MAX_METRIC_NAMES:
         return None
     value, name = logged["value"], logged["name"]

@@ -1,16 +1,16 @@
-"""How a run ended, from the ends of its writers: the same in whatever order they arrive."""
+"""How a run ended, derived from the ends of its writers in whatever order they arrive."""
 
 from runs.models import Run, Writer
 from runs.models.run import attempts_of
 
-#: Of processes that ran at once and ended differently the first of these is the cause: it takes the others with it.
+#: If simultaneous processes ended differently, the first of these is the cause: it took the others down.
 CAUSES = (Run.Status.FAILED, Run.Status.CANCELLED, Run.Status.STOPPED, Run.Status.COMPLETED)
 
 
 def settle(run: Run) -> None:
-    """Set a run's status, end and exception by its last attempt; saves nothing.
+    """Set a run's status, end and exception from its last attempt; saves nothing.
 
-    An attempt that was killed without a word keeps no later one from ending the run.
+    An attempt that was killed silently does not prevent a later one from ending the run.
     """
     last = attempts_of(run.writers.all())[-1]
     if any(writer.status == Run.Status.RUNNING for writer in last):

@@ -1,4 +1,4 @@
-"""The end of a record: a run takes back what it added to the daily totals, a project or team goes with all of it."""
+"""Permanent deletion: of a run, whose share leaves the daily totals, or of a project or team with everything in it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -34,7 +34,7 @@ from runs.models.audit import Action
 from runs.models.trashed import amounts
 from runs.sql.locks import keep_from_deletion
 
-#: What holds a project's facts, each after what points at it.
+#: Tables that hold a project's facts, each after the tables that refer to it.
 FACTS = (
     DailyUsage,
     TaggedUsage,
@@ -56,19 +56,19 @@ FACTS = (
 
 
 class RunDeleted(Exception):
-    """The run was here and somebody deleted it, or its project; a late upload may not bring it back."""
+    """The run, or its project, was deleted here; a late upload must not restore it."""
 
 
 def hold(ids: Iterable[int], of: type[Project] | type[TrackedModel] = Project) -> set[int]:
-    """Keep projects (or models) from being deleted until the transaction ends; returns those that are there.
+    """Protect projects (or models) from deletion until the transaction ends; returns those that exist.
 
-    Before anything else is locked: a deletion takes the project first, and then its runs.
+    Call it before locking anything else: a deletion locks the project first, then its runs.
     """
     return keep_from_deletion(ids, of)
 
 
 def model_named(project: Project, name: str) -> TrackedModel:
-    """The project's model of this name, made when it is new, and kept out of the trash until the transaction ends."""
+    """Return the project's model of this name, created if new, and keep it from the trash until the commit."""
     while True:
         model = TrackedModel.named(project, name)
         hold([model.pk], TrackedModel)
@@ -78,9 +78,9 @@ def model_named(project: Project, name: str) -> TrackedModel:
 
 
 def remove_run(run: Run, request=None) -> None:
-    """Delete a run for good, past the trash, leaving a tombstone and an entry that `request` did it.
+    """Delete a run for good, bypassing the trash, and leave a tombstone and an audit entry that `request` did it.
 
-    Does nothing where somebody else has just done it.
+    Does nothing if somebody else has just done it.
     """
     with transaction.atomic():
         hold([run.project_id])
@@ -103,29 +103,29 @@ def _words(run: Run) -> str:
 
 @contextmanager
 def upload_of(project: Project) -> Iterator[None]:
-    """The transaction of an upload; on SQLite, where all wait for one lock, a project has one place in that line."""
+    """Start an upload's transaction. On SQLite, where all wait for one lock, a project has one place in the queue."""
     in_line = getattr(connection, "in_line", None)
     with in_line(project.pk) if in_line else nullcontext(), transaction.atomic():
         yield
 
 
 def locked_run(project: Project, run_id) -> Run:
-    """The run for an upload to change, locked. Raises RunDeleted or Run.DoesNotExist."""
+    """Return the run that an upload changes, locked. Raises RunDeleted or Run.DoesNotExist."""
     if not hold([project.pk]):
         raise RunDeleted
     try:
         return Run.objects.select_for_update().get(project=project, run_id=run_id)
     except Run.DoesNotExist:
-        # Asked after the run was missed: a deletion that won the race for its lock has left the tombstone by now.
+        # Checked after the run was missed: a deletion that won the race for its lock has left the tombstone by now.
         if DeletedRun.objects.filter(project=project, run_id=run_id).exists():
             raise RunDeleted from None
         raise
 
 
 def remove_series(run: Run) -> None:
-    """Take a run's samples and metrics; ids and digests of its batches stay, so that a late repeat is still one."""
+    """Delete a run's samples and metrics. Ids and digests of batches stay, to recognise late repeats."""
     with transaction.atomic():
-        # Project and run first, in the order in which deletion locks them.
+        # Project first, then run: the order in which deletion locks them.
         hold([run.project_id])
         if Run.objects.select_for_update().filter(pk=run.pk).exists():
             run.batches.update(series=b"", metrics=[])
@@ -133,9 +133,9 @@ def remove_series(run: Run) -> None:
 
 
 def remove_project(project: Project) -> None:
-    """Delete a project with all that belongs to it, table by table: a cascade would load every run first.
+    """Delete a project and everything in it, table by table: a cascade would load every run first.
 
-    Its tokens go first, or uploads that follow each other closely would keep the deletion waiting for its turn.
+    Its tokens go first, or a steady stream of uploads would keep the deletion waiting.
     """
     for thrown in Project.objects.filter(trashed__from_project=project):
         remove_project(thrown)
@@ -150,7 +150,7 @@ def remove_project(project: Project) -> None:
 def remove_team(team: Team) -> None:
     """Delete a team with all its projects."""
     for project in Project.objects.filter(Q(team=team) | Q(team__bin_of=team)).order_by("pk"):
-        if Project.objects.filter(pk=project.pk).exists():  # not gone with the one that it was thrown away from
+        if Project.objects.filter(pk=project.pk).exists():  # not deleted together with the one that it was trashed from
             remove_project(project)
     with transaction.atomic():
         team.delete()

@@ -1,6 +1,6 @@
-"""Daily totals to the last digit: what floating-point sums lose when something leaves them, kept for its return.
+"""Exact daily totals: keeps what floating-point sums lose when something is subtracted, for when it is added again.
 
-`x - d` and back is not always `x`; the difference is a number of the last digit, and small enough to be exact itself.
+`x - d + d` is not always `x`; the difference is in the last digit, and small enough to be exact itself.
 """
 
 import math
@@ -17,7 +17,7 @@ Rows = dict[tuple, dict[str, float]]
 
 @contextmanager
 def remainders(item: Trashed, runs: Iterable[Run] = (), model: TrackedModel | None = None) -> Iterator[None]:
-    """Keep with the item what the totals of its former project lose beyond what it takes along."""
+    """Store with the item what the totals of its former project lose beyond the item's own amounts."""
     moved = _of_model(model) if model else _of_runs(runs)
     before = {name: _stored(TABLES[name], rows) for name, rows in moved.items()}
     yield
@@ -28,15 +28,15 @@ def remainders(item: Trashed, runs: Iterable[Run] = (), model: TrackedModel | No
 
 
 def give_back(item: Trashed) -> None:
-    """Add what was lost, once the item's own amounts are back."""
+    """Add what was lost, after the item's own amounts have been added."""
     for name, rows in item.remainders.items():
         lost = {tuple(key): amounts for key, amounts in rows}
-        there = _stored(TABLES[name], lost)  # a row that is gone, as of a model that has another key now, gets nothing
+        there = _stored(TABLES[name], lost)  # nothing for a row that is gone, as of a model whose key changed
         TABLES[name]._default_manager.add({key: amounts for key, amounts in lost.items() if key in there})
 
 
 def move_days(model: TrackedModel, before: Project, after: Project) -> None:
-    """Take a model's days out of one project's totals and add them to another's."""
+    """Move a model's days from one project's totals to another's."""
     for key, amounts in _of_model(model)["project"].items():
         day = key[-1]
         ProjectUsage.objects.add({(before.pk, day): {name: -amount for name, amount in amounts.items()}})
@@ -44,17 +44,17 @@ def move_days(model: TrackedModel, before: Project, after: Project) -> None:
 
 
 def _of_model(model: TrackedModel) -> dict[str, Rows]:
-    """What the days of the model's project have from it."""
+    """Return what the model contributes to the days of its project."""
     by_day: dict[str, list[tuple]] = {}
     for day, *amounts in DailyUsage.objects.filter(tracked_model=model).values_list("day", *AMOUNTS):
         by_day.setdefault(day.isoformat(), []).append(amounts)
-    # As exact as can be, so that the same comes out in whatever order the rows are read.
+    # As exact as possible, so that the result doesn't depend on the order of the rows.
     sums = {day: map(math.fsum, zip(*rows, strict=True)) for day, rows in by_day.items()}
     return {"project": {(model.project_id, day): dict(zip(AMOUNTS, sums[day], strict=True)) for day in sorted(sums)}}
 
 
 def _of_runs(runs: Iterable[Run]) -> dict[str, Rows]:
-    """What the rows of the daily totals have from these runs."""
+    """Return what these runs contribute to the rows of the daily totals."""
     changes = UsageChanges()
     for run in runs:
         changes.repeat(run)
@@ -63,7 +63,7 @@ def _of_runs(runs: Iterable[Run]) -> dict[str, Rows]:
 
 
 def _stored(table: type[Amounts], wanted: Rows) -> Rows:
-    """The table's rows of these keys, as far as they are there."""
+    """Return those of the table's rows with these keys that exist."""
     if not wanted:
         return {}
     days = {key[table.KEY.index("day")] for key in wanted}

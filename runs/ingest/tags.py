@@ -1,4 +1,4 @@
-"""Tags that people add and remove later: the totals by tag move with them."""
+"""Tags that people add and remove later; the totals by tag are updated too."""
 
 from django.db import transaction
 
@@ -9,7 +9,7 @@ from traceml_agent.limits import MAX_TAGS
 
 
 def tag_run(run: Run, tag: str) -> None:
-    """Add a tag; one that it has already changes nothing."""
+    """Add a tag; does nothing if the run already has it."""
     with transaction.atomic():
         locked = _locked(run)
         if locked and tag not in locked.tags and len(locked.tags) < MAX_TAGS:
@@ -24,7 +24,7 @@ def untag_run(run: Run, tag: str) -> None:
 
 
 def _locked(run: Run) -> Run | None:
-    """The current run: an upload may have changed its part of the totals in the meantime."""
+    """Return the current run, locked: an upload may have changed its share of the totals in the meantime."""
     hold([run.project_id])
     return Run.objects.select_for_update().filter(pk=run.pk).first()
 

@@ -1,6 +1,6 @@
-"""From counters to energy and emissions: of devices, of the run, and of the days it ran on.
+"""From counters to energy and emissions of devices, of the run, and of its days.
 
-The physics is estimation's; here it is only applied to rows, and the daily totals are kept in step.
+The physics lives in estimation; this module applies it to rows and updates the daily totals.
 """
 
 from bisect import bisect_left, insort
@@ -28,17 +28,18 @@ from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
-#: What `estimate` sets of a device.
+#: The fields of a device that `estimate` sets.
 ESTIMATED: tuple[str, ...] = ("matched_by", "profile_id", "profile_revision", "estimation_revision", "basis", "counted")
 ESTIMATED += ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "shared_kwh")
-#: What the energy of a run that came to nothing is counted as too, if it is of a kind that can.
+#: The additional amount that counts the energy of runs without a result, if their kind can be wasted.
 WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
 
 
 def refresh(run: Run, writer: Writer, changed: dict[str, Device], changes: "UsageChanges | None" = None) -> None:
-    """Save a writer with its devices, and bring the run's and the days' totals in step. The run's lock is held.
+    """Save a writer with its devices, and update the totals of the run and its days. The run's lock is held.
 
-    With `changes` in which the run has moved already, both are written in one go: two would not keep to one order.
+    If `changes` already contains moves of the run, both are written together: two writes could not keep one order of
+    rows.
     """
     writer.save()
     writers = {each.pk: each for each in run.writers.all()}
@@ -53,8 +54,8 @@ def recount(
 ) -> None:
     """Recalculate the devices with the current catalogue, then the run and its days, and save them.
 
-    Of those that are as they are `stored` no more than a change of the estimate is saved: an upload changes a few of
-    the thousand devices that a run may have, and to save them all took seconds.
+    Of devices that are already `stored` only changed estimates are saved: an upload changes a few of the thousand
+    devices that a run may have, and saving them all took seconds.
     """
     before = [_estimated(device) for device in stored]
     usage = estimate(run, devices, list(run.writers.all()), HardwareProfile.objects.catalogue())
@@ -78,7 +79,7 @@ def _estimated(device: Device) -> tuple:
 
 
 def estimate(run: Run, devices: list[Device], writers: list[Writer], known: catalogue.Catalogue) -> Usage:
-    """Set the energy of a run and all of its devices, and return what it adds to the daily totals; saves nothing."""
+    """Set the energy of a run and all of its devices, and return what it adds to the daily totals. Saves nothing."""
     matches = {id(device): match_of(device, known) for device in devices}
     mark_counted(devices)
     for device in devices:
@@ -93,14 +94,14 @@ def estimate(run: Run, devices: list[Device], writers: list[Writer], known: cata
 
 
 def match_of(device: Device, known: catalogue.Catalogue) -> catalogue.Match:
-    """A device's profile and why it is that: of the portal's own rows, or the agent's seed where they lack one."""
+    """Return a device's profile and how it was matched: the portal's own, or the agent's seed if it has none."""
     clues = {"memory_gb": device.memory_gb, "power_limit_w": device.power_limit_w}
     found = known.resolve(device.name, device.kind, **clues)
     return found or catalogue.resolve(device.name, device.kind, **clues)
 
 
 def apply_energy(device: Device, match: catalogue.Match) -> None:
-    """Set a device's energy, range, basis and the revisions, of profile and formulas, that they follow from."""
+    """Set a device's energy, range, basis, and the revisions of the profile and formulas that were used."""
     profile = match.profile
     device.matched_by = match.how
     energy = estimation.device_energy(device.last_facts(), profile)
@@ -116,9 +117,9 @@ def apply_energy(device: Device, match: catalogue.Match) -> None:
 
 
 def mark_counted(devices: list[Device]) -> None:
-    """Count a device that several writers report over the same time only once: where it lasted longest.
+    """Count a device that several writers report at the same time only once: with the longest report.
 
-    Ranks that each measure every GPU would otherwise make one card into four.
+    Otherwise ranks that each measure every GPU would turn one card into four.
     """
     by_uuid = defaultdict(list)
     for device in devices:
@@ -135,16 +136,16 @@ def mark_counted(devices: list[Device]) -> None:
 
 
 def _overlaps(span: tuple[datetime, datetime], kept: list[tuple[datetime, datetime]]) -> bool:
-    """Whether it overlaps one of these spans, which stand in order and don't overlap each other.
+    """Return whether it overlaps one of these spans, which are sorted and don't overlap each other.
 
-    One card of a run that was taken up a thousand times would else be compared a million times an upload.
+    Otherwise one card of a run that was resumed a thousand times would be compared a million times per upload.
     """
     start, end = span
     place = bisect_left(kept, span)
     for first, last in map(kept.__getitem__, range(place - 1, -1, -1)):
         if last > start:
             return first < end
-        if first < last:  # what lies before one that has a length lies before this one too
+        if first < last:  # whatever is before a span of some length is before this one too
             break
     for first, last in map(kept.__getitem__, range(place, len(kept))):
         if first >= end:
@@ -166,13 +167,13 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
 
 
 def _hardware(devices: list[Device], profiles: dict) -> list[str]:
-    """What a run is grouped under: each kind of accelerator that it used, else its processors."""
-    # The agent's seed knows slugs that the portal has no profile of: there the name says more.
+    """Return what a run is grouped under: each kind of accelerator that it used, or else its processors."""
+    # The agent's seed contains slugs that the portal has no profile for; the name says more then.
     return sorted({profiles[id(device)].slug if device.profile_id else device.name for device in carriers(devices)})
 
 
 def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
-    """Seconds that at least one of the intervals covers: hosts at once count once, a pause between attempts not."""
+    """Return the seconds that any interval covers: simultaneous hosts count once, pauses not at all."""
     covered, until = 0.0, None
     for start, end in sorted(intervals):
         if until is None or start > until:
@@ -184,7 +185,7 @@ def seconds_covered(intervals: list[tuple[datetime, datetime]]) -> float:
 
 
 def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
-    """What a run adds to the daily totals."""
+    """Return what a run adds to the daily totals."""
     usage: Usage = {("", "", run.started_at.date().isoformat()): {"runs": 1, "duration_s": run.duration_s}}
     carrying = {id(device) for device in carriers(devices)}
     for device in devices:
@@ -219,18 +220,18 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
 
 
 class UsageChanges:
-    """By how much runs move the daily totals, collected so that each row is written once."""
+    """Changes of the daily totals by runs, collected so that each row is written once."""
 
     def __init__(self):
         self._days: dict[tuple, dict[str, float]] = {}
         self._tagged: dict[tuple, dict[str, float]] = {}
         self._projects: dict[tuple, dict[str, float]] = {}
-        #: What each run used on each of its days, and whole runs whose former days are to go first.
+        #: What each run used on each of its days, and runs whose previous days must be deleted first.
         self._run_days: dict[tuple, dict[str, float]] = {}
         self._runs_with_fewer_days: set[int] = set()
 
     def move(self, run: Run, usage: Usage) -> None:
-        """Let the run add `usage` in place of what it added before; the run remembers the new share."""
+        """Replace what the run added before by `usage`; the run remembers its new share."""
         before = _usage_before(run)
         for key in usage.keys() | before.keys():
             new, old = usage.get(key, {}), before.get(key, {})
@@ -257,7 +258,7 @@ class UsageChanges:
             self._runs_with_fewer_days.add(run.pk)
 
     def repeat(self, run: Run) -> None:
-        """Add what the run has added to all totals so far: the rows are the sums of that over all runs."""
+        """Add what the run has added so far to all totals: the rows are the sums of that over all runs."""
         self._place(run, 1)
         for key, amounts in _usage_before(run).items():
             _add(self._projects, (run.project_id, key[-1]), amounts)
@@ -266,7 +267,7 @@ class UsageChanges:
         return {DailyUsage: self._days, TaggedUsage: self._tagged, ProjectUsage: self._projects}
 
     def retag(self, run: Run, tags: list[str]) -> None:
-        """Give the run other tags: what it adds to the totals leaves the rows of the old ones for the new ones."""
+        """Change the run's tags, and move its share to the totals of the new ones."""
         for key, amounts in _usage_before(run).items():
             row = usage_key(run, key)
             for tag in set(tags) - set(run.tags):
@@ -276,7 +277,7 @@ class UsageChanges:
         run.tags = tags
 
     def rehome(self, run: Run, model: TrackedModel, kind: str) -> None:
-        """Give the run another model and kind: what it adds to the totals leaves the rows of the old for the new."""
+        """Change the run's model and kind, and move its share to the totals of the new ones."""
         if (model.pk, kind) == (run.tracked_model_id, run.kind):
             return
         self._place(run, -1)
@@ -284,7 +285,7 @@ class UsageChanges:
         self._place(run, 1)
 
     def _place(self, run: Run, sign: int) -> None:
-        """Add what the run has added so far, or take it away, where its model, kind and tags are told apart."""
+        """Add what the run has added so far, or subtract it, in the totals by model, kind and tag."""
         for key, before in _usage_before(run).items():
             row, amounts = usage_key(run, key), {name: sign * amount for name, amount in before.items()}
             _add(self._days, row, amounts)
@@ -292,7 +293,7 @@ class UsageChanges:
                 _add(self._tagged, (*row, tag), amounts)
 
     def corrections(self, asked: Reestimation) -> dict[tuple, dict[str, float]]:
-        """By how much a re-estimation moves each day, by Correction's key."""
+        """Return by how much a re-estimation changes each day, by Correction's key."""
         moved: dict[tuple, dict[str, float]] = {}
         for (*owner, _device_kind, _hardware, day), amounts in self._days.items():
             _add(moved, (asked.pk, *owner, day), {name: amounts.get(name, 0.0) for name in Correction.ADDED})
@@ -301,9 +302,9 @@ class UsageChanges:
     def save(self) -> None:
         if self._runs_with_fewer_days:
             RunUsage.objects.filter(run__in=self._runs_with_fewer_days).delete()
-        # Not by differences: the run's lock is held, and what it used is known whole.
+        # Not by differences: the run's lock is held, and its usage is fully known.
         RunUsage.objects.put(self._run_days)
-        # A project's totals last, as all its uploads wait for each other there until they are committed.
+        # A project's totals come last: all its uploads wait for each other there until they are committed.
         for table, rows in self.by_table().items():
             table.objects.add(rows)
 
@@ -319,5 +320,5 @@ def _add(rows: dict[tuple, dict[str, float]], key: tuple, amounts: dict[str, flo
 
 
 def usage_key(run: Run, key: tuple[str, str, str]) -> tuple:
-    """A row of the daily totals: this run's project, model, kind and member, with device kind, hardware and day."""
+    """Return the key of a row of daily totals: the run's project, model, kind, member; device kind, hardware, day."""
     return (run.project_id, run.tracked_model_id, run.kind, run.member_id, *key)

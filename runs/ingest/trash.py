@@ -1,6 +1,6 @@
-"""Into the trash and out of it: runs, models and projects move to the team's bin with all that is theirs, and back.
+"""Move runs, models and projects, with everything that belongs to them, to the team's bin and back.
 
-A move is one transaction with its entry in the audit log. Nothing of it is deleted before `remove_for_good`.
+A move and its entry in the audit log are one transaction. Nothing is deleted before `remove_for_good`.
 """
 
 import uuid
@@ -37,11 +37,11 @@ from runs.models import (
 from runs.models.audit import Action
 from runs.slugs import create_with_slug, free_slug
 
-#: What the page says after something was deleted.
+#: What the page says after a deletion.
 WAY_BACK = "You can restore it from the trash of the team’s settings for 30 days."
-#: What belongs to a run by its `run`, and goes where it goes.
+#: Tables that refer to a run by `run`, and move with it.
 OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, RunRevision, ShareLink)
-#: What belongs to a model by its `tracked_model`; its rows of daily totals move as they are.
+#: Tables that refer to a model by `tracked_model`; its rows of daily totals move unchanged.
 OF_A_MODEL = (DailyUsage, TaggedUsage, Correction, ShareLink, Badge)
 DELETED = {
     Trashed.Kind.RUN: Action.RUN_DELETED,
@@ -58,16 +58,16 @@ REMOVED = {
     Trashed.Kind.MODEL: Action.MODEL_REMOVED,
     Trashed.Kind.PROJECT: Action.PROJECT_REMOVED,
 }
-#: Runs whose rows one statement moves: PostgreSQL ends statements after 5 s.
+#: Runs whose rows one statement moves: PostgreSQL cancels statements after 5 s.
 SLICE = 500
 
 
 class RestoreProjectFirst(Exception):
-    """The project of a run or model is in the trash too."""
+    """The project of the run or model is in the trash too."""
 
 
 def trash_run(run: Run, request=None) -> None:
-    """Take a run out of all lists and totals; late uploads are refused. Does nothing where it is gone already."""
+    """Remove a run from all lists and totals; late uploads are refused. Does nothing if it is already gone."""
     with transaction.atomic():
         hold([run.project_id])
         found = Run.objects.select_for_update(of=["self"]).filter(pk=run.pk, project_id=run.project_id)
@@ -85,7 +85,7 @@ def trash_run(run: Run, request=None) -> None:
 
 
 def trash_model(model: TrackedModel, request=None) -> None:
-    """The same with a model and all of its runs."""
+    """Do the same with a model and all of its runs."""
     with transaction.atomic():
         hold([model.project_id])
         found = TrackedModel.objects.select_for_update(of=["self"]).filter(pk=model.pk, project_id=model.project_id)
@@ -106,7 +106,7 @@ def trash_model(model: TrackedModel, request=None) -> None:
 
 
 def trash_project(project: Project, request=None) -> None:
-    """The same with a project: its runs, models, tokens and share links stay its own, and nobody reaches it."""
+    """Do the same with a project: it keeps its runs, models, tokens and share links, but nobody can reach it."""
     with transaction.atomic():
         locked = Project.objects.select_for_update(of=["self"]).select_related("team").filter(pk=project.pk).first()
         if locked is None or locked.team.bin_of_id:
@@ -114,7 +114,7 @@ def trash_project(project: Project, request=None) -> None:
         item = Trashed(team=locked.team, kind=Trashed.Kind.PROJECT, name=locked.name, address=locked.slug)
         item.project, item.trashed_by = locked, _person(request)
         _count(item, Run.objects.filter(project=locked))
-        # Names are unique in a team, and one of this name may lie in the bin already. The slug stays, and taken.
+        # Names are unique in a team, and the bin may already have one like this. The slug stays taken.
         locked.team, locked.name = bin_of(locked.team), uuid.uuid4().hex
         locked.save(update_fields=["team", "name"])
         item.save()
@@ -122,7 +122,7 @@ def trash_project(project: Project, request=None) -> None:
 
 
 def restore(item: Trashed, request=None) -> None:
-    """Bring it back with the totals that it took along, brought up to date. Raises RestoreProjectFirst."""
+    """Restore an item with its totals, brought up to date. Raises RestoreProjectFirst."""
     with transaction.atomic():
         if item.from_project:
             _restore_into(item, item.from_project)
@@ -131,11 +131,11 @@ def restore(item: Trashed, request=None) -> None:
         _note(request, item, RESTORED)
         item.delete()
         if item.from_project:
-            Project.objects.filter(pk=item.project_id).delete()  # it is empty now
+            Project.objects.filter(pk=item.project_id).delete()  # now empty
 
 
 def remove_for_good(item: Trashed, request=None) -> None:
-    """Delete it; what it came to, and who had a project's tokens, stands in the audit log."""
+    """Delete an item for good; its amounts, and who had tokens for a project, stay in the audit log."""
     with transaction.atomic():
         if not Trashed.objects.select_for_update().filter(pk=item.pk).exists():
             return
@@ -146,17 +146,17 @@ def remove_for_good(item: Trashed, request=None) -> None:
 
 
 def bin_of(team: Team) -> Team:
-    """The team of no members in which lies what the team deleted."""
+    """Return the team without members that holds what this team deleted."""
     name = f"Trash of {team.name}"[:200]
     while not (found := Team.objects.filter(bin_of=team).first()):
         slug = free_slug(name, Team.objects.all(), "trash")
-        # A conflict means that another deletion was faster, or took the slug: look again.
+        # A conflict means that another deletion was faster, or that the slug was taken: look again.
         Team.objects.bulk_create([Team(name=name, slug=slug, bin_of=team)], ignore_conflicts=True)
     return found
 
 
 def _item(project: Project, kind: str, name: str, address: str, request) -> Trashed:
-    """A new trash item with a project to hold it; the caller saves it when it is filled."""
+    """Return a new trash item with a project to hold it; the caller fills and saves it."""
     holder = create_with_slug(Project.objects, uuid.uuid4().hex, "trash", team=bin_of(project.team))
     item = Trashed(team=project.team, kind=kind, name=name, address=address, project=holder, from_project=project)
     item.trashed_by = _person(request)
@@ -179,7 +179,7 @@ def _note(request, item: Trashed, actions: dict) -> None:
 
 
 def _move_run(run: Run, project: Project, model: TrackedModel) -> None:
-    """Let a locked run belong to another project and model, with what it added to the daily totals."""
+    """Move a locked run, and what it added to the daily totals, to another project and model."""
     changes, usage = UsageChanges(), {tuple(key): amounts for key, amounts in run.usage}
     changes.move(run, {})
     run.project, run.tracked_model = project, model
@@ -191,7 +191,7 @@ def _move_run(run: Run, project: Project, model: TrackedModel) -> None:
 
 
 def _move_model(model: TrackedModel, before: Project, after: Project) -> None:
-    """Let a locked model with its locked runs belong to another project; its rows of daily totals stay as they are."""
+    """Move a locked model with its locked runs to another project; its rows of daily totals stay unchanged."""
     sums.move_days(model, before, after)
     for table in OF_A_MODEL:
         table.objects.filter(tracked_model=model).update(project=after)
@@ -230,7 +230,7 @@ def _restore_into(item: Trashed, project: Project) -> None:
 
 
 def _free_name(name: str, taken) -> str:
-    """The name, or where another one has it by now, one that says where it comes from."""
+    """Return the name, or if it is taken by now, one that says where it comes from."""
     used, number, found = set(taken.values_list("name", flat=True)), 1, name
     while found in used:
         found = f"{name[:180]} (restored{'' if number == 1 else f' {number}'})"

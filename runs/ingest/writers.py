@@ -1,4 +1,4 @@
-"""Writers and their devices: counters taken from samples."""
+"""Writers and their devices, whose counters come from samples."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,9 +35,10 @@ DESCRIPTION = (
 
 
 def writer_of(run: Run, data: WriterBody) -> Writer:
-    """The writer that a request names, made when it is new. The caller holds the run's lock.
+    """Return the writer that a request names, created if new. The caller holds the run's lock.
 
-    What is stored of a known one counts, whatever the request says. Raises ValidationError for an impossible start.
+    What is stored about a known writer takes precedence over the request. Raises ValidationError for an impossible
+    start.
     """
     key = data.get("writer") or DEFAULT_WRITER
     writer = run.writers.filter(key=key).first()
@@ -52,10 +53,10 @@ def writer_of(run: Run, data: WriterBody) -> Writer:
 
 
 def just_told(project: Project, run_id, data: WriterBody, sha256: str) -> Run | None:
-    """The run, where this very header or end is the last that its writer sent, a moment ago; locks nothing.
+    """Return the run if this same header or end is the last one that its writer sent, a moment ago. Takes no lock.
 
-    Asked before the lock and again after it, for what others sent meanwhile. Later the same is taken in again: of a
-    client that tells no time it says that the run goes on.
+    Checked before the lock and again after it, because others may have sent something meanwhile. Later repeats are
+    stored again: from a client that sends no times, they show that the run goes on.
     """
     told = Writer.objects.filter(run__project=project, run__run_id=run_id, key=data.get("writer") or DEFAULT_WRITER)
     since = timezone.now() - A_MOMENT
@@ -64,16 +65,16 @@ def just_told(project: Project, run_id, data: WriterBody, sha256: str) -> Run | 
 
 
 def _start_of(run: Run, data: WriterBody) -> ClockReading:
-    """When a writer began by the portal's clock; the run's own start where it says nothing."""
+    """Return when a writer began by the portal's clock; the run's own start if the request doesn't say."""
     clock = Clock.of(data)
     if "writer_started_at" in data:
         return clock.read(data["writer_started_at"], "writer_started_at")
-    started_at: Any = data.get("started_at", run.started_at)  # a header alone has it
+    started_at: Any = data.get("started_at", run.started_at)  # only a header has it
     return ClockReading(run.started_at, clock.read(started_at, "started_at").skew_s)
 
 
 def take_left_out(writer: Writer, data: BatchBody | FinishBody) -> None:
-    """Keep what the agent left out so far. Counts only grow, so the larger list is the later one."""
+    """Store what the agent has left out so far. Counts only grow, so the larger list is the later one."""
     if "left_out" in data:
         rows = added_up(data["left_out"])
         if total(rows) >= total(writer.left_out):
@@ -81,9 +82,9 @@ def take_left_out(writer: Writer, data: BatchBody | FinishBody) -> None:
 
 
 def describe_devices(run: Run, writer: Writer, descriptions: list[DeviceBody]) -> dict[str, Device]:
-    """The writer's devices by key, with new or changed descriptions taken over (saved with the counters).
+    """Return the writer's devices by key, with new or changed descriptions (saved with the counters).
 
-    Those for which the run has no room are left out.
+    Devices that exceed the run's limit are left out.
     """
     devices = {device.key: device for device in writer.devices.all()}
     is_known = all(description["key"] in devices for description in descriptions)
@@ -103,9 +104,9 @@ def describe_devices(run: Run, writer: Writer, descriptions: list[DeviceBody]) -
 
 
 def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: BatchBody | FinishBody) -> None:
-    """Advance the devices' cumulative counters; raises ValidationError for a device that nobody described.
+    """Advance the devices' cumulative counters. Raises ValidationError for a device without a description.
 
-    Samples of devices for which the run had no room are counted on it.
+    Samples of devices beyond the run's limit are counted on it.
     """
     now, left_out = timezone.now(), 0
     no_room = {description["key"] for description in data["devices"]} - devices.keys()

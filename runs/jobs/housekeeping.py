@@ -1,4 +1,4 @@
-"""What time has made useless goes: a part a kind of record, each safe to run again at any moment."""
+"""Deletion of what has expired, by kind of record; each part can safely be run again at any time."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -29,7 +29,7 @@ from runs.models.trashed import KEPT_FOR
 #: How long ended invitations, links and tokens are kept (the settings list ended tokens for 30 days only).
 SHOWN_AFTER_END = timedelta(days=30)
 TOKENS_SHOWN_AFTER_END = timedelta(days=90)
-#: Rows that one statement deletes: PostgreSQL ends statements after 5 s.
+#: Rows that one statement deletes: PostgreSQL cancels statements after 5 s.
 SLICE = 1_000
 
 
@@ -63,13 +63,13 @@ def trash() -> QuerySet:
 
 
 def tombstones() -> QuerySet:
-    """Notes of deleted runs; those of runs in the trash stay as long as they may be restored."""
+    """Tombstones of deleted runs; those of runs in the trash stay as long as the runs can be restored."""
     kept = max(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS), KEPT_FOR + timedelta(days=1))
     return DeletedRun.objects.filter(deleted_at__lt=_before(kept))
 
 
 def tasks() -> QuerySet:
-    """Jobs of the worker: those that were done, and those that failed for good."""
+    """Jobs of the worker that are finished, or failed for good."""
     done = Q(status="SUCCESSFUL", finished_at__lt=_before(timedelta(days=2)))
     return DBTaskResult.objects.filter(done | Q(status="FAILED", finished_at__lt=_before(SHOWN_AFTER_END)))
 
@@ -81,14 +81,14 @@ def audit() -> QuerySet:
 
 
 def series() -> QuerySet:
-    """Runs whose samples are older than their project keeps them: also those that sent more after a removal."""
+    """Runs whose samples have outlived the project's retention, including runs that sent more after a removal."""
     past = Q(pk=None)
     for project, days in Project.objects.exclude(keep_series_days=None).values_list("pk", "keep_series_days"):
         past |= Q(project=project, last_seen_at__lt=_before(timedelta(days=days or 0)))
     return Run.objects.filter(past).filter(Q(series_removed_at=None) | Q(last_seen_at__gt=F("series_removed_at")))
 
 
-#: The rows that are due, by the word that the command has for them.
+#: The rows that are due, by the name that the command uses for them.
 PARTS: dict[str, Callable[[], QuerySet]] = {
     "invitations": invitations,
     "sessions": sessions,
@@ -104,12 +104,12 @@ PARTS: dict[str, Callable[[], QuerySet]] = {
 
 
 def due(part: str) -> int:
-    """How many rows the part would deal with now."""
+    """Return how many rows of the part are due now."""
     return PARTS[part]().count()
 
 
 def clean(part: str) -> int:
-    """Deal with all rows of a part that are due, a slice at a time; returns how many."""
+    """Process all rows of a part that are due, a slice at a time; returns how many."""
     count = 0
     while rows := list(PARTS[part]().order_by("pk")[:SLICE]):
         if part == "series":
@@ -120,7 +120,7 @@ def clean(part: str) -> int:
                 remove_for_good(item)
         else:
             with transaction.atomic():
-                # Against a project's deletion, which takes the same rows in another order.
+                # Blocks a project's deletion, which locks the same rows in another order.
                 hold({row.project_id for row in rows} if hasattr(rows[0], "project_id") else ())
                 type(rows[0])._default_manager.filter(pk__in=[row.pk for row in rows]).delete()
         count += len(rows)
@@ -129,5 +129,5 @@ def clean(part: str) -> int:
 
 @task(queue_name="long")
 def daily() -> dict[str, int]:
-    """What `manage.py housekeeping` does, by the worker, once a day: how many rows of each part. Safe to do again."""
+    """Do what `manage.py housekeeping` does, once a day in the worker; returns the rows per part. Safe to repeat."""
     return {part: clean(part) for part in PARTS}

@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 #: How long a step should take.
 STEP_S = 0.15
-#: The most by which a step may grow from one to the next.
+#: The most by which a step may grow over the previous one.
 GROWTH = 2.0
 FIRST, MOST = 10, 500
-#: Between two steps others get their turn: who waits for SQLite's looks again in less.
+#: Between two steps others get their turn: a process that waits for SQLite's lock tries again sooner than this.
 PAUSE_S = 0.02
 
 
 class Pace:
-    """How many rows the next step takes, by how long the last ones took."""
+    """How many rows the next step processes, based on the duration of the last ones."""
 
     def __init__(self) -> None:
         self.size = FIRST
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """A step of `size` rows; waits after it, so that others get their turn."""
+        """Run a step of `size` rows, then wait so that others get their turn."""
         began = time.monotonic()
         yield
         took_s = max(time.monotonic() - began, 1e-6)

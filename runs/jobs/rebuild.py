@@ -1,8 +1,8 @@
-"""The totals made again from the facts while uploads go on, which wait for a few runs at the most.
+"""Rebuild all totals from the facts while uploads continue; an upload waits for a few runs at most.
 
-First every run, some at a time. Then the daily totals: by how much a row differs from what the runs say that they added
-is seen in one view of the database, and taken off. Uploads that come meanwhile change a run and the rows by the same
-amounts, so the difference stays what it was.
+First all runs are recalculated, in small steps. Then the daily totals: one view of the database shows how much each row
+differs from what the runs say they added, and this difference is subtracted. Uploads in the meantime change a run and
+the rows by the same amounts, so the difference stays the same.
 """
 
 from django.core.cache import cache
@@ -16,21 +16,21 @@ from runs.models import Project, Run
 from runs.models.usage import AMOUNTS, Amounts
 from runs.sql.locks import one_view
 
-#: Two rebuilds at once would take the same difference off twice.
+#: Two rebuilds at once would subtract the same difference twice.
 ALONE, ALONE_FOR_S = "rebuild_usage", 600
 READ_AT_ONCE = 500
-#: Two sums of the same floating-point numbers in another order differ by less than this share.
+#: Sums of the same floating-point numbers in another order differ by less than this share.
 SAME = 1e-12
 
 Rows = dict[tuple, dict[str, float]]
 
 
 class AlreadyAtWork(Exception):
-    """Another rebuild is going on, or was killed less than ALONE_FOR_S ago."""
+    """Another rebuild is running, or was killed less than ALONE_FOR_S ago."""
 
 
 def rebuild() -> int:
-    """Make all runs' totals and all daily totals again; returns of how many runs. Raises AlreadyAtWork."""
+    """Rebuild all runs' totals and all daily totals; returns the number of runs. Raises AlreadyAtWork."""
     if not cache.add(ALONE, True, ALONE_FOR_S):
         raise AlreadyAtWork
     try:
@@ -44,7 +44,7 @@ def rebuild() -> int:
 
 
 def _recount(project_id: int) -> int:
-    """Estimate the project's runs again with today's catalogue."""
+    """Estimate the project's runs again with the current catalogue."""
     count, last, pace = 0, 0, Pace()
     mine = Run.objects.filter(project=project_id).order_by("pk").values_list("pk", flat=True)
     while pks := list(mine.filter(pk__gt=last)[: pace.size]):
@@ -56,7 +56,7 @@ def _recount(project_id: int) -> int:
 
 
 def _correct(project_id: int) -> None:
-    """Take off by how much the project's rows differ from what its runs added."""
+    """Subtract the difference between the project's rows and what its runs added."""
     with one_view():
         wrong = {table: _differences(table, project_id, rows) for table, rows in _added(project_id).items()}
     for table, rows in wrong.items():
@@ -70,7 +70,7 @@ def _correct(project_id: int) -> None:
 
 
 def _added(project_id: int) -> dict[type[Amounts], Rows]:
-    """What the project's runs say that they added, by table and key."""
+    """Return what the project's runs say they added, by table and key."""
     changes, last = UsageChanges(), 0
     mine = Run.objects.filter(project=project_id).order_by("pk")
     mine = mine.only("project_id", "tracked_model_id", "kind", "member_id", "tags", "usage")
@@ -82,7 +82,7 @@ def _added(project_id: int) -> dict[type[Amounts], Rows]:
 
 
 def _differences(table: type[Amounts], project_id: int, added: Rows) -> Rows:
-    """What makes the table's rows those sums when it is added; a row of nothing gets nothing added, and goes."""
+    """Return what must be added to the table's rows to make them those sums; empty rows get nothing and are deleted."""
     found = {key: dict(amounts) for key, amounts in added.items()}
     rows = table._default_manager.filter(project=project_id).values_list(*table.KEY, *AMOUNTS)
     for row in rows:

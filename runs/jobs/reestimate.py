@@ -1,8 +1,8 @@
-"""Re-estimation: past runs follow a correction of the catalogue, of the emission factor, of the PUE or of estimation.
+"""Re-estimation: past runs follow a correction of the catalogue, the emission factor, the PUE or the estimation.
 
-Which runs are behind is read off their devices, so that a pass can be stopped and taken up again at any time: a device
-that was estimated with an older revision of its profile or of the formulas, or whose name means another profile by now.
-Measured energy has nothing to follow; what of it was idle follows the profile of an accelerator.
+Devices show which runs are outdated, so that a pass can be stopped and continued at any time: a device is outdated if
+it was estimated with an older revision of its profile or of the formulas, or if its name matches another profile now.
+Measured energy never changes, but its idle part depends on the profile of an accelerator.
 """
 
 import gc
@@ -31,9 +31,9 @@ from runs.models.reestimation import FIGURES
 from runs.sql import writes
 from traceml_agent import estimation
 
-#: What may tell cards of one name apart.
+#: What can distinguish cards with the same name.
 IDENTITY = ("name", "kind", "memory_gb", "power_limit_w")
-#: So many names that mean another profile are looked up at once; SQLite takes no deeper expression.
+#: How many names that match another profile are looked up at once; SQLite accepts no deeper expression.
 NAMES_AT_ONCE = 300
 DEVICE_FIELDS = (
     "profile_id",
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class Touched(NamedTuple):
-    """What a correction reaches."""
+    """What a correction affects."""
 
     runs: int
     teams: int
@@ -76,7 +76,7 @@ class Former(NamedTuple):
 
 
 def behind(takes_factor: bool = False, takes_pue: bool = False):
-    """The runs whose figures would be other ones if they arrived today."""
+    """Return the runs whose figures would be different if they arrived today."""
     found = Q(pk__in=_of_changed_power().values("run")) | Q(pk__in=_of_changed_name().values("run"))
     if takes_factor:
         found |= ~Q(factor=EmissionFactor.objects.active())
@@ -86,14 +86,14 @@ def behind(takes_factor: bool = False, takes_pue: bool = False):
 
 
 def _of_changed_power():
-    """Devices that were estimated with older formulas, or with an older revision of their profile."""
+    """Return devices that were estimated with older formulas, or with an older revision of their profile."""
     changed = ~Q(profile=None) & ~Q(profile_revision=F("profile__revision"))
     estimated = ~Q(basis__in=estimation.MEASURED) | Q(kind__in=ACCELERATORS)
     return Device.objects.filter(Q(estimation_revision__lt=estimation.REVISION) | changed, estimated)
 
 
 def _of_changed_name():
-    """Devices whose name means another profile than the one that they were estimated with."""
+    """Return devices whose name matches another profile than the one they were estimated with."""
     catalogue = HardwareProfile.objects.catalogue()
     moved = Q(pk=None)
     identities = Device.objects.order_by().values_list(*IDENTITY, "profile_id").distinct()
@@ -115,7 +115,7 @@ def _first(count: int, items: Iterator[tuple]) -> Iterator[tuple]:
 
 
 def touched(runs) -> Touched:
-    """What people see of it. Runs in the trash are recalculated too, but belong to no one."""
+    """Return what people see of it. Runs in the trash are recalculated too, but belong to nobody."""
     sums = runs.filter(project__team__bin_of=None).aggregate(
         runs=Count("pk"),
         teams=Count("project__team", distinct=True),
@@ -126,7 +126,7 @@ def touched(runs) -> Touched:
 
 
 def rehearse(change: Callable[[], T], **takes: bool) -> tuple[T, Touched]:
-    """Make a change, see which runs it reaches, and take it back."""
+    """Make a change, return which runs it affects, and roll it back."""
     with transaction.atomic():
         result = change()
         reached = touched(behind(**takes))
@@ -135,9 +135,9 @@ def rehearse(change: Callable[[], T], **takes: bool) -> tuple[T, Touched]:
 
 
 def request(reason: str, user=None, **takes: bool) -> Reestimation | None:
-    """Have the runs that are behind re-estimated in the background; None where none is.
+    """Request a re-estimation of the outdated runs in the background; returns None if there are none.
 
-    With `takes_factor` and `takes_pue` they take the one in force, too.
+    With `takes_factor` and `takes_pue` they also switch to the one in force.
     """
     if not behind(**takes).exists():
         return None
@@ -148,7 +148,7 @@ def request(reason: str, user=None, **takes: bool) -> Reestimation | None:
 
 
 def start() -> None:
-    """Have what is pending worked off: by the worker, or by a process that ends by itself; a second finds nothing."""
+    """Start pending work, in the worker or in a process that ends by itself; a second process finds nothing to do."""
     if isinstance(task_backends["default"], DatabaseBackend):
         mine = DBTaskResult.objects.filter(task_path=in_the_background.module_path)
         if not mine.filter(status__in=("READY", "RUNNING")).exists():
@@ -159,7 +159,7 @@ def start() -> None:
 
 
 def start_if_abandoned() -> None:
-    """Take up again what an ended process left, where the portal starts such processes itself."""
+    """Continue what an ended process left, if the portal starts such processes itself."""
     if settings.TRACEML_REESTIMATE == "auto" and Reestimation.objects.abandoned().exists():
         start()
 
@@ -173,7 +173,7 @@ def in_the_background() -> int:
 
 @contextmanager
 def few_collections() -> Iterator[None]:
-    """Hundreds of thousands of rows live for a moment each: looking for cycles among them took a fifth of the time."""
+    """Collect garbage less often: with so many short-lived rows, looking for cycles took a fifth of the time."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(100_000, 50, 50)
@@ -185,7 +185,7 @@ def few_collections() -> Iterator[None]:
 
 
 def work_off(report: Callable[[Reestimation], None] = lambda asked: None) -> int:
-    """Carry out everything that is pending and that nobody else works on; returns how many runs were re-estimated."""
+    """Carry out everything pending that nobody else works on; returns the number of re-estimated runs."""
     count = 0
     while asked := Reestimation.objects.claim():
         count += carry_out(asked, report)
@@ -193,9 +193,9 @@ def work_off(report: Callable[[Reestimation], None] = lambda asked: None) -> int
 
 
 def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lambda asked: None) -> int:
-    """Re-estimate all runs that are behind, some in each transaction; returns how many."""
+    """Re-estimate all outdated runs, some in each transaction; returns how many."""
     count, before = 0, None
-    # What a pass could not bring up to date, such as runs of a row that was changed past the model, ends it.
+    # Stops when only runs are left that a pass can't update, such as those of a row that was changed without the model.
     while (pks := _in_order(behind(asked.takes_factor, asked.takes_pue))) and pks != before:
         before = pks
         asked.begin(len(pks))
@@ -213,15 +213,15 @@ def carry_out(asked: Reestimation, report: Callable[[Reestimation], None] = lamb
 
 
 def _in_order(runs) -> list[int]:
-    """Runs that share rows of the daily totals stand side by side."""
+    """Order runs so that those that share rows of the daily totals are next to each other."""
     return list(runs.order_by("tracked_model_id", "started_at").values_list("pk", flat=True))
 
 
 @transaction.atomic
 def redo_one(run: Run, user) -> bool:
-    """Re-estimate one run on its reader's wish, with factor and PUE in force; returns whether its figures changed."""
+    """Re-estimate one run on request, with the factor and PUE in force; returns whether its figures changed."""
     now = timezone.now()
-    # Finished from the beginning, so that nobody takes it for a pass over all runs that waits to be worked off.
+    # Finished from the start, so that nobody mistakes it for a pending pass over all runs.
     asked = Reestimation.objects.create(
         reason="Requested by a member",
         requested_by=user,
@@ -242,9 +242,9 @@ def redo_one(run: Run, user) -> bool:
 
 @transaction.atomic
 def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
-    """Re-estimate some runs, their devices and days; returns the sums before and after.
+    """Re-estimate some runs with their devices and days; returns the sums before and after.
 
-    Their former figures are kept for the re-estimation that asked; nothing asks where totals are only made again.
+    Their previous figures are kept for the re-estimation `asked`; it is None if totals are only rebuilt.
     """
     changes = totals.UsageChanges()
     factor, pue = EmissionFactor.objects.active(), Pue.objects.active().value
@@ -266,14 +266,14 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
 
 
 def _locked(pks: list[int]) -> list[Run]:
-    """The runs, in one order, so that two passes can't wait for each other."""
+    """Return the runs, locked in a fixed order so that two passes can't deadlock."""
     hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
     runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
     return list(runs.select_related("factor").defer("params", "environment"))
 
 
 def _by_run(table, pks: list[int]) -> dict[int, list]:
-    """All rows of these runs, read at once: a query set for each run cost a sixth of a pass, a prefetch a tenth."""
+    """Return all rows of these runs, read at once: a query set per run took a sixth of a pass, a prefetch a tenth."""
     found: dict[int, list] = defaultdict(list)
     for row in table.objects.filter(run__in=pks).order_by("pk"):
         found[row.run_id].append(row)
@@ -281,7 +281,7 @@ def _by_run(table, pks: list[int]) -> dict[int, list]:
 
 
 def _with_writers(devices: list[Device], writers: list[Writer]) -> list[Device]:
-    """The devices, which know the writers in memory."""
+    """Return the devices, linked to the writers in memory."""
     by_pk = {writer.pk: writer for writer in writers}
     for device in devices:
         device.writer = by_pk[device.writer_id]
@@ -293,7 +293,7 @@ def _figures(run: Run) -> tuple[float, ...]:
 
 
 def _keep(asked: Reestimation, runs: list[Run], formers: list[Former]) -> None:
-    """Keep the former figures of the runs that have other ones now."""
+    """Keep the previous figures of the runs whose figures changed."""
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     names = ("reestimation_id", "replaced_at", "project_id", "run_id", "factor_id", "pue", *FIGURES)
     pairs = [(run, former) for run, former in zip(runs, formers, strict=True) if _figures(run) != former[2:]]

@@ -1,7 +1,7 @@
-"""`manage.py worker`: what happens in the background, mail, re-estimation and daily housekeeping, from one queue.
+"""`manage.py worker`: background work (mail, re-estimation and daily housekeeping) from one queue.
 
-The queue is django_tasks_db's table. What it lacks is here: a job whose worker was killed is taken up again, one that
-fails is tried again, and each day has its housekeeping, however many workers there are.
+The queue is django_tasks_db's table. This module adds what it lacks: a job whose worker was killed is resumed, a failed
+job is retried, and each day has one housekeeping job for any number of workers.
 """
 
 import logging
@@ -24,20 +24,20 @@ from runs.jobs import housekeeping, reestimate
 
 logger = logging.getLogger(__name__)
 
-#: A running job is its worker's for so long, and renewed well before; the job's `run_after` holds until when.
+#: How long a running job belongs to its worker, renewed well before the end; the job's `run_after` stores the end.
 LEASE, RENEW_S = timedelta(seconds=90), 20
 #: Minutes between attempts of a job: no email is lost if a mail server is down for a day.
 TRIES_MINUTES = (1, 4, 16, 64, 256, 1024)
-#: Results of former releases and long given up are not tried again.
+#: Results of earlier releases that were given up long ago are not retried.
 TRIED_AGAIN_WITHIN = timedelta(days=2)
 LOOKS_AFTER_EVERY_S = 30
-#: When the day's housekeeping is due, UTC; a worker that was not there then does it when it comes.
+#: When the day's housekeeping is due, UTC; a worker that starts later does it then.
 HOUSEKEEPING_AT = (3, 17)
 NO_ARGUMENTS: dict = {"args": [], "kwargs": {}}
 
 
 class Worker(db_worker.Worker):
-    """Works off one queue, a job at a time, until told to stop; with `batch` until nothing is ready."""
+    """Processes one queue, one job at a time, until told to stop; with `batch` until nothing is ready."""
 
     def __init__(self, queue: str, batch: bool = False, interval: float = 1.0):
         super().__init__(
@@ -60,7 +60,7 @@ class Worker(db_worker.Worker):
                 job = claim(self.queue_names[0], self.worker_id)
                 if job:
                     self.run_task(job)
-            except DatabaseError as error:  # busy, or away for a moment: what is in the queue stays there
+            except DatabaseError as error:  # busy, or briefly unavailable: the queue keeps its jobs
                 logger.warning("The queue can't be reached: %s", error)
                 job = None
             if job:
@@ -77,19 +77,19 @@ class Worker(db_worker.Worker):
         look_after()
 
     def run_task(self, db_task_result: DBTaskResult) -> None:
-        """Run it, and if it fails say so and have it tried again."""
+        """Run a job; if it fails, log it and schedule a retry."""
         with _leased(db_task_result):
             super().run_task(db_task_result)
         if db_task_result.status == TaskResultStatus.FAILED:
             told = db_task_result.traceback.strip().rpartition("\n")[2]
             logger.error("%s failed, try %s: %s", db_task_result.task_path, len(db_task_result.worker_ids), told)
             try_again(db_task_result)
-        else:  # a mail that was sent may hold a link that opens something
+        else:  # a sent mail may contain a secret link
             DBTaskResult.objects.filter(pk=db_task_result.pk).update(args_kwargs=NO_ARGUMENTS)
 
 
 def claim(queue: str, worker_id: str) -> DBTaskResult | None:
-    """The next job that is ready, now this worker's; of several that ask for the same one, one gets it."""
+    """Claim the next job that is ready; if several workers try to claim the same one, only one gets it."""
     ready = DBTaskResult.objects.ready().filter(backend_name="default", queue_name=queue)
     for job in ready[:10]:
         job.worker_ids, now = [*job.worker_ids, worker_id], timezone.now()
@@ -103,7 +103,7 @@ def claim(queue: str, worker_id: str) -> DBTaskResult | None:
 
 @contextmanager
 def _leased(job: DBTaskResult) -> Iterator[None]:
-    """Renew the lease while the job is at work."""
+    """Renew the lease while the job is running."""
     done = threading.Event()
 
     def renew():
@@ -125,7 +125,7 @@ def _leased(job: DBTaskResult) -> Iterator[None]:
 
 
 def look_after() -> None:
-    """What no job does by itself: those of killed workers and those that failed go on, and today's is in the queue."""
+    """Do what no job does itself: resume jobs of killed workers, retry failed ones, and queue today's housekeeping."""
     for job in DBTaskResult.objects.running().filter(backend_name="default", run_after__lt=timezone.now()):
         logger.error("The worker of %s is gone", job.task_path)
         job.set_failed(WorkerGone("The worker was killed, or its machine is gone."))
@@ -137,11 +137,11 @@ def look_after() -> None:
 
 
 class WorkerGone(Exception):
-    """A job began and its end was never heard of."""
+    """A job began, but never reported its end."""
 
 
 def try_again(job: DBTaskResult) -> None:
-    """Put a failed job back into the queue for later, unless it was tried often enough; what went wrong stays told."""
+    """Queue a failed job again for later, unless it was tried often enough; its errors stay recorded."""
     tries = len(job.worker_ids)
     if tries > len(TRIES_MINUTES):
         return
@@ -151,12 +151,12 @@ def try_again(job: DBTaskResult) -> None:
 
 
 def _was_killed(job: DBTaskResult) -> bool:
-    """Whether it is not the job's fault, at the first time."""
+    """Return whether its worker was killed for the first time, which is not the job's fault."""
     return job.exception_class_path.endswith(WorkerGone.__name__) and len(job.worker_ids) == 1
 
 
 def enqueue_housekeeping(now: datetime) -> None:
-    """Queue the day's housekeeping once, however many workers ask: the day is its key."""
+    """Queue the day's housekeeping once for any number of workers: the day is its key."""
     day = now.astimezone(zones.utc).date()
     hour, minute = HOUSEKEEPING_AT
     due = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zones.utc)

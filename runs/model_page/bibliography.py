@@ -6,7 +6,7 @@ from runs.exports import escapes
 from runs.figures import units
 from runs.models import EmissionFactor
 
-#: What the method rests on, as docs/methodology.md says: (type, key, fields).
+#: The method's sources, as in docs/methodology.md: (type, key, fields).
 SOURCES = [
     ("article", "lannelongue2021green", {
         "author": "Lannelongue, Loïc and Grealey, Jason and Inouye, Michael",
@@ -27,7 +27,7 @@ SOURCES = [
 
 
 def entries(factors: Iterable[EmissionFactor], year: int) -> str:
-    """The entries, each once; `year` is the tool's."""
+    """Return the entries, each once; `year` is the tool's."""
     tool = {"title": "{TraceML}: energy and emissions of {AI} models", "year": str(year)}
     found = [("misc", key_of(factor), _fields(factor)) for factor in factors]
     return "\n".join(_entry(*entry) for entry in [("misc", "traceml", tool), *found, *SOURCES])

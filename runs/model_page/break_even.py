@@ -1,4 +1,4 @@
-"""Emissions per prediction, and when using a model will have cost more than training it."""
+"""Emissions per prediction, and when using a model will have emitted more than training it."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ from runs.models import Call, Metric, Run
 RATE_DAYS = 30
 #: Dates more than a century away are not shown.
 MOST_DAYS = 36_500
-#: What was counted, in the words of the page: by `watch`, else by the run's own log.
+#: What was counted, in the page's words: by `watch`, or else by the run's own log.
 WORDS = {
     "items": "items counted by watch",
     "calls": "calls counted by watch",
@@ -51,12 +51,12 @@ class Predictions(NamedTuple):
 
     @property
     def words(self) -> str:
-        """How they were counted."""
+        """Describe how they were counted."""
         return " and ".join(WORDS[source] for source in self.sources)
 
 
 def predictions(runs: Iterable[RunLink], with_logged: bool = True) -> Predictions:
-    """What the inference runs among these counted: items or calls by `watch`, else logged samples."""
+    """Return what the inference runs among these counted: items or calls by `watch`, or else logged samples."""
     using = {run.pk: run for run in runs if run.kind == Run.Kind.INFERENCE}
     counts = _called(using) if using else {}
     others = using.keys() - counts.keys() if with_logged else set()
@@ -72,7 +72,7 @@ def predictions(runs: Iterable[RunLink], with_logged: bool = True) -> Prediction
 
 def _called(runs: Iterable[int]) -> dict[int, tuple[str, int]]:
     rows = Call.objects.filter(run__in=list(runs)).order_by().values_list("run_id")
-    # By floats: many of the largest counts add up to more than a database's integer holds.
+    # As floats: the sum of several very large counts exceeds a database's integers.
     sums = {f"{name}_sum": Sum(Cast(name, FloatField())) for name in ("items", "calls")}
     return {
         run: ("items", round(items)) if items else ("calls", round(calls))
@@ -103,7 +103,7 @@ class BreakEven(NamedTuple):
 
     @property
     def bar_width(self) -> float:
-        """How far inference has come, in percent of training."""
+        """The progress of inference, in percent of training."""
         return 100 * min(self.done_share, 1.0)
 
     @property
@@ -145,7 +145,7 @@ SENTENCES = {
 
 
 def break_even(life: Lifetime, days: list[tuple[date, float, float]], made: Predictions, today: date) -> BreakEven:
-    """When inference overtakes training, from (day, training kg, inference kg) in the order of days."""
+    """Return when inference overtakes training, from (day, training kg, inference kg) in chronological order."""
     trained_kg, used_kg = life.training.emissions_kg, life.inference.emissions_kg
     each_kg = made.kg_per_1000 / 1000 if made.kg_per_1000 else None
     told = BreakEven(
@@ -164,7 +164,7 @@ def break_even(life: Lifetime, days: list[tuple[date, float, float]], made: Pred
 
 
 def _overtaken_on(days: list[tuple[date, float, float]]) -> date | None:
-    """The day since which inference has stayed ahead: a later training may put it behind again."""
+    """Return the day since which inference has stayed ahead: a later training may put it behind again."""
     trained_kg = used_kg = 0.0
     since = None
     for day, training_kg, inference_kg in days:

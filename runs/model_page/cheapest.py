@@ -22,12 +22,12 @@ class Cheapest(NamedTuple):
 
     @property
     def saved_share(self) -> float:
-        """Share of the best run's emissions that it saved."""
+        """The share of the best run's emissions that it saved."""
         return 1 - self.run.emissions_kg / self.best_run.emissions_kg if self.best_run.emissions_kg > 0 else 0.0
 
 
 def cheapest(placed: Iterable[tuple[RunLink, float]], better: str, within_percent: float) -> Cheapest | None:
-    """The cheapest of these runs with values; None if none completed. Of equally good runs, the cheaper one is best."""
+    """Return the cheapest of these runs with values; None if none completed. Ties for the best go to the cheaper."""
     done = [(run, value) for run, value in placed if run.status == Run.Status.COMPLETED]
     if not done:
         return None
@@ -40,7 +40,7 @@ def cheapest(placed: Iterable[tuple[RunLink, float]], better: str, within_percen
 
 
 def asked_percent(text: str) -> float:
-    """What a reader asked for, 0 to 100; the default for anything else."""
+    """Return the percentage that a reader entered, 0 to 100; the default for anything else."""
     try:
         percent = float(text)
     except ValueError:

@@ -30,7 +30,7 @@ def model_cite(request, project, slug):
 
 
 def model_citation(request, project, slug, form):
-    """One of the texts as a file; 404 for an unknown form, or if there is nothing to cite."""
+    """Return one of the texts as a file; 404 for an unknown form, or if there is nothing to cite."""
     model = model_or_404(request, project, slug)
     facts = cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
     if facts is None:

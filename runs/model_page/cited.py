@@ -1,4 +1,4 @@
-"""The facts behind a citation of a model, for one of the scopes."""
+"""The facts in a citation of a model, for one scope."""
 
 from datetime import date, datetime
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class Cited(NamedTuple):
 
 
 def cited(model: TrackedModel, scope: str, now: datetime) -> Cited | None:
-    """The facts of a scope, one of SCOPES; None where no run in it used energy."""
+    """Return the facts of a scope, one of SCOPES; None if no run in it used energy."""
     runs = newest(model, MOST_POINTS)
     finals = final_runs(model, runs, MOST_POINTS) if scope in ("both", "final") else []
     if scope == "final":
@@ -68,7 +68,7 @@ def _facts(
     finals: list[RunLink],
     kinds: tuple[str, ...] = (),
 ) -> Cited | None:
-    """The facts of all runs of these kinds, or only of the final runs if no kinds are given."""
+    """Return the facts of all runs of these kinds, or only of the final runs if no kinds are given."""
     life = lifetime(model, kinds) if kinds else None
     amounts = life.total if life else added(map(amounts_of, finals))
     if amounts.energy_kwh <= 0:
@@ -97,7 +97,7 @@ def _facts(
 
 
 class CitedRuns(NamedTuple):
-    """Runs that are alike in what a citation says of them."""
+    """Runs for which a citation says the same."""
 
     factor: int
     pue: float
@@ -112,7 +112,7 @@ def _groups(runs) -> list[CitedRuns]:
 
 
 def _device_hours(hardware: list[HardwareShare]) -> list[str]:
-    """What carried the runs with its device-hours, the most used first; where nothing did, all but memory."""
+    """Return hardware with device-hours, the most used first: what they are counted for, or else all except memory."""
     carrying = [(share, share.carrying_s) for share in hardware if share.carrying_s > 0]
     others = [(share, share.device_s) for share in hardware if share.device_kind != Device.Kind.RAM]
     return [
@@ -121,13 +121,13 @@ def _device_hours(hardware: list[HardwareShare]) -> list[str]:
 
 
 def _hours(device_kind: str, seconds: float) -> str:
-    """`2 GPU-hours`"""
+    """Return `2 GPU-hours`."""
     shown = units.significant(seconds / 3600)
     return f"{shown} {Device.Kind(device_kind).label}-hour{'' if shown == '1' else 's'}"
 
 
 def _cards(runs: list[RunLink]) -> list[str]:
-    """What carried these runs: how many of each there were at most, and their device-hours."""
+    """Return the hardware that carries these runs: the largest number used at once, and its device-hours."""
     places: dict[tuple[str, str], dict[int, set]] = {}
     elapsed_s: dict[tuple[str, str], float] = {}
     counted = Device.objects.filter(run__in=[run.pk for run in runs], counted=True)

@@ -14,7 +14,7 @@ from runs.figures.run_links import RunLink
 from runs.model_page.bibliography import entries, key_of
 from runs.model_page.cited import Cited
 
-#: What it is called and served as, by the ending of its file.
+#: Name and content type of each form, by file extension.
 FORMS = {
     "yaml": ("Hugging Face model card", "application/yaml"),
     "tex": ("Sentence, LaTeX", "application/x-tex"),
@@ -25,22 +25,22 @@ FORMS = {
 #: The Hub's own words for the type of training.
 HUB_TYPES = {"training": "pre-training", "finetuning": "fine-tuning"}
 DIGITS = 6
-#: The most processors that a sentence names.
+#: The most processors listed in a sentence.
 MOST_NAMED = 4
 
 
 def text(facts: Cited, form: str) -> str:
-    """The facts in one of FORMS."""
+    """Return the facts in one of FORMS."""
     return {"yaml": model_card, "tex": latex, "md": markdown, "bib": bibliography, "json": program}[form](facts)
 
 
 def texts(facts: Cited) -> list[tuple[str, str, str]]:
-    """(ending, name, text) of every form."""
+    """Return (extension, name, text) of every form."""
     return [(form, name, text(facts, form)) for form, (name, _) in FORMS.items()]
 
 
 def model_card(facts: Cited) -> str:
-    """The Hub's `co2_eq_emissions`, whose emissions are in grams. A location is left out: none is claimed."""
+    """Return the Hub's `co2_eq_emissions`, with emissions in grams. There is no location, because none is claimed."""
     sources = [f"TraceML, {_measured(facts)}", _factors(facts), _of_final(facts), _moved(facts)]
     about = {
         "emissions": _rounded(1000 * facts.amounts.emissions_kg),
@@ -54,7 +54,7 @@ def model_card(facts: Cited) -> str:
 
 
 def _of_final(facts: Cited) -> str:
-    """What of a card's emissions the final run made, where they are those of all attempts."""
+    """Return the final run's part of a card's emissions, if these cover all attempts."""
     if facts.scope != "both" or not facts.finals:
         return ""
     grams = units.significant(1000 * facts.final.emissions_kg)
@@ -62,7 +62,7 @@ def _of_final(facts: Cited) -> str:
 
 
 def _final_words(finals: list[RunLink]) -> str:
-    """`the final training run and its finetuning`"""
+    """Return `the final training run and its finetuning`."""
     first, *later = [run.kind for run in finals]
     return " and its ".join([f"the final {first} run", *later])
 
@@ -79,7 +79,7 @@ def _rounded(value: float) -> float:
 
 
 def _measured(facts: Cited) -> str:
-    """How the energy is known, in words."""
+    """Describe how the energy is known."""
     share = facts.amounts.measured_share
     if share >= 0.9995:
         return "measured by energy counters or power sensors of the hardware"
@@ -99,7 +99,7 @@ def _factors(facts: Cited) -> str:
 
 
 class Hand(NamedTuple):
-    """How a language writes what sentences are made of."""
+    """How a language writes the parts of sentences."""
 
     escape: Callable[[str], str]
     co2e: str
@@ -107,12 +107,12 @@ class Hand(NamedTuple):
     gap: str
 
     def text(self, words: str) -> str:
-        """Words that may hold a percentage, which stays on one line."""
+        """Return text that may contain a percentage, which stays on one line."""
         percent = self.escape("%")
         return self.escape(words).replace(f" {percent}", f"{self.gap}{percent}")
 
     def amount(self, quantity: str, value: float, low: float, high: float, *more: str) -> str:
-        """A figure with its range in one unit, and what else is to be known of it, in brackets."""
+        """Return a figure with its range in one unit, and further facts about it, in brackets."""
         unit = units.unit_for(quantity, [value])
         symbol = f"{self.gap}{self.escape(unit.symbol)}"
         substance = f" {self.co2e}" if quantity == "emissions" else ""
@@ -141,7 +141,7 @@ def latex(facts: Cited) -> str:
 
 
 def sentence(facts: Cited, hand: Hand) -> str:
-    """What was used, how sure that is, and by which factor it became emissions; of all attempts the final one, too."""
+    """Return what was used, how certain that is, and the factor used; of all attempts also the final one."""
     kg = f"{hand.gap}kg{hand.gap}{hand.co2e} per kWh"
     factors = " and ".join(
         f"{units.plainly(factor.kg_per_kwh)}{kg}, the world average of {factor.year}" for factor in facts.factors
@@ -160,7 +160,7 @@ def sentence(facts: Cited, hand: Hand) -> str:
 
 
 def _final_sentence(facts: Cited, hand: Hand) -> str:
-    """`Of this, the final training run and its finetuning (2 Nov 2026) used 3 kWh (…), 1.4 kg CO₂e (…).`"""
+    """Return `Of this, the final training run and its finetuning (2 Nov 2026) used 3 kWh (…), 1.4 kg CO₂e (…).`"""
     first, last = (_day(pick(run.started_at for run in facts.finals)) for pick in (min, max))
     when = first if first == last else f"{first} {hand.dash} {last}"
     alone = f"Of this, {_final_words(facts.finals)} ({when}) used"
@@ -191,12 +191,12 @@ def _listed(names: list[str]) -> str:
 
 
 def bibliography(facts: Cited) -> str:
-    """BibTeX of what the figures rest on."""
+    """Return BibTeX for the sources of the figures."""
     return entries(facts.factors, facts.as_of.year)
 
 
 def program(facts: Cited) -> str:
-    """All facts as JSON, units in the names."""
+    """Return all facts as JSON, with units in the names."""
     used, made = facts.amounts, facts.predictions
     counted = {
         "counted": made.counted,
@@ -241,7 +241,7 @@ def program(facts: Cited) -> str:
 
 
 def _final_facts(facts: Cited) -> dict:
-    """The runs that the model came out of, and what they used."""
+    """Return the runs that produced the model, and what they used."""
     used = facts.final
     return {
         "run_ids": [str(run.run_id) for run in facts.finals],

@@ -8,9 +8,10 @@ from runs.models import Run, TrackedModel
 
 
 def final_runs(model: TrackedModel, runs: list[RunLink], most: int) -> list[RunLink]:
-    """The last training that completed and, where one did after it, the last finetuning, in the order of time.
+    """Return the last completed training and, if one followed it, the last completed finetuning, in chronological
+    order.
 
-    `runs` are the newest, at most `most`; what they lack is asked of the database where there may be older ones.
+    `runs` are the newest, at most `most`; if they are not enough and older ones may exist, the database is asked.
     """
     last: dict[str, RunLink | None] = {kind: _last(run for run in runs if _is_done(run, kind)) for kind in TRAINING}
     lacking = [kind for kind, run in last.items() if run is None]

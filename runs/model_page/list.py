@@ -10,7 +10,7 @@ from runs.models import DailyUsage, Run, TrackedModel
 from runs.selection.choices import Choices
 
 PAGE_SIZE = 50
-#: What the list may be sorted by; a tie falls back on the name.
+#: The sort orders of the list; ties are sorted by name.
 SORTS = {"name": "name", "emissions": "kg", "energy": "kwh", "runs": "run_count", "used": "last_run"}
 DEFAULT_SORT = "-emissions"
 
@@ -22,9 +22,9 @@ class ModelList(NamedTuple):
 
 
 def model_list(choices: Choices, search: str, sort: str, page: int | str) -> ModelList:
-    """A page of these models, and what all that were found used; `sort` is one of SORTS, descending with a minus."""
+    """Return a page of these models, and what all matches used; `sort` is one of SORTS, descending with a minus."""
     last_runs = _last_runs(choices)
-    # By the ids of the projects: through the memberships the rows would be sorted before they are added up.
+    # By project ids: through memberships, the rows would be sorted before they are added up.
     rows = DailyUsage.objects.filter(project__in={project for _, project, _ in last_runs})
     if search:
         rows = rows.filter(tracked_model__name__icontains=search)
@@ -42,7 +42,7 @@ def model_list(choices: Choices, search: str, sort: str, page: int | str) -> Mod
 
 
 def _last_runs(choices: Choices) -> list[tuple]:
-    """(model, project, when its last run arrived) of each model: a look-up each."""
+    """Return (model, project, arrival of its last run) for each model, with one look-up each."""
     newest = Run.objects.filter(tracked_model=OuterRef("pk")).order_by("-received_at").values("received_at")[:1]
     models = TrackedModel.objects.filter(project__in=choices.project_ids).annotate(last=Subquery(newest))
     return list(models.values_list("pk", "project", "last"))
@@ -55,5 +55,5 @@ def _sorted(rows: list[dict], sort: str) -> list[dict]:
 
 
 def _comparable(value) -> tuple:
-    """Text without its case; what is missing counts as the least."""
+    """Return text in lower case; missing values come first."""
     return (value is not None, value.casefold() if isinstance(value, str) else value)

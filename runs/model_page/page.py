@@ -29,8 +29,8 @@ RUNS_SHOWN = 20
 
 
 class PartRow(NamedTuple):
-    """A line of the footprint's table; `final` is the run that this line is of, where it is of one alone, and
-    `is_tuning` says that it tuned the one above."""
+    """A line of the footprint's table; `final` is the run if the line is about a single one, and `is_tuning` means that
+    it tuned the one above."""
 
     name: str
     amounts: Footprint
@@ -50,13 +50,13 @@ class ModelPage(NamedTuple):
     tradeoff: Tradeoff | None
     runs: list[RunLink]
     run_count: int
-    #: So many of them, the newest, were read one by one.
+    #: How many runs, the newest, were read one by one.
     read_count: int
     corrections: Corrections
 
     @property
     def bar(self) -> list[dict]:
-        """The footprint as the segments of one bar, split as in lists."""
+        """The footprint as segments of one bar, split as in lists."""
         parts = [(part, self.life.of(*kinds).emissions_kg) for part, kinds in usage.PARTS.items()]
         return usage.segments(parts, sum(kg for _, kg in parts) or 1.0)
 
@@ -67,17 +67,17 @@ class ModelPage(NamedTuple):
 
     @property
     def drawn(self) -> list[RunLink]:
-        """The runs that the charts have points of, each once."""
+        """The runs that have points in the charts, each once."""
         return list({point.run.pk: point.run for chart in self.charts_of_points for point in chart.points}.values())
 
     @property
     def runs_data(self) -> dict:
-        """What scripts need of these runs."""
+        """What scripts need about these runs."""
         return runs_data(self.drawn, all(chart.leads_on for chart in self.charts_of_points))
 
     @property
     def parts(self) -> list[PartRow]:
-        """The parts of its life that there are, the final run below all attempts, and the whole."""
+        """Return the parts of its life that exist, the final run below all attempts, and the total."""
         whole = self.life.total
         whole_kg = whole.emissions_kg or 1.0
         found = [
@@ -89,7 +89,7 @@ class ModelPage(NamedTuple):
             PartRow("The final run", amounts_of(run), run.emissions_kg / whole_kg, run, number > 0)
             for number, run in enumerate(self.finals)
         ]
-        return [*found[:1], *of_finals, *found[1:]] if of_finals else found  # there is a first line, of training
+        return [*found[:1], *of_finals, *found[1:]] if of_finals else found  # the first line, if any, is training
 
     @property
     def part_amounts(self) -> list[Footprint]:
@@ -97,13 +97,13 @@ class ModelPage(NamedTuple):
 
     @property
     def wasted_share(self) -> float:
-        """Share of the model's energy in trainings and evaluations that failed, were cancelled or lost."""
+        """The share of the model's energy in trainings and evaluations that failed, were cancelled or lost."""
         whole_kwh = self.life.total.energy_kwh
         return min(self.waste.energy_kwh / whole_kwh, 1.0) if whole_kwh else 0.0
 
     @property
     def idle_share(self) -> float:
-        """Share of the model's energy that accelerators drew while they were held and not busy."""
+        """The share of the model's energy that accelerators used while they were held but idle."""
         whole = self.life.total
         return whole.idle_kwh / whole.energy_kwh if whole.energy_kwh else 0.0
 
@@ -111,9 +111,9 @@ class ModelPage(NamedTuple):
 def model_page(
     model: TrackedModel, now: datetime, quantity: str, asked: PointsQuery = UNASKED, with_logged: bool = True
 ) -> ModelPage:
-    """A model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
+    """Return a model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
 
-    Without what its runs logged there is no count of logged samples among its predictions.
+    Without logged values, its predictions don't include logged samples.
     """
     life = lifetime(model)
     runs = newest(model, MOST_POINTS)
@@ -137,14 +137,14 @@ def model_page(
 
 
 def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:
-    """(day, part of its life, kWh, kg) of every day that the model used energy on, in the order of days."""
+    """Return (day, part of its life, kWh, kg) of every day on which the model used energy, in chronological order."""
     part = Case(*(When(kind__in=kinds, then=Value(part)) for part, kinds in usage.PARTS.items()))
     rows = DailyUsage.objects.filter(tracked_model=model).annotate(part=part).order_by("day")
     return list(rows.values_list("day", "part").annotate(Sum("energy_kwh"), Sum("emissions_kg")))
 
 
 def _by_day(days) -> list[tuple[date, float, float]]:
-    """(day, training kg, inference kg)"""
+    """Return (day, training kg, inference kg)."""
     found: dict[date, dict[str, float]] = {}
     for day, part, _, kg in days:
         found.setdefault(day, {})[part] = kg

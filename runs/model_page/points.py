@@ -17,7 +17,7 @@ from runs.models import Metric, Run, TrackedModel
 from runs.models.metric import WORK
 from runs.selection.metric_columns import VALUES
 
-#: So many runs are read one by one; a chart draws fewer, for each costs its address, and a table shows fewer still.
+#: The most runs read one by one; a chart draws fewer, because each needs its address, and a table shows even fewer.
 MOST_POINTS = 500
 MOST_DRAWN = 300
 MOST_ROWS = 20
@@ -26,7 +26,7 @@ LOGARITHMIC_FROM = 10
 
 
 class Point(NamedTuple):
-    """A run at its place: `x` in the chart's axis, `y` as the portal stores it."""
+    """A run's position: `x` in the chart's axis, `y` as the portal stores it."""
 
     run: RunLink
     x: float
@@ -34,7 +34,7 @@ class Point(NamedTuple):
     is_front: bool = False
 
 
-#: What the table of points may be sorted by.
+#: The sort orders of the table of points.
 SORTS: dict[str, Callable[[Point], Any]] = {
     "value": lambda point: point.y,
     "emissions": lambda point: point.run.emissions_kg,
@@ -43,7 +43,7 @@ SORTS: dict[str, Callable[[Point], Any]] = {
 
 
 class Points(NamedTuple):
-    """A chart of points with the sentence that says it in words. `x_quantity` is `time` or a quantity of units.py;
+    """A chart of points with a sentence that describes it. `x_quantity` is `time` or a quantity of units.py;
     `y_quantity` is empty for a metric, which has no unit."""
 
     id: str
@@ -64,7 +64,7 @@ class Points(NamedTuple):
 
     @property
     def rows(self) -> list[Point]:
-        """The table under the chart: sorted as asked, else runs of the front first, then the others."""
+        """The rows of the table: sorted as requested, by default with the front first."""
         if key := SORTS.get(self.sort.removeprefix("-")):
             return sorted(self.points, key=key, reverse=self.sort.startswith("-"))[:MOST_ROWS]
         return sorted(self.points, key=lambda point: not point.is_front)[:MOST_ROWS]
@@ -79,8 +79,8 @@ class Points(NamedTuple):
         return units.unit_for(self.y_quantity, ys) if self.y_quantity else units.STORED["metric"]
 
     def data(self, runs: list[RunLink]) -> dict:
-        """What the script needs to draw it, in the units that the portal stores: places, the number that each point's
-        run has among `runs`, and the numbers of the points on the front."""
+        """What the script draws, in the units that the portal stores: positions, the index of each point's run in
+        `runs`, and the indices of the points on the front."""
         numbers = {run.pk: number for number, run in enumerate(runs)}
         xs, ys = [point.x for point in self.points], [point.y for point in self.points]
         return {
@@ -103,7 +103,7 @@ def _needs_logarithm(values: list[float]) -> bool:
 
 
 def runs_data(runs: list[RunLink], leads_on: bool) -> dict:
-    """The runs that points are of, by columns; strangers get no names and no addresses."""
+    """Return the runs of points, by columns; strangers get no names and no addresses."""
     data = {"kinds": [run.kind for run in runs], "states": [run.state for run in runs], "url": ""}
     if leads_on:
         names, ids = [run.name for run in runs], [str(run.run_id) for run in runs]
@@ -112,12 +112,12 @@ def runs_data(runs: list[RunLink], leads_on: bool) -> dict:
 
 
 def newest_used(runs: list[RunLink]) -> list[RunLink]:
-    """The runs that charts draw, of runs with the newest first."""
+    """Return the runs that charts draw, from runs with the newest first."""
     return [run for run in runs if run.energy_kwh > 0][:MOST_DRAWN]
 
 
 def energy_points(runs: list[RunLink], run_count: int) -> Points | None:
-    """The energy of each run by when it began; None where there is nothing to compare."""
+    """Return the energy of each run by when it began; None if there is nothing to compare."""
     used = newest_used(runs)
     if not used:
         return None
@@ -143,10 +143,10 @@ def _seconds(moment: datetime) -> int:
 
 
 class PointsQuery(NamedTuple):
-    """Which metric a reader wants to see, which way is better, and which value of it counts; empty means choose.
+    """Which metric a reader wants to see, which direction is better, and which value counts; empty means automatic.
 
-    `within` are the percent of the best that a run may miss to be the cheapest, `of` the kind of run alone that is
-    shown, `sort` the column that the table is sorted by, descending with a minus.
+    `within` is by how many percent of the best the cheapest run may miss it, `of` is the only kind of run shown, `sort`
+    is the column that the table is sorted by, descending with a minus.
     """
 
     metric: str = ""
@@ -161,7 +161,7 @@ UNASKED = PointsQuery()
 
 
 class Tradeoff(NamedTuple):
-    """A metric against emissions: the choices there are, what was chosen, and the chart."""
+    """A metric against emissions: the choices offered, what was chosen, and the chart."""
 
     names: list[str]
     chosen: PointsQuery
@@ -175,7 +175,7 @@ class Tradeoff(NamedTuple):
 
     @property
     def within_choices(self) -> list[float]:
-        """What is offered, with what the address asks for."""
+        """The percentages offered, including the one in the address."""
         return sorted({*OFFERED_PERCENT, self.within_percent})
 
     @property
@@ -184,7 +184,7 @@ class Tradeoff(NamedTuple):
 
 
 def tradeoff(model: TrackedModel, runs: list[RunLink], asked: PointsQuery) -> Tradeoff | None:
-    """Training runs by emissions and a metric that they logged; None where none logged any."""
+    """Return training runs by emissions and a metric that they logged; None if none logged any."""
     metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
     by_count = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
     names = [name for name, _ in by_count]
@@ -203,7 +203,7 @@ def tradeoff(model: TrackedModel, runs: list[RunLink], asked: PointsQuery) -> Tr
 
 
 def _chosen(asked: PointsQuery, metric: Metric) -> PointsQuery:
-    """What was asked for; where nothing was, the metric that most runs logged and the project's direction of it."""
+    """Return the choice; by default the metric that most runs logged, and the project's direction for it."""
     better = asked.better if asked.better in ("higher", "lower") else "lower" if metric.lower else "higher"
     return asked._replace(
         metric=metric.name,
@@ -217,7 +217,7 @@ def _chosen(asked: PointsQuery, metric: Metric) -> PointsQuery:
 def _against_emissions(
     placed: list[tuple[RunLink, float]], newest: set[int], run_count: int, chosen: PointsQuery
 ) -> Points:
-    """The front of all runs with a value, and of the others those that are drawn elsewhere too."""
+    """Return the front of all runs with a value, plus those of the others that are drawn in other charts too."""
     completed = {n for n, (run, _) in enumerate(placed) if run.status == Run.Status.COMPLETED}
     best = front({n: (placed[n][0].emissions_kg, placed[n][1]) for n in completed}, chosen.better)
     shown = [n for n in range(len(placed)) if n in best or placed[n][0].pk in newest]
@@ -241,8 +241,8 @@ def _against_emissions(
 
 
 def front(places: dict[int, tuple[float, float]], better: str) -> set[int]:
-    """Which places of (emissions, value) no other place beats: less or equal emissions with a better value, or less
-    emissions with an equal one. Of equal places only the first is on the front."""
+    """Return indices of (emissions, value) that no other one beats: less or equal emissions with a better value, or
+    less emissions with an equal one. Of equal ones only the first is on the front."""
     sign = -1 if better == "higher" else 1
     found: set[int] = set()
     best = float("inf")

@@ -1,6 +1,6 @@
-"""What a share link shows of a model: the members' own figures, and nothing that leads on from there.
+"""What a share link shows of a model: the same figures as for members, without any links.
 
-Without details, names that may say more than the maker meant are taken off the rows before a template sees them.
+Without details, names that may reveal too much are removed from the rows before a template sees them.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ from runs.web import query
 
 
 def shared_model(request, link: ShareLink):
-    """The model for anyone who has the link."""
+    """Show the model to anyone who has the link."""
     quantity, model = query.quantity(request), TrackedModel.objects.get(sharelink=link)
     context = {
         "link": link,
@@ -30,7 +30,7 @@ def shared_model(request, link: ShareLink):
 
 
 def page_for_strangers(shared: TrackedModel, with_details: bool, now: datetime, quantity: str) -> ModelPage:
-    """A model's page whose points have no links; without details, it shows nothing that its runs logged."""
+    """Return a model's page whose points have no links; without details, it shows nothing that its runs logged."""
     page = model_page(shared, now, quantity, with_logged=with_details)
     page = page._replace(energies=_for_strangers(page.energies, with_details))
     if not with_details:

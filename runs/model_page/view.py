@@ -17,7 +17,7 @@ from runs.web.access import model_or_404, require
 from runs.web.notes import edit_notes
 from runs.web.scope import choices_of, of_a_team, scope_of
 
-#: The orders that the form offers; a click on a column's head turns any of them round.
+#: The sort orders in the form; a click on a column's head reverses the order.
 SORTS = {"-emissions": "CO₂e", "-energy": "Energy", "-runs": "Runs", "-used": "Last run", "name": "Name"}
 
 

@@ -1,4 +1,4 @@
-"""The tables of runs and emissions, a module a noun."""
+"""The tables of runs and emissions, one module per noun."""
 
 from runs.models.audit import AuditEntry
 from runs.models.batch import Batch

@@ -10,13 +10,13 @@ from django.db.models import Q
 from runs.models.team import Team
 from runs.models.user import DEACTIVATED
 
-#: As much of an address as is kept: enough to tell a network, too little to tell a person.
+#: How many bits of an address are kept: enough to identify a network, too few to identify a person.
 KEPT_BITS = {4: 24, 6: 48}
 SUBJECT_LENGTH = 300
 
 
 class Action(models.TextChoices):
-    """What is worth an entry; the value is what people read."""
+    """Actions that are logged; the value is what people read."""
 
     MEMBER_INVITED = "member invited"
     INVITATION_REVOKED = "invitation revoked"
@@ -58,23 +58,23 @@ class Action(models.TextChoices):
     PUE_CHANGED = "PUE changed"
 
 
-#: Changes of the whole deployment that move every team's figures, so every team may read them.
+#: Changes of the whole deployment that affect every team's figures, so every team may read them.
 DEPLOYMENT_WIDE = (Action.PROFILE_CHANGED, Action.FACTOR_CHANGED, Action.PUE_CHANGED)
 
 
-#: What the portal does by itself, once something has lain in the trash.
+#: What the portal does automatically when something has been in the trash for long enough.
 REMOVED_IN_TIME = (Action.RUN_REMOVED, Action.MODEL_REMOVED, Action.PROJECT_REMOVED, Action.TOKEN_REMOVED)
 
 
 class AuditQuerySet(models.QuerySet):
     def for_team(self, team: Team):
-        """A team's own entries, and the deployment's changes that moved its figures; the newest first."""
+        """Entries of the team, and changes of the deployment that affected its figures; newest first."""
         return self.filter(Q(team=team) | Q(team=None, action__in=DEPLOYMENT_WIDE)).order_by("-created_at", "-id")
 
 
 class AuditEntry(models.Model):
-    """One act. Without a team it is the deployment's; without an actor it came from the command line, or from
-    someone whose account is gone."""
+    """One action. Entries of the deployment have no team; without an actor it came from the command line, or from
+    someone whose account was deleted."""
 
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE)
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
@@ -105,14 +105,14 @@ class AuditEntry(models.Model):
 
     @property
     def origin(self) -> str:
-        """The network that it came from, where that is a team's business."""
+        """The network that it came from, if the team may know."""
         return self.address if self.team_id else ""
 
     @classmethod
     def note(cls, request, team: Team | None, action: str, subject: str) -> "AuditEntry":
         """Write an entry for what `request` just did; `request` is None on the command line, `team` for the deployment.
 
-        To be called in the transaction of the act itself, so that neither stands without the other.
+        Call it in the transaction of the action itself, so that neither is stored without the other.
         """
         user = getattr(request, "user", None)
         return cls.objects.create(
@@ -125,17 +125,17 @@ class AuditEntry(models.Model):
 
 
 def client_address(request) -> str:
-    """The caller's address as the login throttle sees it, so that one setting for proxies serves both."""
-    from allauth.account.adapter import get_adapter  # its models come after these
+    """Return the client's address as the login throttle sees it, so that both use the same proxy setting."""
+    from allauth.account.adapter import get_adapter  # its models load after these
 
     try:
         return get_adapter(request).get_client_ip(request)
-    except PermissionDenied:  # served by a Unix socket without a proxy's header
+    except PermissionDenied:  # served over a Unix socket without a proxy's header
         return ""
 
 
 def network_of(address: str, kept_bits: dict[int, int] = KEPT_BITS) -> str:
-    """The address's network: IPv4 to 24 bits, IPv6 to 48, unless `kept_bits` says otherwise; empty if invalid."""
+    """Return an address's network: IPv4 to 24 bits, IPv6 to 48, or `kept_bits`; empty if invalid."""
     try:
         ip = ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Batches of samples and logged values: a row a batch, samples columnar and compressed."""
+"""Batches of samples and logged values: one row per batch, samples in compressed columns."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from django.db import models
 from runs.models.project import Project
 from runs.models.run import Run, Writer
 
-#: How a packed batch of integers begins; zlib's own first byte is another.
+#: First byte of a packed batch of integers; zlib's own first byte is different.
 BINARY = b"\x01"
 
 
@@ -28,10 +28,11 @@ class Sample(NamedTuple):
 
 
 def pack(samples_by_device: dict[str, list[Sample]]) -> bytes:
-    """Columns of whole milliseconds and millijoules, as differences, compressed: about 6 bytes a sample.
+    """Pack columns of whole milliseconds and millijoules as compressed differences: about 6 bytes per sample.
 
-    A line of JSON says how long each device's columns are; their integers of 8 bytes follow, little-endian, as parsing
-    them as text took half the time of a long run's chart. Columns with gaps, which are rare, stand in the line.
+    A line of JSON gives the length of each device's columns. Their 8-byte little-endian integers follow, because
+    parsing them as text took half the time of a long run's chart. Columns with gaps, which are rare, are in the JSON
+    line.
     """
     lengths: dict[str, list] = {}
     integers = array("q")
@@ -46,12 +47,12 @@ def pack(samples_by_device: dict[str, list[Sample]]) -> bytes:
 
 
 def unpack(series: bytes) -> dict[str, list[Sample]]:
-    """The inverse of `pack`, to the millisecond and millijoule."""
+    """Unpack what `pack` packed, to the millisecond and millijoule."""
     return {key: list(map(Sample, *columns)) for key, columns in unpack_columns(series).items()}
 
 
 def unpack_columns(series: bytes) -> dict[str, list[list]]:
-    """As `unpack`, but a list for each field of Sample: curves of 100,000 samples have no time for objects."""
+    """Like `unpack`, but a list per field of Sample: objects are too slow for curves of 100,000 samples."""
     if not series.startswith(BINARY):
         return _of_text(series)
     head, _, body = zlib.decompress(series[len(BINARY) :]).partition(b"\n")
@@ -72,7 +73,7 @@ def unpack_columns(series: bytes) -> dict[str, list[list]]:
 
 
 def _of_text(series: bytes) -> dict[str, list[list]]:
-    """Batches of the first version: JSON alone."""
+    """Unpack batches of the first version, which are plain JSON."""
     packed = json.loads(zlib.decompress(series))
     return {key: [_column(deltas) for deltas in columns] for key, columns in packed.items()}
 
@@ -113,7 +114,7 @@ def _sums(deltas: Iterable[int | None]) -> Iterator[float | None]:
 
 
 class Logged(NamedTuple):
-    """A value of a metric: the process that logged it, seconds since the run's start, name and value."""
+    """A value of a metric: the process that logged it, seconds since the run's start, name, and value."""
 
     writer: str
     at_s: float
@@ -122,7 +123,7 @@ class Logged(NamedTuple):
 
 
 class Batch(models.Model):
-    """What one upload brought; its digest tells a repeat from a conflict."""
+    """The contents of one upload; its digest tells a repeat from a conflict."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="batches")
@@ -143,14 +144,14 @@ class Batch(models.Model):
         return self.batch_id
 
     def samples(self) -> dict[str, list[Sample]]:
-        """Samples by the device's key, in the order of time."""
+        """Samples by device key, in chronological order."""
         return unpack(bytes(self.series)) if self.series else {}
 
     def columns(self) -> dict[str, list[list]]:
-        """The same, a list for each field of Sample."""
+        """The same with a list for each field of Sample."""
         return unpack_columns(bytes(self.series)) if self.series else {}
 
     def logged(self) -> list[Logged]:
-        """The values that came with it, on the run's own clock."""
+        """The logged values of the batch, in seconds of the run."""
         offset_s = self.run.seconds_to(self.writer.started_at)
         return [Logged(self.writer.key, round(offset_s + t_s, 6), name, value) for t_s, name, value in self.metrics]

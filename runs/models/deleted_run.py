@@ -1,4 +1,4 @@
-"""Tombstones: that a run was deleted, and nothing of what it was."""
+"""Tombstones: they record that a run was deleted, and nothing about it."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from runs.models.project import Project
 
 
 class DeletedRun(models.Model):
-    """An id that a late upload may not bring back."""
+    """The id of a deleted run, which a late upload must not restore."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run_id = models.UUIDField()

@@ -1,4 +1,4 @@
-"""Devices of a run: what the agent saw, and what estimation made of it."""
+"""Devices of a run: what the agent saw, and what estimation calculated."""
 
 from collections import Counter
 from datetime import date
@@ -11,28 +11,29 @@ from runs.models.project import Project
 from runs.models.run import Run, Writer
 from traceml_agent import estimation
 
-#: Devices that a run holds exclusively, so that nobody else uses their idle time.
+#: Devices that a run holds exclusively: nobody else can use their idle time.
 ACCELERATORS = (HardwareProfile.Kind.GPU, HardwareProfile.Kind.TPU, HardwareProfile.Kind.NPU)
-#: The cumulative counters, in the order in which `day_ends` keeps them; the latter four are of devices that several
-#: runs share: the run's part of the elapsed seconds, and what of all three other runs count.
+#: The cumulative counters, in the order in which `day_ends` keeps them. The other four belong to devices that several
+#: runs share: the run's part of the elapsed seconds, and the part of all three that other runs count.
 COUNTERS = ("elapsed_s", "busy_s", "energy_j")
 PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 
 
 class DeviceQuerySet(models.QuerySet):
     def for_user(self, user, team=None):
-        """The devices of the projects that this person may see; with `team`, only of that team's projects."""
+        """The devices of projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 
     def not_in_catalogue(self):
-        """Devices without a profile, or with a generic one. Memory is estimated by its size and needs none."""
+        """Devices without a profile, or with a generic one. Memory is estimated from its size and needs none."""
         return self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()
 
     def unknown_names(self) -> list[dict]:
-        """Names among these devices that have no profile, with what they touch: the most used first.
+        """Return names of these devices that have no profile, with what they affect; the most used first.
 
-        Names of virtual processors are among them that no catalogue can know, for they say nothing about the machine.
+        They include names of virtual processors that no catalogue can contain, because such names say nothing about the
+        machine.
         """
         rows = (
             self.not_in_catalogue()
@@ -52,10 +53,10 @@ class DeviceQuerySet(models.QuerySet):
 
 
 class Device(models.Model):
-    """One processor or memory as one writer saw it, with its last cumulative counters.
+    """A processor or memory as one writer saw it, with its last cumulative counters.
 
-    `day_ends` keeps the counters as they stood at the end of each earlier day, so that energy falls on the day it
-    was used, and days can be made again exactly after a profile was corrected.
+    `day_ends` keeps the counters at the end of each earlier day, so that energy is counted on the day it was used, and
+    days can be recalculated exactly after a profile was corrected.
     """
 
     Kind = HardwareProfile.Kind
@@ -119,14 +120,14 @@ class Device(models.Model):
 
     @property
     def hardware_name(self) -> str:
-        """A device in words: the name of its profile, else the driver's name; memory is just memory."""
+        """The device in words: the name of its profile, or else the driver's name; memory is just memory."""
         if self.kind == Device.Kind.RAM:
             return self.get_kind_display()
         return called(self.name, *((self.profile.name, self.profile.fallback) if self.profile else (None, None)))
 
     @property
     def utilisation(self) -> float | None:
-        """Mean utilisation of what the run held, 0 to 1; None where the device tells none."""
+        """Mean utilisation of what the run held, 0 to 1; None if the device doesn't report it."""
         if self.busy_s is None:
             return None
         return min(self.busy_s / self.elapsed_s, 1.0) if self.elapsed_s > 0 else 0.0
@@ -136,7 +137,7 @@ class Device(models.Model):
         return estimation.mean_power_w(self.energy_kwh, self.elapsed_s)
 
     def facts(self, elapsed_s: float, busy_s: float | None, energy_j: float | None) -> estimation.Facts:
-        """This device's facts with other counters: those of a day, or of an interval of its chart."""
+        """Return this device's facts with other counters, such as those of a day or of an interval of its chart."""
         return estimation.Facts(
             self.kind,
             elapsed_s,
@@ -154,29 +155,29 @@ class Device(models.Model):
 
     @property
     def held_share(self) -> float:
-        """Share of the observed time that the device was the run's, 0 to 1."""
+        """Share of the observed time that the device belonged to the run, 0 to 1."""
         return 1.0 if self.held_s is None or not self.elapsed_s else self.held_s / self.elapsed_s
 
     def last_facts(self) -> estimation.Facts:
-        """All that the run used of it: what the run itself is told."""
+        """Everything that the run used of the device, which the run's own page shows."""
         held_s = self.elapsed_s if self.held_s is None else self.held_s
         return self.facts(held_s, self.busy_s, self.energy_j)
 
     def counted_facts(self) -> estimation.Facts:
-        """What the run counts of it in totals: without what other runs count."""
+        """What totals count for the run, without the part that other runs count."""
         return self.facts(*_counted(*self._counters()))
 
     def _counters(self) -> list:
-        """The last counters as `day_ends` keeps them: only the first three where nothing is shared."""
+        """The last counters in the form of `day_ends`: only the first three if nothing is shared."""
         found = [getattr(self, name) for name in COUNTERS]
         return found if self.held_s is None else found + [getattr(self, name) for name in PARTS]
 
     def advance(
         self, elapsed_s: float, busy_s: float | None, energy_j: float | None, day: date, parts: tuple = ()
     ) -> None:
-        """Take a sample's cumulative counters; an older or repeated one changes nothing but its own day's end.
+        """Store a sample's cumulative counters; an older or repeated sample only changes the end of its own day.
 
-        `parts` are the counters of PARTS, from the moment on that the device is shared; none before.
+        `parts` are the counters of PARTS, from the moment the device is shared; empty before.
         """
         if self.counted_on is None or elapsed_s > self.elapsed_s:
             if self.counted_on and day > self.counted_on:
@@ -189,7 +190,7 @@ class Device(models.Model):
             self.day_ends[day.isoformat()] = [elapsed_s, busy_s, energy_j, *parts]
 
     def facts_by_day(self) -> dict[date, estimation.Facts]:
-        """What each day added to the counters that are counted; the days add up to `counted_facts`."""
+        """Return what each day added to the counters that are counted; the days add up to `counted_facts`."""
         if self.counted_on is None:
             return {}
         ends = {date.fromisoformat(day): counters for day, counters in sorted(self.day_ends.items())}
@@ -197,7 +198,7 @@ class Device(models.Model):
         days: dict[date, estimation.Facts] = {}
         before: list = [0.0, 0.0, 0.0]
         for day, (elapsed_s, busy_s, *rest) in ends.items():
-            if busy_s is None:  # told later, if at all: then it was as it was on the whole
+            if busy_s is None:  # reported later, if at all: then the overall utilisation is assumed
                 busy_s = elapsed_s * (self.utilisation or 0.0)
             now = _counted(elapsed_s, busy_s, *rest)
             added_busy_s = None if self.busy_s is None else now[1] - before[1]
@@ -208,17 +209,17 @@ class Device(models.Model):
 
 
 def called(name: str, profile: str | None, is_generic: bool | None) -> str:
-    """What people call a device: by its profile, unless that is the generic one of what the catalogue lacks."""
+    """Return a device's name for people: that of its profile, unless that is the generic one."""
     return name if profile is None or is_generic else profile
 
 
 def in_words(counts: Counter[str]) -> str:
-    """Hardware that was counted by name: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`, the most first."""
+    """Describe hardware counted by name: `4 × NVIDIA A100 SXM4 80GB, AMD EPYC 7742`, the most frequent first."""
     return ", ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.most_common())
 
 
 def carriers(devices: list[Device]) -> list[Device]:
-    """What carries a run, whose time is its device-hours: its accelerators, else its processors; never memory."""
+    """Return the devices whose time is the run's device-hours: accelerators, or else processors; never memory."""
     used = [device for device in devices if device.kind in ACCELERATORS]
     return used or [device for device in devices if device.kind == Device.Kind.CPU]
 
@@ -232,7 +233,7 @@ def _counted(
     shared_busy_s: float = 0.0,
     shared_energy_j: float = 0.0,
 ) -> list:
-    """Counters of the seconds held, the seconds busy and the joules, each without what other runs count."""
+    """Return the seconds held, seconds busy and joules of some counters, without the part that other runs count."""
     held_s = elapsed_s if held_s is None else held_s
     counted_j = None if energy_j is None else max(energy_j - shared_energy_j, 0.0)
     counted_busy_s = None if busy_s is None else max(busy_s - shared_busy_s, 0.0)

@@ -1,4 +1,4 @@
-"""Whether less of a metric is better: as its name says, or as a team chose for its project; the rule has one home."""
+"""Whether lower values of a metric are better, by its name or a team's choice. The only home of this rule."""
 
 import re
 
@@ -28,23 +28,24 @@ _GOODS = """
     avoided free detection detected correction corrected correct robustness tolerance efficiency utilization
     utilisation uptime
 """
-#: Words that say that less is better, and those that say that more is: the last one in a name decides
+#: Words that mean lower is better, and words that mean higher is better; the last one in a name decides
 #: (`accuracy_loss`, `cer_accuracy`, `error_reduction`).
 LOWER, HIGHER = frozenset((_ERRORS + _COSTS).split()), frozenset(_GOODS.split())
-#: What follows is a denominator or a threshold and says nothing: `tokens_per_joule`, `recall@5`, `fpr_at_95_recall`.
+#: What follows is a denominator or a threshold and is ignored: `tokens_per_joule`, `recall@5`, `fpr_at_95_recall`.
 ASIDE = frozenset({"per", "at"})
-#: What follows counts only where nothing before says anything: `time_to_accuracy`, but `number_of_errors`.
+#: What follows only counts if nothing before it decides: `time_to_accuracy`, but `number_of_errors`.
 LINKS = frozenset({"to", "of", "for", "on", "under", "with", "without", "vs", "in", "by", "over"})
-#: Scikit-learn's scorers are errors with their sign turned: `neg_mean_squared_error`.
+#: Scikit-learn's scorers are errors with a negative sign: `neg_mean_squared_error`.
 SCORED = re.compile(r"neg (mean|root|median|max|log loss|brier|mse|mae|rmse|mape)\b")
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SPLIT = re.compile(r"train(?:ing)?|val(?:id(?:ation)?)?|eval|test|dev")
 
 
 def lower_by_name(name: str) -> bool:
-    """Whether a metric's name says that less is better: `val_loss`, `top5-error`, `eval/answerCER`.
+    """Return whether a metric's name means that lower is better: `val_loss`, `top5-error`, `eval/answerCER`.
 
-    By whole words (`f1_cancer` is no CER, `power` no WER), the last one that says anything; for all others more is.
+    Only whole words count (`f1_cancer` is not CER, `power` is not WER), and the last known one decides. By default,
+    higher is better.
     """
     words = _words(name)
     if words[-1:] == ["per"]:  # the phoneme error rate
@@ -56,12 +57,12 @@ def lower_by_name(name: str) -> bool:
 
 
 def _first(words: list[str], among: frozenset[str]) -> int:
-    """The place of the first of these words that has words on both sides, else the end."""
+    """Return the position of the first of these words that has words on both sides, or else the end."""
     return next((n for n, word in enumerate(words) if word in among and 0 < n < len(words) - 1), len(words))
 
 
 def _last_said(words: list[str]) -> str:
-    """`lower` or `higher`, by the last word that says either; nothing where none does."""
+    """Return `lower` or `higher`, by the last word that decides; empty if none does."""
     for n in reversed(range(len(words))):
         if words[n] == "likelihood":
             return "higher" if {"neg", "negative"}.isdisjoint(words[:n]) else "lower"
@@ -71,12 +72,12 @@ def _last_said(words: list[str]) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """`val/answerCER@5` as val, answer, cer, at, 5: words keep the digits behind them."""
+    """Split `val/answerCER@5` into val, answer, cer, at, 5: words keep the digits after them."""
     return re.findall(r"[^\W\d_]+\d*|\d+", _HUMPS.sub(" ", name).replace("@", " at ").lower())
 
 
 def _said(word: str) -> str:
-    """`lower`, `higher` or nothing, of a word alone, without its number, or behind a split's name: `valloss`."""
+    """Return `lower`, `higher` or nothing for a word: as it is, without its number, or without a split (`valloss`)."""
     for each in (word, word.rstrip("0123456789"), _SPLIT.sub("", word, count=1)):
         if each in LOWER:
             return "lower"
@@ -86,7 +87,7 @@ def _said(word: str) -> str:
 
 
 class MetricDirection(models.Model):
-    """A team's choice for a metric of a project, whatever its name says. It holds on every page and in every file."""
+    """A team's choice for a metric of a project, whatever its name means. It holds on every page and in every file."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     name = models.CharField(max_length=200)

@@ -1,4 +1,4 @@
-"""The emission factor: one active per deployment, a world average with its year and source."""
+"""The emission factor: one is active per deployment, a world average with its year and source."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,7 +10,7 @@ from traceml_agent import catalogue
 
 class EmissionFactorManager(models.Manager["EmissionFactor"]):
     def active(self) -> "EmissionFactor":
-        """The factor in force; a new deployment starts with the one that the catalogue's data recommends."""
+        """Return the active factor; a new deployment starts with the one that the catalogue's data recommends."""
         factor = self.filter(active=True).first()
         if factor is None:
             self.bulk_create([self.model(**_values(catalogue.factor()), active=True)], ignore_conflicts=True)
@@ -18,12 +18,12 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
         return factor
 
     def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
-        """The factors that these runs were estimated with, the newest first; a look-up each, as there are few."""
+        """Return the factors that these runs were estimated with, newest first; an index look-up each, as few exist."""
         of_runs = runs.filter(factor=OuterRef("pk"))
         return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
 
     def load(self) -> int:
-        """Add the world averages of the catalogue's data that are missing; returns how many, none is changed."""
+        """Add missing world averages from the catalogue's data; existing ones stay. Returns how many were added."""
         self.active()
         known = set(self.values_list("kg_per_kwh", "year", "source"))
         seeds = [seed for seed in catalogue.factors() if (seed.kg_per_kwh, seed.year, seed.source) not in known]

@@ -1,4 +1,4 @@
-"""Invitations to a team: a link that lets one person in, once, within a week."""
+"""Invitations to a team: a link that admits one person, once, within a week."""
 
 import secrets
 from datetime import timedelta
@@ -18,7 +18,7 @@ OPEN_FOR = timedelta(days=7)
 
 class InvitationQuerySet(models.QuerySet):
     def open(self):
-        """Invitations that can be accepted: unused, in time, and by somebody who still may invite."""
+        """Invitations that can be accepted: unused, not expired, and from somebody who may still invite."""
         return self.filter(
             accepted_at=None,
             revoked_at=None,
@@ -29,12 +29,12 @@ class InvitationQuerySet(models.QuerySet):
         )
 
     def by_secret(self, secret: str) -> "Invitation | None":
-        """The open invitation of this link's secret part."""
+        """Return the open invitation for this link's secret part."""
         return self.open().filter(secret_hmac=invitation_digest(secret)).first()
 
 
 class Invitation(models.Model):
-    """A place in a team, in a role that its inviter chose; the database holds no more than the link's HMAC."""
+    """An invitation to a team, in a role that the inviter chose; the database only holds the link's HMAC."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE)
     role = models.CharField(max_length=8, choices=[choice for choice in Role.choices if choice[0] != Role.OWNER])
@@ -56,10 +56,7 @@ class Invitation(models.Model):
 
     @classmethod
     def issue(cls, by: Membership, role: str, email: str = "") -> tuple["Invitation", str]:
-        """A new invitation and its link's secret part, which can't be had again.
-
-        Raises PermissionDenied for a role that `by` may not give.
-        """
+        """Create an invitation; returns it with its link's secret part, which can't be recovered."""
         if role not in by.grantable_roles:
             raise PermissionDenied
         secret = secrets.token_urlsafe(32)
@@ -68,9 +65,9 @@ class Invitation(models.Model):
         return cls.objects.create(team=by.team, invited_by=by.user, secret_hmac=digest, **values), secret
 
     def accept(self, user) -> Membership:
-        """Let the person in and use the invitation up. Raises DoesNotExist once it is no longer open.
+        """Add the person to the team and use up the invitation. Raises DoesNotExist if it is no longer open.
 
-        Who is a member already stays as they are, and the invitation stays open for somebody else.
+        Existing members stay as they are, and the invitation stays open for somebody else.
         """
         with transaction.atomic():
             self.team.lock()

@@ -1,4 +1,4 @@
-"""What a run logged under one name: enough to compare runs by it without reading their batches."""
+"""A summary of what a run logged under one name: enough to compare runs by it without reading their batches."""
 
 import sys
 
@@ -9,19 +9,19 @@ from runs.models.direction import MetricDirection, lower_by_name
 from runs.models.project import Project
 from runs.models.run import Run
 
-#: Metrics that the agent sends as amounts of useful work since the last one; the others are values to follow.
+#: Metrics that the agent sends as amounts of useful work since the last report; all others are values to follow.
 WORK = ("samples", "tokens")
 
 
 class MetricQuerySet(models.QuerySet):
     def directed(self):
-        """With what the projects chose instead of what the names say, for `lower` and `best`."""
+        """Metrics for which `lower` and `best` use the projects' choices before the names."""
         chosen = MetricDirection.objects.filter(project=OuterRef("project"), name=OuterRef("name"))
         return self.annotate(chosen=Subquery(chosen.values("lower")[:1]))
 
 
 class Metric(models.Model):
-    """The last, lowest and highest value of a metric, and for work the sum; kept when the batches' metrics go."""
+    """The last, lowest and highest value of a metric, for work the sum; kept when the batches' values are deleted."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")
@@ -33,7 +33,7 @@ class Metric(models.Model):
     total = models.FloatField(default=0.0, help_text="The sum, of work alone.")
     count = models.PositiveBigIntegerField(null=True, help_text="How often; null: logged before this was counted.")
 
-    #: What the project chose, where `directed` looked it up.
+    #: The project's choice, if `directed` looked it up.
     chosen: bool | None
 
     objects = MetricQuerySet.as_manager()
@@ -50,7 +50,7 @@ class Metric(models.Model):
 
     @property
     def lower(self) -> bool:
-        """Whether less of it is better; of `directed` rows."""
+        """Whether lower is better; only for rows of `directed`."""
         return lower_by_name(self.name) if self.chosen is None else self.chosen
 
     @property
@@ -59,19 +59,19 @@ class Metric(models.Model):
 
     @property
     def figures(self) -> dict:
-        """What other programs get of it; of work the sum is what counts."""
+        """What other programs get; for work, the sum is what counts."""
         if self.is_work:
             return {"total": self.total, "count": self.count}
         values = {"last": self.last, "best": self.best, "lowest": self.lowest, "highest": self.highest}
         return values | {"lower_is_better": self.lower, "count": self.count}
 
     def take(self, at, value: float) -> None:
-        """Take in a logged value, in whatever order values arrive."""
+        """Update with a logged value; values may arrive in any order."""
         if at >= self.last_at:
             self.last, self.last_at = value, at
         self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
         if self.is_work:
-            # Of the largest numbers there are, two add up to no number.
+            # Two of the largest floats add up to infinity.
             self.total = max(-sys.float_info.max, min(self.total + value, sys.float_info.max))
         if self.count is not None:
             self.count += 1

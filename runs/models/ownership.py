@@ -21,7 +21,7 @@ class OwnershipOfferQuerySet(models.QuerySet):
 
 
 class OwnershipOffer(models.Model):
-    """An owner's offer to a member of the same team; it goes with either membership."""
+    """An owner's offer to a member of the same team; it is deleted with either membership."""
 
     offered_by = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="offers_made")
     offered_to = models.OneToOneField(Membership, on_delete=models.CASCADE, related_name="offer")
@@ -40,7 +40,7 @@ class OwnershipOffer(models.Model):
         return cls.objects.update_or_create(offered_to=to, defaults=values)[0]
 
     def accept(self) -> None:
-        """Make the other an owner. The caller holds the team's lock and found the offer open under it."""
+        """Make the other person an owner. The caller holds the team's lock and found the offer open under it."""
         with transaction.atomic():
             Membership.objects.filter(pk=self.offered_to_id).update(role=Role.OWNER)
             if self.steps_back:

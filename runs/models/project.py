@@ -10,8 +10,9 @@ from runs.slugs import create_with_slug
 
 class ProjectQuerySet(models.QuerySet):
     def for_user(self, user, right: Right = Right.SEE):
-        """The projects of the teams in which this person has the right."""
-        # In one filter, so that it is the same member's role: two would take another's.
+        """The projects of the teams in which this person has this right."""
+        # In one filter, so that both conditions apply to the same member; two filters could match another member's
+        # role.
         return self.filter(team__membership__user=user, team__membership__role__in=RIGHTS[right])
 
 

@@ -1,4 +1,4 @@
-"""PUE: total energy of a data centre over that of its IT equipment. One is in force per portal, 1 by default."""
+"""PUE: total energy of a data centre divided by that of its IT equipment. One is in force per portal, 1 by default."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -6,14 +6,14 @@ from django.db.models import Q
 
 from runs.models.in_force import InForce, one_active
 
-#: The figure is that of the devices alone.
+#: The figure covers only the devices.
 DEVICES_ALONE = 1.0
 MOST = 5.0
 
 
 class PueManager(models.Manager["Pue"]):
     def active(self) -> "Pue":
-        """The PUE in force; a new portal starts with 1."""
+        """Return the PUE in force; a new portal starts with 1."""
         found = self.filter(active=True).first()
         if found is None:
             first = self.model(value=DEVICES_ALONE, source="The devices alone.", active=True)
@@ -23,7 +23,7 @@ class PueManager(models.Manager["Pue"]):
 
 
 class Pue(InForce):
-    """Power usage effectiveness, by which energy is multiplied to calculate emissions."""
+    """Power usage effectiveness: energy is multiplied by it to calculate emissions."""
 
     value = models.FloatField("PUE", validators=[MinValueValidator(DEVICES_ALONE), MaxValueValidator(MOST)])
     source = models.CharField(max_length=400, help_text="Who measured it, for which building and year.")

@@ -13,7 +13,7 @@ from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 from runs.models.usage import UsageQuerySet
 
-#: Nobody works any longer on what was not heard of for so long.
+#: After this long without a sign of life, nobody is working on it any more.
 ABANDONED_AFTER = timedelta(seconds=60)
 
 
@@ -100,7 +100,7 @@ class RunRevision(models.Model):
 
 FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "idle_kwh")
 
-#: A sum of floating-point numbers is off by less: what moved no further did not move.
+#: Floating-point sums are off by less than this: a smaller change is no change.
 LEAST_KG = 1e-12
 
 

@@ -1,4 +1,4 @@
-"""The last request that the API refused, for people who wait for their first run."""
+"""The last request that the API refused, for people who are waiting for their first run."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from django.utils import timezone
 from runs.models.project import Project
 from runs.models.token import ApiToken
 
-#: An agent that is refused tries again and again: more than this often nobody reads it.
+#: A refused agent keeps trying; nobody needs to read about it more often than this.
 WRITTEN_EVERY = timedelta(seconds=5)
 LENGTH = 300
 

@@ -15,11 +15,11 @@ class RememberedQuerySet(models.QuerySet):
 class Remembered(models.Model):
     """A value with an expiry time. A rate limit only stores the time when it is fully available again.
 
-    A table and no cache: a cache makes room by forgetting, and a few hundred requests about other things would have
-    ended every throttle.
+    A table instead of a cache, because a full cache forgets entries: a few hundred unrelated requests would have ended
+    every throttle.
     """
 
-    #: SHA-256 of what it is about: addresses of people stand in no table for this.
+    #: SHA-256 of the subject, because no table should contain people's addresses just for this.
     key = models.CharField(max_length=64, primary_key=True)
     value = models.JSONField(null=True)
     until = models.FloatField(db_index=True, help_text="Seconds since 1970.")

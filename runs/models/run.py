@@ -19,7 +19,7 @@ from runs.sql.lookups import HasItem, HasItems
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_OVERLAPS
 
-#: How long after a process ended its end may be noticed.
+#: An end may be noticed this long after the process ended.
 NOTICED_WITHIN = timedelta(seconds=5)
 LISTED = ["project", "archived_at", "received_at", "id", "kind", "status", "tracked_model"]
 LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at"]
@@ -29,10 +29,10 @@ UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
 ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
 ADDED_UP += ["shared_kwh", "shared_kg"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
-#: What finds the runs whose accelerators idled most, without reading their rows.
+#: Columns of the index that finds the runs with the most idle accelerators without reading their rows.
 IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
 
-#: What runs that overlap may share; the later word says more.
+#: What overlapping runs may share; later words say more.
 SHARES = ("host", "device", "process")
 
 models.JSONField.register_lookup(HasItem)
@@ -41,15 +41,16 @@ models.JSONField.register_lookup(HasItems)
 
 class RunQuerySet(models.QuerySet):
     def for_user(self, user, right: Right = Right.SEE, team=None):
-        """The runs of the projects in which this person has the right; with `team`, only of that team's projects."""
-        # In one filter, so that it is the same member's role: two would take another's.
+        """The runs of projects in which this person has this right; with `team`, only of that team's projects."""
+        # In one filter, so that both conditions apply to the same member; two filters could match another member's
+        # role.
         runs = self.filter(project__team__membership__user=user, project__team__membership__role__in=RIGHTS[right])
         return runs.filter(project__team=team) if team else runs
 
     def addressed(self, run_ids):
         """The runs with these ids.
 
-        Ids are unique in a project only: of two visible projects that hold the same one, the older keeps it.
+        Ids are only unique within a project: if two visible projects have the same one, the older project keeps it.
         """
         rows = self.filter(run_id__in=run_ids).order_by("received_at", "pk").values_list("run_id", "pk")
         oldest: dict = {}
@@ -60,31 +61,31 @@ class RunQuerySet(models.QuerySet):
     def unfinished(self):
         """Unfinished runs: still running, or lost.
 
-        The status is written into the SQL: with a parameter SQLite doesn't see that an index holds just these.
+        The status is written into the SQL: with a parameter, SQLite doesn't see that an index holds exactly these rows.
         """
         return self.filter(status=RawSQL("'running'", ()))
 
     def lost(self, now: datetime):
-        """The runs that no end was heard of and that have been silent for too long (`runs.silence`)."""
+        """Runs without an end that have been silent for too long (`runs.silence`)."""
         return self.unfinished().filter(silent_in_sql(now))
 
     def running(self, now: datetime):
-        """The runs that no end was heard of and that go on."""
+        """Runs without an end that are still going on."""
         return self.unfinished().exclude(silent_in_sql(now))
 
     def came_to_nothing(self, now: datetime):
-        """The runs that failed, were cancelled or are lost."""
+        """Runs that failed, were cancelled or are lost."""
         ended = Q(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
         return self.filter(ended | Q(pk__in=self.lost(now).order_by().values("pk")))
 
     def in_state(self, state: str, now: datetime):
-        """The runs in a state as readers see it (`Run.state`)."""
+        """Runs in a state as readers see it (`Run.state`)."""
         if state == Run.LOST:
             return self.lost(now)
         return self.running(now) if state == Run.Status.RUNNING else self.filter(status=state)
 
     def newest(self, count: int):
-        """The last runs to arrive, ready for a list. Rows are wide, so an index selects them."""
+        """The latest runs to arrive, ready for a list. Rows are wide, so an index selects them."""
         by_arrival = ("-received_at", "-pk")
         return (
             Run.objects.filter(pk__in=self.order_by(*by_arrival).values("pk")[:count])
@@ -93,12 +94,12 @@ class RunQuerySet(models.QuerySet):
         )
 
     def with_names(self):
-        """Ready for a list, with model, project and team in one query."""
+        """Runs with model, project and team in one query, ready for a list."""
         return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage", "notes")
 
 
 class Run(models.Model):
-    """One tracked execution, with the totals that follow from its devices' last counters."""
+    """One tracked execution, with the totals calculated from its devices' last counters."""
 
     class Kind(models.TextChoices):
         TRAINING = "training"
@@ -107,7 +108,7 @@ class Run(models.Model):
         INFERENCE = "inference"
         OTHER = "other"
 
-    #: Kinds that are worth nothing unless they complete; a service has answered its calls however it ended.
+    #: Kinds that are only worth something if they complete; a service has answered its calls however it ended.
     WASTABLE = (Kind.TRAINING, Kind.FINETUNING, Kind.EVALUATION)
 
     class Status(models.TextChoices):
@@ -115,7 +116,7 @@ class Run(models.Model):
         COMPLETED = "completed"
         FAILED = "failed"
         CANCELLED = "cancelled"
-        #: Told to end by a signal: preempted, switched off.
+        #: Ended by a signal: preempted, switched off.
         STOPPED = "stopped"
 
     LOST = "lost"
@@ -126,7 +127,8 @@ class Run(models.Model):
     run_id = models.UUIDField()
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
-    # No foreign key: it outlives the account, as the daily totals that the run takes back are kept by it.
+    # Not a foreign key: it must outlive the account, because the daily totals from which the run's share is subtracted
+    # are kept by it.
     member_id = models.BigIntegerField(
         default=0, help_text="Whose it is by the token that announced it: a person, or OF_NOBODY, OF_TEAM, OF_CI."
     )
@@ -175,14 +177,14 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["project", "-received_at", "-id"], name="run_by_arrival"),
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
-            # Rows are wide, and a list of 100,000 reads none but those it shows. The widest index comes first, as of
-            # those that hold all that is asked for SQLite takes the last.
+            # Rows are wide, and a list of 100,000 only reads those that it shows. The widest index comes first: of
+            # several that hold everything requested, SQLite uses the last one.
             SearchIndex(fields=SEARCHED, name="run_searched"),
             models.Index(fields=LISTED, name="run_listed"),
             SearchIndex(fields=ADDED_UP, name="run_added_up"),
             models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
             models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
-            # A model's runs of a kind, without reading a row; narrow.
+            # A model's runs of a kind, without reading rows; narrow.
             models.Index(fields=LIVED, name="run_lived"),
             models.Index(fields=IDLED, condition=Q(idle_kwh__gt=0), name="run_idled"),
         ]
@@ -195,17 +197,17 @@ class Run(models.Model):
         return state_of(self.status, self.last_seen_at, self.upload_interval_s)
 
     def seconds_to(self, moment: datetime) -> float:
-        """From the run's start to an instant: for a writer's start, what turns its times into the run's."""
+        """Return seconds from the run's start to an instant, such as the offset of a writer's times."""
         return (moment - self.started_at).total_seconds()
 
     @property
     def label(self) -> str:
-        """Its name, else the name of its model."""
+        """The run's name, or else the name of its model."""
         return self.name or self.tracked_model.name
 
     @property
     def left_out_in_all(self) -> list[LeftOut]:
-        """What its writers and the portal left out."""
+        """What its writers and the portal left out, together."""
         return added_up(*(writer.left_out for writer in self.writers.all()), self.left_out)
 
     def overlap(self, others: Iterable[Mapping]) -> None:
@@ -219,7 +221,7 @@ class Run(models.Model):
 
     @property
     def overlapping(self) -> list[dict]:
-        """The runs that measured the same thing at the same time, and which of SHARES they have in common."""
+        """Return the runs that measured the same thing at the same time, and which of SHARES they have in common."""
         return [{"run_id": run_id, "shares": shares} for run_id, shares in self.overlaps]
 
     @property
@@ -250,14 +252,14 @@ class Run(models.Model):
 
 
 def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: float) -> str:
-    """The state that readers see: a silent run is lost, until late data revives it."""
+    """Return the state that readers see: a silent run is lost until late data arrives."""
     if status != Run.Status.RUNNING or last_seen_at is None:
         return status
     return Run.LOST if is_silent(last_seen_at, upload_interval_s, timezone.now()) else status
 
 
 class Writer(models.Model):
-    """The life of one agent process: counters are cumulative within it, a run's total is the sum over its writers."""
+    """The life of one agent process. Counters are cumulative within it; a run's total is the sum over its writers."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="writers")
@@ -286,20 +288,20 @@ class Writer(models.Model):
 
     @property
     def heard_until(self):
-        """The instant of its latest sample."""
+        """The time of its latest sample."""
         return self.started_at + timedelta(seconds=self.last_t_s)
 
     @property
     def lasted_until(self):
-        """The latest time at which it certainly ran: that of its last sample, or shortly before its end."""
+        """The latest time at which it was certainly running: that of its last sample, or shortly before its end."""
         return max(self.heard_until, self.ended_at - NOTICED_WITHIN) if self.ended_at else self.heard_until
 
 
 def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
-    """Writers in the order of time: those that overlap make one attempt at the run.
+    """Group writers into attempts, in chronological order: writers that overlap are one attempt at the run.
 
-    So do ranks of one job, whether or not they overlap (a rank may be done before another has begun): only a rank that
-    was there before begins another attempt.
+    Ranks of one job are one attempt too, whether or not they overlap (one rank may finish before another starts): only
+    a rank that already took part starts another attempt.
     """
     attempts: list[list[Writer]] = []
     until: datetime | None = None

@@ -1,4 +1,4 @@
-"""What people without an account may see: a page behind a secret link, and a badge with one figure."""
+"""What people without an account can see: a page behind a secret link, and a badge with one figure."""
 
 import secrets
 from datetime import timedelta
@@ -13,13 +13,13 @@ from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 from runs.secret_digests import share_link_digest
 
-#: As much of a secret as is kept in plain text, for people to tell their links apart; 220 random bits stay unknown.
+#: How much of a secret is kept in plain text, so that people can tell their links apart; 220 random bits stay unknown.
 PREFIX_LENGTH = 6
 
 
 class SharedQuerySet(models.QuerySet):
     def for_user(self, user):
-        """Links and badges of the projects that this person may see."""
+        """Links and badges of projects that this person may see."""
         return self.filter(project__team__membership__user=user)
 
     def shown(self):
@@ -27,7 +27,7 @@ class SharedQuerySet(models.QuerySet):
         return self.filter(project__team__bin_of=None)
 
     def with_names(self):
-        """Ready for a list, with all names in one query."""
+        """Rows with all names in one query, ready for a list."""
         return self.select_related("project__team", "tracked_model", "created_by").order_by("-created_at", "-id")
 
 
@@ -36,11 +36,11 @@ class ShareLinkQuerySet(SharedQuerySet):
         return super().with_names().select_related("run").defer("run__params", "run__environment", "run__usage")
 
     def usable(self):
-        """Working links: not expired, and not created by a deactivated person, who knows their secrets."""
+        """Working links: not expired, and not created by someone deactivated, who would still know their secrets."""
         return self.shown().filter(expires_at__gt=timezone.now()).exclude(created_by__is_active=False)
 
     def opened_by(self, secret: str) -> "ShareLink | None":
-        """The link that this secret still opens, or None."""
+        """Return the working link for this secret, or None."""
         return self.usable().filter(secret_hmac=share_link_digest(secret)).select_related("project").first()
 
 
@@ -132,12 +132,12 @@ class Badge(models.Model):
 
 
 def kind_of(subject: Project | TrackedModel | Run) -> str:
-    """`run`, `model` or `project`."""
+    """Whether it shows a `run`, `model` or `project`."""
     return {Run: "run", TrackedModel: "model", Project: "project"}[type(subject)]
 
 
 def columns_of(subject: Project | TrackedModel | Run) -> dict:
-    """The columns that say what a row shares."""
+    """Return the columns that say what a row shares."""
     if isinstance(subject, Project):
         return {"project": subject}
     column = "run" if isinstance(subject, Run) else "tracked_model"

@@ -1,4 +1,4 @@
-"""Named parts of a run, and calls of a model in use."""
+"""Named parts of a run, and calls of a model during inference."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from runs.models.run import Run, Writer
 
 
 class Stage(models.Model):
-    """An epoch, an evaluation, a block of predictions; its energy is that of its interval, read off the samples."""
+    """An epoch, an evaluation, a block of predictions; its energy is calculated from the samples of its interval."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="stages")
@@ -28,7 +28,7 @@ class Stage(models.Model):
 
 
 class Call(models.Model):
-    """How often a method of a watched model was called so far: calls, items and busy seconds, cumulative."""
+    """How often a method of a watched model has been called so far: calls, items and busy seconds, cumulative."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls")

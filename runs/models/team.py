@@ -1,4 +1,4 @@
-"""Teams and who belongs to them."""
+"""Teams and their members."""
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -9,7 +9,7 @@ from runs.models.user import User
 from runs.rights import RIGHTS, Right, Role
 from runs.slugs import create_with_slug
 
-#: The order of the choices is the order of the roles.
+#: Roles by rank, in the order of the choices.
 RANKS = list(Role)
 FIRST_PROJECT = "First project"
 
@@ -44,7 +44,7 @@ class Team(models.Model):
 
     @classmethod
     def found(cls, name: str, owner) -> "Team":
-        """Create a team that this person owns."""
+        """Create a team owned by this person."""
         with transaction.atomic():
             team = create_with_slug(cls.objects, name, "team")
             Membership.objects.create(team=team, user=owner, role=Role.OWNER)
@@ -52,11 +52,11 @@ class Team(models.Model):
 
     @classmethod
     def personal_for(cls, user) -> "Team":
-        """A team of this person; where there is none, one of their own with a first project.
+        """Return a team of this person, or create one with a first project.
 
-        The person's row is the lock: of two first requests at once, the second finds the team of the first.
+        Locks the person's row: of two simultaneous first requests, the second finds the first one's team.
         """
-        from runs.models.project import Project  # which knows of teams already
+        from runs.models.project import Project  # which imports teams itself
 
         with transaction.atomic():
             User.objects.select_for_update().get(pk=user.pk)
@@ -67,7 +67,7 @@ class Team(models.Model):
         return team
 
     def lock(self) -> None:
-        """Let no other change of this team's people, projects or tokens happen until the transaction ends."""
+        """Block other changes of this team's people, projects or tokens until the transaction ends."""
         Team.objects.select_for_update().get(pk=self.pk)
 
 
@@ -85,7 +85,7 @@ class MembershipQuerySet(models.QuerySet):
         return self.able().filter(role=Role.OWNER)
 
     def by_role(self):
-        """Owners first, then by address, with the people."""
+        """Owners first, then by email address, with the people."""
         rank = models.Case(*(models.When(role=role, then=number) for number, role in enumerate(RANKS)))
         return self.select_related("user").order_by(rank, "user__email")
 
@@ -113,7 +113,7 @@ class Membership(models.Model):
 
     @property
     def rights(self) -> dict[str, bool]:
-        """What this member may do, for templates: `{% if place.rights.INVITE %}`."""
+        """The rights of this member, for templates: `{% if place.rights.INVITE %}`."""
         return {right.name: self.may(right) for right in Right}
 
     def outranks(self, other: "Membership") -> bool:
@@ -126,19 +126,19 @@ class Membership(models.Model):
 
     @property
     def grantable_roles(self) -> list:
-        """Roles that this member may give: none above their own, and ownership only by an accepted offer."""
+        """The roles that this member may give: none above their own, and ownership only by an accepted offer."""
         if not self.may(Right.INVITE):
             return []
         return [role for role in RANKS[self.rank :] if role is not Role.OWNER]
 
     @property
     def may_take_over(self) -> bool:
-        """Whether no owner of the team can act, and nobody who can is above this member; viewers never."""
+        """Whether no owner of the team can act, and nobody who can act outranks this member; never for viewers."""
         able = set(self.team.membership_set.able().values_list("role", flat=True))
         return self.role == min(able, key=RANKS.index, default=None) and self.role not in (Role.OWNER, Role.VIEWER)
 
     def take_over(self) -> None:
-        """Become an owner beside those who are deactivated. Raises PermissionDenied where somebody else could act."""
+        """Become an owner beside the deactivated ones. Raises PermissionDenied if somebody else could act."""
         with transaction.atomic():
             self.team.lock()
             if not self.may_take_over:
@@ -163,13 +163,13 @@ class Membership(models.Model):
                 self._revoke_tokens()
 
     def remove(self, by: "Membership") -> None:
-        """End another's membership. Raises PermissionDenied and LastOwner as `give_role` does."""
+        """End another person's membership. Raises PermissionDenied and LastOwner like `give_role`."""
         if not by.outranks(self):
             raise PermissionDenied
         self.end()
 
     def end(self) -> None:
-        """Leave the team: access ends and this person's tokens for it are revoked with the next request."""
+        """Leave the team: access ends, and this person's tokens for it are revoked with the next request."""
         with transaction.atomic():
             self._leave_an_owner()
             self._revoke_tokens()

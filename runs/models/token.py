@@ -1,4 +1,4 @@
-"""API tokens: `tml_`, a look-up id and 43 random characters, of which only an HMAC is stored."""
+"""API tokens: `tml_`, a look-up id and 43 random characters, stored only as an HMAC."""
 
 import hmac
 import secrets
@@ -23,7 +23,7 @@ LAST_USED_EVERY_S = 60
 
 
 def _parts(plain_text: str) -> tuple[str, str]:
-    """Look-up id and secret of a token's plain text; both empty for invalid text."""
+    """Return the look-up id and secret of a token's plain text; both are empty for invalid text."""
     lookup_id, _, secret = plain_text.removeprefix(PREFIX).partition("_")
     if (
         not plain_text.startswith(PREFIX)
@@ -37,7 +37,7 @@ def _parts(plain_text: str) -> tuple[str, str]:
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self):
-        """Tokens that are not revoked or expired, and whose creator could still create them: tokens end with the
+        """Tokens that are not revoked or expired, and whose creator could still create them: they end with the
         creator's membership or account.
         """
         now = timezone.now()
@@ -50,11 +50,11 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return here.filter(made_by, revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
-        """The usable token that this plain text belongs to, or None."""
+        """Return the usable token for this plain text, or None."""
         return self.usable().select_related("project__team").issued(plain_text)
 
     def issued(self, plain_text: str) -> "ApiToken | None":
-        """The token with this plain text among these, whether or not it still works."""
+        """Return the token with this plain text among these, whether or not it still works."""
         lookup_id, secret = _parts(plain_text)
         token = self.filter(lookup_id=lookup_id).first() if lookup_id else None
         if token is None or not hmac.compare_digest(token.secret_hmac, token_digest(secret)):
@@ -62,7 +62,7 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
         return token
 
     def looked_up(self, plain_text: str) -> "ApiToken | None":
-        """The token with this look-up id, even if the secret is wrong; used to explain a failure."""
+        """Return the token with this look-up id, even if the secret is wrong; used to explain a failure."""
         lookup_id, _ = _parts(plain_text)
         return self.filter(lookup_id=lookup_id or None).first()
 
@@ -75,7 +75,7 @@ class ApiToken(models.Model):
         READ = "read"
 
     class Owner(models.TextChoices):
-        """Who a token's runs count for."""
+        """Whom a token's runs count for."""
 
         MAKER = "maker", "Me"
         TEAM = "team", "The whole team"
@@ -147,8 +147,8 @@ class ApiToken(models.Model):
 
     @property
     def state(self) -> str:
-        """`active`, `replaced` while it works beside its successor, `expired`, `revoked`, or `resting` while whoever
-        made it is deactivated."""
+        """`active`, `replaced` while it works beside its successor, `expired`, `revoked`, or `resting` while its
+        creator is deactivated."""
         if self.revoked_at:
             return "revoked"
         if self.expires_at and self.expires_at <= timezone.now():
@@ -167,9 +167,9 @@ class ApiToken(models.Model):
         return scope in self.scopes
 
     def note_use(self, agent: str) -> None:
-        """Remember when and by what it was used, at most once a minute: a write per request would double the load.
+        """Store when and by what it was used, at most once a minute: a write per request would double the load.
 
-        Where another writer holds the database it is left for the next request: who reads waits for nobody.
+        If another writer has locked the database, the next request does it instead: readers never wait.
         """
         now = timezone.now()
         if self.last_used_at and (now - self.last_used_at).total_seconds() < LAST_USED_EVERY_S:
@@ -179,7 +179,7 @@ class ApiToken(models.Model):
 
     @property
     def history(self) -> str:
-        """Its creator and how it ended, for the audit log."""
+        """Return its creator and how it ended, for the audit log."""
         maker = self.created_by.email if self.created_by else "the command line"
         ended = f"revoked {self.revoked_at:%Y-%m-%d}" if self.revoked_at else "not revoked"
         return f"{self.prefix} ({self.name}) created by {maker} {self.created_at:%Y-%m-%d}, {ended}"

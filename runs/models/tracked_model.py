@@ -8,13 +8,13 @@ from runs.slugs import free_slug
 
 class TrackedModelQuerySet(models.QuerySet):
     def for_user(self, user, team=None):
-        """The models of the projects that this person may see; with `team`, only of that team's projects."""
+        """The models of projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 
 
 class TrackedModel(models.Model):
-    """A model by its name within a project: all runs that trained, evaluated or used it."""
+    """A model by its name within a project, with all runs that trained, evaluated or used it."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     name = models.CharField(max_length=200)
@@ -35,7 +35,7 @@ class TrackedModel(models.Model):
 
     @classmethod
     def named(cls, project: Project, name: str) -> "TrackedModel":
-        """The project's model with this name, created if new; safe for concurrent uploads."""
+        """Return the project's model with this name, created if new; safe for concurrent uploads."""
         for _ in range(5):
             found = cls.objects.filter(project=project, name=name).first()
             if found:

@@ -1,7 +1,7 @@
-"""What was deleted and can be restored: it lies with the team's bin, a team that nobody is a member of.
+"""Deleted things that can be restored: they belong to the team's bin, which is a team without members.
 
-So whatever asks by membership, which is everything that people and tokens see, finds it no more, and daily totals,
-re-estimation and backups treat it as they treat all other projects.
+Every query by membership, which covers everything that people and tokens see, therefore skips them. Daily totals,
+re-estimation and backups treat them like any other project.
 """
 
 from datetime import timedelta
@@ -18,7 +18,7 @@ KEPT_FOR = timedelta(days=30)
 
 class TrashedQuerySet(models.QuerySet):
     def overdue(self):
-        """Items that are due for deletion."""
+        """Items whose time in the trash is over."""
         return self.filter(trashed_at__lt=timezone.now() - KEPT_FOR)
 
 
@@ -60,12 +60,12 @@ class Trashed(models.Model):
 
     @property
     def told(self) -> str:
-        """The item in the audit log, with its energy and emissions."""
+        """Describe the item in the audit log, with its energy and emissions."""
         which = f" ({self.address})" if self.kind == self.Kind.RUN and self.address != self.name else ""
         runs = "" if self.kind == self.Kind.RUN else f", {self.runs} run{'' if self.runs == 1 else 's'}"
         return f"{self.name}{which}{runs}: {amounts(self.energy_kwh, self.emissions_kg)}"
 
 
 def amounts(energy_kwh: float, emissions_kg: float) -> str:
-    """Energy and emissions for the audit log, in full."""
+    """Return energy and emissions for the audit log, in full."""
     return f"{energy_kwh:.9g} kWh, {emissions_kg:.9g} kg CO₂e"

@@ -1,4 +1,4 @@
-"""Daily totals, which pages read so that they cost the same with a thousand or ten million runs."""
+"""Daily totals, so that pages take the same time with a thousand or ten million runs."""
 
 from collections.abc import Mapping
 
@@ -28,10 +28,10 @@ KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "ha
 TAGGED_KEY = (*KEY, "tag")
 PROJECT_KEY = ("project_id", "day")
 RUN_KEY = ("project_id", "run_id", "day")
-#: What footprints add up, behind what they group it by, in their order.
+#: The columns that footprints sum, after those that they group by, in their order.
 FOOTPRINT = ["project", "tracked_model", "kind", "member_id", "hardware", "day"]
 FOOTPRINT += ["runs", "emissions_kg", "energy_kwh", "measured_kwh"]
-#: What a list of the runs of some days reads of each: off an index, without the rows.
+#: What a list of runs on selected days reads about each, from an index instead of the rows.
 RAN = ["project", "day", "run", "energy_kwh", "emissions_kg", "failed_kwh", "cancelled_kwh", "idle_kwh"]
 SUMMED = ["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"]
 
@@ -44,30 +44,30 @@ class PlainSum(models.Sum):
 
 class UsageQuerySet(models.QuerySet["Amounts"]):
     def for_user(self, user, team=None):
-        """The usage of the projects that this person may see; with `team`, only of that team's projects."""
+        """The usage of projects that this person may see; with `team`, only of that team's projects."""
         found = self.filter(project__team__membership__user=user)
         return found.filter(project__team=team) if team else found
 
     def with_energy(self):
-        """The rows of hardware, without those that count runs: as a partial index has them.
+        """The rows of hardware, without those that count runs; a partial index holds them.
 
-        The empty text is written into the SQL: where it is a parameter, SQLite takes the index but looks up each of
-        its rows, to see again what the index's condition says.
+        The empty text is written into the SQL: with a parameter, SQLite uses the index but still looks up each row to
+        check the index's condition again.
         """
         return self.exclude(hardware=RawSQL("''", ()))
 
     def add(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
-        """Add amounts (negative ones take away) to rows by the table's key.
+        """Add amounts (negative ones subtract) to rows by the table's key.
 
-        In one order of keys, so that two uploads that touch the same rows can't wait for each other in a circle.
+        Keys are sorted, so that two uploads that change the same rows can't deadlock.
         """
         self._write(amounts_by_key, put=False)
-        # Where something was taken away, or nothing added, nothing may be left; a row that counts nothing is no row.
+        # If something was subtracted, or nothing added, a row may end up empty and is then deleted.
         lessened = [key for key, amounts in sorted(amounts_by_key.items()) if min(amounts.values(), default=0) <= 0]
         writes.delete_empty(self.model, self.model.KEY, self.model.ADDED, lessened)
 
     def put(self, amounts_by_key: Mapping[tuple, Mapping[str, float]]) -> None:
-        """Let rows have these amounts, whatever they had; in the same order as `add`."""
+        """Set the amounts of rows, whatever they were before; in the same order as `add`."""
         self._write(amounts_by_key, put=True)
 
     def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], put: bool) -> None:
@@ -79,7 +79,7 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
 class Amounts(models.Model):
     """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
 
-    #: What tells the rows of a table apart, and what is added up in them.
+    #: The columns that identify a row of the table, and the columns that are summed.
     KEY: tuple[str, ...]
     ADDED = AMOUNTS
 
@@ -109,7 +109,7 @@ class Amounts(models.Model):
 
 
 class ProjectUsage(Amounts):
-    """The daily totals of a project as a whole: a year of them is read for each overview."""
+    """The daily totals of a whole project; each overview reads a year of them."""
 
     KEY = PROJECT_KEY
 
@@ -122,9 +122,9 @@ class ProjectUsage(Amounts):
 
 
 class RunUsage(Amounts):
-    """What one run used on one day: which runs made a day, and how much of each belongs to it.
+    """What one run used on one day: which runs belong to a day, and how much of each.
 
-    There is a row for every day that a run began or used energy on. The rows of a day add up to the day's totals.
+    There is a row for every day on which a run began or used energy. The rows of a day add up to the day's totals.
     """
 
     KEY = RUN_KEY
@@ -143,8 +143,8 @@ class RunUsage(Amounts):
 class Usage(Amounts):
     """What one model used on one day, by kind of run, member and hardware.
 
-    The row with an empty `hardware` counts the runs that started on the day and their seconds, the others the
-    device-seconds (none of memory), energy and emissions of that hardware.
+    The row with an empty `hardware` counts the runs that started on the day and their seconds. The others hold the
+    device-seconds (none for memory), energy and emissions of that hardware.
     """
 
     tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
@@ -171,7 +171,7 @@ class DailyUsage(Usage):
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
             models.Index(fields=FOOTPRINT, name="usage_footprint"),
-            # A year by day, a trend by model: read off the index alone, without the rows.
+            # A year by day or a trend by model, read only from the index, without the rows.
             models.Index(fields=SUMMED, condition=~models.Q(hardware=""), name="usage_summed"),
         ]
         verbose_name_plural = "daily usage"

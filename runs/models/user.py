@@ -32,14 +32,14 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("email", unique=True)
     time_zone = models.CharField(max_length=64, default="UTC")
-    #: Empty until the person chooses one: each browser then has its own.
+    #: Empty until the person chooses one; until then each browser has its own.
     theme = models.CharField(max_length=8, blank=True, choices=Theme.choices)
 
     shows_equivalences = models.BooleanField("show equivalences, such as km by car", default=True)
 
     @property
     def called(self) -> str:
-        """The name that others see, else the email address, marked if the account is deactivated."""
+        """The name that others see, or else the email address, marked if the account is deactivated."""
         return (self.get_full_name() or self.email) + ("" if self.is_active else DEACTIVATED)
 
     USERNAME_FIELD = "email"
@@ -52,13 +52,13 @@ class User(AbstractUser):
         """The person's time zone; UTC if its name is invalid or no longer exists."""
         try:
             return zoneinfo.ZoneInfo(self.time_zone or "UTC")
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the latter two: the name is no name of a file
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):  # the latter two if the name is not a file name
             return zoneinfo.ZoneInfo("UTC")
 
     def may_look_after(self, other: "User") -> bool:
-        """Whether this staff member may change the other's account, which must have no more rights than their own."""
+        """Whether this staff member may change the other's account, which must have no more rights than theirs."""
         if self.is_superuser or other.is_superuser:
             return self.is_superuser
-        rights = Permission.objects.filter(Q(user=other) | Q(group__user=other))  # also of a deactivated account
+        rights = Permission.objects.filter(Q(user=other) | Q(group__user=other))  # even of a deactivated account
         labels = rights.values_list("content_type__app_label", "codename")
         return all(self.has_perm(f"{app}.{codename}") for app, codename in labels)

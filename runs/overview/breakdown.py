@@ -11,7 +11,7 @@ from runs.models import Run
 from runs.models.usage import PlainSum
 from runs.selection.choices import NOBODY, Choices, address_of, asks_for_member
 
-#: Rows that a table shows; what follows is added up in one.
+#: The most rows in a table; all others are added up in one.
 MOST_ROWS = 8
 AMOUNTS = ("run_count", "kg", "kwh", "measured")
 ADDED = (*AMOUNTS, *(f"{part}_kg" for part in PARTS))
@@ -34,10 +34,11 @@ class Share(NamedTuple):
 
 
 def sums_of(usage, period: Period) -> list[dict]:
-    """Runs, emissions and energy of the period by everything that a table splits by.
+    """Return runs, emissions and energy of the period by every dimension of the tables.
 
-    A long one the index `usage_footprint` answers alone, as long as the groups are in its order, which begins with
-    the project; of a short one less is read by its days, which SQLite only does where the groups don't.
+    For long periods the index `usage_footprint` is enough if the groups are in its order, which begins with the
+    project. For short periods, selecting by days reads less, but SQLite only does that if the groups are in another
+    order.
     """
     groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
     sums = {
@@ -51,7 +52,7 @@ def sums_of(usage, period: Period) -> list[dict]:
 
 
 def by_model(sums: list[dict], found: Choices) -> list[dict]:
-    """The rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
+    """Return the rows of `usage.footprints`: split into training, inference and other, the largest emissions first."""
     models = {row["pk"]: row for row in found.models}
     added = _added(sums, "tracked_model_id")
     used = {model: amounts for model, amounts in added.items() if is_used(amounts)}
@@ -60,7 +61,7 @@ def by_model(sums: list[dict], found: Choices) -> list[dict]:
 
 
 def _added(sums: list[dict], dimension: str) -> dict[Hashable, dict[str, float]]:
-    """The amounts by one dimension, the emissions by part as well."""
+    """Return the amounts by one dimension, with the emissions by part."""
     added: dict[Hashable, dict[str, float]] = defaultdict(lambda: dict.fromkeys(ADDED, 0.0))
     for row in sums:
         into = added[row[dimension]]
@@ -88,7 +89,7 @@ def _parts(amounts: dict) -> list[tuple[str, float]]:
 
 
 def by_hardware(sums: list[dict], is_whole: bool = False) -> list[Share]:
-    """By the profile's name, or its slug where there is none any more."""
+    """Group by the profile's name, or by its slug if it was deleted."""
     names = {row["hardware"]: row["hardware_name"] or row["hardware"] for row in sums}
     return _shares(sums, "hardware", lambda slug: (names[slug], slug, ""), is_whole)
 
@@ -99,7 +100,7 @@ def by_kind(sums: list[dict]) -> list[Share]:
 
 
 def by_member(sums: list[dict], found: Choices, is_whole: bool = False) -> list[Share]:
-    """A run is the member's, the team's or CI's, as the token says that announced it."""
+    """Group by the member, team or CI that the run's token belonged to."""
 
     def member(pk: int) -> tuple[str, str, str]:
         return found.members.name_of(pk), asks_for_member(pk), NOBODY[pk][2] if pk in NOBODY else ""
@@ -108,8 +109,8 @@ def by_member(sums: list[dict], found: Choices, is_whole: bool = False) -> list[
 
 
 def _shares(sums: list[dict], dimension: str, words_of: Callable, is_whole: bool = False) -> list[Share]:
-    """Rows with the largest first, all of them if the table is to be complete. Rows without hardware only count runs
-    and are left out. `words_of` a key gives its name, its filter value, and an explanation."""
+    """Return rows with the largest first; all of them if the table should be complete. Rows without hardware only count
+    runs and are left out. `words_of` returns a key's name, filter value and explanation."""
     added = {key: amounts for key, amounts in _added(sums, dimension).items() if amounts["kwh"] > LEAST_KWH}
     rows = [dict(zip(("name", "value", "words"), words_of(key), strict=True)) | added[key] for key in added]
     rows = sorted(rows, key=lambda row: (-row["kg"], row["name"]))
@@ -121,7 +122,7 @@ def _shares(sums: list[dict], dimension: str, words_of: Callable, is_whole: bool
 
 
 def _folded(rows: list[dict]) -> list[dict]:
-    """The largest rows, and one that adds up the others where there are too many."""
+    """Return the largest rows, and one that adds up all others if there are too many."""
     if len(rows) <= MOST_ROWS:
         return rows
     rest = rows[MOST_ROWS - 1 :]

@@ -30,7 +30,7 @@ class UsageFilters(NamedTuple):
 
 
 def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
-    """The daily totals that the filters leave; with a tag those of the runs that have it.
+    """Return the daily totals that match the filters; with a tag, those of the runs with the tag.
 
     Filtered by project ids: through memberships, the database would not use the covering index.
     """
@@ -39,34 +39,34 @@ def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
 
 
 def days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
-    """As usage_of where only days matter: of whole projects a table that is a hundredth as long."""
+    """Return the same as usage_of if only days matter: for whole projects from a table a hundredth as long."""
     if any(filters._replace(project="")):
         return usage_of(found, filters)
     return _narrowed(ProjectUsage.objects.all(), found, filters)
 
 
 def energy_days_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
-    """As days_of, without the rows that only count runs; an index covers the rest."""
+    """Return the same as days_of, without the rows that only count runs; an index covers the rest."""
     days = days_of(found, filters)
     return days if days.model is ProjectUsage else days.with_energy()
 
 
 def corrections_of(found: Choices, filters: UsageFilters) -> QuerySet:
-    """Recalculations of the filtered daily totals. They are not stored by tag, so a tag filter does not apply."""
+    """Return recalculations of the filtered daily totals. They aren't stored by tag, so tags don't filter them."""
     rows: QuerySet = Correction.objects.all()
     return _narrowed(rows, found, filters)
 
 
 def runs_of(found: Choices, filters: UsageFilters) -> RunQuerySet:
-    """The runs that the filters leave."""
+    """Return the runs that match the filters."""
     runs = Run.objects.filter(tags__has_item=filters.tag) if filters.tag else Run.objects.all()
     return _narrowed(runs, found, filters)
 
 
 def run_days_of(found: Choices, filters: UsageFilters) -> QuerySet:
-    """What each of the runs that the filters leave used on each day.
+    """Return what each of the matching runs used on each day.
 
-    By a join: of a list of the runs SQLite would make a table first, however few days are asked for.
+    By a join: SQLite would first build a table from a list of the runs, even for a few days.
     """
     rows = RunUsage.objects.filter(run__tags__has_item=filters.tag) if filters.tag else RunUsage.objects.all()
     return _narrowed(rows, found, filters, "run__")
@@ -80,7 +80,7 @@ def _narrowed(rows: Rows, found: Choices, filters: UsageFilters, of_run: str = "
 
 
 def _conditions(found: Choices, filters: UsageFilters, of_run: str):
-    """What each filter asks; `of_run` leads from a row to what its run is."""
+    """Return the condition of each filter; `of_run` is the prefix that leads from a row to its run."""
     if filters.project:
         yield Q(project__in=[row["project_id"] for row in found.models if row["project__slug"] == filters.project])
     if filters.model:

@@ -14,15 +14,15 @@ from django.db.models import Sum
 from runs.figures import units
 
 WEEKS = 53
-#: Steps of colour for days with emissions; a day without has none.
+#: Colour steps for days with emissions; other days have no colour.
 LEVELS = 5
-#: A square with the gap beside it, and what months and weekdays take, in the units of the view box.
+#: Size of a square including its gap, and the space for weekdays and months, in units of the view box.
 STEP, LEFT, TOP = 13, 30, 18
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 
 
 class Day(NamedTuple):
-    """A square: its place, its step of colour (0 for nothing), and what it says."""
+    """A square: its place, its colour step (0 for nothing), and its text."""
 
     iso: str
     x: int
@@ -41,13 +41,13 @@ class HeatMap(NamedTuple):
 
     @property
     def squares(self) -> list[tuple[str, ...]]:
-        """Day, place, step of colour (empty for none) and words of each square, as texts: a template takes three times
-        as long to write a number."""
+        """Return day, place, colour step (empty for none) and text of each square, as strings: a template takes three
+        times as long to write a number."""
         return [(day.iso, str(day.x), str(day.y), str(day.level or ""), day.words) for day in self.days]
 
     @property
     def weeks(self) -> list[list[Day]]:
-        """The table under the map: weeks with use from Monday on, the last one first."""
+        """Return the table below the map: weeks with use, Monday first, the latest week on top."""
         weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]
         return [week for week in reversed(weeks) if any(day.amount for day in week)]
 
@@ -61,7 +61,7 @@ class HeatMap(NamedTuple):
 
 
 def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
-    """The 53 weeks that end with the week of `last`; None where nothing was used in them."""
+    """Return the 53 weeks that end with the week of `last`; None if nothing was used in them."""
     name, field = QUANTITIES[quantity]
     first = last - timedelta(days=last.weekday() + 7 * (WEEKS - 1))
     amounts = _amounts(rows, field, first, last)
@@ -79,7 +79,7 @@ def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
 
 
 def steps_of(amounts: Iterable[float]) -> list[float]:
-    """The most that a day of each colour has; fewer colours where there are fewer amounts."""
+    """Return the largest amount of each colour; fewer colours if there are fewer amounts."""
     used = sorted(amount for amount in amounts if amount > 0)
     return sorted({used[ceil(len(used) * step / LEVELS) - 1] for step in range(1, LEVELS + 1)}) if used else []
 
@@ -98,10 +98,10 @@ def _day(day: date, first: date, amounts: dict[date, float], steps: list[float],
 
 
 def _labels(first: date, last: date) -> list[tuple[int, str]]:
-    """Where each month's name stands: over the first week that begins in it."""
+    """Return the position of each month's name: above the first week that begins in it."""
     weeks = [first + timedelta(days=7 * week) for week in range((last - first).days // 7 + 1)]
     starts = [n for n, week in enumerate(weeks) if n == 0 or week.month != weeks[n - 1].month]
-    # The first month may have a week left only, and its name would run into the next.
+    # The first month may have only one week left, and its name would overlap the next.
     kept = starts[1:] if len(starts) > 1 and starts[1] < 3 else starts
     return [(LEFT + STEP * n, f"{weeks[n]:%b}") for n in kept]
 

@@ -22,7 +22,7 @@ class Sparkline(NamedTuple):
 
 
 class KeyFigure(NamedTuple):
-    """A figure of a period; `over` is that of the part that is over, which `before` is compared with."""
+    """A figure of a period; `over` covers the finished part of the period, which is compared with `before`."""
 
     name: str
     quantity: str
@@ -35,7 +35,7 @@ class KeyFigure(NamedTuple):
 
 
 def amounts_by_day(rows, period: Period) -> Days:
-    """Every amount by day, from the beginning of the equal period before; the only source of what follows."""
+    """Return every amount by day, from the start of the previous period; the only source of all that follows."""
     first = (period.before() or period).first
     reached = period._replace(first=first).days_of(rows)
     sums = {f"sum_{name}": PlainSum(name) for name in AMOUNTS}
@@ -44,12 +44,12 @@ def amounts_by_day(rows, period: Period) -> Days:
 
 
 def totals_of(days: Days, period: Period) -> dict[str, float]:
-    """The period's amounts added up, with the share that was measured and the range of the emissions."""
+    """Add up the period's amounts, with the measured share and the range of the emissions."""
     return _totals(within(days, period).values())
 
 
 def within(days: Days, period: Period) -> Days:
-    """Only the days of the period."""
+    """Return only the days of the period."""
     return {day: amounts for day, amounts in days.items() if period.holds(day)}
 
 
@@ -62,7 +62,7 @@ def _totals(rows: Iterable[dict[str, float]]) -> dict[str, float]:
 
 
 def key_figures(days: Days, period: Period, now: dict[str, float], today: date) -> list[KeyFigure]:
-    """CO2e, energy, device-hours, runs and the measured share; `now` are the totals of the period."""
+    """Return CO2e, energy, device-hours, runs and the measured share; `now` are the totals of the period."""
     pair = period.compared(today)
     over, before = (totals_of(days, each) for each in pair) if pair else (now, None)
     lines = _buckets(days, period)
@@ -90,12 +90,12 @@ def _until_now(lines: dict[date, dict[str, float]], running: date | None) -> dic
 
 
 def _running(lines: dict[date, dict[str, float]], period: Period, today: date) -> date | None:
-    """The beginning of the bar that has today; None where the period is over."""
+    """Return the start of the bar that includes today; None if the period is over."""
     return max((start for start in lines if start <= today), default=None) if period.last >= today else None
 
 
 def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:
-    """Totals by the trend's bars; days without use are zero."""
+    """Return totals by the trend's bars; days without use are zero."""
     inside = within(days, period)
     if not inside:
         return {}
@@ -108,12 +108,12 @@ def _buckets(days: Days, period: Period) -> dict[date, dict[str, float]]:
 
 
 def _point(sums: dict[str, float], amount: str) -> float | None:
-    """Where nothing was used no share of it was measured, or not."""
+    """Return an amount; the measured share of no energy is None."""
     return None if amount == "measured_share" and not sums["energy_kwh"] else sums[amount]
 
 
 def sparkline(points: list[tuple[date, float | None]], quantity: str) -> Sparkline | None:
-    """A line from zero at the bottom to the largest at the top, with gaps at None; None where there is nothing."""
+    """Return a line from zero at the bottom to the largest at the top, with gaps at None; None without values."""
     known = [(day, value) for day, value in points if value is not None]
     largest = max((value for _, value in known), default=0.0)
     if len(points) < 2 or largest <= 0:

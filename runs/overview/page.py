@@ -1,4 +1,4 @@
-"""The overview: what a person's projects used and emitted in a period, with filters applied."""
+"""The overview: what a person's projects used and emitted in a period, after filtering."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -37,9 +37,9 @@ class OverviewQuery(NamedTuple):
 
     quantity: str = "kg"
     cumulative: bool = False
-    #: The split that is shown with all of its rows.
+    #: The breakdown that is shown with all of its rows.
     whole: str = ""
-    #: What a bar is of: `day`, `week` or `month`; empty for what reads best.
+    #: The unit of a bar: `day`, `week` or `month`; empty for the most readable one.
     bars: str = ""
 
 
@@ -60,17 +60,17 @@ class Overview(NamedTuple):
 
     @property
     def was_used_before(self) -> bool:
-        """Whether there is anything that changes are told against."""
+        """Whether there is something to compare changes with."""
         return any(figure.before for figure in self.figures)
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was used in the period, and nothing runs."""
+        """Whether nothing was used in the period, and nothing is running."""
         return not (self.totals["runs"] or self.totals["energy_kwh"] or self.active)
 
 
 def overview(found: Choices, filters: UsageFilters, period: Period, look: OverviewQuery, now: datetime) -> Overview:
-    """Everything that the page shows of the projects of `found`."""
+    """Return everything that the page shows of the projects of `found`."""
     used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(used, period)
@@ -97,7 +97,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Overvi
 
 
 def _looks(models: list[dict], found: Choices, look: OverviewQuery, now: datetime) -> dict:
-    """How the trend is drawn: a model's colour is the same whatever period and filter."""
+    """Return how the trend is drawn: a model has the same colour in every period and with every filter."""
     shown, everything = [row["tracked_model_id"] for row in models], [row["pk"] for row in found.models]
     return {"colours": usage.colours_of(shown, everything), "bars": look.bars, "today": now.date()}
 
@@ -118,10 +118,10 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
 
 
 def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
-    """The runs that may be shown as active or wasteful, read at once, the last heard first."""
+    """Return the runs that may be shown as active or wasteful, read together, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # Which these are indexes tell alone; asked for whole rows, SQLite takes another one and reads all runs. As a union,
-    # because of alternatives it would find each twice: once to look the runs up, once to see that they are the ones.
+    # The indexes show which runs these are; asked for whole rows, SQLite uses another one and reads all runs. A union,
+    # because with OR it would look up each run twice: once to find it, once to check the condition.
     unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
     which = [unfinished, *wasteful, list(lost)[:MOST_WASTED_RUNS]]
     first, *others = (Run.objects.filter(pk__in=some).order_by().values("pk") for some in which)
@@ -130,5 +130,5 @@ def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period:
 
 
 def active_runs(runs: list[Run]) -> list[Run]:
-    """What runs now; a run that fell silent is lost and not among them."""
+    """Return the runs that are running now; silent runs are lost and not included."""
     return [run for run in runs if run.state == Run.Status.RUNNING]

@@ -45,7 +45,7 @@ def overview(request):
 
 
 def _nothing_yet(request):
-    """Before the first run: people without a team go to the start page."""
+    """Answer before the first run: people without a team go to the start page."""
     if not scope_of(request).places:
         return redirect("start")
     return render(request, "overview/page.html")
@@ -66,7 +66,7 @@ def asked_look(request) -> OverviewQuery:
 
 
 def asked_period(request) -> periods.Period:
-    """The days of `since` and `until`, else of the preset `range`; days are UTC."""
+    """Return the days of `since` and `until`, or else of the preset `range`; days are UTC."""
     today = timezone.now().date()
     since, until = query.asked_date(request, "since"), query.asked_date(request, "until")
     if since or until:
@@ -75,7 +75,7 @@ def asked_period(request) -> periods.Period:
 
 
 def chips(request, filters: UsageFilters, found: Choices) -> list[tuple[str, str, str]]:
-    """The active filters: name, value in words, and the query string without it."""
+    """Return the active filters: name, value in words, and the query string without it."""
     return [
         (WORDS[name], _shown(name, value, found), query.link(request, **{name: None}))
         for name, value in filters._asdict().items()
@@ -94,15 +94,16 @@ def _shown(name: str, value: str, found: Choices) -> str:
 
 
 def days_url(request) -> str:
-    """The query string of this page without its dates."""
+    """Return the query string of this page without its dates."""
     link = query.link(request, range=None, since=None, until=None)
     return link if link == "?" else f"{link}&"
 
 
 def runs_url(filters: UsageFilters, team: str) -> str:
-    """The run list of the same team and filters, ready for more of them, what used the most on their days first.
+    """Return the run list of the same team and filters, ready for more of them; runs with the most energy on the days
+    first.
 
-    Totals count archived runs, so it shows them too.
+    Totals count archived runs, so the list shows them too.
     """
     asked = {name: value for name, value in filters._asdict().items() if value}
     asked |= {"archived": "too", "sort": "-used", "team": team}

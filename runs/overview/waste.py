@@ -1,10 +1,10 @@
 """Wasted energy: training and evaluation runs without a result, and accelerators held but not used.
 
-Stopped runs (`stopped`) are not waste, nor are inference runs, however they ended: they answered their calls.
+Stopped runs (`stopped`) are not waste, and inference runs never are, however they ended: they answered their calls.
 
 Failed, cancelled and idle energy are part of the daily totals, so they need no extra queries. Whether a run is lost is
-only known when it is read, so lost runs are added up separately: they are few, and an index finds unfinished runs.
-All amounts cover only the selected period, even of runs that started earlier or end later.
+only known when it is read, so lost runs are added up separately: they are few, and an index finds unfinished runs. All
+amounts cover only the selected period, even for runs that started earlier or end later.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from runs.models.run import RunQuerySet
 from runs.selection.run_days import Days, on_days
 
 MOST_WASTED_RUNS = 5
-#: In long periods, runs that started more than this before it are not considered for the most idle runs.
+#: For the most idle runs of long periods, runs that started more than this before the period are ignored.
 LONGEST_RUN = timedelta(days=31)
 
 
@@ -34,7 +34,7 @@ class WasteRow(NamedTuple):
     kwh: float
     share: float
     state: str = ""
-    #: Whether the row above that has no part holds it.
+    #: Whether it is part of the last row above that is not itself a part.
     is_part: bool = False
 
 
@@ -51,7 +51,7 @@ def days_of(period: Period) -> Days:
 
 
 def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
-    """What each run that fell silent used in the period, the most first; `runs` are those that the filters leave."""
+    """Return what each lost run used in the period, the most first; `runs` are those that match the filters."""
     lost = runs.filter(kind__in=Run.WASTABLE).lost(now).order_by()
     rows = on_days(RunUsage.objects.filter(run__in=lost.values("pk")), days_of(period)).order_by()
     sums = rows.values_list("run").annotate(kwh=Sum("energy_kwh")).filter(kwh__gt=0)
@@ -59,7 +59,7 @@ def lost_kwh(runs: RunQuerySet, period: Period, now) -> dict[int, float]:
 
 
 def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
-    """`totals` are the period's, `lost` what lost runs used in it."""
+    """Return the rows of waste; `totals` are the period's, `lost` is what lost runs used in it."""
     count = units.counted(len(lost), "run")
     silent = f"training and evaluation runs that stopped sending data, {count}: check their machines"
     parts_kwh = [kwh for kwh in (totals["failed_kwh"], totals["cancelled_kwh"], sum(lost.values())) if kwh]
@@ -85,10 +85,10 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
 
 
 def most_wasteful(run_days: QuerySet, runs: QuerySet, period: Period) -> list[QuerySet]:
-    """The ids of the runs that wasted the most by failing, being cancelled or idling, read from indexes only.
+    """Return the ids of the runs that wasted the most by failing, being cancelled or idling, read from indexes only.
 
-    `run_days` and `runs` are those that the filters leave. Of a long period the most idle runs are looked for by what
-    they idled in all: to add up each of a hundred thousand runs for five would take longer than the rest of the page.
+    `run_days` and `runs` are those that match the filters. For long periods the most idle runs are found by their total
+    idle energy: adding up each of a hundred thousand runs for just five would take longer than the rest of the page.
     """
     rows, ended = on_days(run_days, days_of(period)).order_by(), F("failed_kwh") + F("cancelled_kwh")
     if not period.is_long:
@@ -107,7 +107,7 @@ def _most(sums: QuerySet) -> QuerySet:
 
 
 def with_waste(runs, period: Period):
-    """The runs with what they wasted in the period: `ended_kwh` by how they ended, `idled_kwh` by idling."""
+    """Add to the runs what they wasted in the period: `ended_kwh` by how they ended, `idled_kwh` by idling."""
     own = on_days(RunUsage.objects.filter(run=OuterRef("pk")), days_of(period)).order_by().values("run")
     ended = own.annotate(kwh=Sum(F("failed_kwh") + F("cancelled_kwh"))).values("kwh")
     idle = own.annotate(kwh=Sum("idle_kwh")).values("kwh")
@@ -115,7 +115,7 @@ def with_waste(runs, period: Period):
 
 
 def wasted_runs(runs: Iterable[Run], lost: dict[int, float]) -> list[WastedRun]:
-    """Those of the runs of `with_waste` that wasted the most."""
+    """Return the runs of `with_waste` that wasted the most."""
     found = []
     for run in runs:
         by_end = lost.get(run.pk, run.ended_kwh)  # type: ignore[attr-defined]

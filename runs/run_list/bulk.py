@@ -40,7 +40,7 @@ def bulk(request):
 
 
 def _back(request) -> str:
-    """The run list with its previous query string; the form can't redirect anywhere else."""
+    """Redirect to the run list with its previous query string; the form can't redirect anywhere else."""
     return reverse("run_list") + "?" + QueryDict(request.POST.get("back", "")[:2000]).urlencode()
 
 

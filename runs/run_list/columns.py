@@ -1,4 +1,4 @@
-"""The columns of the run list: one table, of which its heads, its cells, its order and its file are made."""
+"""The columns of the run list: one table that defines its heads, cells, order and file."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from runs.models import Run
 from runs.selection.metric_columns import MetricColumn
 from runs.selection.run_days import Used
 
-#: Units that fit the figures of a page: the quantity, and what of its runs is to read well in it.
+#: Units that fit the figures of a page: the quantity, and the figures of its runs that should read well in it.
 UNITS = {
     "kwh": ("energy", "energy_kwh"),
     "kg": ("emissions", "emissions_kg"),
@@ -19,9 +19,10 @@ UNITS = {
 
 
 class ListedRun(NamedTuple):
-    """A run of the list with what is read beside it, and the run that it is compared with, unless it is that one.
+    """A run of the list with what is read beside it, and the run that it is compared with, unless it is that one
+    itself.
 
-    `used` is what the run used on the days that the list is of; nothing where it is of all.
+    `used` is what the run used on the selected days; None if the list has all days.
     """
 
     run: Run
@@ -36,7 +37,7 @@ class ListedRun(NamedTuple):
 class Column(NamedTuple):
     """A column by its name in the address. `kind` is how its cells are written: templates/run_list/cells/.
 
-    A run's name is the head of its row and has its place in _table_rows.html.
+    A run's name is the head of its row and is written in _table_rows.html.
     """
 
     name: str
@@ -44,16 +45,16 @@ class Column(NamedTuple):
     kind: str
     value: Callable[[ListedRun], Any]
     quantity: str = ""
-    #: Which of UNITS its figures have; nothing where their quantity has but one.
+    #: Which of UNITS its figures use; empty if their quantity has only one.
     unit: str = ""
-    #: The column of Run that it sorts by; nothing where it sorts by none.
+    #: The column of Run that it sorts by; empty if it can't sort.
     order: str = ""
-    #: What it is in a file.
+    #: Its columns in a file.
     exported: Sequence[str] = ()
-    #: What it is called where it is chosen, and in a list of some days, if not by its word.
+    #: Its name in the column menu and in a list of selected days, if different from its word.
     choice: str = ""
     word_of_days: str = ""
-    #: Whether it says how much more or less than the baseline it is.
+    #: Whether it shows the difference from the baseline.
     is_compared: bool = False
 
 
@@ -103,7 +104,7 @@ def metric(shown: MetricColumn) -> Column:
     return Column(shown.key, shown.name, "figure", lambda row: row.metrics.get(shown.name), "metric")
 
 
-#: Those that a reader may choose, in the order of the table.
+#: Columns that a reader may choose, in the order of the table.
 CHOSEN_FROM = {column.name: column for column in [*WORDS, *TIMES, *FIGURES]}
 DEFAULT = ("state", "kind", "started", "duration", "energy", "emissions")
 #: Sort keys and their columns. `arrived` is not a column of the table.
@@ -114,14 +115,14 @@ SORTS |= {column.name: column.order for column in [NAME, *WORDS, *TIMES, *OF_DAY
 def shown_columns(
     names: Sequence[str], params: Sequence[str], metrics: Sequence[MetricColumn], of_days: bool
 ) -> list[Column]:
-    """The columns of a list in their order."""
+    """Return the columns of a list in their order."""
     words, times, figures = ([each for each in some if each.name in names] for some in (WORDS, TIMES, FIGURES))
     days = OF_DAYS if of_days else []
     return [NAME, *words, *map(param, params), *times, *days, *figures, *map(metric, metrics)]
 
 
 def exported_columns(of_days: bool) -> list[str]:
-    """The columns of a file, which has them all; the unit is the last word of a name."""
+    """Return the columns of a file, which has all of them; the unit is the last word of a name."""
     behind = [*TIMES, *FIGURES, *(OF_DAYS if of_days else [])]
     return [*_fields([NAME, *WORDS]), "params", *_fields(behind)]
 

@@ -12,7 +12,7 @@ from runs.web.scope import choices_of
 
 
 def run_export(request, form: str):
-    """All runs that match the filters, in the list's order; matching archived runs are included and marked."""
+    """Stream all runs that match the filters, in the list's order; matching archived runs are included and marked."""
     filters, look, found = asked_filters(request), asked_look(request), choices_of(request)
     filters = filters._replace(archived=filters.archived or "too")
     runs = matching(Run.objects.filter(project__in=found.project_ids), filters, found.members)

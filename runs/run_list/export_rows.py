@@ -14,13 +14,13 @@ from runs.selection.choices import Choices
 from runs.selection.run_days import Days, used_of, with_used
 
 READ_AT_ONCE = 500
-#: As many metrics have columns of their own in a CSV; of more the rest stand in one column.
+#: The most metrics with columns of their own in a CSV; all others share one column.
 MOST_METRICS = 100
 OTHERS = "other_metrics"
 
 
 def run_rows(pks: list[int], found: Choices, days: Days) -> Iterator[dict]:
-    """A row a run, in the order of `pks`; read a few hundred at a time, so that a large set is never in memory."""
+    """Yield a row per run, in the order of `pks`, read a few hundred at a time: a large set is never in memory."""
     runs = Run.objects.select_related("tracked_model", "project__team", "factor").defer("environment", "usage")
     runs = with_used(runs, days) if days.are_set else runs
     for first in range(0, len(pks), READ_AT_ONCE):
@@ -42,7 +42,7 @@ def _of_days(run, days: Days) -> dict:
 
 
 def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:
-    """What each run logged, by name."""
+    """Return what each run logged, by name."""
     found: dict[int, dict[str, dict]] = defaultdict(dict)
     for metric in Metric.objects.filter(run__in=pks).directed().order_by("pk"):
         found[metric.run_id][metric.name] = metric.figures
@@ -50,13 +50,13 @@ def _metrics_of(pks: list[int]) -> dict[int, dict[str, dict]]:
 
 
 def metric_names(runs) -> list[str]:
-    """What these runs logged, what most of them did first."""
+    """Return the metrics that these runs logged, the most frequent first."""
     logged = Metric.objects.filter(run__in=runs.order_by().values("pk")).values("name").annotate(runs=Count("pk"))
     return list(logged.order_by("-runs", "name").values_list("name", flat=True))
 
 
 def in_columns(rows: Iterable[dict], names: list[str]) -> Iterator[dict]:
-    """Rows of runs with their metrics in columns: `loss.last` and `loss.best`, of work `samples.total`."""
+    """Move the metrics of rows into columns: `loss.last` and `loss.best`, for work `samples.total`."""
     own = names[:MOST_METRICS]
     for row in rows:
         metrics = row["metrics"]
@@ -74,7 +74,7 @@ def keys_of(name: str) -> tuple[str, ...]:
 
 
 def _run_row(run: Run, told: dict) -> dict:
-    """The columns of a file from the run, and from what was `told` of it."""
+    """Return the columns of a file from the run and from `told`."""
     told |= {
         "run_id": str(run.run_id),
         "project": run.project.name,

@@ -9,12 +9,12 @@ from runs.run_list.view import asked_filters, asked_look, table_of
 from runs.web import query
 from runs.web.scope import choices_of
 
-#: What a list tells beside its query string: which of its runs still run, its units, how many runs it knows.
+#: What a list sends besides its query string: its runs that are still running, its units, and how many runs it knows.
 OWN = ("run", "known", *UNITS)
 
 
 def live_rows(request):
-    """The rows of these runs as the list shows them, the totals of all that match, and how many more match by now."""
+    """Return the rows of these runs as the list shows them, the totals of all matches, and how many more match now."""
     look, filters = asked_look(request), asked_filters(request)
     found = rows_of(choices_of(request), filters, look, query.asked_ids(request, "run"))
     asked = request.GET.copy()

@@ -12,14 +12,14 @@ from runs.run_list.totals import ListTotals, totals_of
 from runs.selection.metric_columns import MetricColumn
 
 PAGE_SIZE = 50
-#: What a list can be sorted by only where it is one of some days.
+#: A sort key that only exists in a list of selected days.
 OF_DAYS = "used"
-#: By the portal's clock: one that is wrong could keep a run on top for a day, or hide it for years.
+#: By the portal's clock: a wrong clock could keep a run on top for a day, or hide it for years.
 DEFAULT_SORT = "-arrived"
 MOST_SORT_KEYS = 3
 #: The most runs that are looked up at once; if no more match, this also gives their totals and pages.
 MOST_KNOWN = 1000
-#: Columns by which an index holds the runs of a project in order.
+#: Columns for which an index holds the runs of a project in order.
 WALKED = ("received_at", "energy_kwh")
 #: Up to this many projects, runs are merged in order; with more, they are sorted.
 MOST_MERGED = 20
@@ -27,7 +27,7 @@ Metrics = Sequence[MetricColumn]
 
 
 def sort_keys(sort: str, metrics: Metrics = ()) -> list[str]:
-    """The known keys of a sort such as `-energy,started`, each at most once; of metrics those that are columns."""
+    """Return the known keys of a sort such as `-energy,started`, each at most once; only metrics that are columns."""
     keys: dict[str, str] = {}
     known = {*SORTS, *(column.key for column in metrics)}
     for key in sort.split(","):
@@ -37,7 +37,7 @@ def sort_keys(sort: str, metrics: Metrics = ()) -> list[str]:
 
 
 def ordering(sort: str, metrics: Metrics = ()) -> list[str]:
-    """Columns for a sort, of runs that `sortable` prepared; nothing known is the newest first."""
+    """Return the columns of a sort, for runs of `sortable`; without a known key, the newest come first."""
     by_key, keys = {column.key: column for column in metrics}, []
     for key in sort_keys(sort, metrics):
         sign, name = key[: key.startswith("-")], key.removeprefix("-")
@@ -46,7 +46,7 @@ def ordering(sort: str, metrics: Metrics = ()) -> list[str]:
 
 
 def sortable(runs, sort: str, metrics: Metrics = ()):
-    """The runs with the metrics that they are sorted by."""
+    """Add the metrics that the runs are sorted by."""
     asked = {key.removeprefix("-") for key in sort_keys(sort, metrics)}
     for column in metrics:
         if column.key in asked:
@@ -55,7 +55,7 @@ def sortable(runs, sort: str, metrics: Metrics = ()):
 
 
 class SortHead(NamedTuple):
-    """What a column's head shows and does: `sort` asks for this column first and keeps the former keys behind it."""
+    """What a column's head shows and does: `sort` makes this column the first key and keeps the others after it."""
 
     sort: str
     direction: str
@@ -76,20 +76,20 @@ def sort_heads(sort: str, metrics: Metrics = ()) -> dict[str, SortHead]:
 
 
 def page_of(runs, projects: list[int], sort: str, number: int | str, totals: ListTotals, metrics: Metrics = ()) -> Page:
-    """The ids of a page of these runs, which are those of `projects` and add up to `totals`."""
+    """Return the ids of a page of these runs, which belong to `projects` and add up to `totals`."""
     ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
     return _page(ordered, number)
 
 
 def page_by_use(days, sort: str, number: int | str, totals: ListTotals) -> Page:
-    """The ids of a page of the runs that have these rows of days, by their energy of the days."""
+    """Return the ids of a page of the runs with these rows of days, by their energy on these days."""
     order = "-used_kwh" if sort.startswith("-") else "used_kwh"
     runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
     return _page(_Counted(runs.values_list("run", flat=True), totals.runs), number)
 
 
 class _Counted:
-    """Rows whose number is known, as a Paginator slices them."""
+    """Rows of known number, in the form that a Paginator slices."""
 
     def __init__(self, rows, number: int):
         self.rows, self.number = rows, number
@@ -104,7 +104,7 @@ class _Counted:
 def page_of_few(
     runs, projects: list[int], sort: str, number: int | str, metrics: Metrics = ()
 ) -> tuple[Page, ListTotals]:
-    """The same and the totals, of runs that may be few: all are searched once then, not for totals and for the page."""
+    """Return the same and the totals, for runs that may be few: these are searched once, not twice."""
     keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
     known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
     pks = [row[0] for row in known]
@@ -120,7 +120,7 @@ def _page(pks, number: int | str) -> Page:
 
 
 class _Ordered:
-    """The ids of all runs in their order, as a Paginator slices them; `known` are the first ones."""
+    """The ids of all runs in order, in the form that a Paginator slices; `known` are the first ones."""
 
     def __init__(self, runs, projects: list[int], keys: list[str], known: list[int], number: int):
         self.runs, self.projects, self.keys, self.known, self.number = runs, projects, keys, known, number
@@ -133,7 +133,7 @@ class _Ordered:
             return self.known[part]
         if part.stop <= self.number / 2:
             return self._pks(self.keys, part.start, part.stop)
-        # Nearer to the end: from there, in the turned order.
+        # Nearer to the end: read from there, in reverse order.
         return self._pks([_turned(key) for key in self.keys], self.number - part.stop, self.number - part.start)[::-1]
 
     def _pks(self, keys: list[str], start: int, stop: int) -> list[int]:
@@ -145,10 +145,10 @@ def _turned(key: str) -> str:
 
 
 def _in_order(runs, projects: list[int], keys: list[str], *columns: str):
-    """Rows of id, `columns` and what they are sorted by, in order.
+    """Return rows of id, `columns` and sort values, in order.
 
-    By arrival or energy each project's runs come off an index in their order, and a union of them is merged as it is
-    read: a page costs what comes before it. A sort of all runs at once would read them all.
+    By arrival or energy, an index holds each project's runs in order, and their union is merged while it is read: a
+    page only costs what comes before it. Sorting all runs together would read them all.
     """
     sorted_by = [key.removeprefix("-") for key in keys if key not in ("id", "-id")]
     rows = runs.order_by().values_list("id", *columns, *sorted_by)

@@ -1,4 +1,4 @@
-"""The run list: filtered, sorted, with its columns and with the total of what was found."""
+"""The run list: filtered and sorted, with its columns and the totals of all matches."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ from runs.selection.run_filters import RunFilters, matching, undated
 MOST_PARAMS = 6
 #: Up to this many runs of selected days, a page is looked up in all of them at once.
 MOST_AT_ONCE = 10_000
-#: What the lines of a list show of a run.
+#: The fields of a run that a line of the list shows.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
 SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
 SHOWN += ["tracked_model__name", "project__name"]
@@ -59,10 +59,10 @@ class ListLayout(NamedTuple):
 
 
 class RunList(NamedTuple):
-    """Rows or groups, what all runs that match add up to, and how many there are without any filter.
+    """Rows or groups, the totals of all runs that match, and the number of runs without any filter.
 
-    Where days were asked for, `of_days`, the totals are what was used on these; else what the whole runs used.
-    `archived` are those that match too and are left out.
+    If days were selected (`of_days`), the totals are what was used on these; otherwise they cover the whole runs.
+    `archived` are matches that are left out because they are archived.
     """
 
     totals: ListTotals
@@ -73,7 +73,7 @@ class RunList(NamedTuple):
     groups: list[Group] = []
     group_count: int = 0
     page: Page | None = None
-    #: What the runs at hand have most often, to be chosen as a column.
+    #: The most frequent parameters of these runs, offered as columns.
     params: list[str] = []
     metrics: list[str] = []
 
@@ -87,7 +87,7 @@ class RunList(NamedTuple):
 
 
 def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | str) -> RunList:
-    """A page of the runs of these projects, and count, energy and emissions of all that match."""
+    """Return a page of the runs of these projects, with count, energy and emissions of all matches."""
     projects, runs = _matching(found, filters)
     archived = _archived(found, filters)
     if look.group:
@@ -115,13 +115,13 @@ def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | 
 def _page_of_days(
     projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number
 ) -> tuple[Page, ListTotals]:
-    """A page of the runs of some days, and what all of them used on these."""
+    """Return a page of the runs of some days, and what all of them used on these days."""
     days = _run_days(projects, found, filters)
     totals = totals_on_days(days)
     if OF_DAYS in look.sort:
         return page_by_use(days, look.sort, number, totals), totals
     if totals.runs > MOST_AT_ONCE:
-        # So many that they are soon met on the way through all, from the first in order on.
+        # With this many matches, the page is soon complete when all runs are read in order from the first one.
         runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
         return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
     runs = Run.objects.filter(pk__in=days.order_by().values("run"))
@@ -129,9 +129,9 @@ def _page_of_days(
 
 
 def _run_days(projects: list[int], found: Choices, filters: RunFilters):
-    """What the runs that match used on the days of the filters, a row a run and day.
+    """Return what the matching runs used on the days of the filters, one row per run and day.
 
-    The archived ones, which are few, are told from the others by themselves: else all others would be looked up.
+    The few archived runs are looked up instead; otherwise all others would be.
     """
     days = on_days(RunUsage.objects.filter(project__in=projects), filters.days)
     of_these = Run.objects.filter(project__in=projects)
@@ -141,14 +141,15 @@ def _run_days(projects: list[int], found: Choices, filters: RunFilters):
     others = filters._replace(project="", archived="too", since=None, until=None)
     if others._replace(archived="").is_set:
         matched = undated(of_these, others, found.members).order_by()
-        # Of few days each run is looked up, of many the runs are listed first: the other way round takes seconds.
+        # For a few days each run is looked up, for many days the runs are listed first: the other way round takes
+        # seconds.
         few = Exists(matched.filter(pk=OuterRef("run")))
         days = days.filter(few if filters.days.are_few else Q(run__in=matched.values("pk")))
     return days
 
 
 def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: list) -> RunList:
-    """These runs as an open list shows them, with what all that match add up to by now."""
+    """Return these runs as an open list shows them, with the current totals of all matches."""
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
     shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
@@ -157,7 +158,7 @@ def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: li
 
 
 def _matching(found: Choices, filters: RunFilters):
-    """The projects that the filters leave, and the runs of these that match."""
+    """Return the projects that pass the filters, and their runs that match."""
     asked = set(filter(None, (filters.project, filters.model.partition("/")[0])))
     projects = [pk for pk, slug in found.slugs.items() if asked <= {slug}]
     return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
@@ -183,7 +184,7 @@ def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: Lis
 
 
 def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
-    """What archived runs that match too add up to, where the list leaves them out."""
+    """Return the totals of matching archived runs, if the list leaves them out."""
     if filters.archived:
         return None
     archived = filters._replace(archived="only")
@@ -192,7 +193,7 @@ def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
 
 
 def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[ListedRun]:
-    """The rows of these runs, in order. Ids come from an index; wide rows are only read for runs that are shown."""
+    """Return the rows of these runs, in order. Ids come from an index; wide rows are only read for shown runs."""
     runs = Run.objects.select_related("tracked_model", "project")
     by_pk = (with_used(runs.only(*SHOWN), filters.days) if filters.days.are_set else runs.only(*SHOWN)).in_bulk(pks)
     hardware = hardware_of(pks) if "hardware" in look.columns else {}
@@ -214,13 +215,13 @@ def rows(pks: list[int], found: Choices, filters: RunFilters, look: ListLayout) 
 
 
 def most_common(names: Iterable[Iterable[str]]) -> list[str]:
-    """The names that most of these runs have, the most frequent first."""
+    """Return the names that most of these runs have, the most frequent first."""
     counts = Counter(name for of_run in names for name in of_run)
     return sorted(counts, key=lambda name: (-counts[name], name))[: metric_columns.MOST_OFFERED]
 
 
 def hardware_of(pks) -> dict[object, str]:
-    """What each run ran on in words: its accelerators, else its processors, `4 × NVIDIA A100`."""
+    """Describe what each run ran on: its accelerators, or else its processors, `4 × NVIDIA A100`."""
     devices = Device.objects.filter(run__in=pks, counted=True).exclude(kind=Device.Kind.RAM)
     counts: dict[object, dict[bool, Counter]] = defaultdict(lambda: defaultdict(Counter))
     rows = devices.order_by("kind", "key").values_list("run", "kind", "name", "profile__name", "profile__fallback")

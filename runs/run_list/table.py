@@ -12,7 +12,7 @@ NUMBERS = ("span", "figure", "amount")
 
 
 class TableHead(NamedTuple):
-    """A column with its head. `label` names a cell where it is shown without the head, on a phone."""
+    """A column with its head. `label` names a cell on a phone, where no head is shown."""
 
     column: Column
     word: str
@@ -26,7 +26,7 @@ class TableHead(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What a template needs to write it; `before` is the baseline's figure, where it is compared with one."""
+    """What a template needs to write it; `before` is the baseline's figure, if it is compared with one."""
 
     template: str
     label: str
@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A run as a row: what its head says, and its cells. `model` is named beside the name of the run alone."""
+    """A run as a row: its head and its cells. `model` is shown beside the run's name; empty if the run has none."""
 
     run_id: str
     short_id: str
@@ -50,7 +50,7 @@ class TableRow(NamedTuple):
 
 
 def units_of(rows: Sequence[ListedRun]) -> dict[str, Unit]:
-    """The units that fit these runs, by their names in UNITS."""
+    """Return the units that fit these runs, by their names in UNITS."""
     return {
         name: unit_for(quantity, [getattr(row.run, field, None) for row in rows])
         for name, (quantity, field) in UNITS.items()

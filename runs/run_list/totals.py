@@ -1,4 +1,4 @@
-"""ListTotals of the listed runs, from the daily totals where possible, else from the runs."""
+"""Totals of the listed runs, from the daily totals if possible, otherwise from the runs."""
 
 from typing import NamedTuple
 
@@ -16,27 +16,27 @@ class ListTotals(NamedTuple):
 
 
 def totals_of(runs) -> ListTotals:
-    """ListTotals of these runs that count each joule once, without energy that other runs of the same process count."""
+    """Return the totals of these runs, each joule once: without what other runs of the same process count."""
     sums = runs.aggregate(runs=Count("pk"), **_sums("energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"))
     energy_kwh, emissions_kg = sums["energy_kwh"] - sums["shared_kwh"], sums["emissions_kg"] - sums["shared_kg"]
     return ListTotals(sums["runs"], energy_kwh, emissions_kg)
 
 
 def days_know(filters: RunFilters) -> bool:
-    """Whether the daily totals give the totals of the matching runs."""
+    """Return whether the daily totals can provide the totals of the matching runs."""
     return not filters._replace(project="", tag="").is_set
 
 
 def totals_by_day(projects: list[int], tag: str = "", archived: ListTotals | None = None) -> ListTotals:
-    """As totals_of, of all runs of these projects or of those with a tag, from their days.
+    """Do the same as totals_of, from the days of all runs of these projects or of those with a tag.
 
-    Days count archived runs too, so what those add up to is taken off: they are few, and read here unless it is known.
+    Days include archived runs, so their totals are subtracted: these runs are few, and read here unless already known.
     """
     days, tagged = (TaggedUsage, Q(tag=tag)) if tag else (ProjectUsage, Q())
     used = days.objects.filter(tagged, project__in=projects).aggregate(**_sums(*ListTotals._fields))
     gone = archived or totals_of(_archived(projects, tag))
     runs = int(used["runs"]) - gone.runs
-    # No runs use nothing: not the last digits by which two sums differ.
+    # Without runs the use is zero, not the last digits by which two sums differ.
     left = (used[name] - getattr(gone, name) if runs else 0.0 for name in ("energy_kwh", "emissions_kg"))
     return ListTotals(runs, *left)
 
@@ -47,20 +47,20 @@ def _archived(projects: list[int], tag: str):
 
 
 def totals_on_days(rows) -> ListTotals:
-    """What runs used on some days, from their rows of these days."""
+    """Return what runs used on some days, from their rows of these days."""
     return ListTotals(
         **rows.order_by().aggregate(runs=Count("run", distinct=True), **_sums("energy_kwh", "emissions_kg"))
     )
 
 
 def totals_of_used(runs) -> ListTotals:
-    """The same of runs with `used_kwh` and `used_kg`, for a few of them."""
+    """Do the same from a few runs with `used_kwh` and `used_kg`."""
     sums = {"energy_kwh": Sum("used_kwh", default=0.0), "emissions_kg": Sum("used_kg", default=0.0)}
     return ListTotals(**runs.aggregate(runs=Count("pk"), **sums))
 
 
 def runs_in_all(projects: list[int]) -> int:
-    """How many runs these projects have that are not archived; by one query, and by the days, as totals_by_day."""
+    """Return how many runs of these projects are not archived, in one query and from the days, as in totals_by_day."""
     days = ProjectUsage.objects.filter(project__in=projects).order_by().values(one=Value(1))
     known = Coalesce(Subquery(days.annotate(sum=Sum("runs")).values("sum")), 0)
     archived = Run.objects.filter(project__in=projects, archived_at__isnull=False)

@@ -20,13 +20,13 @@ from runs.selection.run_filters import ARCHIVED, STATES, RunFilters, asked_items
 from runs.web import query
 from runs.web.scope import choices_of, of_a_team, scope_of
 
-#: Characters of a JSON object that asks for parameters, and of a group's key: a parameter's value may be long.
+#: Maximum characters of a JSON object that selects parameters, and of a group's key: a parameter's value may be long.
 LONGEST_PARAM = 4_000
 
 
 @of_a_team
 def run_list(request):
-    if day := query.asked_date(request, "day"):  # a year of days links here: in short, as there are hundreds
+    if day := query.asked_date(request, "day"):  # the heat map's links, hundreds of them, are short
         return HttpResponseRedirect(query.link(request, day=None, since=day, until=day))
     filters, look = asked_filters(request), asked_look(request)
     choices = choices_of(request)
@@ -59,7 +59,7 @@ def run_list(request):
 
 
 def table_of(found: dashboard.RunList, look: dashboard.ListLayout, asked: QueryDict, units: Mapping[str, Unit]) -> dict:
-    """What the templates need for the rows of a list, which was `asked` for."""
+    """Return what the templates need for the rows of a list, as `asked`."""
     columns = shown_columns(look.columns, look.params, look.metrics, found.of_days)
     heads = heads_of(columns, units, sort_heads(look.sort, look.metrics), found.of_days)
     return {
@@ -75,7 +75,7 @@ def table_of(found: dashboard.RunList, look: dashboard.ListLayout, asked: QueryD
 
 
 def link_for_more(asked: QueryDict, *without: str) -> str:
-    """The query string without some names, for another value to be put behind it."""
+    """Return the query string without some names, ready for another value at the end."""
     kept = asked.copy()
     for name in without:
         kept.pop(name, None)
@@ -98,7 +98,7 @@ def asked_filters(request) -> RunFilters:
         member=query.asked(request, "member"),
         main_hardware=query.asked(request, "main_hardware"),
         exception=query.asked(request, "exception"),
-        # Unchanged: values may contain text that no name can, and are only read as JSON.
+        # Unchanged: values may contain text that names can't, and are only read as JSON.
         param=request.GET.get("param", "")[:LONGEST_PARAM],
     )
 
@@ -123,7 +123,7 @@ def asked_look(request) -> dashboard.ListLayout:
 
 
 def asked_sort(request) -> str:
-    """The sort keys. Use on selected days can't be combined with others, and needs selected days."""
+    """Return the sort keys. Use on selected days can't be combined with others, and needs selected days."""
     keys = query.asked(request, "sort").split(",")
     has_days = request.GET.get("since") or request.GET.get("until")
     if has_days and keys[0].removeprefix("-") == OF_DAYS:
@@ -132,18 +132,18 @@ def asked_sort(request) -> str:
 
 
 def chosen_first(chosen: Iterable[str], offered: list[str]) -> list[str]:
-    """Names to choose from, with the chosen ones first."""
+    """Return names to choose from, with the chosen ones first."""
     return list(dict.fromkeys([*chosen, *offered]))
 
 
 def group_params(look: dashboard.ListLayout, offered: list[str]) -> list[str]:
-    """Parameters that the form offers to group by: the one in force, those that are columns, those that runs have."""
+    """Return the parameters that the form offers for grouping: the current one, columns, those of the runs."""
     by = [look.group.removeprefix("param:")] if look.group.startswith("param:") else []
     return chosen_first([*by, *look.params], offered)
 
 
 class GroupRow(NamedTuple):
-    """A group with the query strings of its runs and of the others against it, and how it differs from the base."""
+    """A group with links to its runs and to a comparison with it, and its difference from the base group."""
 
     group: Group
     link: str
@@ -153,7 +153,7 @@ class GroupRow(NamedTuple):
 
     @property
     def better(self) -> str | None:
-        """Colour is for news: what may well be chance is none."""
+        """Colour means news; what may well be chance gets none."""
         return None if self.difference and self.difference.is_significant else ""
 
 
@@ -172,7 +172,7 @@ def group_rows(request, groups: list[Group], base: Group | None) -> list[GroupRo
 
 
 def group_link(request, group: Group) -> str:
-    """The query string of a group's runs; empty where no filter finds them."""
+    """Return the query string of a group's runs; empty if no filter selects them."""
     return query.link(request, **group.filters, group=None, against=None) if group.filters else ""
 
 
@@ -182,7 +182,7 @@ WORDS |= {"main_hardware": "Ran on", "param": "Parameter", "member": "Run by"}
 
 
 def chips(request, filters: RunFilters, choices: Choices) -> list[tuple[str, str, str]]:
-    """The active filters: name, value in words, and the query string without it."""
+    """Return the active filters: name, value in words, and the query string without it."""
     return [
         (
             WORDS.get(name, name.capitalize()),

@@ -10,11 +10,11 @@ from runs.models import Run, RunRevision, Writer
 from runs.models.run import attempts_of
 from runs.silence import longest_silence
 
-#: First data that arrived later than this was stored by the agent in the meantime.
+#: If the first data arrived later than this, the agent had stored it in the meantime.
 LATE = timedelta(minutes=5)
 #: A run on a bad connection may fall silent hundreds of times; only the last silences are shown.
 MOST_SILENCES = 5
-#: Number of first and of last events that are shown.
+#: How many of the first and of the last events are shown.
 ENDS_SHOWN = 30
 
 
@@ -25,7 +25,7 @@ class Event(NamedTuple):
 
 
 def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisions: list[RunRevision]) -> list[Event]:
-    """All known events in chronological order; `arrivals` are the arrival times of the run's batches."""
+    """Return all known events in chronological order; `arrivals` are the arrival times of the run's batches."""
     found = [*_beginnings(run, writers), *silences(run, arrivals), *_ends(run, writers), *_corrections(revisions)]
     if run.series_removed_at:
         found.append(Event(run.series_removed_at, "Samples removed", "after the time that the project keeps them"))
@@ -56,7 +56,7 @@ def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
 
 
 def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
-    """When the run counted as lost, and when late data revived it."""
+    """Return when the run counted as lost, and when late data revived it."""
     limit = longest_silence(run.upload_interval_s)
     known = sorted({run.received_at, *arrivals, run.last_seen_at})
     gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]

@@ -15,19 +15,19 @@ SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "me
 
 
 def series_export(request, run_id, form: str):
-    """Every stored sample of a run."""
+    """Stream every stored sample of a run."""
     run = run_or_404(request, run_id)
     return file(sample_rows(run), SAMPLE_COLUMNS, form, f"run-{run.run_id}")
 
 
 def metrics_export(request, run_id, form: str):
-    """Every value that a run logged."""
+    """Stream every value that a run logged."""
     run = run_or_404(request, run_id)
     return file(logged_rows(run), LOGGED_COLUMNS, form, f"metrics-{run.run_id}")
 
 
 def sample_rows(run: Run) -> Iterator[dict]:
-    """Every stored sample with its cumulative counters, and the energy counted up to it."""
+    """Yield every stored sample with its cumulative counters, and the energy counted up to it."""
     devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
     profiles = {key: profile_of(device) for key, device in devices.items()}
     batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
@@ -50,7 +50,7 @@ def sample_rows(run: Run) -> Iterator[dict]:
 
 
 def logged_rows(run: Run) -> Iterator[dict]:
-    """Every logged value that is still stored, by process in order of arrival."""
+    """Yield every logged value that is still stored, by process in order of arrival."""
     batches = run.batches.exclude(metrics=[]).select_related("writer", "run").defer("series")
     for batch in batches.order_by("writer_id", "pk").iterator(chunk_size=READ_AT_ONCE):
         yield from (value._asdict() for value in batch.logged())

@@ -50,7 +50,7 @@ class Learned(NamedTuple):
 
 
 def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool) -> Learned | None:
-    """One metric against the run's energy; None for fewer than two values or unknown energy."""
+    """Return one metric against the run's energy; None for fewer than two values or unknown energy."""
     total_j = energy_until_j(curves, end_of(curves))
     if len(points) < 2 or total_j <= 0:
         return None
@@ -69,7 +69,7 @@ def learned(curves: list[Curve], points: list[MetricPoint], name: str, lower: bo
 
 
 def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lower: bool, within: MetricPoint) -> Chart:
-    """The metric and its best value so far over the energy used; many values are thinned."""
+    """Return a chart of the metric and its best value so far over the energy used; many values are thinned."""
     values = [point.value for point in points]
     bests = list(accumulate(values, min if lower else max))
     kept = thinned(values)
@@ -88,7 +88,7 @@ def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lowe
 
 
 def thinned(values: Sequence[float]) -> list[int]:
-    """Indices of the values to draw. Of many: the first, the last, and the lowest and highest of each bin.
+    """Return indices of the values to draw. Of many: the first, the last, and the lowest and highest of each bin.
 
     Taking every nth value could skip the best one.
     """

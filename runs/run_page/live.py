@@ -1,4 +1,4 @@
-"""Live updates of an open run page: data since a moment, or a part of the run in finer detail."""
+"""Live updates of an open run page: data since a given time, or a part of the run in finer detail."""
 
 from collections import defaultdict
 
@@ -10,18 +10,18 @@ from runs.run_page.page import device_names
 from runs.run_page.series import charts, lines_of, over, says, sentences
 from runs.templatetags.units import figure
 
-#: A device's last sample may lie this far behind another's; batches that end before it bring nothing new.
+#: A device's last sample may be this far behind another's; batches that end earlier contain nothing new.
 BEHIND_S = 60.0
 
 
 def increment(run: Run, since_s: float, most: dict[str, float]) -> dict:
-    """The lines of each chart from `since_s` to the last sample, read from the batches that reach that far alone, and
-    what the charts of the whole run say.
+    """Return the lines of each chart from `since_s` to the last sample, read only from the batches that reach that far,
+    and the sentences of the charts of the whole run.
 
-    `most` are the highest power and utilisation before: what is new may have less.
+    `most` are the highest power and utilisation before; new data may have lower ones.
     """
     devices = _devices(run)
-    # Times of a batch are its writer's own; a batch of a writer that began later ends later on the run's clock.
+    # Times of a batch are relative to its writer: a batch of a writer that began later ends later on the run's clock.
     reach_s = max(0.0, since_s - _latest_start_s(run, devices) - BEHIND_S)
     recent = curves(run, devices, run.batches.filter(last_t_s__gte=reach_s).defer("metrics"))
     found: dict = {"edges": [], "series": {}, "says": {}, "sentences": {}, "figures": figures(run)}
@@ -47,7 +47,7 @@ def _latest_start_s(run: Run, devices: list[Device]) -> float:
 
 
 def part(run: Run, start_s: float, end_s: float) -> tuple[list[Chart], str]:
-    """A part of the run's time as charts, and its energy, time and mean power in words; nothing where it has none."""
+    """Return a part of the run as charts, with its energy, time and mean power in words; None if it is empty."""
     devices = _devices(run)
     known = curves(run, devices, run.batches.filter(pk__in=_around(run, start_s, end_s)).defer("metrics"))
     span = span_between(known, start_s, end_s)
@@ -57,9 +57,9 @@ def part(run: Run, start_s: float, end_s: float) -> tuple[list[Chart], str]:
 
 
 def _around(run: Run, start_s: float, end_s: float) -> list[int]:
-    """The batches of each writer that reach into a part of the run, and the nearest before and after it.
+    """Return the batches of each writer that overlap a part of the run, and the nearest before and after it.
 
-    The nearest, as counters between two samples are read off both.
+    The nearest are needed because counters between two samples are interpolated.
     """
     rows = run.batches.exclude(first_t_s=None).order_by("writer_id", "first_t_s", "pk")
     found: list[int] = []
@@ -85,7 +85,7 @@ def words(span: Span, of_kwh: float) -> str:
 
 
 def figures(run: Run) -> dict[str, dict]:
-    """The key figures that grow, by the name of their place on the page."""
+    """Return the key figures that grow, by their id on the page."""
     amounts = {
         "emissions": ("emissions", run.emissions_kg),
         "energy": ("energy", run.energy_kwh),

@@ -21,7 +21,7 @@ class WorkRow(NamedTuple):
 
 
 def metrics_of(batches: list[Batch]) -> dict[int, list]:
-    """All logged metrics by writer, in the order of time."""
+    """Return all logged metrics by writer, in chronological order."""
     by_writer: dict[int, list] = defaultdict(list)
     for batch in batches:
         by_writer[batch.writer_id].extend(batch.metrics)
@@ -31,13 +31,13 @@ def metrics_of(batches: list[Batch]) -> dict[int, list]:
 
 
 def curves_offered(metrics: dict[int, list]) -> list[str]:
-    """The metrics that a run logged more than once, in the order of their first values."""
+    """Return the metrics that a run logged more than once, in the order of their first values."""
     counts = Counter(name for rows in metrics.values() for _, name, _ in rows if name not in WORK)
     return [name for name, count in counts.items() if count > 1]
 
 
 def figures_of(metrics: list[Metric], asked: str, better: str) -> list[Metric]:
-    """The metrics except work; `better` overrides the direction of the metric `asked`."""
+    """Return the metrics except work; `better` overrides the direction of the metric `asked`."""
     found = [metric for metric in metrics if not metric.is_work]
     for metric in found:
         if better and metric.name == asked:
@@ -54,16 +54,16 @@ def learned_of(
     figures: list[Metric],
     asked: str,
 ) -> Learned | None:
-    """Energy against the selected metric, else the first."""
+    """Return energy against the selected metric, or else the first."""
     lower = {metric.name: metric.lower for metric in figures}
-    # A run keeps a hundred names; of further ones there are values in its batches but no figures.
+    # A run keeps a hundred names; for any others there are values in its batches but no figures.
     offered = [name for name in names if name in lower]
     name = asked if asked in offered else next(iter(offered), "")
     return learned(known, logged_of(run, logged, writers, name), name, lower[name]) if name else None
 
 
 def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], name: str) -> list[MetricPoint]:
-    """The values of one metric on the run's own clock, in the order of time."""
+    """Return the values of one metric on the run's own clock, in chronological order."""
     found = []
     for writer_id, rows in metrics.items():
         offset_s = run.seconds_to(writers[writer_id].started_at)
@@ -72,6 +72,6 @@ def logged_of(run: Run, metrics: dict[int, list], writers: dict[int, Writer], na
 
 
 def work_rows(run: Run, metrics: list[Metric]) -> list[WorkRow]:
-    """The samples and tokens that the run logged, added up over all writers."""
+    """Return the samples and tokens that the run logged, added up over all writers."""
     work = [metric for metric in metrics if metric.is_work and metric.total > 0]
     return [WorkRow(each.name, each.total, 1000 * run.energy_kwh / each.total) for each in work]

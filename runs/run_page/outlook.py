@@ -6,7 +6,7 @@ from typing import NamedTuple
 from runs.models import Run
 from traceml_agent import estimation
 
-#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`: what is counted, its number, and the total.
+#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`: the counted word, its number, and the total.
 NUMBERED = re.compile(r"\s*(.*?)[\s_-]*(\d{1,9})(?:\s*(?:/|of)\s*(\d{1,9}))?\s*", re.IGNORECASE)
 #: Parameters in which trainers store the number of epochs.
 PLANNED = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "total_epochs", "nb_epochs")
@@ -24,7 +24,7 @@ class OuterStage(NamedTuple):
 
 
 class Outlook(NamedTuple):
-    """The whole run as expected, with the 95 % interval of its energy. Without `planned` nothing can be expected."""
+    """The forecast of the whole run, with the 95 % interval of its energy. Without `planned` there is no forecast."""
 
     word: str
     done: int
@@ -37,7 +37,7 @@ class Outlook(NamedTuple):
 
 
 class NumberedEpochs(NamedTuple):
-    """A counted stage: its number, and how many there will be by its name; 0 where the name says nothing."""
+    """A counted stage: its number, and the total that its name mentions; 0 if it mentions none."""
 
     part: OuterStage
     number: int
@@ -45,7 +45,7 @@ class NumberedEpochs(NamedTuple):
 
 
 class CountedEpochs(NamedTuple):
-    """Stages that are counted: those done, those at work, and how many there will be, where the run tells it."""
+    """Counted stages: those done, those in progress, and the total if the run mentions it."""
 
     word: str
     done: list[OuterStage]
@@ -54,7 +54,7 @@ class CountedEpochs(NamedTuple):
 
 
 def outlook(run: Run, parts: list[OuterStage], asked: int | None = None) -> Outlook | None:
-    """The forecast of a run from its counted stages; `asked` is a number of epochs that the reader named."""
+    """Return the forecast of a run from its counted stages; `asked` is a number of epochs that the reader entered."""
     counted = counted_stages(run, parts)
     if counted is None:
         return None
@@ -62,7 +62,7 @@ def outlook(run: Run, parts: list[OuterStage], asked: int | None = None) -> Outl
     if planned is None or planned < done:
         return Outlook(counted.word, done)
     whole = estimation.forecast([part.energy_kwh for part in counted.done], planned)
-    # What was used beside the counted stages counts once; the one at work is among those to come.
+    # Energy used outside the counted stages counts once; the stage in progress is among the remaining ones.
     beside_kwh = max(run.energy_kwh - sum(part.energy_kwh for part in counted.done + counted.open), 0.0)
     seconds = estimation.forecast([part.duration_s for part in counted.done], planned)[0]
     gone_s = sum(part.duration_s for part in counted.done + counted.open)
@@ -72,7 +72,7 @@ def outlook(run: Run, parts: list[OuterStage], asked: int | None = None) -> Outl
 
 
 def counted_stages(run: Run, parts: list[OuterStage]) -> CountedEpochs | None:
-    """The stages of the word that most of them are counted by; None where no counted stage is done."""
+    """Return the stages of the most frequent counted word; None if none is done."""
     by_word: dict[str, list[NumberedEpochs]] = {}
     for part in parts:
         if match := NUMBERED.fullmatch(part.name):
@@ -87,9 +87,9 @@ def counted_stages(run: Run, parts: list[OuterStage]) -> CountedEpochs | None:
 
 
 def _announced(found: list[NumberedEpochs]) -> int | None:
-    """How many there will be by the run itself: the series at work, after what earlier ones came to.
+    """Return the total that the run itself mentions: that of the current series, plus the stages of earlier series.
 
-    A series begins where the numbers start again: a second training in the run, or another attempt.
+    A series begins when the numbers restart: a second training in the run, or another attempt.
     """
     total = found[-1].part.total
     begins = max((n for n in range(1, len(found)) if found[n].number <= found[n - 1].number), default=0)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from runs.models import Run
 
-#: The most linked runs; further ones are only counted.
+#: The most runs that are linked; any others are only counted.
 MOST_LINKED = 10
 WORDS = {
     "process": "measured the same process",
@@ -22,7 +22,7 @@ class OverlappingRun(NamedTuple):
 
 
 def overlaps_of(run: Run, user) -> list[OverlappingRun]:
-    """The runs that overlapped, by what they share."""
+    """Return the runs that overlapped, by what they share."""
     if not run.overlaps:
         return []
     ids = [run_id for run_id, _ in run.overlaps]

@@ -1,4 +1,4 @@
-"""A run's page: devices, stages with their energy, calls, and how its figure was calculated."""
+"""A run's page: devices, stages with their energy, calls, and how its figures were calculated."""
 
 from collections import Counter, defaultdict
 from math import inf
@@ -26,25 +26,25 @@ from traceml_agent.limits import MAX_WRITERS
 
 STAGES_READ = 1000
 STAGES_SHOWN = 200
-#: Of devices, and of methods that were called, on a page.
+#: Rows per page of the tables of devices and called methods.
 ROWS_SHOWN = 50
 NOTES_SHOWN = 10
 METRICS_OFFERED = 24
-#: As many metrics that were logged once stand among the key figures.
+#: The most metrics with a single value that are shown among the key figures.
 RESULTS_SHOWN = 6
-#: What is written in a chart has no room for the longest names.
+#: Longer names don't fit into a chart.
 LONGEST_MARK = 30
-#: How attempts end that a later one had to take up again; a run that was stopped is continued, not repeated.
+#: Ends of attempts whose work a later one had to repeat; a run that was stopped is continued, not repeated.
 GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
 DROPPED = "the agent's queue was full, so charts have less detail"
 SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0, "minute")]
-#: Below this a window says nothing about one call (MEASURING, time and scope).
+#: A shorter time says nothing about one call (MEASURING, time and scope).
 LEAST_BUSY_S = 1.0
 
 
 class RunPageQuery(NamedTuple):
-    """What a reader wants to see of a run: a part of its time, a metric and whether less of it is better, how many
-    epochs there will be, and which pages of its long tables."""
+    """What a reader wants to see of a run: a part of its time, a metric and whether lower is better, the expected
+    number of epochs, and the pages of its long tables."""
 
     start_s: float | None = None
     end_s: float | None = None
@@ -75,7 +75,7 @@ class CallRow(NamedTuple):
 
     @property
     def kwh_per_1000(self) -> float | None:
-        """Energy of a thousand items, or of a thousand calls where items were not counted."""
+        """Energy of a thousand items, or of a thousand calls if items were not counted."""
         count = self.items or self.calls
         return None if self.energy_kwh is None or not count else 1000 * self.energy_kwh / count
 
@@ -105,7 +105,7 @@ class RunPage(NamedTuple):
 
     @property
     def awaits_figures(self) -> bool:
-        """Nothing was measured yet, as in the first seconds."""
+        """Whether nothing has been measured yet, as in the first seconds."""
         return not any(device.elapsed_s for device in self.reported)
 
     @property
@@ -114,19 +114,19 @@ class RunPage(NamedTuple):
 
     @property
     def results(self) -> list[Metric]:
-        """Metrics that were logged once: figures of the run rather than curves."""
+        """Metrics that were logged once: figures of the run, not curves."""
         return [metric for metric in self.metrics if metric.count == 1][:RESULTS_SHOWN]
 
     @property
     def most_kwh(self) -> float:
-        """The highest end of a device's range: the scale of their bars."""
+        """The highest upper end of a device's range, which scales their bars."""
         return max((device.energy_high_kwh for device in self.reported), default=0.0)
 
 
 def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = True) -> RunPage:
-    """Everything that the page of a run shows, in a fixed number of queries, the charts over a part of it.
+    """Return everything that the page of a run shows, in a fixed number of queries, with charts of a part of it.
 
-    Without details it is what a stranger with a link may see.
+    Without details, it is what anyone with a share link may see.
     """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
     stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
@@ -172,14 +172,14 @@ def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = Tr
 
 
 def span_asked(known: list[Curve], asked: RunPageQuery) -> Span | None:
-    """The part of the run that the reader named by one of its ends or both."""
+    """Return the part of the run that the reader selected by one or both of its ends."""
     if asked.start_s is None and asked.end_s is None:
         return None
     return span_between(known, asked.start_s or 0.0, inf if asked.end_s is None else asked.end_s)
 
 
 def moments(found: Learned | None) -> list[Mark]:
-    """The instant after which the metric hardly gained, for the charts over time."""
+    """Return the time after which the metric hardly improved, for the charts over time."""
     if found is None or found.share_after <= 0:
         return []
     name = Truncator(found.name).chars(LONGEST_MARK)
@@ -187,14 +187,14 @@ def moments(found: Learned | None) -> list[Mark]:
 
 
 def withhold(run: Run, devices: list[Device]) -> None:
-    """Take off the rows, which are never saved, what says more of the work and its machines than its energy does."""
+    """Clear in the rows, which are never saved, what reveals more about the work and its machines than energy."""
     run.tags, run.params, run.environment, run.exception = [], {}, {}, ""
     for device in devices:
         device.note = device.writer.host = ""
 
 
 def device_names(devices: list[Device]) -> dict[int, str]:
-    """A name for each device that tells it from the run's others: its key, with the writer where several use it."""
+    """Return a unique name for each device of the run: its key, with the writer if several use it."""
     counts = Counter(device.key for device in devices)
     writers = writer_names({device.writer_id: device.writer for device in devices}.values())
     return {
@@ -204,7 +204,7 @@ def device_names(devices: list[Device]) -> dict[int, str]:
 
 
 def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: list[Curve], page: str = "") -> Page:
-    """A page of the devices, as large runs have a thousand."""
+    """Return a page of the devices; large runs have a thousand."""
     most = {curve.device.pk: curve.most_power_w for curve in known}
     shown = Paginator(devices, ROWS_SHOWN).get_page(page or 1)
     rows = [
@@ -221,7 +221,7 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
 
 
 def terms(device: Device) -> dict:
-    """The numbers that stand in a device's formula."""
+    """Return the numbers in a device's formula."""
     if device.basis in estimation.MEASURED:
         measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
         return measured | {"range": estimation.RANGE_BY_BASIS[device.basis]}
@@ -246,14 +246,14 @@ def terms(device: Device) -> dict:
 
 
 def power_words(power_w: float, known_w: float | None, tdp_w: float | None) -> str:
-    """A profile's power with its source: `33.75 W, 15 % of its TDP of 225 W`."""
+    """Describe a profile's power with its source: `33.75 W, 15 % of its TDP of 225 W`."""
     if known_w is not None or not tdp_w:
         return f"{units.plain(power_w)} W from the catalogue"
     return f"{units.plain(power_w)} W, {units.text('share', power_w / tdp_w)} of its TDP of {units.plain(tdp_w)} W"
 
 
 def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
-    """Energy (kWh) of killed or failed attempts that a later attempt repeated."""
+    """Return the energy (kWh) of killed or failed attempts that a later attempt repeated."""
     if run.kind not in Run.WASTABLE:
         return 0.0
     gave_up = {writer.pk for attempt in attempts_of(writers)[:-1] for writer in attempt if writer.status in GAVE_UP}
@@ -261,9 +261,9 @@ def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
 
 
 def call_rows(run: Run, page: str = "") -> Page:
-    """A page of the calls by method over all writers; a method's energy is its share of the run's time."""
+    """Return a page of the calls by method over all writers; a method's energy is its share of the run's time."""
     by_method: dict[str, tuple[int, int, float]] = {}
-    # Added up here: databases end a statement whose sum of whole numbers exceeds 64 bits.
+    # Added up here: databases abort a statement whose sum of integers exceeds 64 bits.
     for method, calls, items, busy_s in run.calls.values_list("method", "calls", "items", "busy_s").iterator():
         former = by_method.get(method, (0, 0, 0.0))
         by_method[method] = former[0] + calls, former[1] + items, former[2] + busy_s
@@ -277,7 +277,7 @@ def _call_row(run: Run, method: str, calls: int, items: int, busy_s: float) -> C
 
 
 def leading_basis(devices: list[Device]) -> str:
-    """The basis of the largest part of the energy."""
+    """Return the basis of the largest part of the energy."""
     energy: dict[str, float] = defaultdict(float)
     for device in devices:
         if device.counted:
@@ -286,13 +286,13 @@ def leading_basis(devices: list[Device]) -> str:
 
 
 def left_out(run: Run, with_details: bool) -> list[LeftOut]:
-    """What the run lacks; without details of what its author named nothing is named."""
+    """Return what the run lacks; without details only samples, because its author named everything else."""
     dropped = [LeftOut(what="records of samples", reason=DROPPED, count=run.dropped_records)]
     return added_up(dropped if run.dropped_records else [], run.left_out_in_all if with_details else [])
 
 
 def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
-    """Notes that a reader should know before trusting the figure."""
+    """Return notes that a reader should know before trusting the figure."""
     found = list(dict.fromkeys(f"{device.key}: {device.note}" for device in devices if device.note))
     if len(found) > NOTES_SHOWN:
         found[NOTES_SHOWN:] = [f"{len(found) - NOTES_SHOWN:,} more devices have a note; the API returns them."]

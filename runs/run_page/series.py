@@ -26,12 +26,12 @@ from runs.figures.curves import (
 from runs.models import Run, Stage
 from traceml_agent import estimation
 
-#: From this many samples on, a bucket has a band between the lowest and the highest of them.
+#: A bucket with at least this many samples has a band between the lowest and the highest of them.
 SAMPLES_OF_A_BAND = 2
 DRAWN_DIGITS = 5
 #: Memory is held, not busy.
 NEVER_BUSY = "ram"
-#: What the charts say in words, and the quantity of their numbers but for `time` and `twin`.
+#: The sentences of the charts, and the quantities of their numbers except `time` and `twin`.
 SENTENCES = {
     "power": "Mean power of {devices} over {time}: {mean} on average, {most} at most{tdp}.",
     "utilisation": "Utilisation of {devices} over {time}: {mean} on average, {most} at most.",
@@ -41,14 +41,14 @@ QUANTITIES = {"power": "power", "utilisation": "share", "energy": "energy"}
 
 
 class DeviceLine(NamedTuple):
-    """What one colour of the charts shows: a device, or all of a kind where colours would run out."""
+    """What one colour of the charts shows: a device, or all devices of a kind if there are too many for the colours."""
 
     name: str
     curves: list[Curve]
 
 
 def lines_of(curves: list[Curve], names: dict[int, str]) -> list[DeviceLine]:
-    """The lines of a run's charts. Memory comes last, so that a chart without it has the others' colours."""
+    """Return the lines of a run's charts. Memory comes last, so that a chart without it has the same colours."""
     ordered = sorted(curves, key=lambda curve: curve.device.kind == NEVER_BUSY)
     if len(ordered) <= MOST_SERIES:
         return [DeviceLine(names[curve.device.pk], [curve]) for curve in ordered]
@@ -77,9 +77,10 @@ def over(lines: list[DeviceLine], edges: list[float]) -> Over:
 
 
 def _drawn(series: Series) -> Series:
-    """The series without digits that no pixel shows, which were half of the page's weight; exports have them all.
+    """Round the series to digits that pixels can show; the others were half of the page's size. Exports have all
+    digits.
 
-    The last value stays as it is: of an energy that is the run's, which stands elsewhere too.
+    The last value is unchanged: for energy it is the run's total, which is also shown elsewhere.
     """
     return series._replace(
         values=[*drawn(series.values[:-1], DRAWN_DIGITS), *series.values[-1:]],
@@ -96,7 +97,7 @@ def _power(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
 
 def _utilisation(line: DeviceLine, read: list[Buckets], edges: list[float]) -> Series:
     columns = [each.utilisation for each in read]
-    if len(read) > 1:  # how far the devices are apart says more than how each of them swings
+    if len(read) > 1:  # the differences between devices matter more than how much each one varies
         mean, lows, highs = (_together(columns, make) for make in (fmean, min, max))
         return Series(line.name, mean, lows=lows, highs=highs)
     lows, highs = _band(line, "utilisations", edges)
@@ -108,7 +109,7 @@ def _energies_kwh(read: list[Buckets]) -> list[float]:
 
 
 def _band(line: DeviceLine, rates: str, edges: list[float]) -> tuple:
-    """Lows and highs of a line of one device, where its buckets hold several samples; else nothing."""
+    """Return the bounds of a line of one device if its buckets hold several samples; otherwise nothing."""
     (curve, *others), count = line.curves, len(edges) - 1
     if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
         return None, None
@@ -117,7 +118,7 @@ def _band(line: DeviceLine, rates: str, edges: list[float]) -> tuple:
 
 
 def _together(columns: list[list[float | None]], make: Callable) -> list[float | None]:
-    """Sum, mean, lowest or highest at each instant; a gap only where nothing was observed."""
+    """Return the sum, mean, lowest or highest at each time; a gap only if nothing was observed."""
     if len(columns) == 1:
         return columns[0]
     known = ([value for value in at_once if value is not None] for at_once in zip(*columns, strict=True))
@@ -127,9 +128,9 @@ def _together(columns: list[list[float | None]], make: Callable) -> list[float |
 def charts(
     curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run, span: Span | None = None
 ) -> list[Chart]:
-    """Power, utilisation and energy over time by device (many by kind), outermost stages as bands.
+    """Return power, utilisation and energy over time by device (many by kind), outermost stages as bands.
 
-    With `span` that part of the run, as finely as the samples allow; empty where nothing was sampled.
+    With `span` for that part of the run, as finely as the samples allow; empty if nothing was sampled.
     """
     if not curves:
         return []
@@ -149,7 +150,7 @@ def charts(
 
 
 def sentences(curves: list[Curve], numbers: dict[str, dict[str, float | None]]) -> dict[str, str]:
-    """What each chart says in words, from its numbers as `says` gives them."""
+    """Return the sentence of each chart, from its numbers as returned by `says`."""
     tdp, counts = tdp_w(curves), dict.fromkeys(SENTENCES, len(curves))
     rated = f"; their TDP is {units.text('power', tdp)}{' together' if len(curves) > 1 else ''}" if tdp else ""
     busy = sum(curve.device.kind != NEVER_BUSY and curve.tells_utilisation for curve in curves)
@@ -163,8 +164,9 @@ def sentences(curves: list[Curve], numbers: dict[str, dict[str, float | None]]) 
 
 
 def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[str, dict[str, float | None]]:
-    """The numbers of the sentences by chart, of a part of the run: read off the counters and not off the buckets that
-    are drawn, so that they are those of the key figures, the devices and the stages (docs/methodology.md)."""
+    """Return the numbers of the sentences by chart, for a part of the run. They come from the counters, not from the
+    buckets that are drawn, so that they equal those of the key figures, the devices and the stages
+    (docs/methodology.md)."""
     span = span_between(curves, start_s, end_s)
     busy = [curve for curve in curves if curve.device.kind != NEVER_BUSY] or curves
     mean, most = utilisation_of(busy, start_s, end_s)
@@ -181,7 +183,7 @@ def says(curves: list[Curve], run: Run, start_s: float, end_s: float) -> dict[st
 
 
 def totals_kwh(lines: list[DeviceLine], span: Span | None = None) -> list[float]:
-    """The energy of each line, of a part of the run or of all of it."""
+    """Return the energy of each line, for a part of the run or all of it."""
     if span is None:
         return [sum(curve.energy_kwh for curve in line.curves) for line in lines]
     return [estimation.energy_kwh(sum(curve.energy_between_j(*span[:2]) for curve in line.curves)) for line in lines]
@@ -192,7 +194,7 @@ def twin_of(run: Run) -> Twin:
 
 
 def tdp_w(curves: list[Curve]) -> float | None:
-    """What all devices together are rated for, as far as the run held them; None where that is not known of each."""
+    """Return the rated power of all devices together, as far as the run held them; None if any is unknown."""
     found = []
     for curve in curves:
         profile = profile_of(curve.device)

@@ -12,13 +12,13 @@ from traceml_agent import estimation
 
 METRICS_SHOWN = 6
 DEEPEST = 3
-#: A metric that is logged this soon after a stage is its result, if no other stage began or ended in between.
+#: A metric logged this soon after a stage is its result, if no other stage began or ended in between.
 RESULTS_WITHIN_S = 1.0
 _time = itemgetter(0)
 
 
 class StageRow(NamedTuple):
-    """A stage with its place in seconds since the run's start, its energy, and the last value of each metric of it."""
+    """A stage with its position in seconds of the run, its energy, and the last value of each of its metrics."""
 
     stage: Stage
     depth: int
@@ -33,7 +33,7 @@ class StageRow(NamedTuple):
 
     @property
     def part(self) -> str:
-        """Its place for the page's address."""
+        """Its position for the page's address."""
         return f"start={self.start_s:.10g}&end={self.end_s:.10g}"
 
     @property
@@ -44,7 +44,7 @@ class StageRow(NamedTuple):
 
 
 def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[int, list]) -> list[StageRow]:
-    """Each stage with the energy of its interval on all devices of the run: ranks and hosts work on it together."""
+    """Return each stage with the energy of its interval on all devices: ranks and hosts work on it together."""
     moments = _moments(stages)
     logged = {
         stage.pk: _metrics_of(metrics.get(stage.writer_id, []), stage, moments[stage.writer_id]) for stage in stages
@@ -62,7 +62,7 @@ def stage_rows(run: Run, stages: list[Stage], known: list[Curve], metrics: dict[
 
 
 def _depths(stages: list[Stage]) -> dict[int, int]:
-    """How deep each stage is nested; parents start no later than their children, so one pass will do."""
+    """Return how deep each stage is nested; parents never start after their children, so one pass is enough."""
     by_key: dict[tuple[int, str], int] = {}
     depths = {}
     for stage in stages:
@@ -72,7 +72,7 @@ def _depths(stages: list[Stage]) -> dict[int, int]:
 
 
 def _moments(stages: list[Stage]) -> dict[int, list[float]]:
-    """When a stage began or ended, by writer, in the order of time."""
+    """Return when stages began or ended, by writer, in chronological order."""
     moments: dict[int, list[float]] = {}
     for stage in stages:
         ends = [] if stage.end_s is None else [stage.end_s]
@@ -81,7 +81,7 @@ def _moments(stages: list[Stage]) -> dict[int, list[float]]:
 
 
 def _metrics_of(metrics: list, stage: Stage, moments: list[float]) -> dict[str, float]:
-    """The last value of each metric that was logged during a stage or as its result; amounts of work are no values."""
+    """Return the last value of each metric logged during a stage or as its result; amounts of work are left out."""
     until_s = float("inf")
     if stage.end_s is not None:
         following = moments[bisect_right(moments, stage.end_s) :][:1]

@@ -87,7 +87,7 @@ def delete_run(request, run_id):
 
 
 def run_series(request, run_id):
-    """With `start` and `end`, that part of the run, with the charts' `tables` where they are asked for; else new data
+    """Return that part of the run with `start` and `end`, with the charts' `tables` on request; otherwise new data
     since `since`, with state and key figures."""
     run = run_or_404(request, run_id)
     start_s, end_s = query.asked_number(request, "start"), query.asked_number(request, "end")
@@ -106,7 +106,7 @@ def _part(request, charts: list[Chart], words: str) -> dict:
 
 
 def shared_run(request, link: ShareLink):
-    """The run for anyone who has the link."""
+    """Show the run to anyone who has the link."""
     run = Run.objects.select_related("factor", "tracked_model", "project").get(sharelink=link)
     context = {"link": link, "shared": True, "run": run, "page": run_page(run, with_details=link.with_details)}
     return render(request, "run_page/shared.html", context)

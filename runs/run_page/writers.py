@@ -1,4 +1,4 @@
-"""What a run's writers are called: ranks and processes that run at once, attempts one after the other."""
+"""Names of a run's writers: ranks and processes that run at the same time, attempts one after the other."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from runs.models.run import attempts_of
 
 
 def writer_names(writers: Collection[Writer]) -> dict[int, str]:
-    """What tells a run's writers apart for people: `rank 1`, `rank 1 on node-2`, `attempt 2`, `attempt 2, rank 1`."""
+    """Return a distinguishing name for each writer: `rank 1`, `rank 1 on node-2`, `attempt 2`, `attempt 2, rank 1`."""
     attempts = attempts_of(writers)
     hosts = {writer.host for writer in writers}
     names = {}
@@ -29,7 +29,7 @@ def _on_host(name: str, host: str) -> str:
 
 
 def processes_of(writers: Collection[Writer]) -> str:
-    """How many there were, in words: `4 ranks`, `2 processes`, `3 attempts`; nothing for a single one."""
+    """Describe how many there were: `4 ranks`, `2 processes`, `3 attempts`; empty for a single one."""
     attempts = attempts_of(writers)
     ranks = {writer.rank for writer in writers if writer.rank is not None}
     most_at_once = max(map(len, attempts), default=0)

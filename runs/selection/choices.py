@@ -23,7 +23,7 @@ class Members(NamedTuple):
     emails: dict[int, str] = {}
 
     def name_of(self, member_id: int | str) -> str:
-        """The name of a member; people who left are not named, but their runs stay."""
+        """Return the name of a member; people who left are not named, but their runs stay."""
         text = str(member_id)
         known = {str(pk): name for pk, name in self.names.items()}
         known |= {key: word for pk, (asks, word, _) in NOBODY.items() for key in (asks, str(pk))}
@@ -31,24 +31,24 @@ class Members(NamedTuple):
 
     @property
     def offered(self) -> list[tuple[str, str]]:
-        """The filter value and name of each."""
+        """The filter value and name of each member."""
         people = [(str(pk), name) for pk, name in self.names.items()]
         return people + [(asks, word) for asks, word, _ in NOBODY.values()]
 
     def called(self, text: str) -> list[int]:
-        """The ids of those whose name or address has this text in it."""
+        """Return the ids of members whose name or address contains this text."""
         part = text.casefold()
         people = [pk for pk, name in self.names.items() if part in f"{name}\n{self.emails.get(pk, '')}".casefold()]
         return people + [pk for pk, (_, word, _) in NOBODY.items() if part == word.casefold()]
 
 
 def asks_for_member(member_id: int) -> str:
-    """The value of a `Run.member_id` in an address."""
+    """Return the value of a `Run.member_id` in an address."""
     return NOBODY[member_id][0] if member_id in NOBODY else str(member_id)
 
 
 def member_ids(text: str) -> list[int]:
-    """The `Run.member_id`s of such a value; empty if it is invalid."""
+    """Return the `Run.member_id`s of such a value; empty if it is invalid."""
     asked = {asks: pk for pk, (asks, _, _) in NOBODY.items()}
     is_id = text.isascii() and text.isdecimal() and len(text) < 19
     return [asked[text]] if text in asked else [int(text)] if is_id else []
@@ -67,7 +67,7 @@ class Choices(NamedTuple):
         return dict(sorted(found.items(), key=lambda item: item[1].lower()))
 
     def project_name(self, model: dict) -> str:
-        """With its team where there are several: most teams have a "First project"."""
+        """Return a project's name, with its team if there are several: most teams have a "First project"."""
         name = model["project__name"]
         return f"{model['project__team__name']} / {name}" if self.several_teams else name
 
@@ -82,7 +82,7 @@ class Choices(NamedTuple):
 
     @property
     def slugs(self) -> dict[int, str]:
-        """The projects that have models, by id."""
+        """The slugs of projects that have models, by id."""
         return {row["project_id"]: row["project__slug"] for row in self.models}
 
 
@@ -90,7 +90,7 @@ MODEL = ("pk", "name", "slug", "project_id", "project__slug", "project__name", "
 
 
 def choices(user, team: Team | None = None) -> Choices:
-    """The choices of one team, or of all teams of this person."""
+    """Return the choices of one team, or of all teams of this person."""
     models = list(TrackedModel.objects.for_user(user, team).order_by("name", "pk").values(*MODEL))
     several = len({row["project__team"] for row in models}) > 1
     return Choices(models, members_of(user, team), several)
@@ -105,7 +105,7 @@ def members_of(user, team: Team | None = None) -> Members:
 
 
 def with_sender(runs):
-    """The runs with the name of the person of their team who ran them, for `sender_of`."""
+    """Add to the runs the name of the team member who ran them, for `sender_of`."""
     name = NullIf(Trim(Concat("user__first_name", Value(" "), "user__last_name")), Value(""))
     own = Membership.objects.filter(team=OuterRef("project__team"), user=OuterRef("member_id"))
     rests = Case(When(user__is_active=False, then=Value(DEACTIVATED)), default=Value(""))
@@ -114,11 +114,11 @@ def with_sender(runs):
 
 
 def sender_of(run: Run) -> str:
-    """Who ran a run of `with_sender`."""
+    """Return who ran a run of `with_sender`."""
     name = run.sender  # type: ignore[attr-defined]
     return Members({run.member_id: name} if name else {}).name_of(run.member_id)
 
 
 def address_of(model: dict) -> str:
-    """The filter value of a model: slugs are only unique within a project."""
+    """Return the filter value of a model: slugs are only unique within a project."""
     return f"{model['project__slug']}/{model['slug']}"

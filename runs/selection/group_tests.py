@@ -1,4 +1,4 @@
-"""Comparison of groups of runs: how much the mean energy of a run differs, and whether significantly."""
+"""Comparison of groups of runs: how much their mean energy per run differs, and whether significantly."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 from runs.figures.welch import LEAST, Welch, welch
 from runs.selection.groups import Group
 
-#: A difference that would be seen less often than this if the groups did not differ is called significant.
+#: A difference is significant if it would be seen less often than this between equal groups.
 SIGNIFICANT = 0.05
 
 
 class Difference(NamedTuple):
-    """A group's mean energy of a run against the base group's, with Welch's test; None where there is none to make.
-    `p` is adjusted for all the comparisons that were made with this one."""
+    """A group's mean energy per run compared with the base group's, by Welch's test; None if it can't be tested. `p` is
+    adjusted for all comparisons that were made together."""
 
     base: Group
     group: Group
@@ -25,7 +25,7 @@ class Difference(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Of the base group's mean; None where that is zero."""
+        """As a share of the base group's mean; None if that is zero."""
         return self.energy_kwh / self.base.energy.mean if self.base.energy.mean > 0 else None
 
     @property
@@ -42,13 +42,13 @@ def may_be_compared(group: Group) -> bool:
 
 
 def base_group(groups: list[Group], key: str) -> Group | None:
-    """The group of at least three runs with this key."""
+    """Return the group with this key if it has at least three runs."""
     return next((group for group in groups if group.key == key and may_be_compared(group)), None)
 
 
 def differences(pairs: list[tuple[Group, Group]]) -> list[Difference]:
-    """Of each pair of a base and another group. Groups that have runs in common are not tested: the test is for
-    independent ones, and runs that stand in both make any difference look smaller than it is."""
+    """Return the difference for each pair of a base and another group. Groups with common runs are not tested: the test
+    assumes independent groups, and common runs make any difference look smaller than it is."""
     tests = [None if group.shared else _test(group, base) for base, group in pairs]
     adjusted = iter(holm([test.p for test in tests if test]))
     return [
@@ -58,7 +58,7 @@ def differences(pairs: list[tuple[Group, Group]]) -> list[Difference]:
 
 
 def against(groups: list[Group], base: Group | None) -> dict[str, Difference]:
-    """Every other group of at least three runs against this one, by its key."""
+    """Compare every other group of at least three runs with this one; returns differences by key."""
     if base is None:
         return {}
     pairs = [(base, group) for group in groups if group is not base and may_be_compared(group)]
@@ -68,8 +68,8 @@ def against(groups: list[Group], base: Group | None) -> dict[str, Difference]:
 def holm(ps: Sequence[float]) -> list[float]:
     """Adjust each p for all comparisons, so that any false alarm stays as rare as with a single comparison.
 
-    The smallest is multiplied by their number n, the next by n - 1 and so on, never below the one before
-    (S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979, 65-70).
+    The smallest is multiplied by their number n, the next by n - 1 and so on, never below the one before (S. Holm, "A
+    simple sequentially rejective multiple test procedure", Scand. J. Statist. 6, 1979, 65-70).
     """
     adjusted, largest = [0.0] * len(ps), 0.0
     for rank, n in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):

@@ -14,23 +14,23 @@ from runs.models import Run
 from runs.selection.choices import Choices, address_of, asks_for_member
 from runs.sql.lookups import Item
 
-#: What runs may be grouped by, beside `param:<key>`.
+#: What runs can be grouped by, besides `param:<key>`.
 GROUPS = {"model": "Model", "kind": "Kind", "tag": "Tag", "hardware": "Hardware", "project": "Project"}
 GROUPS |= {"member": "Member", "exception": "Exception"}
-#: Characters of a parameter's value in a group's name, and of the part of an address that finds its runs: servers take
-#: lines of a few thousand.
+#: Maximum characters of a parameter's value in a group's name, and of the part of an address that selects its runs:
+#: servers accept lines of a few thousand.
 LONGEST_LABEL, LONGEST_ADDRESS = 80, 2_500
-#: Of these a run may be in several groups; in all others it is in one.
+#: Groupings in which a run may be in several groups; in all others it is in one.
 OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
-#: What the index that holds the amounts is ordered by before the column that runs are grouped by.
+#: The columns before the grouped one in the index that holds the amounts.
 IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
-#: Amounts with a spread; durations only have a mean.
+#: Amounts with a standard deviation; durations only have a mean.
 SPREAD = ("energy_kwh", "emissions_kg")
-#: Sums count each joule once: without what other runs of the same process count.
+#: Sums count each joule once, without the part that other runs of the same process count.
 SHARED = ("shared_kwh", "shared_kg")
 AMOUNTS = (*SPREAD, *SHARED, "duration_s")
-#: The column of a grouping, and the filter that finds its groups, where these have other names.
+#: The column and the filter of groupings that have another name.
 COLUMNS = {"model": "tracked_model", "member": "member_id"}
 FILTERS = {"hardware": "main_hardware"}
 
@@ -44,7 +44,7 @@ class Spread(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that have something in common. `filters` finds them in the list, as query-string names and values."""
+    """Runs that have something in common. `filters` selects them in the list, as query-string names and values."""
 
     label: str
     filters: dict[str, str]
@@ -52,19 +52,19 @@ class Group(NamedTuple):
     energy: Spread
     emissions: Spread
     mean_duration_s: float
-    #: How many of its runs are also in the group that others are compared with.
+    #: How many of its runs are also in the base group.
     shared: int = 0
 
     @property
     def key(self) -> str:
-        """What tells it from the others in an address."""
+        """What identifies the group in an address."""
         return next(iter(self.filters.values()), self.label)
 
 
 class Sums(NamedTuple):
-    """Runs of one key with the sums of their amounts, and the sums of squares of those that spreads are shown of.
+    """Runs of one key with the sums of their amounts, and the sums of squares of those with a standard deviation.
 
-    Squares lose digits where runs differ by less than a millionth of their mean; measurements never are so equal.
+    Squares lose digits if runs differ by less than a millionth of their mean; measurements are never that equal.
     """
 
     key: tuple[str, str]
@@ -75,9 +75,9 @@ class Sums(NamedTuple):
 
 
 def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
-    """Groups of these runs, the largest energy first; a run with two tags is in two groups.
+    """Return groups of these runs, the largest energy first; a run with two tags is in two groups.
 
-    `found` names them, `against` is the key of the group that others are compared with.
+    `found` gives their names, `against` is the key of the base group.
     """
     runs = runs.order_by()
     if by == "tag":
@@ -91,7 +91,7 @@ def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
 
 
 def group_rows(runs: list[Run], by: str, against: str = "") -> list[Group]:
-    """The same of runs that were read already, by model or tag."""
+    """Do the same with runs that were already read, by model or tag."""
     found = ((_row_keys(run, by), _sums([getattr(run, name) for name in AMOUNTS])) for run in runs)
     return _groups(_added(found, against), by)
 
@@ -120,9 +120,9 @@ def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
-    """Values with their sums, added up by the database over an index where possible; by hardware in parts."""
+    """Return values with their sums, added up by the database over an index if possible; by hardware in parts."""
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in SPREAD}
-    # In the order of the index that holds the amounts: what comes in order need not be sorted to be grouped.
+    # In the order of the index that holds the amounts: sorted rows can be grouped without another sort.
     for row in runs.values(*IN_ORDER.get(by, ()), value=_column(by)).annotate(runs=Count("pk"), **sums):
         added, squares = [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in SPREAD]
         yield row["value"], Sums(("", ""), row["runs"], added, squares)
@@ -135,7 +135,7 @@ def _column(by: str):
 
 
 def _keys(by: str, values: list, found: Choices) -> list[tuple[str, str]]:
-    """Each group's value in a filter, and its label."""
+    """Return each group's filter value and label."""
     if by == "model":
         models = {row["pk"]: row for row in found.models}
         return [(address_of(models[pk]), models[pk]["name"]) for pk in values]
@@ -152,7 +152,7 @@ def _keys(by: str, values: list, found: Choices) -> list[tuple[str, str]]:
 
 
 def _param_key(key: str, stored) -> tuple[str, str]:
-    """The JSON object that finds the value, whatever its type and signs; nothing where no address would hold it."""
+    """Return the JSON that selects the value, of any type and characters; empty if too long for an address."""
     try:
         value = Item.read(stored)
     except KeyError:
@@ -164,12 +164,12 @@ def _param_key(key: str, stored) -> tuple[str, str]:
 
 
 def _sums(amounts: list[float]) -> Sums:
-    """One run's."""
+    """Return the sums of one run."""
     return Sums(("", ""), 1, amounts, [amount * amount for amount in amounts[: len(SPREAD)]])
 
 
 def _added(keyed: Iterable[tuple[Iterable[tuple[str, str]], Sums]], against: str) -> list[Sums]:
-    """Runs that have several keys at once are added up here."""
+    """Add up runs that have several keys at once."""
     found: dict[tuple[str, str], Sums] = {}
     for keys, sums in keyed:
         is_base = any(against == (value or label) for value, label in keys)
@@ -191,7 +191,7 @@ def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
 
 
 def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
-    """A run is in the group of each kind of accelerator that it used, else of its processors."""
+    """Group runs by each kind of accelerator that they used, or else by their processors."""
     found = list(_by_column(runs, "hardware"))
     used = {each for hardware, _ in found for each in hardware}
     names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
@@ -201,7 +201,7 @@ def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
 
 
 def _filters(by: str, value: str) -> dict[str, str]:
-    """The filter that finds a group's runs; nothing for those that lack what was grouped by."""
+    """Return the filter that selects a group's runs; empty for runs without the grouped value."""
     if not value:
         return {}
     return {"param" if by.startswith("param:") else FILTERS.get(by, by): value}

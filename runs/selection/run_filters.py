@@ -15,12 +15,12 @@ from runs.selection.choices import Members, member_ids
 from runs.selection.run_days import Days, on_days
 from runs.sql.lookups import ItemText
 
-#: Failed, cancelled and lost runs of a kind that is worth nothing unless it completes.
+#: Failed, cancelled and lost runs of a kind that is only worth something if it completes.
 WASTED = "wasted"
 STATES = [*Run.Status.values, Run.LOST, WASTED]
 #: Archived runs are hidden unless they are included, or shown exclusively.
 ARCHIVED = {"too": "Include archived", "only": "Archived only"}
-#: More colons than these no key has.
+#: No key has more colons.
 MOST_COLONS = 4
 NOTHING = object()
 PYTHONS_WORDS = {"True": True, "False": False, "None": None}
@@ -28,10 +28,10 @@ LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 class RunFilters(NamedTuple):
-    """An empty field does not filter; an unknown value matches nothing.
+    """The filters of the run list. An empty field does not filter; an unknown value matches nothing.
 
     `since` and `until` select the runs that began or used energy on these days. `hardware` is a profile's slug or a
-    part of its name, of any device; `main_hardware` what a run is grouped under. `param` is a JSON object.
+    part of its name, for any device; `main_hardware` is what a run is grouped under. `param` is a JSON object.
     """
 
     search: str = ""
@@ -60,7 +60,7 @@ class RunFilters(NamedTuple):
 
 
 def matching(runs, filters: RunFilters, members: Members | None = None):
-    """The runs that match all filters; a search finds the runs of these members too."""
+    """Return the runs that match all filters; a search also finds the runs of these members."""
     runs = undated(runs, filters, members)
     if filters.days.are_set:
         own = RunUsage.objects.filter(project=OuterRef("project"), run=OuterRef("pk"))
@@ -69,7 +69,7 @@ def matching(runs, filters: RunFilters, members: Members | None = None):
 
 
 def undated(runs, filters: RunFilters, members: Members | None = None):
-    """The runs that match all filters but those of days."""
+    """Return the runs that match all filters except days."""
     for condition in _conditions(filters):
         runs = runs.filter(condition)
     if filters.search:
@@ -78,7 +78,7 @@ def undated(runs, filters: RunFilters, members: Members | None = None):
 
 
 def _conditions(filters: RunFilters):
-    """What each filter but search, days and state asks of a run."""
+    """Return the condition of each filter except search, days and state."""
     if filters.archived != "too":
         yield Q(archived_at__isnull=filters.archived != "only")
     if filters.project:
@@ -106,18 +106,18 @@ def _conditions(filters: RunFilters):
 
 
 def asked_items(text: str) -> dict:
-    """The parameters of a JSON object; empty if the text is not one."""
+    """Return the parameters of a JSON object; empty if the text is not one."""
     asked = _of_json(text)
     return asked if isinstance(asked, dict) else {}
 
 
 def _profiles(text: str):
-    """Profiles with this slug, or with the text in their name."""
+    """Return profiles with this slug, or with the text in their name."""
     return HardwareProfile.objects.filter(Q(slug=text) | Q(name__icontains=text)).order_by().values("pk")
 
 
 def _searched(runs, text: str, members: Members):
-    """Runs with the text in a name, as a tag, member or id; or with the parameter that it spells."""
+    """Return runs with the text in a name, tag, member or id, or with the parameter that it spells."""
     models = TrackedModel.objects.filter(name__icontains=text).values("pk")
     found = Q(name__icontains=text) | Q(tracked_model__in=models) | Q(tags__has_item=text)
     if LOOKS_LIKE_AN_ID.fullmatch(text):
@@ -128,12 +128,12 @@ def _searched(runs, text: str, members: Members):
         runs = runs.alias(**{f"text_{number}": ItemText("params", key)})
         found = Q(**{f"text_{number}__iexact": value}) | found
         for parsed in _parsed(value):
-            found = Q(params__has_items={key: parsed}) | found  # first, as it most often matches
+            found = Q(params__has_items={key: parsed}) | found  # first, as it matches most often
     return runs.filter(found)
 
 
 def _key_values(text: str) -> Iterator[tuple[str, str]]:
-    """`lr:0.1` as a parameter's key and value; a key may have colons itself, so each is tried."""
+    """Split `lr:0.1` into a parameter's key and value; a key may contain colons, so each one is tried."""
     parts = text.split(":")[: MOST_COLONS + 1]
     for number in range(1, len(parts)):
         key, value = ":".join(parts[:number]).strip(), text.split(":", number)[number].strip()
@@ -142,7 +142,7 @@ def _key_values(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _parsed(text: str) -> list:
-    """The value of a text in JSON or Python spelling, in a list; empty if it is plain text."""
+    """Return the value of a text in JSON or Python spelling, in a list; empty if it is plain text."""
     if text in PYTHONS_WORDS:
         return [PYTHONS_WORDS[text]]
     parsed = _of_json(text)
@@ -150,18 +150,18 @@ def _parsed(text: str) -> list:
 
 
 def _of_json(text: str):
-    """The value that a text spells in JSON and that a run may have; NOTHING where it spells none."""
+    """Return the value that a text spells in JSON, if a run may have it; otherwise NOTHING."""
     try:
         value = json.loads(text)
         spelled = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        spelled.encode()  # lone surrogates no database takes
+        spelled.encode()  # no database accepts lone surrogates
     except (ValueError, RecursionError):
         return NOTHING
     return NOTHING if r"\u0000" in spelled else value
 
 
 def in_state(runs, state: str, now: datetime):
-    """Runs in a state that the list offers: one of a run, or what came to nothing of the kinds that can."""
+    """Return runs in a state that the list offers: a run's state, or without a result and of a wastable kind."""
     if state == WASTED:
         return runs.filter(kind__in=Run.WASTABLE).came_to_nothing(now)
     return runs.in_state(state, now)

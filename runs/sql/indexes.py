@@ -1,13 +1,13 @@
-"""Indexes that are not the same on both databases."""
+"""Indexes that differ between the two databases."""
 
 from django.db import models
 
 
 class SearchIndex(models.Index):
-    """All that a search or a group reads: SQLite answers it off this index, without a look at the wide rows.
+    """All columns that a search or a group reads: SQLite answers from this index, without the wide rows.
 
-    PostgreSQL refuses an entry of more than a third of its page, which a run's parameters may be; it gets the index
-    without JSON, and reads the rows of a project for the rest.
+    PostgreSQL refuses an index entry larger than a third of its page, which a run's parameters may be. It gets the
+    index without JSON, and reads the rows of a project for the rest.
     """
 
     def create_sql(self, model, schema_editor, using="", **kwargs):

@@ -1,20 +1,20 @@
-"""What one transaction keeps others from, or does not wait for; each database has its own words for it."""
+"""Locks that a transaction takes or does not wait for, in each database's own SQL."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.db import connection, models, transaction
 
-#: PostgreSQL takes 0 for no limit.
+#: For PostgreSQL, 0 means no limit.
 LEAST_WAIT = "1ms"
-#: What keeps a row from being deleted while others may do the same; SQLite has one writer at a time anyway.
+#: Prevents deletion of a row while others may do the same; SQLite only has one writer at a time anyway.
 SHARED_LOCK = {"postgresql": "FOR KEY SHARE"}
 ONE_VIEW = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "sqlite": "BEGIN DEFERRED"}
 
 
 @contextmanager
 def without_waiting() -> Iterator[None]:
-    """Queries raise OperationalError at once where they would have to wait for another writer."""
+    """Make queries raise OperationalError immediately instead of waiting for another writer."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             (before_ms,) = cursor.execute("PRAGMA busy_timeout").fetchone()
@@ -31,7 +31,7 @@ def without_waiting() -> Iterator[None]:
 
 
 def keep_from_deletion(ids: Iterable[int], model: type[models.Model]) -> set[int]:
-    """Lock these rows of a table, in the order of their ids, until the transaction ends; returns those that exist."""
+    """Lock these rows of a table, sorted by id, until the transaction ends; returns those that exist."""
     table, lock = connection.ops.quote_name(model._meta.db_table), SHARED_LOCK.get(connection.vendor, "")
     wanted = sorted(set(ids))
     places = ", ".join(["%s"] * len(wanted)) or "NULL"
@@ -42,7 +42,7 @@ def keep_from_deletion(ids: Iterable[int], model: type[models.Model]) -> set[int
 
 @contextmanager
 def one_view() -> Iterator[None]:
-    """Read what the database holds at one instant, without keeping anybody from writing."""
+    """Read the database as of one instant, without blocking writers."""
     if connection.in_atomic_block:
         yield
         return

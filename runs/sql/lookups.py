@@ -1,24 +1,24 @@
-"""Questions to JSON columns that Django does not ask on both databases."""
+"""Lookups in JSON columns that Django does not support on both databases."""
 
 import json
 import re
 
 from django.db.models import FloatField, Func, Lookup, TextField
 
-#: Keys that a path of SQLite finds for sure; it compares others with how the JSON happens to spell them.
+#: Keys that a SQLite path always finds; it compares others with their spelling in the JSON.
 PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:/-]+")
 
 
 class HasItem(Lookup):
-    """`tags__has_item="x"`: the JSON list holds this text. Django's own `contains` is refused on SQLite."""
+    """`tags__has_item="x"`: the JSON list contains this text. Django's own `contains` is not supported on SQLite."""
 
     lookup_name = "has_item"
     prepare_rhs = False
 
     def as_sqlite(self, compiler, connection):
         column, params = self.process_lhs(compiler, connection)
-        # Most lists are told by their text alone, which is ten times as fast as to parse them: where nothing is
-        # escaped, a text in quotes is an item, unless it begins as what stands between two of them.
+        # Most lists can be checked as text, which is ten times as fast as parsing them: if nothing is escaped, a quoted
+        # text is an item, unless it begins like a separator between two items.
         plain = "0" if self.rhs.startswith(",") else f"instr({column}, '\\') = 0"
         holds = f"EXISTS (SELECT 1 FROM json_each({column}) AS item WHERE item.value = %s)"  # noqa: S608
         sql = f"(instr({column}, %s) > 0 AND ({plain} OR {holds}))"
@@ -30,7 +30,7 @@ class HasItem(Lookup):
 
 
 class SecondsBetween(Func):
-    """Seconds from one instant to another, as a number that can be compared with a column of seconds."""
+    """Seconds between two instants, as a number that can be compared with a column of seconds."""
 
     arity = 2
     output_field = FloatField()
@@ -48,7 +48,7 @@ def _sqlite_path(key: str) -> str:
     return f'$."{key}"'
 
 
-#: A JSON value as something that compares: numbers as numbers, all else as its JSON text; nothing where it is missing.
+#: A JSON value in comparable form: numbers as numbers, everything else as its JSON text; NULL if it is missing.
 _COMPARED = (
     "CASE {type} WHEN 'integer' THEN {value} WHEN 'real' THEN {value} WHEN 'true' THEN 'true' "
     "WHEN 'false' THEN 'false' WHEN 'null' THEN 'null' {texts} END"
@@ -66,17 +66,17 @@ _AS_TEXT = "CASE {type} WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE {
 
 
 def _sqlite_item(json_sql: str, json_params: list, key: str) -> tuple[str, list]:
-    """SQL and parameters of the value under a key of a JSON object, as SQLite can compare and group it."""
+    """Return SQL and parameters of the value under a key of a JSON object, as SQLite can compare and group it."""
     if not PLAIN_KEY.fullmatch(key):
         return _OF_A_KEY.format(json=json_sql), [*json_params, key]
     return _OF_A_PATH.format(json=json_sql), [*json_params, _sqlite_path(key)] * _OF_A_PATH.count("{json}")
 
 
 class Item(Func):
-    """The value under a key of a JSON object, whatever signs the key has: a column to group by.
+    """The value under a key of a JSON object, whatever characters the key contains: a column to group by.
 
-    `read` makes it a value again. Django's KeyTransform takes a key of digits for a place in a list, finds no key with
-    quotes on SQLite, and there makes one of true and "true", and of a list and the text that spells it.
+    `read` turns it back into a value. Django's KeyTransform treats a key of digits as a list index. On SQLite it finds
+    no key with quotes, and can't tell true from "true", or a list from the text that spells it.
     """
 
     output_field = TextField()
@@ -96,14 +96,14 @@ class Item(Func):
 
     @staticmethod
     def read(stored):
-        """The value that a row of either database holds; raises KeyError where the object lacks the key."""
+        """Return the value that a row of either database holds. Raises KeyError if the object lacks the key."""
         if stored is None:
             raise KeyError
         return json.loads(stored) if isinstance(stored, str) else stored
 
 
 class ItemText(Item):
-    """The same as text without quotes, to be searched in."""
+    """The same as text without quotes, for searching."""
 
     def as_sqlite(self, compiler, connection, **context):
         sql, params = compiler.compile(self.source_expressions[0])
@@ -119,9 +119,9 @@ class ItemText(Item):
 
 
 class HasItems(Lookup):
-    """`params__has_items={"lr": 0.1}`: the JSON object has these values under these keys, of the same types.
+    """`params__has_items={"lr": 0.1}`: the JSON object has these values under these keys, with the same types.
 
-    Numbers are equal by value, so that 1 is 1.0; a text is not the number or list that it spells.
+    Numbers are equal by value, so 1 equals 1.0; a text never equals the number or list that it spells.
     """
 
     lookup_name = "has_items"

@@ -1,18 +1,18 @@
-"""Many rows by one statement of the driver, where the ORM has none or took several times as long."""
+"""Writes of many rows in one statement of the driver, where the ORM can't do it or took several times as long."""
 
 from collections.abc import Callable, Sequence
 
 from django.db import connection, models
 
-#: What is left by less than this share of what was taken away, or by less than 0.4 mJ's kWh, is the last digit of
-#: floating-point sums and no amount: it is set to 0, so that a day without runs does not have −0 kWh.
+#: A remainder of less than this share of what was subtracted, or of less than the kWh of 0.4 mJ, is floating-point
+#: error: it is set to 0, so that a day without runs does not show −0 kWh.
 RESIDUE, LEAST = 1e-9, 1e-10
 
 
 def upsert(model: type[models.Model], key: Sequence[str], amounts: Sequence[str], rows: list[tuple], put: bool) -> None:
-    """Insert rows of `key` and `amounts`; to a row with the same key the amounts are added, or put in their place.
+    """Insert rows of `key` and `amounts`; in a row with the same key the amounts are added or replaced.
 
-    bulk_create can replace what a row has but not add to it, and a query a row cost ten times more.
+    bulk_create can replace the values of a row but not add to them, and one query per row took ten times as long.
     """
     quote = connection.ops.quote_name
     table, names = quote(model._meta.db_table), [*key, *amounts]
@@ -36,14 +36,14 @@ def _added(table: str, name: str) -> str:
 
 
 def delete_empty(model: type[models.Model], key: Sequence[str], amounts: Sequence[str], keys: list[tuple]) -> None:
-    """Delete those of the rows with these keys whose amounts are all nothing."""
+    """Delete those rows with these keys whose amounts are all zero, or less than LEAST."""
     quote = connection.ops.quote_name
     conditions = [f"{quote(name)} = %s" for name in key] + [f"ABS({quote(name)}) < {LEAST}" for name in amounts]
     _execute(f"DELETE FROM {quote(model._meta.db_table)} WHERE {' AND '.join(conditions)}", keys)  # noqa: S608 (names of ours)
 
 
 def insert(model: type[models.Model], columns: Sequence[str], rows: list[tuple]) -> None:
-    """Insert rows of values as the driver takes them."""
+    """Insert rows of values in the form that the driver accepts."""
     quote = connection.ops.quote_name
     names, places = ", ".join(map(quote, columns)), ", ".join(["%s"] * len(columns))
     _execute(f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({places})", rows)  # noqa: S608 (names of ours)
@@ -51,7 +51,7 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: list[tuple])
 
 def update(rows: list, names: Sequence[str]) -> None:
     """Save some fields of many rows of one table; bulk_update's one long CASE took two thirds of a re-estimation."""
-    if not rows:  # all of them were deleted in the meantime
+    if not rows:  # all were deleted in the meantime
         return
     meta, quote = type(rows[0])._meta, connection.ops.quote_name
     fields = [meta.get_field(name.removesuffix("_id")) for name in names]
@@ -69,7 +69,7 @@ def _prepared(field, value):
 
 
 def _as_it_is(field, value):
-    """Numbers and short texts need no preparing, which would cost a tenth of a re-estimation."""
+    """Return the value: numbers and short texts need no conversion, which would take a tenth of a re-estimation."""
     return value
 
 

@@ -50,7 +50,7 @@ def writes(right: Right, page: str, *parts: str):
 
 
 def writer(user, team: str, right: Right) -> Membership:
-    """The person's place, with the team locked. Raises Http404 for outsiders, PermissionDenied without the right."""
+    """Return the person's place, with the team locked. Raises Http404 for outsiders, PermissionDenied without right."""
     place = place_in(Team.objects.select_for_update(of=("self",)), team, user)
     if not place.may(right):
         raise PermissionDenied
@@ -66,7 +66,7 @@ def place_in(teams, slug: str, user) -> Membership:
 
 
 def run_or_404(request, run_id) -> Run:
-    """The run with this id that this person may see, with its sender, model, team and emission factor."""
+    """Return the run with this id that this person may see, with its sender, model, team and emission factor."""
     runs = Run.objects.for_user(request.user).addressed([run_id])
     run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
     if run is None:

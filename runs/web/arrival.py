@@ -9,12 +9,12 @@ SESSION_KEY = "invitation"
 
 
 def invitation_opens_the_door(request) -> bool:
-    """Whether this browser has a valid invitation and may create an account whatever the setting."""
+    """Return whether this browser has a valid invitation, and may create an account whatever the setting is."""
     return Invitation.objects.open().filter(pk=request.session.get(SESSION_KEY)).exists()
 
 
 def invited(request) -> Invitation | None:
-    """The valid invitation whose link this browser opened, or None."""
+    """Return the valid invitation whose link this browser opened, or None."""
     invitations = Invitation.objects.open().select_related("team", "invited_by")
     return invitations.filter(pk=request.session.get(SESSION_KEY)).first()
 

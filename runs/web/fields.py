@@ -39,7 +39,7 @@ class Notes(forms.CharField):
 
 
 class TypedName(forms.CharField):
-    """Asks for the name of an object before it is deleted, to prevent mistakes."""
+    """A field that asks for the name of an object before it is deleted, to prevent mistakes."""
 
     def __init__(self, name: str, **options):
         self.expected = name

@@ -25,7 +25,7 @@ _cleaner = nh3.Cleaner(
 
 @lru_cache(maxsize=64)
 def html(text: str) -> SafeString:
-    """CommonMark with tables as HTML without scripts, styles, images, ids or classes.
+    """Convert CommonMark with tables to HTML without scripts, styles, images, ids or classes.
 
     Cached, because text crafted to be slow (a table of empty cells) takes a second.
     """

@@ -15,7 +15,7 @@ MOST_VALUES = 50
 
 
 def asked(request, name: str, longest: int = MAX_TEXT) -> str:
-    """A value of at most `longest` characters, or empty text.
+    """Return a value of at most `longest` characters, or empty text.
 
     Raises BadRequest for text that may not be stored: PostgreSQL fails on a NUL even in a search.
     """
@@ -23,7 +23,7 @@ def asked(request, name: str, longest: int = MAX_TEXT) -> str:
 
 
 def clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
-    """The text as it may be stored. Raises BadRequest, which names the parameter."""
+    """Return the text as it may be stored. Raises BadRequest, which names the parameter."""
     try:
         return clean_text(text, longest)
     except ValidationError as error:
@@ -31,13 +31,13 @@ def clean(text: str, name: str, longest: int = MAX_TEXT) -> str:
 
 
 def asked_list(request, name: str) -> list[str]:
-    """All non-empty values of one name."""
+    """Return all non-empty values of one name."""
     values = (clean(text, name) for text in request.GET.getlist(name)[:MOST_VALUES])
     return list(dict.fromkeys(filter(None, values)))
 
 
 def asked_ids(request, name: str) -> list[uuid.UUID]:
-    """All ids of one name, in order; invalid ids are left out."""
+    """Return all ids of one name, in order; invalid ids are left out."""
     return as_ids(request.GET.getlist(name))
 
 
@@ -52,7 +52,7 @@ def as_ids(texts) -> list[uuid.UUID]:
 
 
 def asked_date(request, name: str) -> date | None:
-    """A date such as 2026-05-01, or None. Raises BadRequest for an invalid date."""
+    """Return a date such as 2026-05-01, or None. Raises BadRequest for an invalid date."""
     text = asked(request, name)
     try:
         return date.fromisoformat(text) if text else None
@@ -61,7 +61,7 @@ def asked_date(request, name: str) -> date | None:
 
 
 def asked_time(request, name: str) -> datetime | None:
-    """A time with its zone, in UTC, or None. Raises BadRequest for times that a database can't store."""
+    """Return a time with its zone, in UTC, or None. Raises BadRequest for times that a database can't store."""
     if not (text := asked(request, name)):
         return None
     try:
@@ -75,7 +75,7 @@ def asked_time(request, name: str) -> datetime | None:
 
 
 def asked_number(request, name: str) -> float | None:
-    """A finite number, or None. Raises BadRequest for anything else."""
+    """Return a finite number, or None. Raises BadRequest for anything else."""
     text = asked(request, name)
     try:
         number = float(text) if text else None
@@ -87,12 +87,12 @@ def asked_number(request, name: str) -> float | None:
 
 
 def link(request, **changes) -> str:
-    """This page's query string with some values (or lists of values) changed, and without a page number."""
+    """Return this page's query string with some values (or lists of values) changed, and without a page number."""
     values = {name: request.GET.getlist(name) for name in request.GET} | {"page": []}
     values |= {name: value if isinstance(value, list) else [value or ""] for name, value in changes.items()}
     return "?" + urlencode([(name, each) for name, all_of in values.items() for each in all_of if each != ""])
 
 
 def quantity(request) -> str:
-    """The quantity of a trend: `kg`, unless `kwh` was requested."""
+    """Return the quantity of a trend: `kg`, unless `kwh` was requested."""
     return "kwh" if request.GET.get("show") == "kwh" else "kg"

@@ -1,4 +1,4 @@
-"""The team that a page shows: one or all of the reader's teams, kept in the address to share the same figures."""
+"""The team that a page shows: one or all of the reader's teams, kept in the address so that links show the same."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -51,9 +51,9 @@ class TeamScope(NamedTuple):
 
 
 def scope_of(request) -> TeamScope:
-    """The scope of a request: its `team`, else the last choice, else the team that sent a run last.
+    """Return the scope of a request: its `team`, or else the last choice, or else the team that sent a run last.
 
-    Raises Http404 for a team that is not one of the reader's.
+    Raises Http404 for a team that the reader is not a member of.
     """
     if not hasattr(request, "scope_of_reader"):
         places = Membership.objects.filter(user=request.user).select_related("team").order_by("team__name", "pk")
@@ -102,12 +102,12 @@ def of_a_team(view: Callable) -> Callable:
 
 
 def choices_of(request) -> Choices:
-    """The choices that filters offer in this scope."""
+    """Return the choices that filters offer in this scope."""
     return choices(request.user, scope_of(request).team)
 
 
 def in_templates(request) -> dict:
-    """Context of all templates: the scope as `in_view` and the links of the team switch, evaluated when used."""
+    """Return context for all templates: the scope as `in_view`, and the team switch's links, evaluated when used."""
     return {"in_view": SimpleLazyObject(lambda: scope_of(request)), "team_links": lambda: links(request)}
 
 
@@ -117,7 +117,7 @@ OF_ONE = ("project", "model", "member", "base", "against", "page")
 
 
 def links(request) -> list[tuple[str, str, bool]]:
-    """For the team switch in the header: name, address and whether it is selected, for each choice."""
+    """Return name, address and whether it is selected for each choice of the team switch in the header."""
     scope = scope_of(request)
     match = request.resolver_match
     leave = dict.fromkeys(OF_ONE)

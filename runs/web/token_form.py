@@ -45,5 +45,5 @@ class TokenForm(forms.Form):
 
 
 def subject(token: ApiToken) -> str:
-    """The name of a token in the audit log."""
+    """Return the name of a token for the audit log."""
     return f"{token.prefix} ({token.name}) of {token.project}"

@@ -1,11 +1,11 @@
-/* What all charts share: colours of the theme, numbers, axes, redrawing. Pages add how their own charts look. */
+/* What all charts share: theme colours, numbers, axes, redrawing. Pages add the configuration of their charts. */
 const TraceCharts = (function () {
   "use strict";
   const COLOURS = 7;
   const drawn = [];
   const shown = new Map();
 
-  /* A custom property may hold light-dark(), which a canvas can't read: let an element resolve it. */
+  /* A custom property may contain light-dark(), which a canvas can't read: let an element resolve it. */
   function colour(name) {
     const probe = document.createElement("span");
     probe.style.color = "var(" + name + ")";
@@ -40,8 +40,8 @@ const TraceCharts = (function () {
     return "rgba(" + parts.join(", ") + ", " + alpha + ")";
   }
 
-  /* As units.py: three significant digits (or as many as the unit has), ties away from zero, thousands separated, zeros
-     that say nothing left out. */
+  /* Like units.py: three significant digits (or as many as the unit has), ties away from zero, thousands separators,
+     no trailing zeros. */
   const NOISE = 1e-12;
 
   function number(value, unit) {
@@ -51,12 +51,12 @@ const TraceCharts = (function () {
     return rounded.toLocaleString("en", { maximumSignificantDigits: digits, minimumSignificantDigits: exact ? 1 : digits });
   }
 
-  /* Where an axis is ticked: as short as the number is. */
+  /* The text of an axis tick: as short as the number itself. */
   function tick(value) {
     return value.toLocaleString("en", { maximumSignificantDigits: 3 });
   }
 
-  /* As units.py: the unit in which the largest of the values reads best. */
+  /* Like units.py: the unit in which the largest of the values reads best. */
   function unitFor(values, scale) {
     const largest = Math.max(0, ...values.map((value) => Math.abs(value || 0)));
     const fitting = scale.filter((unit) => Number((largest / unit.size).toPrecision(3)) >= 1);
@@ -66,7 +66,7 @@ const TraceCharts = (function () {
 
   const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-  /* As the page names days: British English would call the ninth month `Sept`. */
+  /* Dates as on the page: British English would call the ninth month `Sept`. */
   function dayLabel(iso, axis) {
     const [year, month, day] = iso.split("-").map(Number);
     return axis === "month" ? MONTHS[month - 1] + " " + year : day + " " + MONTHS[month - 1];
@@ -79,7 +79,7 @@ const TraceCharts = (function () {
   function axis(title, extra) {
     return {
       title: { display: Boolean(title), text: title, color: colour("--ink-soft") },
-      // Without the bounds, which are as crooked as the data: 11.004 h.
+      // Without the bounds, which are as uneven as the data: 11.004 h.
       ticks: { color: colour("--ink-soft"), maxRotation: 0, autoSkipPadding: 16, includeBounds: false },
       grid: { color: colour("--line"), drawTicks: false },
       border: { display: false },
@@ -131,7 +131,7 @@ const TraceCharts = (function () {
     return drawn.find((one) => one.figure === figure).chart;
   }
 
-  /* What a figure's chart is made of, to be drawn elsewhere. */
+  /* The configuration of a figure's chart, to draw it elsewhere. */
   function configured(figure) {
     return drawn.find((one) => one.figure === figure).configure(dataOf(figure), figure);
   }
@@ -141,7 +141,7 @@ const TraceCharts = (function () {
     drawn.push({ figure: figure, configure: configure, chart: chart });
   }
 
-  /* Draw other data in a figure's place. */
+  /* Replace the data of a figure and draw it. */
   function replace(figure, data) {
     shown.set(figure, data);
     const one = drawn.splice(drawn.findIndex((each) => each.figure === figure), 1)[0];
@@ -161,7 +161,7 @@ const TraceCharts = (function () {
     });
   }
 
-  /* Paper is light: the charts are drawn in its colours while the page is printed. */
+  /* Paper is light: charts use the light theme while the page is printed. */
   function onPaper(printing) {
     const root = document.documentElement;
     if (printing) root.dataset.screenTheme = root.dataset.theme || "";

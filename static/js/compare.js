@@ -1,11 +1,11 @@
-/* Runs over each other as lines, told apart by colour and dash; their energy as stacked bars. */
+/* Overlaid runs as lines, distinguished by colour and dash; their energy as stacked bars. */
 (function () {
   "use strict";
   const T = TraceCharts;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [1, 3], [4, 4], [10, 2, 2, 2]];
   const AXES = { elapsed: "Time since start", share: "Share done", stage: "Stage" };
 
-  /* A mean holds since the label before: it is drawn level, and the first one from the beginning. */
+  /* A mean is valid since the previous label: it is drawn as a step, the first one from the beginning. */
   function isMean(data) {
     return data.quantity === "power" && data.axis !== "stage";
   }

@@ -1,4 +1,4 @@
-/* Buttons that copy: shown where there is a clipboard (https or this machine), else the text is there to select. */
+/* Copy buttons: shown if there is a clipboard (https or localhost); otherwise the text can be selected. */
 (function () {
   "use strict";
   const SAID_FOR_MS = 2000;

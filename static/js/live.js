@@ -1,4 +1,4 @@
-/* Live pages of running runs: poll often at first, rarely when nobody looks, and stop at the end. */
+/* Live pages of running runs: poll often at first, rarely when the page is hidden, and stop at the end. */
 const TraceLive = (function () {
   "use strict";
   const SOON_MS = 3000;
@@ -6,7 +6,7 @@ const TraceLive = (function () {
   const HIDDEN_MS = 60000;
   const SOON_POLLS = 20;
 
-  /* Call `work` again and again until it resolves to false. A refused request is tried again, later. */
+  /* Call `work` repeatedly until it resolves to false. A failed request is retried later. */
   function poll(work) {
     let polls = 0;
     let timer = 0;
@@ -26,7 +26,7 @@ const TraceLive = (function () {
       try {
         more = await work();
       } catch (failed) {
-        polls = SOON_POLLS; // the portal is away or restarts: ask seldom
+        polls = SOON_POLLS; // the portal is unreachable or restarting: poll less often
       }
       busy = false;
       if (more !== false) plan();
@@ -47,7 +47,7 @@ const TraceLive = (function () {
     return answer.json();
   }
 
-  /* The parts of a page that a reader has changed: chosen rows, opened details, the place of the focus. */
+  /* The state that a reader has changed: selected rows, opened details, focus. */
   function keep(place) {
     const chosen = new Set([...place.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value));
     const open = [...place.querySelectorAll("details")].map((one) => one.open);
@@ -69,7 +69,7 @@ const TraceLive = (function () {
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
-  /* A row keeps its cells that are as they were, and with them what the reader chose or looks at. */
+  /* Unchanged cells of a row stay, and with them what the reader selected or points at. */
   function renewRow(old, fresh) {
     old.toggleAttribute("data-running", fresh.hasAttribute("data-running"));
     const news = [...fresh.cells];
@@ -102,7 +102,8 @@ const TraceLive = (function () {
 
   const running = (list) => [...list.querySelectorAll("[data-running]")];
 
-  /* Only the rows of what still runs, and whatever else has an id in the answer. A run that is not in it is gone. */
+  /* Update only the rows of running runs, and all other elements with an id in the answer. Runs that are missing
+     from it are removed. */
   async function refreshRows(list) {
     const asked = running(list);
     const page = await html(list.dataset.liveUrl + asked.map((row) => "&run=" + row.id.slice("run-".length)).join(""));
@@ -110,8 +111,8 @@ const TraceLive = (function () {
     asked.forEach((row) => page.getElementById(row.id) || row.removeAttribute("data-running"));
   }
 
-  /* Lists with rows marked data-running (id="run-…"). data-live-url answers with such rows alone; without it data-live
-     names the elements that are taken anew from the page itself. */
+  /* Lists with rows marked data-running (id="run-…"). data-live-url answers with such rows only; without it,
+     data-live lists the elements to update from the page itself. */
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-live], [data-live-url]").forEach((list) => {
       if (!running(list).length) return;

@@ -1,5 +1,5 @@
-/* Menus close by Escape, with the focus back where it was opened, and by a click anywhere else. Filters show what is in
-   force: on the way back a browser would restore what was chosen in them later. */
+/* Menus close on Escape, with the focus back on their button, and on a click elsewhere. Filters show what is in
+   force: after Back, a browser would restore what was selected in them later. */
 (function () {
   "use strict";
   const OPEN = "details.menu[open]";

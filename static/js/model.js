@@ -55,7 +55,7 @@
     return { x: data.xUnit ? point.x / data.xUnit.size : point.x * 1000, y: point.y / data.yUnit.size, of: point };
   }
 
-  /* Points of one kind of run: full ones ended well, hollow ones failed, were cancelled or lost. */
+  /* Points of one kind of run: filled if they ended well, hollow if they failed, were cancelled or lost. */
   function kindSet(kind, data) {
     const points = data.points.filter((point) => point.kind === kind);
     const look = KINDS[kind];
@@ -69,7 +69,7 @@
       clip: 10, // a point at the edge stays whole
       pointBorderWidth: 1.5,
       pointBorderColor: colour,
-      backgroundColor: colour, // the legend's
+      backgroundColor: colour, // for the legend
       pointBackgroundColor: points.map((point) => (HOLLOW.includes(point.state) ? "transparent" : T.faded(colour, 0.65))),
     };
   }
@@ -82,7 +82,7 @@
       data: points.map((point) => placed(point, data)),
       borderColor: T.colour("--ink-soft"),
       borderDash: [6, 4],
-      stepped: "before", // until the next run of the front nothing better is to be had
+      stepped: "before", // nothing better is available until the next run of the front
       borderWidth: 1.5,
       pointRadius: 0,
       pointHitRadius: 0,
@@ -112,7 +112,7 @@
     return axis;
   }
 
-  /* An axis of amounts begins at zero; one of a metric where its values do. */
+  /* An axis of amounts begins at zero; an axis of a metric begins where its values do. */
   function amountAxis(name, unit, isLogarithmic, fromZero) {
     const facts = [unit.symbol, isLogarithmic ? "logarithmic" : ""].filter(Boolean);
     const axis = T.axis(name + (facts.length ? " (" + facts.join(", ") + ")" : ""), { type: isLogarithmic ? "logarithmic" : "linear", beginAtZero: fromZero });
@@ -122,7 +122,7 @@
     return axis;
   }
 
-  /* 1, 2, 5, 10, 20 …: a logarithmic axis has more ticks than can be read. */
+  /* 1, 2, 5, 10, 20 …: a logarithmic axis has more ticks than anyone can read. */
   function isRound(value) {
     return ["1", "2", "5"].includes(value.toExponential(0)[0]) && Number(value.toExponential(0)) === Number(value.toPrecision(6));
   }
@@ -131,7 +131,7 @@
     return amountAxis(data.yName, data.yUnit, data.logarithmic.y, Boolean(data.yUnit.symbol));
   }
 
-  /* The page of the run under the pointer; points on a shared page have no links. */
+  /* Return the page of the run under the pointer; points on a shared page have no links. */
   function leads(elements, chart) {
     if (!runs.url || !elements.length) return "";
     return runs.url + chart.data.datasets[elements[0].datasetIndex].data[elements[0].index].of.id + "/";

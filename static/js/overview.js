@@ -1,4 +1,4 @@
-/* Bars over time, stacked by model, with a line of what they add up to; a bar leads to its runs. */
+/* Bars over time, stacked by model, with a line for their running sum; a bar links to its runs. */
 (function () {
   "use strict";
   const T = TraceCharts;
@@ -92,7 +92,7 @@
     options: options(data, figure.dataset.runs),
   }));
 
-  /* While runs are running, the page brings new numbers; the chart follows, as its sentence and table do. */
+  /* While runs are running, the page receives new numbers; the chart is updated like its sentence and table. */
   document.addEventListener("refreshed", () => {
     document.querySelectorAll('figure[data-chart="bars"]').forEach((figure) => {
       const fresh = document.getElementById(figure.dataset.source).textContent;

@@ -1,4 +1,4 @@
-/* A button under each chart that saves it as PNG: with title, sentence, legend and units, in the theme shown. */
+/* A button below each chart that saves it as PNG with title, sentence, legend and units, in the current theme. */
 (function () {
   "use strict";
   const T = TraceCharts;
@@ -18,7 +18,7 @@
     return { display: true, text: text, color: T.colour(colour), align: "start", font: { size: size, weight: weight }, padding: { top: 2, bottom: 8 } };
   }
 
-  /* Redrawn at a fixed size, without parts that need a pointer. */
+  /* Draw again at a fixed size, without parts that need a pointer. */
   function drawn(figure) {
     const canvas = Object.assign(document.createElement("canvas"), SIZE);
     const configuration = T.configured(figure);
@@ -33,7 +33,7 @@
     return new Chart(canvas, configuration);
   }
 
-  /* Lines of at most 160 signs, between words. */
+  /* Lines of at most 160 characters, broken between words. */
   function wrapped(text) {
     return text.match(/.{1,160}(\s|$)/g) || text;
   }

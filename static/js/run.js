@@ -1,5 +1,5 @@
-/* A run's own page: the charts over time show one part of it, chosen with the mouse, the form or a stage's link, and grow
-   while the run goes on. */
+/* A run's page: the charts over time show one part of it, selected with the mouse, the form or a stage's link, and
+   grow while the run continues. */
 (function () {
   "use strict";
   const T = TraceCharts;
@@ -16,7 +16,8 @@
     return;
   }
 
-  /* A run without figures: the page is loaded again when it has some, has ended without, or is lost or found. */
+  /* A run without figures: reload the page when it has some, has ended without any, is lost, or has been found
+     again. */
   async function untilNews(awaited) {
     const news = await TraceLive.json(awaited.dataset.awaited);
     if (news.edges.length === 0 && news.state === awaited.dataset.state) return true;
@@ -32,9 +33,10 @@
   const tableOf = (figure) => figure.querySelector("details");
   const someTableIsOpen = () => figures.some((figure) => tableOf(figure).open);
   figures.forEach((figure) => (T.dataOf(figure).sentence = figure.querySelector("figcaption").textContent));
-  let whole = zoomed() ? null : new Map(figures.map((figure) => [T.dataOf(figure).id, T.dataOf(figure)])); // opened with a part: the whole is fetched when asked for
-  let latest = 0; // of several requests the last one counts
-  let tablesAreOld = false; // nobody waits for them while they are closed
+  // If the page was opened with a part, the whole is fetched on request.
+  let whole = zoomed() ? null : new Map(figures.map((figure) => [T.dataOf(figure).id, T.dataOf(figure)]));
+  let latest = 0; // of several requests only the last one counts
+  let tablesAreOld = false; // tables are not updated while they are closed
 
   function zoomed() {
     return form.elements.start.value !== "" || form.elements.end.value !== "";
@@ -60,8 +62,8 @@
     figures.forEach((figure) => figure.querySelector("table").replaceWith(made.querySelector("#" + T.dataOf(figure).id + "-table table")));
   }
 
-  /* A part of the run by its charts' ids; the stages' bands and the moments are those of the page. Tables come with it
-     while somebody reads one. */
+  /* A part of the run by its charts' ids; the bands of the stages and the moments come from the page. Tables are
+     included while they are open. */
   async function fetched(start, end) {
     const mine = ++latest;
     const found = await TraceLive.json(url + "?start=" + start + "&end=" + end + (someTableIsOpen() ? "&tables=1" : ""));
@@ -91,7 +93,7 @@
     place("", "", remember);
   }
 
-  /* What is shown by now, with its tables. */
+  /* Show the current part with its tables. */
   function showAgain() {
     const { start, end } = form.elements;
     return zoomed() ? show(Number(start.value) || 0, end.value === "" ? END : Number(end.value), false) : showWhole(false);
@@ -101,7 +103,7 @@
     tableOf(figure).addEventListener("toggle", () => tableOf(figure).open && tablesAreOld && showAgain());
   });
 
-  /* The address and the form say what is shown, so that it can be sent on and come back to. */
+  /* The address and the form contain the part shown, so that it can be shared and bookmarked. */
   function place(start, end, remember) {
     form.elements.start.value = start;
     form.elements.end.value = end === END ? "" : end;
@@ -144,7 +146,7 @@
   let polls = 0;
 
   async function grow() {
-    const since = whole ? whole.get("power").edges.at(-1) : END; // figures alone
+    const since = whole ? whole.get("power").edges.at(-1) : END; // figures only
     const news = await TraceLive.json(url + "?since=" + since + (whole ? mosts() : ""));
     if (whole && news.edges.length) await append(news);
     Object.entries(news.figures).forEach(([name, figure]) => {
@@ -159,13 +161,13 @@
     return goesOn;
   }
 
-  /* An update only knows the maximum of its new data, so the request states the maximum so far. */
+  /* An update only knows the maximum of its new data, so the request contains the maximum so far. */
   function mosts() {
     const told = ["power", "utilisation"].map((id) => [id, whole.get(id).says.most]).filter(([, most]) => most !== null);
     return told.map(([id, most]) => "&most_" + id + "=" + most).join("");
   }
 
-  /* Don't replace a form while someone fills it in. */
+  /* Don't replace a form while someone is filling it in. */
   function nobodyWrites(id) {
     return !document.getElementById(id)?.contains(document.activeElement);
   }

@@ -1,4 +1,4 @@
-/* The run list by keyboard, and what is chosen in it. */
+/* The run list: keyboard navigation and row selection. */
 (function () {
   "use strict";
   const list = document.getElementById("found");
@@ -7,7 +7,7 @@
   const rows = () => [...list.querySelectorAll("tbody tr")];
   const boxOf = (row) => row.querySelector("input[type=checkbox]");
   const place = () => rows().findIndex((row) => row.classList.contains("at"));
-  let anchor = null; // the row that was chosen last: a range begins at it
+  let anchor = null; // the row selected last, where a range begins
 
   function writes(element) {
     return element.closest("input:not([type=checkbox]), select, textarea, [contenteditable]") !== null;
@@ -34,7 +34,7 @@
     count();
   }
 
-  /* With shift all rows from the one chosen last to this one become as this one. */
+  /* With Shift, all rows from the last selected one to this one get the same state. */
   function chooseTo(row, chosen, shift) {
     const all = rows();
     const [from, to] = [all.indexOf(anchor), all.indexOf(row)].sort((a, b) => a - b);

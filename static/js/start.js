@@ -1,4 +1,5 @@
-/* The wait for a run: asks what is new, every 3 s at first, then every 10 s, every 60 s while nobody looks; ends with the run. */
+/* Waiting for a run: polls every 3 s at first, then every 10 s, and every 60 s while the page is hidden; stops when
+   the run ends. */
 (function () {
   "use strict";
   const panel = document.getElementById("waiting");
@@ -38,14 +39,14 @@
       if (news.run) return arrived(news.run);
       if (news.refusal) refused(news.refusal);
     } catch (offline) {
-      // the next time may find the portal again
+      // the portal may be back next time
     } finally {
       asking = false;
     }
     timer = setTimeout(ask, pause());
   }
 
-  $("look-again")?.remove(); // the script looks by itself
+  $("look-again")?.remove(); // the script polls itself
   document.addEventListener("visibilitychange", () => {
     if (document.hidden || !$("arrived").hidden) return;
     clearTimeout(timer);

@@ -1,4 +1,4 @@
-/* Runs before the page is painted: the chosen theme must be there from the first frame. */
+/* Runs before the page is painted: the chosen theme must be set for the first frame. */
 (function () {
   "use strict";
   const root = document.documentElement;
@@ -9,7 +9,7 @@
     try {
       return localStorage.getItem("theme");
     } catch (refused) {
-      return null; // private windows may refuse storage: the switch then lasts for the page
+      return null; // private windows may refuse storage: the choice then only lasts for this page
     }
   }
 
@@ -30,15 +30,15 @@
     try {
       localStorage.setItem("theme", theme);
     } catch (refused) {
-      // as above
+      // see above
     }
   }
 
-  /* For the person, in every browser, where somebody is signed in. */
+  /* Save for the person, in every browser, if someone is signed in. */
   function save(form, theme) {
     const body = new FormData(form);
     body.set("theme", theme);
-    fetch(form.action, { method: "POST", body: body }).catch(() => {}); // the browser has it all the same
+    fetch(form.action, { method: "POST", body: body }).catch(() => {}); // this browser has it anyway
   }
 
   function change(button) {
@@ -49,14 +49,14 @@
     label(button);
   }
 
-  /* What the person chose comes with the page and goes before what this browser was left at. */
+  /* What the person chose is part of the page, and takes precedence over this browser's last choice. */
   const theme = root.dataset.theme || stored();
   if (THEMES.includes(theme)) {
     store(theme);
     apply(theme);
   }
 
-  /* Charts are painted in the theme's colours, and paper is light. */
+  /* Charts are painted in the theme's colours, but paper is light. */
   let onScreen = "system";
   addEventListener("beforeprint", () => {
     onScreen = root.dataset.theme || "system";

@@ -3,11 +3,11 @@ const TraceTime = (function () {
   "use strict";
   const T = TraceCharts;
   const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
-  const SIDE = 58; // of each chart, so that equal times stand under each other
+  const SIDE = 58; // width of the axis area of each chart, so that equal times are aligned
   const NARROW = { below: 520, side: 54 };
-  const MOST_OVER = 2.5; // a level that lies so many times higher than the data would flatten them
+  const MOST_OVER = 2.5; // a level that is this many times higher than the data would flatten it
 
-  /* Where each chart differs from the others. */
+  /* How each chart differs from the others. */
   const KINDS = {
     power: { stacked: true, stepped: true },
     utilisation: { stacked: false, stepped: true, max: 1 },
@@ -19,8 +19,8 @@ const TraceTime = (function () {
     return KINDS[data.id] || KINDS.learning;
   }
 
-  /* Each bucket is drawn from edge to edge: Chart.js can step a line, but fills a stacked area under it aslant.
-     It stacks what has one x, so a bucket begins a thousandth of a pixel after the end of the one before. */
+  /* Each bucket is drawn from edge to edge: Chart.js can step a line, but fills a stacked area below it diagonally.
+     It stacks values with the same x, so a bucket begins a thousandth of a pixel after the end of the previous one. */
   function buckets(values, data) {
     const size = data.axisUnit.size;
     const hair = (data.edges.at(-1) - data.edges[0]) * 1e-6;
@@ -52,7 +52,7 @@ const TraceTime = (function () {
     };
   }
 
-  /* Between the lowest and the highest sample of each bucket; where areas are stacked only of one that stands alone. */
+  /* From the lowest to the highest sample of each bucket; for stacked areas only if a single series is shown. */
   function band(series, index, data) {
     if (!series.lows || (kindOf(data).stacked && data.series.length > 1)) return [];
     const edge = { band: true, borderWidth: 0, pointRadius: 0, pointHoverRadius: 0, stack: "band", fill: false };
@@ -85,7 +85,7 @@ const TraceTime = (function () {
     return scales;
   }
 
-  /* The same curve in another quantity: an axis at the right. */
+  /* The same curve in another quantity, with an axis on the right. */
   function twinAxis(data, top, value) {
     const axis = value(data.twin.unit, top * data.twin.per, { position: "right", grid: { display: false } });
     axis.title.text = data.twin.name + " (" + data.twin.unit.symbol + ")";
@@ -118,7 +118,7 @@ const TraceTime = (function () {
     if (named && ctx.measureText(each.name).width <= width - 8) write(ctx, each.name, left + 4, area.top - 5);
   }
 
-  /* With a halo of the ground, so that it can be read over lines and areas. */
+  /* With an outline in the background colour, so that it can be read over lines and areas. */
   function write(ctx, text, x, y, align) {
     ctx.save();
     ctx.textAlign = align || "left";
@@ -180,7 +180,7 @@ const TraceTime = (function () {
     };
   }
 
-  /* The instant that is pointed at in one chart is marked in all of them. */
+  /* The time pointed at in one chart is marked in all charts. */
   let pointed = null;
 
   function pointer(data) {
@@ -209,7 +209,7 @@ const TraceTime = (function () {
     };
   }
 
-  /* One line of the tooltip: the mean, and between which two samples it lies. */
+  /* One line of the tooltip: the mean, and the samples between which it lies. */
   function told(item, data) {
     const series = data.series[item.datasetIndex];
     const at = kindOf(data).stepped ? Math.floor(item.dataIndex / 2) : item.dataIndex;
@@ -229,9 +229,9 @@ const TraceTime = (function () {
   function configure(data, figure) {
     const options = T.options(data, scalesOf(data, figure), (item) => T.number(item.parsed.x) + " " + data.axisUnit.symbol);
     const named = kindOf(data) === KINDS.power;
-    const above = named ? data.bands : KINDS[data.id].stacked ? [] : data.moments; // what has its name above the chart
+    const above = named ? data.bands : KINDS[data.id].stacked ? [] : data.moments; // named above the chart
     options.layout = { padding: { top: above.length ? 18 : 4, right: data.twin ? 0 : sideOf(figure) } };
-    options.plugins.legend.display = named && data.series.length > 1; // the charts below it have the same colours
+    options.plugins.legend.display = named && data.series.length > 1; // the charts below use the same colours
     options.plugins.legend.labels.filter = (item, chart) => !chart.datasets[item.datasetIndex].band;
     options.plugins.tooltip.filter = (item) => !item.dataset.band && item.raw.y !== null;
     options.plugins.tooltip.callbacks.label = (item) => told(item, data);
