@@ -33,23 +33,34 @@ class Day(NamedTuple):
 
 
 class HeatMap(NamedTuple):
+    """A year of days. `runs_url` is the start of the addresses of their runs, up to the day."""
+
     quantity: str
     days: list[Day]
     labels: list[tuple[int, str]]
     sentence: str
     steps: list[float]
+    runs_url: str = ""
 
     @property
     def squares(self) -> list[tuple[str, ...]]:
-        """Return day, place, colour step (empty for none) and text of each square, as strings: a template takes three
-        times as long to write a number."""
-        return [(day.iso, str(day.x), str(day.y), str(day.level or ""), day.words) for day in self.days]
+        """Return link, place, colour step (empty for none) and text of each square, as strings: a template takes three
+        times as long to write a number, and twice as long for two texts as for one."""
+        return [(self._link(day), str(day.x), str(day.y), str(day.level or ""), day.words) for day in self.days]
 
     @property
-    def weeks(self) -> list[list[Day]]:
-        """Return the table below the map: weeks with use, Monday first, the latest week on top."""
+    def weeks(self) -> list[tuple[str, str, list[tuple[str, float]]]]:
+        """Return the table below the map: weeks with use, the latest on top, each with its first and last day, and with
+        links and amounts of its days, Monday first."""
         weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]
-        return [week for week in reversed(weeks) if any(day.amount for day in week)]
+        return [
+            (week[0].iso, week[-1].iso, [(self._link(day), day.amount) for day in week])
+            for week in reversed(weeks)
+            if any(day.amount for day in week)
+        ]
+
+    def _link(self, day: Day) -> str:
+        return f"{self.runs_url}day={day.iso}"
 
     @property
     def width(self) -> int:
@@ -60,7 +71,7 @@ class HeatMap(NamedTuple):
         return TOP + STEP * 7
 
 
-def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
+def heat_map(rows, last: date, quantity: str, runs_url: str = "") -> HeatMap | None:
     """Return the 53 weeks that end with the week of `last`; None if nothing was used in them."""
     name, field = QUANTITIES[quantity]
     first = last - timedelta(days=last.weekday() + 7 * (WEEKS - 1))
@@ -75,6 +86,7 @@ def heat_map(rows, last: date, quantity: str) -> HeatMap | None:
         labels=_labels(first, last),
         sentence=_sentence(days, name),
         steps=steps,
+        runs_url=runs_url,
     )
 
 

@@ -69,8 +69,10 @@ class Overview(NamedTuple):
         return not (self.totals["runs"] or self.totals["energy_kwh"] or self.active)
 
 
-def overview(found: Choices, filters: UsageFilters, period: Period, look: OverviewQuery, now: datetime) -> Overview:
-    """Return everything that the page shows of the projects of `found`."""
+def overview(
+    found: Choices, filters: UsageFilters, period: Period, look: OverviewQuery, now: datetime, runs_url: str
+) -> Overview:
+    """Return everything that the page shows of the projects of `found`; days link to what follows `runs_url`."""
     used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
     sums = breakdown.sums_of(used, period)
@@ -91,7 +93,7 @@ def overview(found: Choices, filters: UsageFilters, period: Period, look: Overvi
         more_active=len(active) > ACTIVE_SHOWN,
         waste=waste(totals, lost),
         most_wasted=wasted_runs(listed, lost),
-        heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity),
+        heat_map=heat_map(energy_days_of(found, filters), now.date(), look.quantity, runs_url),
         corrections=corrections(period.days_of(corrections_of(found, filters))),
     )
 

@@ -24,8 +24,9 @@ def overview(request):
     filters, period = asked_filters(request), asked_period(request)
     look = asked_look(request)
     now = timezone.now()
+    links = {"runs_url": runs_url(filters, scope_of(request).asks), "days_url": days_url(request)}
     context = {
-        "overview": dashboard(found, filters, period, look, now),
+        "overview": dashboard(found, filters, period, look, now, links["runs_url"]),
         "period": period,
         "before": period.before(),
         "compared": period.compared(now.date()),
@@ -38,8 +39,7 @@ def overview(request):
         "chips": chips(request, filters, found),
         "look": look,
         "quantity": look.quantity,
-        "runs_url": runs_url(filters, scope_of(request).asks),
-        "days_url": days_url(request),
+        **links,
     }
     return render(request, "overview/page.html", context)
 
