@@ -8,8 +8,8 @@ export PORT HOST
 
 .DEFAULT_GOAL := help
 # The suite's lanes; see `test`.
-LANES := test-postgres test-portal test-agent test-cases test-browser
-.PHONY: help run setup check format lint types migrations imports one test-fast test $(LANES) bench fuzz gpu-check lock audit sbom clean
+LANES := test-postgres test-portal test-integrations test-agent test-cases test-browser
+.PHONY: help run setup setup-integrations check format lint types migrations imports one test-fast test $(LANES) bench fuzz gpu-check lock audit sbom clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,16 @@ setup: .venv/ready  ## install what the portal needs into .venv
 	@echo "Installing what the tests need …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# The packages that the integrations are for, apart from everything else: 2.6 GB, with PyTorch.
+.venv-integrations/ready: tests/integrations/requirements.txt agent/pyproject.toml agent/src/traceml_agent/version.py
+	@test -x .venv-integrations/bin/python || $(PYTHON) -m venv .venv-integrations
+	@echo "Installing the packages that the integrations are for …"
+	@.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check -r tests/integrations/requirements.txt
+	@.venv-integrations/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .venv-integrations/codecarbon-3.2.8 codecarbon==3.2.8
+	@touch $@
+
+setup-integrations: .venv-integrations/ready  ## install the packages that the integrations are for, 2.6 GB, into .venv-integrations
 
 check: lint types migrations imports  ## all checks that take less than a minute: style, types, migrations, imports
 
@@ -58,7 +68,7 @@ one: .venv/ready-dev  ## one test, file or folder: T=tests/api/test_tokens.py, a
 	$(PYTEST) $(T) $(if $(K),-k "$(K)")
 
 # Left out: what starts servers, browsers and trainings, and walks over everything there is.
-SLOW := $(addprefix tests/,backup browser cases demo fuzz serving whole ingest/test_stress.py) \
+SLOW := $(addprefix tests/,backup benchmarks browser cases demo fuzz integrations postgres serving whole ingest/test_stress.py) \
 	$(addprefix tests/agent/,commands delivery watching test_fuzz.py test_package.py test_promises.py test_track.py) \
 	$(addprefix tests/screens/test_,edges.py hostile_names.py links_find.py list_sizes.py query_strings.py) \
 	$(addprefix tests/site/test_,admin_parameters.py admin_walk.py walk.py)
@@ -71,25 +81,28 @@ AT_ONCE ?= 3
 test: check  ## the whole suite, as CI runs it; each lane also by itself: test-portal, test-agent, test-cases, …
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(AT_ONCE) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) $(LANES)
 
-BESIDE := tests/agent tests/browser tests/cases
+BESIDE := tests/agent tests/browser tests/cases tests/integrations
 test-portal: .venv/ready-dev
 	$(PYTEST) $(BESIDE:%=--ignore=%)
 
-test-agent test-cases test-browser: test-%: .venv/ready-dev
+test-agent test-cases test-browser test-integrations: test-%: .venv/ready-dev
 	$(PYTEST) tests/$*
+
+test-integrations: .venv-integrations/ready
 
 # Without what makes its databases by itself, whatever DATABASE_URL says.
 test-postgres: .venv/ready-dev
 ifdef TEST_DATABASE_URL
-	DATABASE_URL=$(TEST_DATABASE_URL) $(PYTEST) $(patsubst %,--ignore=%,$(BESIDE) tests/backup tests/serving)
+	DATABASE_URL=$(TEST_DATABASE_URL) $(PYTEST) $(patsubst %,--ignore=%,$(BESIDE) tests/backup tests/postgres tests/serving)
 else ifdef CI
 	@echo "TEST_DATABASE_URL is not set, and in CI the suite must run on PostgreSQL too"; exit 1
 else
 	@echo "Left out: the suite on PostgreSQL (set TEST_DATABASE_URL=postgres://… to run it)."
 endif
 
-bench: .venv/ready-dev  ## the benchmarks, about an hour; PARTS="process calls" for some
-	$(BIN)/python -m tests.benchmarks --write $(PARTS)
+comma := ,
+bench: .venv/ready-dev  ## the benchmarks, about an hour and a half; PARTS=process,calls for some
+	$(BIN)/python -m tests.benchmarks --write $(subst $(comma), ,$(PARTS))
 
 # As many generated requests, half to pages and half to the API, others each time; on PostgreSQL by DATABASE_URL.
 REQUESTS ?= 10000
@@ -115,4 +128,4 @@ gpu-check:  ## compare the energy counter of this machine's NVIDIA GPU with its 
 	@PYTHONPATH=agent/src:. $(PYTHON) -m tests.benchmarks.gpu_check $(WRITE)
 
 clean:  ## delete .venv, data and build
-	rm -rf .venv data build
+	rm -rf .venv .venv-integrations data build

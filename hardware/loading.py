@@ -65,7 +65,7 @@ def load(directory: Path = Path(catalogue.DATA)) -> LoadingReport:
         changed = {*stale, *_load_aliases(loaded)} - {seed.slug for seed in fresh}
         if fresh or changed:
             CatalogueState.renew()
-            _refresh_statistics()
+            transaction.on_commit(_refresh_statistics)
         _load_instances(directory)
     return LoadingReport(len(fresh), len(changed), len(seeds) - len(loaded), len(loaded) - len(fresh) - len(changed))
 

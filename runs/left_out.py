@@ -6,6 +6,8 @@ from typing import TypedDict
 #: Beyond this many, the others are counted together: neither a page nor a database row has room for thousands.
 MOST_ROWS = 100
 FURTHER = "other values"
+#: The one thing whose energy is missing with it; all other rows are details of a complete figure.
+UNREPORTED = "seconds of the run"
 
 
 class LeftOut(TypedDict):

@@ -27,7 +27,8 @@ class Right(models.TextChoices):
     SHARE = "share", "Create and revoke share links and badges"
     CHANGE_RUNS = (
         "change runs",
-        "Tag and archive runs; delete and restore runs and models; set whether lower or higher is better for a metric",
+        "Tag and archive runs; delete and restore runs and models; import runs of other tools and undo imports; set "
+        "whether lower or higher is better for a metric",
     )
     WRITE_NOTES = "write notes", "Write notes on runs and models"
     READ_AUDIT = "read the audit log", "Read the audit log"

@@ -6,6 +6,7 @@ from runs.accounts import profile
 from runs.agent_index import view as agent_index
 from runs.compare import view as compare
 from runs.hardware_pages import view as hardware
+from runs.imports import view as imports
 from runs.methodology import view as methodology
 from runs.model_page import cite
 from runs.model_page import view as models
@@ -87,6 +88,14 @@ urlpatterns = [
     path("models/<slug:project>/<slug:slug>/cite.<str:form>", cite.model_citation, name="model_citation"),
     path("models/<slug:project>/<slug:slug>/delete/", models.delete_model, name="delete_model"),
     path("models/<slug:project>/<slug:slug>/notes/", models.model_notes, name="model_notes"),
+    path("imports/", imports.imports, name="imports"),
+    path("imports/new/", imports.import_new, name="import_new"),
+    path("imports/<int:imported>/", imports.import_detail, name="import_detail"),
+    path("imports/<int:imported>/parts/<int:number>/", imports.import_part, name="import_part"),
+    path("imports/<int:imported>/check/", imports.import_check, name="import_check"),
+    path("imports/<int:imported>/confirm/", imports.import_confirm, name="import_confirm"),
+    path("imports/<int:imported>/undo/", imports.import_undo, name="import_undo"),
+    path("imports/<int:imported>/discard/", imports.import_discard, name="import_discard"),
     path("hardware/", hardware.hardware_list, name="hardware_list"),
     path("hardware/<slug:slug>/", hardware.hardware_detail, name="hardware_detail"),
     path("s/<slug:secret>/", sharing.shared, {"pages": SHARED}, name="shared"),

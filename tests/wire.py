@@ -15,8 +15,19 @@ def ago(**span) -> str:
     return (datetime.now(timezone.utc) - timedelta(**span)).isoformat()
 
 
+def noon(days_ago: int) -> str:
+    """Noon (UTC) of a day gone by: what takes an hour from there stays within that day, whenever the tests run."""
+    return (datetime.now(timezone.utc) - timedelta(days=days_ago)).replace(hour=12, minute=0).isoformat()
+
+
+def lately() -> str:
+    """An hour ago; soon after midnight (UTC), midnight: what a test adds from there is of one day, whenever it runs."""
+    now = datetime.now(timezone.utc)
+    return max(now - timedelta(hours=1), now.replace(hour=0, minute=0, second=0, microsecond=0)).isoformat()
+
+
 def header(**changes) -> dict:
-    return {"model": "resnet-50", "kind": "training", "started_at": ago(hours=1), "writer": "w-1"} | changes
+    return {"model": "resnet-50", "kind": "training", "started_at": lately(), "writer": "w-1"} | changes
 
 
 def sample(device: str, elapsed_s: float, busy_s: float, energy_j: float | None = None) -> dict:

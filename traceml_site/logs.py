@@ -11,12 +11,12 @@ from pythonjsonlogger.json import JsonFormatter
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
 _SLASH = "(?:/|%2f)"  # escaped in an address that is a parameter of another
-#: Secrets anywhere in a line: paths of share links, badges, invitations and password resets, API tokens, passwords in
-#: URLs, and sign-on parameters.
+#: Secrets anywhere in a line: paths of share links, badges, invitations, password resets and CodeCarbon's hook, API
+#: tokens, passwords in URLs, and sign-on parameters.
 SECRETS = [
     (
         re.compile(
-            rf"(?i)({_SLASH}(?:s|join|badge|reset{_SLASH}key|confirm-email){_SLASH}+)(?:(?!{_SLASH})[^\s\"'?&])+"
+            rf"(?i)({_SLASH}(?:s|join|badge|reset{_SLASH}key|confirm-email|hooks{_SLASH}codecarbon){_SLASH}+)(?:(?!{_SLASH})[^\s\"'?&])+"
         ),
         r"\1…",
     ),

@@ -102,7 +102,7 @@ class State(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         from django_tasks_db.models import DBTaskResult
 
-        from runs.models import Reestimation, Run
+        from runs.models import Arrival, Reestimation, Run
 
         now = timezone.now()
         heard = Run.objects.unfinished().filter(last_seen_at__gt=now - LATE_WITHIN)
@@ -120,6 +120,12 @@ class State(Collector):
             "How far the most delayed of these runs is behind its own upload interval.",
             max(0.0, *late_s) if late_s else 0.0,
         )
+        first = Arrival.objects.first_times().values_list("received_at", flat=True).first()
+        yield _gauge(
+            "traceml_totals_behind_seconds",
+            "How far the totals are behind what was uploaded.",
+            (now - first).total_seconds() if first else 0.0,
+        )
         yield _gauge("traceml_queue_tasks", "Tasks waiting for the worker.", waiting.count())
         yield _gauge(
             "traceml_queue_oldest_seconds",
@@ -134,6 +140,11 @@ class State(Collector):
             Reestimation.objects.pending().count(),
         )
         yield _gauge("traceml_database_bytes", "Size of the database on disk.", database_bytes())
+        if "replica" in settings.DATABASES:
+            from traceml_site.databases.replica import standing  # imported late: it counts requests by their kind
+
+            yield _gauge("traceml_replica_used", "Whether pages are read from the replica.", standing.is_up_to_date())
+            yield _gauge("traceml_replica_lag_seconds", "How far the replica is behind the primary.", standing.lag_s())
 
 
 def _gauge(name: str, told: str, value: float) -> GaugeMetricFamily:

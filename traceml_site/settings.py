@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "traceml_site.middleware.private_by_default",
     "traceml_site.middleware.bounded_forms",
     "traceml_site.middleware.probe",
+    "traceml_site.middleware.uploads",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -129,23 +130,47 @@ SQLITE_OPTIONS = {
 }
 
 
-def _database(url: str) -> dict:
+def _database(name: str, url: str, pool_size: int = 0) -> dict:
+    """Django's settings of a database; with `pool_size`, the threads of a process share so many connections."""
     config: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     if config["ENGINE"].endswith("sqlite3"):
-        config |= {"ENGINE": "traceml_site.databases.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
-    elif config["ENGINE"].endswith("postgresql"):
-        # The time limit of pages; migrations of large tables have none.
-        limit_ms = 0 if sys.argv[1:2] in (["migrate"], ["restore"]) else 5000
-        options = {**config.get("OPTIONS", {}), "options": f"-c statement_timeout={limit_ms}"}
-        config |= {"ENGINE": "traceml_site.databases.postgresql", "OPTIONS": options}
-    else:
-        env.refuse("DATABASE_URL must be a sqlite:/// or postgres:// URL")
-    return config
+        return config | {"ENGINE": "traceml_site.databases.sqlite3", "OPTIONS": dict(SQLITE_OPTIONS)}
+    if not config["ENGINE"].endswith("postgresql"):
+        env.refuse(f"{name} must be a sqlite:/// or postgres:// URL")
+    # The time limit of pages. Poolers drop it, and the role's own counts: see traceml_site/databases/postgresql.
+    limit_ms = 0 if sys.argv[1:2] == ["restore"] else 5000
+    # Compiling a page's query takes longer than the query, so there is no just-in-time compiler.
+    limits = {"options": f"-c statement_timeout={limit_ms} -c jit=off"}
+    options = {"connect_timeout": 5} | config.get("OPTIONS", {}) | limits
+    if pool_size:
+        # A short time to reconnect, because each further try waits twice as long, even if the server is back.
+        options["pool"] = {"min_size": 0, "max_size": pool_size, "timeout": 5, "reconnect_timeout": 2}
+        config |= {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": False}  # a pool checks and keeps connections itself
+    return config | {"ENGINE": "traceml_site.databases.postgresql", "OPTIONS": options}
+
+
+def _replica(url: str) -> dict:
+    """Of a streaming replica, which is given up quickly if it does not answer. Its connections are checked anyway."""
+    config = _database("DATABASE_REPLICA_URL", url)
+    if any(each["ENGINE"].endswith("sqlite3") for each in (config, DATABASES["default"])):
+        env.refuse("DATABASE_REPLICA_URL must be a postgres:// URL, like DATABASE_URL")
+    options = config["OPTIONS"] | {"connect_timeout": 2, "tcp_user_timeout": 5000}
+    return config | {"OPTIONS": options, "CONN_HEALTH_CHECKS": False, "TEST": {"MIRROR": "default"}}
 
 
 if not env.text("DATABASE_URL"):
     DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-DATABASES = {"default": _database(env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'traceml.sqlite3'}")}
+DATABASES = {
+    "default": _database(
+        "DATABASE_URL",
+        env.text("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'traceml.sqlite3'}",
+        env.whole_number("DATABASE_POOL_SIZE", 0),
+    )
+}
+if env.text("DATABASE_REPLICA_URL"):
+    DATABASES["replica"] = _replica(env.text("DATABASE_REPLICA_URL"))
+    DATABASE_ROUTERS = ["traceml_site.databases.replica.Router"]
+    MIDDLEWARE.append("traceml_site.databases.replica.Middleware")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Where allauth stores attempts and used codes: shared by all workers, and entries are never evicted.
@@ -270,18 +295,19 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["runs.api.authentication.HasScope"],
     "DEFAULT_PARSER_CLASSES": ["runs.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "runs.api.problems.DocumentedSchema",
     "EXCEPTION_HANDLER": "runs.api.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
     "STRICT_JSON": True,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "TraceML",
-    "DESCRIPTION": "Runs, energy and emissions of AI models. The meaning of the write side: docs/wire.md.",
+    "DESCRIPTION": "Runs, energy and emissions of AI models. Uploads and CodeCarbon’s door: docs/wire.md.",
     "VERSION": "1",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {
         "RunKind": "runs.models.run.Run.Kind",

@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from runs.accounts import email as accounts
+from runs.api.documentation import api_docs
 from traceml_site.metrics import metrics
 from traceml_site.middleware import healthz
 
@@ -29,7 +30,9 @@ urlpatterns = [
         name="admin_password_change",
     ),
     path("admin/", admin.site.urls),
+    path("api/", api_docs, name="api_docs"),
     path("api/v1/", include("runs.api.urls")),
+    path("api/", include("runs.api.codecarbon.views")),
     path("", include("runs.urls")),
 ]
 

@@ -12,12 +12,6 @@ from runs.models import ApiToken
 REMEDY = "Send a valid token as 'Authorization: Bearer tml_…'; create one in the team's settings."
 
 
-def bearer(request) -> str:
-    """The token's plain text from the request's header, or empty text."""
-    scheme, _, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return plain_text.strip() if scheme.lower() == "bearer" else ""
-
-
 class TooMany(exceptions.APIException):
     """429: the agent waits as long as told, then sends the same request again."""
 
@@ -32,12 +26,18 @@ class TooMany(exceptions.APIException):
 class TokenAuthentication(authentication.BaseAuthentication):
     """Sets `request.auth` to the ApiToken; there is no user."""
 
+    def plain_text(self, request) -> str | None:
+        """The token's plain text from the request's header; None without one."""
+        scheme, space, plain_text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        return plain_text.strip() if space and scheme.lower() == "bearer" else None
+
     def authenticate(self, request):
-        if not request.META.get("HTTP_AUTHORIZATION", "").lower().startswith("bearer "):
+        plain_text = self.plain_text(request)
+        if plain_text is None:
             return None
-        token = ApiToken.objects.authenticate(bearer(request))
+        token = ApiToken.objects.authenticate(plain_text)
         try:
-            _count(request, token)
+            _count(request, token, plain_text)
         except limits.Exceeded as error:
             raise TooMany(error) from None
         if token is None:
@@ -49,15 +49,15 @@ class TokenAuthentication(authentication.BaseAuthentication):
         return 'Bearer realm="traceml"'
 
 
-def _count(request, token: ApiToken | None) -> None:
+def _count(request, token: ApiToken | None, plain_text: str) -> None:
     """Raise Exceeded for a token (even an ended one) with too many requests, or an address with too many wrong tokens.
 
     A token that was valid here before is not a guess: agents of a deleted project are told what happened.
     """
-    digest = hashlib.sha256(bearer(request).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(plain_text.encode("utf-8", "surrogatepass")).hexdigest()
     if token:
         _remember_right(digest)
-    token = token or ApiToken.objects.issued(bearer(request))
+    token = token or ApiToken.objects.issued(plain_text)
     who = token.pk if token else digest
     if token is None and digest not in _right:
         limits.BAD_TOKENS.spend(limits.address_of(request))

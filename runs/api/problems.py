@@ -10,13 +10,14 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError, OperationalError
 from django.http import Http404
-from rest_framework import exceptions
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from runs.api.agents import notice
 from runs.api.refusals import remember
-from runs.ingest.removal import RunDeleted
+from runs.ingest.keeping import RunDeleted
 from traceml_agent.limits import MAX_TEXT
 
 RETRY_AFTER_S = 5
@@ -46,6 +47,31 @@ class Busy(exceptions.APIException):
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database is busy. Send the same request again."
     wait = RETRY_AFTER_S
+
+
+class ProblemErrorSerializer(serializers.Serializer):
+    field = serializers.CharField(allow_blank=True)
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer):
+    """What is wrong with a request (RFC 9457), with each field that is invalid."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    errors = ProblemErrorSerializer(many=True)
+    request_id = serializers.CharField()
+    notice = serializers.CharField(required=False, help_text="About the version of the agent that asks.")
+
+
+class DocumentedSchema(AutoSchema):
+    """Adds to each operation of the OpenAPI document that it may answer with a problem."""
+
+    def _get_response_bodies(self, direction="response"):
+        problem = self._get_response_for_code(ProblemSerializer, "default", ["application/problem+json"])
+        return super()._get_response_bodies(direction) | {"default": problem}
 
 
 def problem_response(error, context):

@@ -5,7 +5,6 @@ import re
 
 from django.db import DatabaseError, IntegrityError
 
-from runs.api.authentication import bearer
 from runs.models import ApiToken, Refusal
 
 logger = logging.getLogger(__name__)
@@ -20,7 +19,7 @@ def remember(request, problem: dict) -> None:
     if status >= 500 or (status == 404 and request.method == "GET"):
         return
     try:
-        token = request.auth or ApiToken.objects.looked_up(bearer(request))
+        token = request.auth or ApiToken.objects.looked_up(_sent(request))
         if token:
             Refusal.note(token, status, _reason(token, problem))
     except IntegrityError:
@@ -29,13 +28,18 @@ def remember(request, problem: dict) -> None:
         logger.warning("a refusal could not be recorded", exc_info=True)
 
 
+def _sent(request) -> str:
+    return next((one.plain_text(request) or "" for one in request.authenticators), "")
+
+
 def _reason(token: ApiToken, problem: dict) -> str:
     if problem["status"] == 401:
-        return _why_unusable(token)
+        return why_unusable(token)
     return " ".join(map(_told, problem["errors"][:3])) or problem["detail"]
 
 
-def _why_unusable(token: ApiToken) -> str:
+def why_unusable(token: ApiToken) -> str:
+    """Why a request with this token was refused, and what to do."""
     if token.state in ("expired", "revoked"):
         return f"The token {token.prefix} is {token.state}. Create a new one."
     if token.state == "resting":

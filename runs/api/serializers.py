@@ -1,5 +1,7 @@
 """Validation of uploads: serializers that refuse invalid input. Meaning of the fields: docs/wire.md."""
 
+from typing import ClassVar
+
 from rest_framework import serializers
 
 from runs.api.fields import Metadata, Number, Samples, Seconds, Tags, Text
@@ -26,12 +28,33 @@ def device_number(name: str, **options) -> Number:
     return Number(required=False, min_value=low, max_value=high, **options)
 
 
+class Descriptions(serializers.ListSerializer):
+    """Descriptions of devices. Agents repeat them with each batch, and what was valid is valid again."""
+
+    #: Descriptions by their text, how many are remembered, and how long a text may be.
+    _valid: ClassVar[dict[str, list]] = {}
+    MOST, LONGEST = 500, 20_000
+
+    def run_validation(self, data=serializers.empty):
+        if not data or data is serializers.empty:
+            return super().run_validation(data)
+        text = repr(data)
+        found = self._valid.get(text)
+        if found is None:
+            found = super().run_validation(data)
+            if len(self._valid) >= self.MOST:
+                self._valid.clear()
+            if len(text) <= self.LONGEST:
+                self._valid[text] = found
+        return found
+
+
 class DeviceFactsSerializer(serializers.Serializer):
     key = serializers.RegexField(KEY_PATTERN)
     kind = serializers.ChoiceField(Device.Kind.choices)
     name = Text()
     uuid = Text(required=False, allow_blank=True, max_length=MAX_UUID)
-    basis = serializers.ChoiceField(estimation.MEASURED, required=False, allow_blank=True, source="measured_by")
+    basis = serializers.ChoiceField(estimation.GIVEN, required=False, allow_blank=True, source="measured_by")
     cores = device_number("cores", allow_null=True)
     threads = device_number("threads", allow_null=True)
     host_cores = device_number("host_cores", allow_null=True)
@@ -39,8 +62,13 @@ class DeviceFactsSerializer(serializers.Serializer):
     memory_gb = device_number("memory_gb", allow_null=True)
     share = device_number("share")
     power_limit_w = device_number("power_limit_w", allow_null=True)
+    range_low = device_number("range_low", allow_null=True)
+    range_high = device_number("range_high", allow_null=True)
     method = Text(required=False, allow_blank=True)
     note = Text(required=False, allow_blank=True, max_length=MAX_NOTE)
+
+    class Meta:
+        list_serializer_class = Descriptions
 
 
 class FromWriterSerializer(serializers.Serializer):

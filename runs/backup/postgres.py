@@ -23,6 +23,7 @@ PLAIN = ("--no-password", "--no-owner", "--no-privileges")
 
 def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder: Path) -> tuple[list, totals.Totals]:
     """Add a dump to the archive; returns migrations and totals of the same snapshot."""
+    _refuse_pooler(connection)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         lift_time_limit(connection)
@@ -35,11 +36,18 @@ def copy_into(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper, folder:
 
 
 def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None:
-    """Drop all tables, then restore the archive's dump in one transaction."""
+    """Drop all tables and functions, then restore the archive's dump in one transaction."""
+    _refuse_pooler(connection)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         lift_time_limit(connection)
         for table in connection.introspection.table_names(cursor):
             cursor.execute(f"DROP TABLE {connection.ops.quote_name(table)} CASCADE")
+        cursor.execute(
+            "SELECT oid::regprocedure FROM pg_proc WHERE starts_with(proname, 'runs_') "
+            "AND pronamespace = current_schema()::regnamespace"
+        )
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"DROP FUNCTION IF EXISTS {function} CASCADE")
     connection.close()
     with archive.open(MEMBER) as packed:
 
@@ -50,6 +58,12 @@ def copy_from(archive: zipfile.ZipFile, connection: BaseDatabaseWrapper) -> None
 
         words = ["pg_restore", "--single-transaction", "--exit-on-error", *PLAIN, "--dbname"]
         _call(words, connection, fill, stdin=subprocess.PIPE)
+
+
+def _refuse_pooler(connection: BaseDatabaseWrapper) -> None:
+    """PostgreSQL's tools change settings of their session, such as the schema, which others would then find changed."""
+    if connection.is_behind_pooler:  # type: ignore[attr-defined]  # of traceml_site.databases.postgresql
+        raise CommandError("DATABASE_URL names a pooler such as PgBouncer. Use the server's own address for this.")
 
 
 def lift_time_limit(connection: BaseDatabaseWrapper) -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from runs.compare.comparison import Comparison, FigureRow, names_of
+from runs.compare.comparison import Comparison
 from runs.exports import escapes
 from runs.figures import units
+from runs.selection.compared import FigureRow, names_of
 from traceml_site.csv_lines import csv_lines
 
 FORMS = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}

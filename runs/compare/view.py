@@ -4,6 +4,7 @@ from django.shortcuts import render
 from runs.compare import comparison as dashboard
 from runs.compare.tables import FORMS, WORDS, table
 from runs.models import Run
+from runs.selection.compared import MOST_METRICS, MOST_RUNS, names_of
 from runs.web import query
 
 
@@ -11,8 +12,8 @@ def compare(request):
     runs = asked_runs(request)
     axis, shown = asked_curves(request)
     context: dict = {"axis": axis, "shown": shown, "axes": dashboard.AXES, "shown_choices": dashboard.SHOWN}
-    context |= {"asked": len(request.GET.getlist("run")), "most": dashboard.MOST_RUNS}
-    context["most_metrics"] = dashboard.MOST_METRICS
+    context |= {"asked": len(request.GET.getlist("run")), "most": MOST_RUNS}
+    context["most_metrics"] = MOST_METRICS
     if runs:
         comparison = dashboard.comparison(runs, asked_base(request, runs), axis, shown)
         context |= {
@@ -39,7 +40,7 @@ def compare_export(request, form: str):
 
 def asked_runs(request) -> list[Run]:
     """The first eight runs in the query string that this person may see, in its order."""
-    run_ids = query.asked_ids(request, "run")[: dashboard.MOST_RUNS]
+    run_ids = query.asked_ids(request, "run")[:MOST_RUNS]
     runs = Run.objects.for_user(request.user).addressed(run_ids)
     runs = runs.select_related("tracked_model__project", "project", "factor").defer("environment", "usage", "notes")
     by_id = {run.run_id: run for run in runs}
@@ -59,7 +60,7 @@ def asked_curves(request) -> tuple[str, str]:
 def columns(request, comparison: dashboard.Comparison) -> list[tuple[Run, str, str, str]]:
     """Each run with its name and two query strings: one makes it the base, one removes it."""
     found = []
-    for run, name in zip(comparison.runs, dashboard.names_of(comparison.runs), strict=True):
+    for run, name in zip(comparison.runs, names_of(comparison.runs), strict=True):
         rest = [str(other.run_id) for other in comparison.runs if other is not run]
         found.append((run, name, query.link(request, base=run.run_id), query.link(request, run=rest)))
     return found

@@ -10,6 +10,7 @@ from runs.demo.bodies import bodies, ended_at
 from runs.demo.story import NOTES, PEOPLE, PROJECTS, SENDERS, Episode, episodes
 from runs.ingest.batch import record_batch
 from runs.ingest.finish import record_finish
+from runs.ingest.folding.fold import fold
 from runs.ingest.header import record_header
 from runs.ingest.removal import remove_team
 from runs.models import Batch, Membership, Project, Run, Team, TrackedModel, User
@@ -60,6 +61,7 @@ def _send(project: Project, members: dict[str, int], episode: Episode) -> None:
         record_batch(project, run_id, f"demo-{number}", digest, batch)
     if sent.finish:
         record_finish(project, run_id, sent.finish)
+    fold([run.pk])
     _arrive(run.pk, episode)
 
 

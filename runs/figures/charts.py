@@ -63,14 +63,13 @@ def heights(series: Sequence[Series]) -> list[float]:
 
 def drawn(values: Sequence[float | None], digits: int = 6) -> list[float | None]:
     """Return values for scripts, without digits that neither a pixel nor a tooltip shows."""
-    return [None if value is None else _short(value, digits) for value in values]
+    form, tie = f"%.{digits - 1}e", "5" + "0" * (digits - units.DIGITS - 1) + "e"
+    return [None if value is None else _short(value, form % value, tie) for value in values]
 
 
-def _short(value: float, digits: int) -> float:
+def _short(value: float, text: str, tie: str) -> float:
     """Shorten the value so that it still rounds to the same three digits as the exact one, never onto a tie."""
-    text = f"{value:.{digits - 1}e}"
-    is_tie = text.partition("e")[0].endswith("5" + "0" * (digits - units.DIGITS - 1))
-    return float(f"{value:.12g}" if is_tie else text)
+    return float(f"{value:.12g}" if tie in text else text)
 
 
 def _scale(quantity: str) -> list[dict]:
@@ -129,17 +128,21 @@ class Chart(NamedTuple):
         return {"elapsed": "Time", "share": "Done", "energy": "Energy used"}.get(self.axis, self.axis.capitalize())
 
     @property
+    def column_units(self) -> list[units.Unit]:
+        """The unit of each value in a row of the table."""
+        return [self.unit] * len(self.series) + ([self.twin_unit] if self.twin_unit else [])
+
+    @property
     def rows(self) -> list[tuple]:
-        """The rows of the table: a label, the value of each series, and the proportional quantity."""
-        columns = [series.values for series in self.series]
-        twins: Sequence[float | None] = self.twin_values or [None] * len(self.labels)
-        return [(label, values, twin) for label, twin, *values in zip(self.labels, twins, *columns, strict=True)]
+        """The rows of the table: a label, and the values of each series and of the proportional quantity."""
+        columns = [series.values for series in self.series] + ([self.twin_values] if self.twin else [])
+        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
 
     @property
     def linked_rows(self) -> list[tuple]:
         """The rows of a table below bars: label, value of each series and of the line, the bar's first and last day."""
         sums = self.line.values if self.line else [None] * len(self.labels)
-        return [(*row[:2], total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
+        return [(*row, total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
 
     @property
     def twin_values(self) -> list[float]:

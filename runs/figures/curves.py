@@ -4,31 +4,22 @@ Cumulative counters keep this simple: the energy of any span is a difference, an
 Samples stay columns of numbers from the batch to the chart, because a long run has a hundred thousand of them.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import accumulate, islice, pairwise
-from operator import itemgetter, le, lt, sub, truediv
+from itertools import islice
+from operator import le, lt, sub, truediv
 from typing import NamedTuple
 
-from runs.figures.charts import MOST_SERIES
-from runs.models import Batch, Device, Run, Stage
+from runs.models import Batch, Device, Run, RunCurve, Stage
 from runs.models.batch import Sample
+from runs.models.run_curve import KeptSamples
 from traceml_agent import catalogue, estimation
 
-#: Buckets of a chart: enough for a wide screen, few enough for its table.
-MOST_POINTS = 300
-#: With this many devices each still has its own line (more are grouped by kind), but with fewer points, so that the
-#: page doesn't get larger.
-MANY_LINES = range(5, MOST_SERIES + 1)
-#: A bucket that was observed for less than this share is a gap, not low power.
-LEAST_OBSERVED = 0.5
 #: Batches keep whole milliseconds; the device's own last counters are more precise.
 STORED_TO_S = 0.001
-#: Devices are read one after the other: samples this close together are one reading of all devices.
-AT_ONCE_S = 0.1
 
 
 class Counters(NamedTuple):
@@ -60,6 +51,14 @@ class Span(NamedTuple):
         return estimation.mean_power_w(self.energy_kwh, self.at_work_s)
 
 
+class Rates(NamedTuple):
+    """Rates between consecutive samples, and their bounds, which only differ where samples were left out."""
+
+    means: Sequence[float | None]
+    lows: Sequence[float | None]
+    highs: Sequence[float | None]
+
+
 @dataclass(frozen=True)
 class Curve:
     """A device's counters at the times of its samples, in seconds since the run's start.
@@ -74,6 +73,9 @@ class Curve:
     energy_j: list[float]
     #: When its writer began.
     offset_s: float = 0.0
+    #: Between consecutive samples, the lowest and highest utilisation and power of the samples that were left out;
+    #: None if none was, empty if that is so everywhere.
+    bounds: list[tuple | None] = field(default_factory=list)
 
     def at(self, at_s: float) -> Counters:
         """Return the counters at `at_s`, interpolated linearly between samples."""
@@ -90,6 +92,30 @@ class Curve:
             self.energy_j[index - 1] + part * (self.energy_j[index] - self.energy_j[index - 1]),
         )
 
+    def along(self, moments_s: Sequence[float]) -> list[list[float]]:
+        """Return the same at many moments, as columns: an object for each moment takes longer than the sums."""
+        return self._interpolated(moments_s, self.elapsed_s, self.busy_s, self.energy_j)
+
+    def energies_j(self, moments_s: Sequence[float]) -> list[float]:
+        """Return the joules up to each moment."""
+        return self._interpolated(moments_s, self.energy_j)[0]
+
+    def _interpolated(self, moments_s: Sequence[float], *columns: list[float]) -> list[list[float]]:
+        at_s, last = self.at_s, len(self.at_s) - 1
+        places = [bisect_right(at_s, moment_s) - 1 for moment_s in moments_s]
+        parts = [
+            (moment_s - at_s[place]) / (at_s[place + 1] - at_s[place]) if 0 <= place < last else 0.0
+            for moment_s, place in zip(moments_s, places, strict=True)
+        ]
+        located = list(zip(places, parts, strict=True))
+        return [
+            [
+                column[place] + part * (column[place + 1] - column[place]) if part else column[max(place, 0)]
+                for place, part in located
+            ]
+            for column in columns
+        ]
+
     @property
     def end_s(self) -> float:
         return self.at_s[-1]
@@ -101,7 +127,7 @@ class Curve:
     @property
     def most_power_w(self) -> float:
         """The highest mean power between two samples, W; the device's overall mean if the intervals were too short."""
-        return max(self.device.mean_power_w, *(power for power in self.powers_w if power is not None), 0.0)
+        return max(self.device.mean_power_w, *(power for power in self.powers_w.highs if power is not None), 0.0)
 
     def samples_between(self, start_s: float, end_s: float) -> int:
         return bisect_right(self.at_s, end_s) - bisect_right(self.at_s, start_s)
@@ -114,30 +140,54 @@ class Curve:
         return self.device.busy_s is not None
 
     @cached_property
-    def powers_w(self) -> list[float | None]:
-        """Mean power between consecutive samples, W."""
-        return self._rates(self.energy_j)
+    def powers_w(self) -> Rates:
+        """Power between consecutive samples, W."""
+        return self._rates(self.energy_j, 2)
 
     @cached_property
-    def utilisations(self) -> list[float | None]:
-        """Mean utilisation between consecutive samples; None if the device doesn't report it."""
-        return self._rates(self.busy_s) if self.tells_utilisation else [None] * len(self._observed_s)
+    def utilisations(self) -> Rates:
+        """Utilisation between consecutive samples; None if the device doesn't report it."""
+        if not self.tells_utilisation:
+            return Rates(*[[None] * len(self._observed_s)] * 3)
+        return self._rates(self.busy_s, 0)
 
     @cached_property
     def _observed_s(self) -> list[float]:
-        return _differences(self.elapsed_s)
+        return differences(self.elapsed_s)
 
-    def _rates(self, column: list[float]) -> list[float | None]:
+    def _rates(self, column: list[float], bound: int) -> Rates:
         """Return the growth of a counter per observed second; None if nothing was observed."""
-        observed, grown = self._observed_s, _differences(column)
+        observed, grown = self._observed_s, differences(column)
+        means: list[float | None]
         if min(observed) > STORED_TO_S:
-            return list(map(truediv, grown, observed))
-        return [
-            each / seconds if seconds > STORED_TO_S else None for each, seconds in zip(grown, observed, strict=True)
-        ]
+            means = list(map(truediv, grown, observed))
+        else:
+            pairs = zip(grown, observed, strict=True)
+            means = [each / seconds if seconds > STORED_TO_S else None for each, seconds in pairs]
+        if not self.bounds:
+            return Rates(means, means, means)
+        lows, highs = (
+            [mean if known is None else known[place] for mean, known in zip(means, self.bounds, strict=True)]
+            for place in (bound, bound + 1)
+        )
+        return Rates(means, lows, highs)
+
+    def unsure(self, moments_s: Iterable[float]) -> set[float]:
+        """Return the moments at which `at` is not what it would be with all samples: some were left out there, and
+        power was not constant."""
+        found: set[float] = set()
+        if not self.bounds:
+            return found
+        for moment_s in moments_s:
+            index = bisect_right(self.at_s, moment_s)
+            if 0 < index < len(self.at_s) and moment_s - self.at_s[index - 1] >= STORED_TO_S:
+                known = self.bounds[index - 1]
+                if known and (known[0] != known[1] or known[2] != known[3] or known[3] is None):
+                    found.add(moment_s)
+        return found
 
 
-def _differences(column: list[float]) -> list[float]:
+def differences(column: list[float]) -> list[float]:
     return list(map(sub, islice(column, 1, None), column))
 
 
@@ -147,45 +197,61 @@ def profile_of(device: Device) -> estimation.PowerProfile:
     return device.profile or catalogue.profile_for(device.name, device.kind, **clues)
 
 
-def curves(run: Run, devices: list[Device], batches: Iterable[Batch] | None = None) -> list[Curve]:
-    """Return a curve for each counted device that ever reported, from these batches or all batches of the run."""
-    samples = _samples(run.batches.defer("metrics") if batches is None else batches)
-    found = (curve(run, device, samples[device.writer_id, device.key]) for device in devices if device.counted)
+def curves(
+    run: Run,
+    devices: list[Device],
+    batches: Iterable[Batch] | None = None,
+    kept: RunCurve | None = None,
+    more: dict[tuple[int, str], list[list]] | None = None,
+) -> list[Curve]:
+    """Return a curve for each counted device that ever reported, from these batches or all batches of the run.
+
+    With `kept`, the batches are those that came after it, and the curves are thinned before them, except where `more`
+    samples are.
+    """
+    samples = _samples(run.batches.defer("metrics") if batches is None else batches, kept)
+    for place, columns in (more or {}).items():
+        for all_of, column in zip(samples[place].columns, columns, strict=True):
+            all_of.extend(column)
+    found = (curve(run, device, *samples[device.writer_id, device.key]) for device in devices if device.counted)
     return [each for each in found if len(each.at_s) > 1]
 
 
-def _samples(batches: Iterable[Batch]) -> dict[tuple[int, str], list[list]]:
-    """Return columns of samples by writer and device key."""
-    samples: dict[tuple[int, str], list[list]] = defaultdict(lambda: [[], [], [], []])
+def _samples(batches: Iterable[Batch], kept: RunCurve | None) -> dict[tuple[int, str], KeptSamples]:
+    """Return samples by writer and device key."""
+    samples: dict[tuple[int, str], KeptSamples] = defaultdict(lambda: KeptSamples([[], [], [], []], {}))
+    samples |= kept.samples() if kept else {}
     for batch in sorted(batches, key=lambda batch: batch.first_t_s or 0.0):
         for key, columns in batch.columns().items():
-            for all_of, column in zip(samples[batch.writer_id, key], columns, strict=True):
+            for all_of, column in zip(samples[batch.writer_id, key].columns, columns, strict=True):
                 all_of.extend(column)
     return samples
 
 
-def curve(run: Run, device: Device, columns: list[list]) -> Curve:
+def curve(run: Run, device: Device, columns: list[list], bounds: dict[float, tuple] | None = None) -> Curve:
     """Return a device's samples as counters on the run's clock; `columns` are Sample's fields.
 
     Batches keep whole milliseconds and millijoules, so the device's exact last counters are added as the last point.
     """
     last = Sample(device.writer.last_t_s, device.elapsed_s, device.busy_s, device.energy_j)
-    measured = device.basis in estimation.MEASURED
-    t_s, elapsed_s, busy_s, energy_j = _in_order(columns, last, measured)
+    is_given = device.basis in estimation.GIVEN
+    t_s, elapsed_s, busy_s, energy_j = _in_order(columns, last, is_given)
     if not t_s:
         return Curve(device, [], [], [], [])
     if None in busy_s:
         rate = 1.0 if device.utilisation is None else device.utilisation
         busy_s = [elapsed * rate if busy is None else busy for elapsed, busy in zip(elapsed_s, busy_s, strict=True)]
-    if not measured:
+    if not is_given:
         energy_j = _estimated_j(device, elapsed_s, busy_s)
+        bounds = bounds and _estimated_bounds(device, bounds)
     offset_s = run.seconds_to(device.writer.started_at)
     began_s = offset_s + t_s[0] - elapsed_s[0]
     at_s = [began_s, *[offset_s + each for each in t_s]]
-    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j], offset_s)
+    placed = [bounds.get(round(each, 3)) for each in t_s] if bounds else []
+    return Curve(device, at_s, [0.0, *elapsed_s], [0.0, *busy_s], [0.0, *energy_j], offset_s, placed)
 
 
-def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) -> list[float]:
+def _estimated_j(device: Device, elapsed_s: Sequence[float], busy_s: Sequence[float]) -> list[float]:
     profile = profile_of(device)
     idle_w, full_load_w = estimation.idle_power_w(profile), estimation.full_load_power_w(profile)
     held = estimation.units_held(device.last_facts(), profile)
@@ -194,6 +260,17 @@ def _estimated_j(device: Device, elapsed_s: list[float], busy_s: list[float]) ->
         estimation.estimated_energy_j(idle_w, full_load_w, mine * elapsed, busy, held)
         for elapsed, busy in zip(elapsed_s, busy_s, strict=True)
     ]
+
+
+def _estimated_bounds(device: Device, bounds: dict[float, tuple]) -> dict[float, tuple]:
+    """Return the same with the estimated power at these utilisations: it is linear."""
+    assumed = 1.0 if device.utilisation is None else device.utilisation
+    least, most, *_ = zip(*bounds.values(), strict=True)
+    low_w, high_w = (
+        _estimated_j(device, [1.0] * len(bounds), [assumed if each is None else each for each in column])
+        for column in (least, most)
+    )
+    return dict(zip(bounds, zip(least, most, low_w, high_w, strict=True), strict=True))
 
 
 def _in_order(columns: list[list], last: Sample, measured: bool) -> list[list]:
@@ -234,6 +311,12 @@ def energy_until_j(curves: list[Curve], at_s: float) -> float:
     return sum(curve.at(at_s).energy_j for curve in curves)
 
 
+def energies_until_j(curves: list[Curve], moments_s: Sequence[float]) -> list[float]:
+    """Return the same for many times."""
+    columns = [curve.energies_j(moments_s) for curve in curves]
+    return list(map(sum, zip(*columns, strict=True))) if columns else [0.0] * len(moments_s)
+
+
 def span_between(curves: list[Curve], start_s: float, end_s: float) -> Span | None:
     """Return a part of the run, clipped to its samples; None if nothing is left."""
     start_s, end_s = max(start_s, 0.0), min(end_s, end_of(curves))
@@ -253,78 +336,8 @@ def _at_work_s(curves: list[Curve], start_s: float, end_s: float) -> float:
     return covered_s
 
 
-def most_power_w(curves: list[Curve], start_s: float, end_s: float) -> float:
-    """Return the highest power (W) of all devices together; each has its mean between two of its samples.
-
-    Power changes at samples: these instants of all devices are sorted, and the changes are added up in that order.
-    """
-    changes: list[tuple[float, float]] = []
-    for curve in curves:
-        first = max(bisect_right(curve.at_s, start_s) - 1, 0)
-        last = min(bisect_left(curve.at_s, end_s), len(curve.at_s) - 1)
-        powers = [0.0, *(power or 0.0 for power in curve.powers_w[first:last]), 0.0]
-        changes += zip(curve.at_s[first : last + 1], _differences(powers), strict=True)
-    changes.sort()
-    # At one instant some devices rise and others fall: the sum is only valid after all of them have changed.
-    sums = accumulate(map(itemgetter(1), changes))
-    levels = dict(zip(map(itemgetter(0), changes), sums, strict=True))
-    lasted_s = map(sub, islice(levels, 1, None), levels)
-    lasted = zip(levels.values(), lasted_s, strict=False)
-    return max((power for power, seconds in lasted if seconds > AT_ONCE_S), default=0.0)
-
-
-def utilisation_of(curves: list[Curve], start_s: float, end_s: float) -> tuple[float | None, float | None]:
-    """Return the devices' mean utilisation in a part of the run, and the highest of one between two samples."""
-    ends = [(curve.at(start_s), curve.at(end_s)) for curve in curves]
-    observed_s = sum(after.elapsed_s - before.elapsed_s for before, after in ends)
-    busy_s = sum(after.busy_s - before.busy_s for before, after in ends)
-    highest = (extremes(curve, curve.utilisations, [start_s, end_s])[0] for curve in curves)
-    most = max((each[1] for each in highest if each), default=None)
-    mean = min(busy_s / observed_s, 1.0) if observed_s > 0 else None
-    return mean, None if most is None or mean is None else max(min(most, 1.0), mean)
-
-
 def span_of(run: Run, stage: Stage) -> tuple[float, float]:
     """Return a stage's start and end in seconds of the run; an open stage lasts until its writer's last sample."""
     offset_s = run.seconds_to(stage.writer.started_at)
     end_s = stage.writer.last_t_s if stage.end_s is None else stage.end_s
     return offset_s + stage.start_s, offset_s + max(end_s, stage.start_s)
-
-
-def edges_of(curves: list[Curve], start_s: float = 0.0, end_s: float | None = None) -> list[float]:
-    """Return bucket edges of a part of the run (by default all of it), no finer than its samples."""
-    end_s = end_of(curves) if end_s is None else end_s
-    most = MOST_POINTS if len(curves) not in MANY_LINES else MOST_POINTS // 2
-    count = max(1, min(most, max(curve.samples_between(start_s, end_s) for curve in curves)))
-    return [start_s + (end_s - start_s) * index / count for index in range(count + 1)]
-
-
-class Buckets(NamedTuple):
-    """Joules up to each edge; mean power in W and utilisation between edges, None if almost nothing was observed."""
-
-    energy_j: list[float]
-    power_w: list[float | None]
-    utilisation: list[float | None]
-
-
-def buckets(curve: Curve, edges: list[float]) -> Buckets:
-    counters = [curve.at(edge) for edge in edges]
-    found = Buckets([each.energy_j for each in counters], [], [])
-    for (start_s, end_s), (before, after) in zip(pairwise(edges), pairwise(counters), strict=True):
-        observed_s = after.elapsed_s - before.elapsed_s
-        # Don't divide by less than the stored precision; a writer that began before its run also ends before it.
-        is_gap = observed_s <= max(LEAST_OBSERVED * (end_s - start_s), STORED_TO_S / 2)
-        found.power_w.append(None if is_gap else (after.energy_j - before.energy_j) / observed_s)
-        is_known = curve.tells_utilisation and not is_gap
-        found.utilisation.append((after.busy_s - before.busy_s) / observed_s if is_known else None)
-    return found
-
-
-def extremes(curve: Curve, rates: list[float | None], edges: list[float]) -> list[tuple[float, float] | None]:
-    """Return the lowest and highest of `rates`, one between consecutive samples, in each bucket; None in gaps."""
-    found: list[tuple[float, float] | None] = []
-    for start_s, end_s in pairwise(edges):
-        first = max(bisect_right(curve.at_s, start_s) - 1, 0)
-        known = [rate for rate in rates[first : bisect_left(curve.at_s, end_s)] if rate is not None]
-        found.append((min(known), max(known)) if known else None)
-    return found

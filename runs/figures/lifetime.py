@@ -46,6 +46,12 @@ class Footprint(NamedTuple):
     idle_kwh: float = 0.0
     #: Seconds of accelerators, or of processors in runs without any: the device-hours that pages show.
     carrying_s: float = 0.0
+    #: Energy of hosted models, by a method and not by a device.
+    modelled_kwh: float = 0.0
+
+    @property
+    def modelled_share(self) -> float:
+        return self.modelled_kwh / self.energy_kwh if self.energy_kwh > 0 else 0.0
 
     @property
     def measured_share(self) -> float:
@@ -118,7 +124,7 @@ def added(parts) -> Footprint:
 def amounts_of(run: RunLink) -> Footprint:
     """Return what one run used; seconds and idle energy of its devices are not on its row."""
     energies = (run.energy_kwh, run.energy_low_kwh, run.energy_high_kwh, run.measured_kwh)
-    return Footprint(1, run.duration_s, 0.0, *energies, run.emissions_kg)
+    return Footprint(1, run.duration_s, 0.0, *energies, run.emissions_kg, modelled_kwh=run.modelled_kwh)
 
 
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:

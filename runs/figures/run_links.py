@@ -9,6 +9,9 @@ from django.db.models import Case, When
 from runs.models import Run, TrackedModel
 from runs.models.run import state_of
 
+#: The most runs of a model that are read one by one, the newest.
+MOST_READ = 500
+
 
 class RunLink(NamedTuple):
     """A run for reading, with the same attribute names as `Run`. `heard_at` is when a run that never ended last sent
@@ -30,6 +33,7 @@ class RunLink(NamedTuple):
     energy_low_kwh: float
     energy_high_kwh: float
     measured_kwh: float
+    modelled_kwh: float
     emissions_kg: float
 
     @property

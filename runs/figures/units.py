@@ -33,6 +33,8 @@ class Unit(NamedTuple):
 #: The units of each quantity from small to large; the one of size 1 is what the portal stores.
 SCALES = {
     "energy": [Unit("mWh", 1e-6), Unit("Wh", 1e-3), Unit("kWh", 1.0), Unit("MWh", 1e3), Unit("GWh", 1e6)],
+    # Of a token: so little that people know it in joules.
+    "joules": [Unit("mJ", 1e-3), Unit("J", 1.0), Unit("kJ", 1e3), Unit("MJ", 1e6)],
     "emissions": [Unit("mg", 1e-6), Unit("g", 1e-3), Unit("kg", 1.0), Unit("t", 1e3)],
     "power": [Unit("mW", 1e-3), Unit("W", 1.0), Unit("kW", 1e3), Unit("MW", 1e6)],
     "time": [Unit("ms", 1e-3), Unit("s", 1.0), Unit("min", 60.0), Unit("h", 3600.0)],
@@ -85,7 +87,7 @@ def _short_exponent(number: str) -> str:
 def unit_for(quantity: str, values: Iterable[float | None]) -> Unit:
     """Return the unit in which the largest of `values` reads best."""
     scale = SCALES[quantity]
-    largest = max((abs(value) for value in values if is_known(value)), default=0.0)
+    largest = max(map(abs, filter(is_known, values)), default=0.0)
     if largest == 0:
         return STORED[quantity] if STORED[quantity] in scale else scale[0]
     return next((unit for unit in reversed(scale) if _rounded(largest / unit.size) >= 1), scale[0])

@@ -8,11 +8,13 @@ from itertools import accumulate
 from django.db.models import Case, Sum, Value, When
 from django.db.models.functions import Coalesce
 
+from hardware.models import HardwareProfile
 from runs.figures import periods, units
 from runs.figures.charts import MOST_SERIES, Chart, ChartTotals, Series, heights
 from runs.figures.lifetime import LEAST_KWH
 from runs.models import Run, TrackedModel
 from runs.models.usage import AMOUNTS
+from traceml_agent import estimation
 
 QUANTITIES = {"kg": ("emissions", "emissions_kg"), "kwh": ("energy", "energy_kwh")}
 #: A smaller remainder of a sum is only floating-point error.
@@ -28,7 +30,7 @@ PART_OF = {kind: f"{part}_kg" for part, kinds in PARTS.items() for kind in kinds
 
 
 def totals(usage) -> dict[str, float]:
-    """Sum every amount; adds the measured share of the energy and the range of the emissions."""
+    """Sum every amount; adds the shares of the energy and the range of the emissions."""
     sums = usage.aggregate(
         **{name: Coalesce(Sum(name), Value(0), output_field=_field(usage, name)) for name in AMOUNTS}
     )
@@ -36,9 +38,10 @@ def totals(usage) -> dict[str, float]:
 
 
 def with_shares(sums: dict[str, float]) -> dict[str, float]:
-    """Add the measured share of the energy and the range of the emissions to summed amounts."""
+    """Add the measured and the modelled share of the energy and the range of the emissions to summed amounts."""
     share = _share_of(sums["energy_kwh"])
     sums["measured_share"] = share(sums["measured_kwh"])
+    sums["modelled_share"] = share(sums["modelled_kwh"])
     sums["emissions_low_kg"] = share(sums["energy_low_kwh"]) * sums["emissions_kg"]
     sums["emissions_high_kg"] = share(sums["energy_high_kwh"]) * sums["emissions_kg"]
     return sums
@@ -51,6 +54,13 @@ def _share_of(whole: float) -> Callable[[float], float]:
 
 def _field(usage, name: str):
     return usage.model._meta.get_field(name)
+
+
+def mean_power_w(profile: HardwareProfile, seen: dict) -> float | None:
+    """Return the mean power (W) of such a device from totals of its use; None for profiles of a core or a gigabyte."""
+    if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
+        return None
+    return estimation.mean_power_w(seen["energy_kwh"], seen["device_s"])
 
 
 def footprints(usage) -> list[dict]:

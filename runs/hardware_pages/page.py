@@ -104,7 +104,7 @@ def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
     devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
     latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])
     seen = usage.totals(rows)
-    mean_w = _mean_w(profile, seen)
+    mean_w = usage.mean_power_w(profile, seen)
     return ProfilePage(
         idle_w=estimation.idle_power_w(profile),
         full_load_w=estimation.full_load_power_w(profile),
@@ -115,10 +115,3 @@ def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
         runs=list(Run.objects.filter(pk__in=latest).with_names().order_by("-received_at", "-id")),
         changes=history_of(profile),
     )
-
-
-def _mean_w(profile: HardwareProfile, seen: dict) -> float | None:
-    """Mean power (W) of such a device over all its time in runs; None for profiles of a core or a gigabyte."""
-    if profile.unit != HardwareProfile.Unit.DEVICE or not seen["device_s"]:
-        return None
-    return estimation.mean_power_w(seen["energy_kwh"], seen["device_s"])

@@ -24,6 +24,8 @@ class DeviceBody(TypedDict):
     memory_gb: NotRequired[float | None]
     share: NotRequired[float]
     power_limit_w: NotRequired[float | None]
+    range_low: NotRequired[float | None]
+    range_high: NotRequired[float | None]
     method: NotRequired[str]
     note: NotRequired[str]
 
@@ -129,3 +131,33 @@ class FinishBody(WriterBody):
     samples: list[SampleBody]
     left_out: NotRequired[list[LeftOut]]
     overlaps: NotRequired[list[OverlapBody]]
+
+
+class ToldEnd(TypedDict):
+    """The end of a writer, by the portal's clock."""
+
+    status: str
+    exception: str
+    ended_at: str
+    dropped_records: int
+
+
+class Told(TypedDict, total=False):
+    """What an upload leaves in its `Arrival`: what is not in its batch, and the last counters of what is."""
+
+    #: By device: for each day the ISO day and the counters, in the order of COUNTERS and PARTS.
+    counters: dict[str, list[list]]
+    last_t_s: float
+    devices: list[DeviceBody]
+    stages: list[StageBody]
+    calls: list[CallsBody]
+    left_out: list[LeftOut]
+    overlaps: list[OverlapBody]
+    about: AboutBody | None
+    #: Of a header or an end: its digest, by which a repeat is known.
+    sha256: str
+    #: Of a header.
+    clock_skew_s: float
+    #: Of an end, whose samples no batch may have brought.
+    end: ToldEnd
+    samples: list[SampleBody]

@@ -1,15 +1,15 @@
 """Permanent deletion: of a run, whose share leaves the daily totals, or of a project or team with everything in it."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from runs.ingest import totals
+from runs.ingest.folding.fold import fold
+from runs.ingest.keeping import hold
 from runs.models import (
     ApiToken,
+    Arrival,
     AuditEntry,
     Badge,
     Batch,
@@ -21,6 +21,7 @@ from runs.models import (
     Project,
     ProjectUsage,
     Run,
+    RunCurve,
     RunRevision,
     RunUsage,
     ShareLink,
@@ -32,7 +33,7 @@ from runs.models import (
 )
 from runs.models.audit import Action
 from runs.models.trashed import amounts
-from runs.sql.locks import keep_from_deletion
+from runs.sql.locks import keep_from_uploads
 
 #: Tables that hold a project's facts, each after the tables that refer to it.
 FACTS = (
@@ -44,7 +45,9 @@ FACTS = (
     Badge,
     DeletedRun,
     RunRevision,
+    Arrival,
     Batch,
+    RunCurve,
     Call,
     Metric,
     Stage,
@@ -55,28 +58,6 @@ FACTS = (
 )
 
 
-class RunDeleted(Exception):
-    """The run, or its project, was deleted here; a late upload must not restore it."""
-
-
-def hold(ids: Iterable[int], of: type[Project] | type[TrackedModel] = Project) -> set[int]:
-    """Protect projects (or models) from deletion until the transaction ends; returns those that exist.
-
-    Call it before locking anything else: a deletion locks the project first, then its runs.
-    """
-    return keep_from_deletion(ids, of)
-
-
-def model_named(project: Project, name: str) -> TrackedModel:
-    """Return the project's model of this name, created if new, and keep it from the trash until the commit."""
-    while True:
-        model = TrackedModel.named(project, name)
-        hold([model.pk], TrackedModel)
-        # Read after the lock: someone may have moved it out of the project in the meantime.
-        if TrackedModel.objects.filter(pk=model.pk, project=project).exists():
-            return model
-
-
 def remove_run(run: Run, request=None) -> None:
     """Delete a run for good, bypassing the trash, and leave a tombstone and an audit entry that `request` did it.
 
@@ -85,7 +66,7 @@ def remove_run(run: Run, request=None) -> None:
     with transaction.atomic():
         hold([run.project_id])
         runs = Run.objects.select_for_update(of=["self"]).select_related("project__team")
-        locked = runs.filter(pk=run.pk).first()
+        locked = runs.filter(pk=run.pk, project_id=run.project_id).first()
         if locked is None:
             return
         changes = totals.UsageChanges()
@@ -101,35 +82,17 @@ def _words(run: Run) -> str:
     return f"{called}: {amounts(run.energy_kwh, run.emissions_kg)}"
 
 
-@contextmanager
-def upload_of(project: Project) -> Iterator[None]:
-    """Start an upload's transaction. On SQLite, where all wait for one lock, a project has one place in the queue."""
-    in_line = getattr(connection, "in_line", None)
-    with in_line(project.pk) if in_line else nullcontext(), transaction.atomic():
-        yield
-
-
-def locked_run(project: Project, run_id) -> Run:
-    """Return the run that an upload changes, locked. Raises RunDeleted or Run.DoesNotExist."""
-    if not hold([project.pk]):
-        raise RunDeleted
-    try:
-        return Run.objects.select_for_update().get(project=project, run_id=run_id)
-    except Run.DoesNotExist:
-        # Checked after the run was missed: a deletion that won the race for its lock has left the tombstone by now.
-        if DeletedRun.objects.filter(project=project, run_id=run_id).exists():
-            raise RunDeleted from None
-        raise
-
-
 def remove_series(run: Run) -> None:
     """Delete a run's samples and metrics. Ids and digests of batches stay, to recognise late repeats."""
     with transaction.atomic():
         # Project first, then run: the order in which deletion locks them.
         hold([run.project_id])
-        if Run.objects.select_for_update().filter(pk=run.pk).exists():
+        mine = Run.objects.filter(pk=run.pk, project_id=run.project_id)
+        if mine.select_for_update().exists():
+            fold([run.pk])
             run.batches.update(series=b"", metrics=[])
-            Run.objects.filter(pk=run.pk).update(series_removed_at=timezone.now())
+            RunCurve.objects.filter(run=run).update(series=b"", logged={}, peaks={})
+            mine.update(series_removed_at=timezone.now())
 
 
 def remove_project(project: Project) -> None:
@@ -141,6 +104,7 @@ def remove_project(project: Project) -> None:
         remove_project(thrown)
     ApiToken.objects.filter(project=project).delete()
     with transaction.atomic():
+        keep_from_uploads(Project, project.pk)
         Project.objects.select_for_update().filter(pk=project.pk).first()
         for table in FACTS:
             table.objects.filter(project=project).delete()

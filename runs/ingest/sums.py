@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from runs.ingest.totals import UsageChanges
 from runs.models import DailyUsage, Project, ProjectUsage, Run, TaggedUsage, TrackedModel, Trashed
 from runs.models.usage import AMOUNTS, Amounts
+from runs.sql import writes
 
 TABLES: dict[str, type[Amounts]] = {"daily": DailyUsage, "tagged": TaggedUsage, "project": ProjectUsage}
 Rows = dict[tuple, dict[str, float]]
@@ -27,9 +28,32 @@ def remainders(item: Trashed, runs: Iterable[Run] = (), model: TrackedModel | No
         item.remainders[name] = [[list(key), amounts] for key, amounts in lost.items() if amounts]
 
 
-def give_back(item: Trashed) -> None:
-    """Add what was lost, after the item's own amounts have been added."""
-    for name, rows in item.remainders.items():
+@contextmanager
+def future_remainders(moved: dict[type[Amounts], Rows], found: dict[str, list]) -> Iterator[None]:
+    """Put into `found` what rows that were there before will lose when the amounts added now are subtracted again."""
+    before = {table: _stored(table, rows) for table, rows in moved.items()}
+    yield
+    names = {table: name for name, table in TABLES.items()}
+    for table, rows in moved.items():
+        there = {key: rows[key] for key in before[table]}
+        after = _stored(table, there)
+        lost = {key: _to_lose(before[table][key], after.get(key, {}), amounts) for key, amounts in there.items()}
+        found[names[table]] = [[list(key), amounts] for key, amounts in lost.items() if amounts]
+
+
+def _to_lose(before: dict[str, float], after: dict[str, float], added: dict[str, float]) -> dict[str, float]:
+    lost = {}
+    for name, amount in added.items():
+        left = after.get(name, 0) - amount
+        left = 0.0 if writes.is_residue(left, -amount) else left
+        if rest := before.get(name, 0) - left:
+            lost[name] = rest
+    return lost
+
+
+def give_back(remainders: dict[str, list]) -> None:
+    """Add what was lost, after the amounts themselves have been moved."""
+    for name, rows in remainders.items():
         lost = {tuple(key): amounts for key, amounts in rows}
         there = _stored(TABLES[name], lost)  # nothing for a row that is gone, as of a model whose key changed
         TABLES[name]._default_manager.add({key: amounts for key, amounts in lost.items() if key in there})

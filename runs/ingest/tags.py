@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from runs.ingest.removal import hold
+from runs.ingest.keeping import hold
 from runs.ingest.totals import UsageChanges
 from runs.models import Run
 from traceml_agent.limits import MAX_TAGS
@@ -26,7 +26,7 @@ def untag_run(run: Run, tag: str) -> None:
 def _locked(run: Run) -> Run | None:
     """Return the current run, locked: an upload may have changed its share of the totals in the meantime."""
     hold([run.project_id])
-    return Run.objects.select_for_update().filter(pk=run.pk).first()
+    return Run.objects.select_for_update().filter(pk=run.pk, project_id=run.project_id).first()
 
 
 def _set_tags(run: Run, tags: list[str]) -> None:

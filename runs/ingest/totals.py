@@ -5,10 +5,8 @@ The physics lives in estimation; this module applies it to rows and updates the 
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 
-from hardware.models import HardwareProfile
 from runs.models import (
     Correction,
     DailyUsage,
@@ -28,54 +26,13 @@ from traceml_agent import catalogue, estimation
 
 #: Amounts by (device kind, hardware slug, ISO day).
 Usage = dict[tuple[str, str, str], dict[str, float]]
+#: The hardware of models behind an API, which is not known.
+HOSTED = "Hosted models"
 #: The fields of a device that `estimate` sets.
 ESTIMATED: tuple[str, ...] = ("matched_by", "profile_id", "profile_revision", "estimation_revision", "basis", "counted")
 ESTIMATED += ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "shared_kwh")
 #: The additional amount that counts the energy of runs without a result, if their kind can be wasted.
 WASTED: dict[str, str] = {Run.Status.FAILED: "failed_kwh", Run.Status.CANCELLED: "cancelled_kwh"}
-
-
-def refresh(run: Run, writer: Writer, changed: dict[str, Device], changes: "UsageChanges | None" = None) -> None:
-    """Save a writer with its devices, and update the totals of the run and its days. The run's lock is held.
-
-    If `changes` already contains moves of the run, both are written together: two writes could not keep one order of
-    rows.
-    """
-    writer.save()
-    writers = {each.pk: each for each in run.writers.all()}
-    others = list(run.devices.exclude(writer=writer))
-    for device in others:
-        device.writer = writers[device.writer_id]
-    recount(run, others + list(changed.values()), changes, others)
-
-
-def recount(
-    run: Run, devices: list[Device], changes: "UsageChanges | None" = None, stored: Sequence[Device] = ()
-) -> None:
-    """Recalculate the devices with the current catalogue, then the run and its days, and save them.
-
-    Of devices that are already `stored` only changed estimates are saved: an upload changes a few of the thousand
-    devices that a run may have, and saving them all took seconds.
-    """
-    before = [_estimated(device) for device in stored]
-    usage = estimate(run, devices, list(run.writers.all()), HardwareProfile.objects.catalogue())
-    others = {device.pk for device in stored}
-    reported = [device for device in devices if device.pk not in others]
-    known = [device for device in reported if device.pk]
-    Device.objects.bulk_create([device for device in reported if not device.pk])
-    for device in known:
-        device.save()
-    for device, former in zip(stored, before, strict=True):
-        if _estimated(device) != former:
-            device.save(update_fields=ESTIMATED)
-    changes = changes or UsageChanges()
-    changes.move(run, usage)
-    changes.save()
-    run.save()
-
-
-def _estimated(device: Device) -> tuple:
-    return tuple(getattr(device, name) for name in ESTIMATED)
 
 
 def estimate(run: Run, devices: list[Device], writers: list[Writer], known: catalogue.Catalogue) -> Usage:
@@ -86,6 +43,8 @@ def estimate(run: Run, devices: list[Device], writers: list[Writer], known: cata
         apply_energy(device, matches[id(device)])
     profiles = {place: match.profile for place, match in matches.items()}
     counted = [device for device in devices if device.counted]
+    if counted and all(device.basis == estimation.MODELLED for device in counted):
+        run.pue, run.pue_included = 1.0, True  # the method's energy is that of its data centre
     _total_run(run, counted, writers)
     run.hardware = _hardware(counted, profiles)
     usage = usage_of(run, counted, profiles)
@@ -112,8 +71,10 @@ def apply_energy(device: Device, match: catalogue.Match) -> None:
     device.energy_kwh = estimation.energy_kwh(energy.energy_j)
     device.energy_low_kwh = estimation.energy_kwh(energy.low_j)
     device.energy_high_kwh = estimation.energy_kwh(energy.high_j)
-    counted = estimation.device_energy(device.counted_facts(), profile)
-    device.shared_kwh = device.energy_kwh - estimation.energy_kwh(counted.energy_j) if device.shared_held_s else 0.0
+    device.shared_kwh = 0.0
+    if device.shared_held_s:
+        counted = estimation.device_energy(device.counted_facts(), profile)
+        device.shared_kwh = device.energy_kwh - estimation.energy_kwh(counted.energy_j)
 
 
 def mark_counted(devices: list[Device]) -> None:
@@ -160,6 +121,7 @@ def _total_run(run: Run, devices: list[Device], writers: list[Writer]) -> None:
     run.energy_low_kwh = sum(device.energy_low_kwh for device in devices)
     run.energy_high_kwh = sum(device.energy_high_kwh for device in devices)
     run.measured_kwh = sum(device.energy_kwh for device in devices if device.basis in estimation.MEASURED)
+    run.modelled_kwh = sum(device.energy_kwh for device in devices if device.basis == estimation.MODELLED)
     run.emissions_kg = estimation.emissions_kg(run.energy_kwh, run.factor.kg_per_kwh, run.pue)
     run.shared_kwh = sum(device.shared_kwh for device in devices)
     run.shared_kg = estimation.emissions_kg(run.shared_kwh, run.factor.kg_per_kwh, run.pue)
@@ -191,7 +153,8 @@ def usage_of(run: Run, devices: list[Device], profiles: dict) -> Usage:
     for device in devices:
         profile = profiles[id(device)]
         for day, facts in device.facts_by_day().items():
-            key = (device.kind, profile.slug, day.isoformat())
+            slug = HOSTED if device.basis == estimation.MODELLED else profile.slug
+            key = (device.kind, slug, day.isoformat())
             amounts = usage.setdefault(key, {})
             for name, amount in _amounts(run, facts, profile).items():
                 amounts[name] = amounts.get(name, 0.0) + amount
@@ -210,6 +173,8 @@ def _amounts(run: Run, facts: estimation.Facts, profile) -> dict[str, float]:
         "measured_kwh": energy_kwh if energy.basis in estimation.MEASURED else 0.0,
         "emissions_kg": estimation.emissions_kg(energy_kwh, run.factor.kg_per_kwh, run.pue),
     }
+    if energy.basis == estimation.MODELLED:
+        amounts["modelled_kwh"] = energy_kwh
     if facts.kind != Device.Kind.RAM:
         amounts["device_s"] = facts.elapsed_s
     if facts.kind in ACCELERATORS:
@@ -256,6 +221,11 @@ class UsageChanges:
         self._run_days |= days
         if {key[-1] for key in before} - {key[-1] for key in usage}:
             self._runs_with_fewer_days.add(run.pk)
+
+    def add_new(self, run: Run) -> None:
+        """Add the share of a run that was stored with it; `move` would need a second write of the run."""
+        self.repeat(run)
+        self._place_days(run, _usage_before(run), {})
 
     def repeat(self, run: Run) -> None:
         """Add what the run has added so far to all totals: the rows are the sums of that over all runs."""
@@ -304,7 +274,7 @@ class UsageChanges:
             RunUsage.objects.filter(run__in=self._runs_with_fewer_days).delete()
         # Not by differences: the run's lock is held, and its usage is fully known.
         RunUsage.objects.put(self._run_days)
-        # A project's totals come last: all its uploads wait for each other there until they are committed.
+        # A project's totals come last: all that fold for it wait for each other there until they are committed.
         for table, rows in self.by_table().items():
             table.objects.add(rows)
 

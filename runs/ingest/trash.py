@@ -9,10 +9,13 @@ from django.db import transaction
 from django.db.models import F, Sum
 
 from runs.ingest import sums
-from runs.ingest.removal import hold, remove_project
+from runs.ingest.folding.fold import fold, fold_all
+from runs.ingest.keeping import hold
+from runs.ingest.removal import remove_project
 from runs.ingest.totals import UsageChanges
 from runs.models import (
     ApiToken,
+    Arrival,
     AuditEntry,
     Badge,
     Batch,
@@ -24,6 +27,7 @@ from runs.models import (
     Metric,
     Project,
     Run,
+    RunCurve,
     RunRevision,
     RunUsage,
     ShareLink,
@@ -36,11 +40,13 @@ from runs.models import (
 )
 from runs.models.audit import Action
 from runs.slugs import create_with_slug, free_slug
+from runs.sql.locks import keep_from_uploads
+from runs.sql.within_project import move
 
 #: What the page says after a deletion.
 WAY_BACK = "You can restore it from the trash of the team’s settings for 30 days."
 #: Tables that refer to a run by `run`, and move with it.
-OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, RunRevision, ShareLink)
+OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, Arrival, RunCurve, RunRevision, ShareLink)
 #: Tables that refer to a model by `tracked_model`; its rows of daily totals move unchanged.
 OF_A_MODEL = (DailyUsage, TaggedUsage, Correction, ShareLink, Badge)
 DELETED = {
@@ -75,6 +81,8 @@ def trash_run(run: Run, request=None) -> None:
         if locked is None or locked.project.team.bin_of_id:
             return
         project, model = locked.project, locked.tracked_model
+        fold([locked.pk])
+        locked.refresh_from_db()
         item = _item(project, Trashed.Kind.RUN, locked.name or model.name, str(locked.run_id), request)
         item.energy_kwh, item.emissions_kg = locked.energy_kwh, locked.emissions_kg
         with sums.remainders(item, [locked]):
@@ -95,8 +103,9 @@ def trash_model(model: TrackedModel, request=None) -> None:
         project = locked.project
         runs = Run.objects.filter(tracked_model=locked)
         item = _item(project, Trashed.Kind.MODEL, locked.name, locked.slug, request)
-        _count(item, runs)
         ids = list(runs.order_by("pk").select_for_update().values_list("run_id", flat=True))
+        fold(Arrival.objects.filter(run__tracked_model=locked).values_list("run_id", flat=True))
+        _count(item, runs)
         with sums.remainders(item, model=locked):
             _move_model(locked, project, item.project)
         item.save()
@@ -108,11 +117,13 @@ def trash_model(model: TrackedModel, request=None) -> None:
 def trash_project(project: Project, request=None) -> None:
     """Do the same with a project: it keeps its runs, models, tokens and share links, but nobody can reach it."""
     with transaction.atomic():
+        keep_from_uploads(Project, project.pk)
         locked = Project.objects.select_for_update(of=["self"]).select_related("team").filter(pk=project.pk).first()
         if locked is None or locked.team.bin_of_id:
             return
         item = Trashed(team=locked.team, kind=Trashed.Kind.PROJECT, name=locked.name, address=locked.slug)
         item.project, item.trashed_by = locked, _person(request)
+        fold_all(locked.pk)
         _count(item, Run.objects.filter(project=locked))
         # Names are unique in a team, and the bin may already have one like this. The slug stays taken.
         locked.team, locked.name = bin_of(locked.team), uuid.uuid4().hex
@@ -182,11 +193,12 @@ def _move_run(run: Run, project: Project, model: TrackedModel) -> None:
     """Move a locked run, and what it added to the daily totals, to another project and model."""
     changes, usage = UsageChanges(), {tuple(key): amounts for key, amounts in run.usage}
     changes.move(run, {})
+    for table in OF_A_RUN:
+        move(table.objects.filter(run=run.pk), run.project_id, project.pk)
+    move(Run.objects.filter(pk=run.pk), run.project_id, project.pk)
     run.project, run.tracked_model = project, model
     changes.move(run, usage)
-    for table in OF_A_RUN:
-        table.objects.filter(run=run).update(project=project)
-    run.save(update_fields=["project", "tracked_model", "usage"])
+    run.save(update_fields=["tracked_model", "usage"])
     changes.save()
 
 
@@ -194,18 +206,20 @@ def _move_model(model: TrackedModel, before: Project, after: Project) -> None:
     """Move a locked model with its locked runs to another project; its rows of daily totals stay unchanged."""
     sums.move_days(model, before, after)
     for table in OF_A_MODEL:
-        table.objects.filter(tracked_model=model).update(project=after)
+        move(table.objects.filter(tracked_model=model.pk), before.pk, after.pk)
     pks = list(Run.objects.filter(tracked_model=model).order_by("pk").values_list("pk", flat=True))
     for start in range(0, len(pks), SLICE):
         some = pks[start : start + SLICE]
         for part in (*OF_A_RUN, RunUsage):
-            part.objects.filter(run__in=some).update(project=after)
-        Run.objects.filter(pk__in=some).update(project=after)
+            move(part.objects.filter(run__in=some), before.pk, after.pk)
+        move(Run.objects.filter(pk__in=some), before.pk, after.pk)
+    model.save(update_fields=["name", "slug"])
+    move(TrackedModel.objects.filter(pk=model.pk), before.pk, after.pk)
     model.project = after
-    model.save(update_fields=["project", "name", "slug"])
 
 
 def _restore_project(item: Trashed) -> None:
+    keep_from_uploads(Project, item.project_id)
     project = Project.objects.select_for_update().get(pk=item.project_id)
     project.team, project.name = item.team, _free_name(item.name, item.team.project_set)
     project.save(update_fields=["team", "name"])
@@ -226,7 +240,7 @@ def _restore_into(item: Trashed, project: Project) -> None:
         if project.trackedmodel_set.filter(slug=model.slug).exists():
             model.slug = free_slug(model.name, project.trackedmodel_set.all(), "model")
         _move_model(model, item.project, project)
-    sums.give_back(item)
+    sums.give_back(item.remainders)
 
 
 def _free_name(name: str, taken) -> str:

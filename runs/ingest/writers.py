@@ -1,67 +1,94 @@
-"""Writers and their devices, whose counters come from samples."""
+"""Where an upload belongs: its run, its writer, and the devices that the writer has described."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils import timezone
 
-from runs.ingest.bodies import BatchBody, DeviceBody, FinishBody, WriterBody
-from runs.ingest.clock import MAX_AHEAD, Clock, ClockReading
-from runs.left_out import LeftOut, added_up, total
-from runs.models import Device, Project, Run, Writer
-from runs.models.device import PARTS
-from traceml_agent.limits import MAX_RUN_DEVICES, MAX_WRITERS
+from runs.ingest.bodies import WriterBody
+from runs.ingest.clock import Clock, ClockReading
+from runs.ingest.keeping import RunDeleted
+from runs.models import Arrival, DeletedRun, Project, Run, Writer
+from runs.sql import uploads
+from traceml_agent.limits import MAX_WRITERS
 
+Lock = dict[str, str]
 DEFAULT_WRITER = "main"
 #: Shorter than any run may be silent.
 A_MOMENT = timedelta(seconds=2)
-
-DESCRIPTION = (
-    "kind",
-    "name",
-    "uuid",
-    "method",
-    "note",
-    "measured_by",
-    "cores",
-    "threads",
-    "host_cores",
-    "host_threads",
-    "memory_gb",
-    "share",
-    "power_limit_w",
-)
+OF_THE_RUN = ("id", "project_id", "run_id", "started_at", "last_seen_at", "energy_kwh", "emissions_kg")
+OF_THE_WRITER = ("id", "project_id", "run_id", "key", "started_at", "clock_skew_s", "last_sha256")
 
 
-def writer_of(run: Run, data: WriterBody) -> Writer:
-    """Return the writer that a request names, created if new. The caller holds the run's lock.
+class Place(NamedTuple):
+    """A run and a writer of it (None if that is new) with a few of their columns, and the keys of its devices."""
+
+    run: Run
+    writer: Writer | None
+    described: set[str]
+
+    def told(self, sha256: str) -> bool:
+        """Whether this header or end is the last one that the writer sent, a moment ago.
+
+        Later repeats are stored again: from a client that sends no times, they show that the run goes on.
+        """
+        is_last = self.writer is not None and sha256 and self.writer.last_sha256 == sha256
+        return bool(is_last and self.run.last_seen_at > timezone.now() - A_MOMENT)
+
+
+def key_of(data: WriterBody) -> str:
+    return data.get("writer") or DEFAULT_WRITER
+
+
+def find(project: Project, run_id: Any, data: WriterBody, lock: Lock | None = None) -> Place | None:
+    """Return where an upload belongs; None if the project has no such run. Within a transaction, `lock` is KEEP or TAKE
+    of `runs.sql.uploads`.
+    """
+    rows = uploads.place(project.pk, run_id, key_of(data), lock)
+    if not rows:
+        return None
+    pk, started_at, last_seen_at, energy_kwh, emissions_kg, writer_pk, *of_writer, _ = rows[0]
+    values = (pk, project.pk, run_id, started_at, last_seen_at, energy_kwh, emissions_kg)
+    run = Run.from_db(connection.alias, OF_THE_RUN, values)
+    if writer_pk is None:
+        return Place(run, None, set())
+    writer = Writer.from_db(connection.alias, OF_THE_WRITER, (writer_pk, project.pk, pk, key_of(data), *of_writer))
+    return Place(run, writer, {key for *_, key in rows if key is not None})
+
+
+def place_of(project: Project, run_id: Any, data: WriterBody, lock: Lock | None = None) -> Place:
+    """The same for what only an announced run may send. Raises RunDeleted or Run.DoesNotExist."""
+    place = find(project, run_id, data, lock)
+    if place is None:
+        refuse_deleted(project, run_id)
+        raise Run.DoesNotExist
+    return place
+
+
+def refuse_deleted(project: Project, run_id: Any) -> None:
+    """Raise RunDeleted if the run, or its project, was deleted."""
+    is_here = Project.objects.filter(pk=project.pk).exists()
+    if not is_here or DeletedRun.objects.filter(project=project, run_id=run_id).exists():
+        raise RunDeleted
+
+
+def writer_of(run: Run, data: WriterBody, is_first: bool = False) -> Writer:
+    """Return the writer that a request names, created if new; `is_first` if the run has none yet.
 
     What is stored about a known writer takes precedence over the request. Raises ValidationError for an impossible
-    start.
+    start, or one writer too many.
     """
-    key = data.get("writer") or DEFAULT_WRITER
-    writer = run.writers.filter(key=key).first()
-    if writer is None:
-        if run.writers.count() >= MAX_WRITERS:
-            raise ValidationError({"writer": f"exceeds the limit of {MAX_WRITERS:,} processes per run"})
-        started_at, skew_s = _start_of(run, data)
-        about = {"started_at": started_at, "clock_skew_s": skew_s, "rank": data.get("rank")}
-        host = data.get("host") or ""
-        writer = Writer.objects.create(project_id=run.project_id, run=run, key=key, host=host, **about)
-    return writer
-
-
-def just_told(project: Project, run_id, data: WriterBody, sha256: str) -> Run | None:
-    """Return the run if this same header or end is the last one that its writer sent, a moment ago. Takes no lock.
-
-    Checked before the lock and again after it, because others may have sent something meanwhile. Later repeats are
-    stored again: from a client that sends no times, they show that the run goes on.
-    """
-    told = Writer.objects.filter(run__project=project, run__run_id=run_id, key=data.get("writer") or DEFAULT_WRITER)
-    since = timezone.now() - A_MOMENT
-    writer = told.filter(last_sha256=sha256 or None, run__last_seen_at__gt=since).select_related("run").first()
-    return writer.run if writer else None
+    if not is_first and run.writers.count() >= MAX_WRITERS:
+        raise ValidationError({"writer": f"exceeds the limit of {MAX_WRITERS:,} processes per run"})
+    started_at, skew_s = _start_of(run, data)
+    about = {"started_at": started_at, "clock_skew_s": skew_s, "rank": data.get("rank")}
+    host, key = data.get("host") or "", key_of(data)
+    new = Writer(project_id=run.project_id, run=run, key=key, host=host, **about)
+    # The same request may be on its way twice: the unique constraint decides.
+    Writer.objects.bulk_create([new], ignore_conflicts=True)
+    return run.writers.get(key=key)
 
 
 def _start_of(run: Run, data: WriterBody) -> ClockReading:
@@ -73,58 +100,7 @@ def _start_of(run: Run, data: WriterBody) -> ClockReading:
     return ClockReading(run.started_at, clock.read(started_at, "started_at").skew_s)
 
 
-def take_left_out(writer: Writer, data: BatchBody | FinishBody) -> None:
-    """Store what the agent has left out so far. Counts only grow, so the larger list is the later one."""
-    if "left_out" in data:
-        rows = added_up(data["left_out"])
-        if total(rows) >= total(writer.left_out):
-            writer.left_out = rows
-
-
-def describe_devices(run: Run, writer: Writer, descriptions: list[DeviceBody]) -> dict[str, Device]:
-    """Return the writer's devices by key, with new or changed descriptions (saved with the counters).
-
-    Devices that exceed the run's limit are left out.
-    """
-    devices = {device.key: device for device in writer.devices.all()}
-    is_known = all(description["key"] in devices for description in descriptions)
-    room = 0 if is_known else MAX_RUN_DEVICES - run.devices.count()
-    for description in descriptions:
-        device = devices.get(description["key"])
-        if device is None and room > 0:
-            about = {"project_id": run.project_id, "run_id": run.pk, "writer": writer, "key": description["key"]}
-            device = devices[description["key"]] = Device(**about)
-            room -= 1
-        if device is None:
-            continue
-        for field in DESCRIPTION:
-            if field in description:
-                setattr(device, field, description[field])  # type: ignore[literal-required]
-    return devices
-
-
-def count_samples(run: Run, writer: Writer, devices: dict[str, Device], data: BatchBody | FinishBody) -> None:
-    """Advance the devices' cumulative counters. Raises ValidationError for a device without a description.
-
-    Samples of devices beyond the run's limit are counted on it.
-    """
-    now, left_out = timezone.now(), 0
-    no_room = {description["key"] for description in data["devices"]} - devices.keys()
-    for index, sample in enumerate(data["samples"]):
-        device = devices.get(sample["device"])
-        if sample["device"] in no_room:
-            left_out += 1
-            continue
-        if device is None:
-            raise ValidationError({f"samples[{index}].device": "is the key of a device that was never described"})
-        at = writer.started_at + timedelta(seconds=sample["t_s"])
-        if at > now + MAX_AHEAD and not writer.clock_skew_s:
-            message = "is in the future; check the machine's clock"
-            raise ValidationError({f"samples[{index}].t_s": message})
-        at = min(at, now) if writer.clock_skew_s else at  # its start may be later than it was
-        parts = tuple(sample[name] for name in PARTS if name in sample)  # type: ignore[literal-required]
-        device.advance(sample["elapsed_s"], sample["busy_s"], sample["energy_j"], at.date(), parts)
-        writer.last_t_s = max(writer.last_t_s, sample["t_s"])
-    if left_out:
-        reason = f"a run keeps at most {MAX_RUN_DEVICES:,} devices"
-        run.left_out = added_up(run.left_out, [LeftOut(what="samples of devices", reason=reason, count=left_out)])
+def described_lately(writer: Writer) -> set[str]:
+    """Return the keys of devices whose description has arrived, but is not folded yet."""
+    told = Arrival.objects.filter(writer=writer).values_list("told__devices", flat=True)
+    return {device["key"] for devices in told for device in devices or ()}

@@ -11,12 +11,14 @@ from django.utils import timezone
 from django_tasks import task
 from django_tasks_db.models import DBTaskResult
 
-from runs.ingest.removal import hold, remove_series
+from runs.ingest.keeping import hold
+from runs.ingest.removal import remove_series
 from runs.ingest.trash import remove_for_good
 from runs.models import (
     ApiToken,
     AuditEntry,
     DeletedRun,
+    Import,
     Invitation,
     Project,
     Remembered,
@@ -25,6 +27,7 @@ from runs.models import (
     Trashed,
 )
 from runs.models.trashed import KEPT_FOR
+from runs.sql import run_sums
 
 #: How long ended invitations, links and tokens are kept (the settings list ended tokens for 30 days only).
 SHOWN_AFTER_END = timedelta(days=30)
@@ -62,6 +65,11 @@ def trash() -> QuerySet:
     return Trashed.objects.overdue()
 
 
+def imports() -> QuerySet:
+    """Imports whose file was never confirmed."""
+    return Import.objects.overdue()
+
+
 def tombstones() -> QuerySet:
     """Tombstones of deleted runs; those of runs in the trash stay as long as the runs can be restored."""
     kept = max(timedelta(days=settings.TRACEML_TOMBSTONE_DAYS), KEPT_FOR + timedelta(days=1))
@@ -97,6 +105,7 @@ PARTS: dict[str, Callable[[], QuerySet]] = {
     "remembered": remembered,
     "series": series,
     "trash": trash,
+    "imports": imports,
     "tombstones": tombstones,
     "audit": audit,
     "tasks": tasks,
@@ -130,4 +139,7 @@ def clean(part: str) -> int:
 @task(queue_name="long")
 def daily() -> dict[str, int]:
     """Do what `manage.py housekeeping` does, once a day in the worker; returns the rows per part. Safe to repeat."""
+    while run_sums.compact():
+        pass
+    run_sums.delete_empty()
     return {part: clean(part) for part in PARTS}

@@ -8,12 +8,14 @@ the rows by the same amounts, so the difference stays the same.
 from django.core.cache import cache
 from django.db import transaction
 
-from runs.ingest.removal import hold
+from runs.ingest.folding.fold import fold_all
+from runs.ingest.keeping import hold
 from runs.ingest.totals import UsageChanges
 from runs.jobs import reestimate
 from runs.jobs.pace import Pace
 from runs.models import Project, Run
 from runs.models.usage import AMOUNTS, Amounts
+from runs.sql import run_sums
 from runs.sql.locks import one_view
 
 #: Two rebuilds at once would subtract the same difference twice.
@@ -36,8 +38,10 @@ def rebuild() -> int:
     try:
         count = 0
         for project_id in list(Project.objects.order_by("pk").values_list("pk", flat=True)):
+            fold_all(project_id)
             count += _recount(project_id)
             _correct(project_id)
+        run_sums.rebuild()
         return count
     finally:
         cache.delete(ALONE)

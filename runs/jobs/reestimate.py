@@ -23,12 +23,13 @@ from django_tasks_db.models import DBTaskResult
 
 from hardware.models import HardwareProfile
 from runs.ingest import totals
-from runs.ingest.removal import hold
+from runs.ingest.keeping import hold
 from runs.jobs.pace import Pace
 from runs.models import Correction, Device, EmissionFactor, Pue, Reestimation, Run, RunRevision, Writer
 from runs.models.device import ACCELERATORS
 from runs.models.reestimation import FIGURES
 from runs.sql import writes
+from runs.sql.locks import locked
 from traceml_agent import estimation
 
 #: What can distinguish cards with the same name.
@@ -48,7 +49,17 @@ DEVICE_FIELDS = (
     "shared_kwh",
 )
 
-RUN_FIELDS = ("factor_id", "pue", "duration_s", "hardware", "shared_kwh", "shared_kg", "usage", *FIGURES)
+RUN_FIELDS = (
+    "factor_id",
+    "pue",
+    "duration_s",
+    "hardware",
+    "shared_kwh",
+    "shared_kg",
+    "modelled_kwh",
+    "usage",
+    *FIGURES,
+)
 
 T = TypeVar("T")
 
@@ -81,14 +92,14 @@ def behind(takes_factor: bool = False, takes_pue: bool = False):
     if takes_factor:
         found |= ~Q(factor=EmissionFactor.objects.active())
     if takes_pue:
-        found |= ~Q(pue=Pue.objects.active().value)
+        found |= ~Q(pue=Pue.objects.active().value) & Q(pue_included=False)
     return Run.objects.filter(found)
 
 
 def _of_changed_power():
     """Return devices that were estimated with older formulas, or with an older revision of their profile."""
     changed = ~Q(profile=None) & ~Q(profile_revision=F("profile__revision"))
-    estimated = ~Q(basis__in=estimation.MEASURED) | Q(kind__in=ACCELERATORS)
+    estimated = ~Q(basis__in=estimation.GIVEN) | Q(kind__in=ACCELERATORS)
     return Device.objects.filter(Q(estimation_revision__lt=estimation.REVISION) | changed, estimated)
 
 
@@ -253,7 +264,7 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
     writers, devices = _by_run(Writer, pks), _by_run(Device, pks)
     for run in runs:
         run.factor = factor if asked and asked.takes_factor else run.factor
-        run.pue = pue if asked and asked.takes_pue else run.pue
+        run.pue = pue if asked and asked.takes_pue and not run.pue_included else run.pue
         mine = _with_writers(devices[run.pk], writers[run.pk])
         changes.move(run, totals.estimate(run, mine, writers[run.pk], known))
     writes.update([device for run in runs for device in devices[run.pk]], DEVICE_FIELDS)
@@ -267,9 +278,8 @@ def redo(asked: Reestimation | None, pks: list[int]) -> dict[str, float]:
 
 def _locked(pks: list[int]) -> list[Run]:
     """Return the runs, locked in a fixed order so that two passes can't deadlock."""
-    hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
-    runs = Run.objects.select_for_update(of=("self",)).filter(pk__in=pks).order_by("pk")
-    return list(runs.select_related("factor").defer("params", "environment"))
+    projects = hold(Run.objects.filter(pk__in=pks).values_list("project_id", flat=True))
+    return locked(Run.objects.filter(pk__in=pks).select_related("factor").defer("params", "environment"), projects)
 
 
 def _by_run(table, pks: list[int]) -> dict[int, list]:

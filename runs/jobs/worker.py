@@ -1,4 +1,5 @@
-"""`manage.py worker`: background work (mail, re-estimation and daily housekeeping) from one queue.
+"""`manage.py worker`: background work (mail, re-estimation and daily housekeeping) from one queue; between two jobs it
+folds what arrived, where no web process did.
 
 The queue is django_tasks_db's table. This module adds what it lacks: a job whose worker was killed is resumed, a failed
 job is retried, and each day has one housekeeping job for any number of workers.
@@ -20,7 +21,10 @@ from django_tasks import TaskResultStatus
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.models import DBTaskResult
 
+from runs.ingest.folding.fold import fold_waiting
 from runs.jobs import housekeeping, reestimate
+from runs.jobs.silent_ends import end_silent_runs
+from runs.sql import run_sums
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,8 @@ class Worker(db_worker.Worker):
             close_old_connections()
             try:
                 self._look_after()
+                while fold_waiting():
+                    pass
                 job = claim(self.queue_names[0], self.worker_id)
                 if job:
                     self.run_task(job)
@@ -125,7 +131,8 @@ def _leased(job: DBTaskResult) -> Iterator[None]:
 
 
 def look_after() -> None:
-    """Do what no job does itself: resume jobs of killed workers, retry failed ones, and queue today's housekeeping."""
+    """Do what no job does itself: resume jobs of killed workers, retry failed ones, queue today's housekeeping, and end
+    runs whose tool does not."""
     for job in DBTaskResult.objects.running().filter(backend_name="default", run_after__lt=timezone.now()):
         logger.error("The worker of %s is gone", job.task_path)
         job.set_failed(WorkerGone("The worker was killed, or its machine is gone."))
@@ -134,6 +141,8 @@ def look_after() -> None:
         try_again(job)
     enqueue_housekeeping(timezone.now())
     reestimate.start_if_abandoned()
+    end_silent_runs()
+    run_sums.compact()
 
 
 class WorkerGone(Exception):

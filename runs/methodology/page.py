@@ -8,6 +8,8 @@ MEANINGS = {
     estimation.COUNTER: "The hardware's own energy counter, read at every sample.",
     estimation.SENSOR: "The hardware's power sensor, read once a second and added up over time.",
     estimation.SPLIT: "The run's share of a counter of the whole machine: idle power by cores, the rest by CPU time.",
+    estimation.REPORTED: "Calculated by the tool that recorded the run, such as CodeCarbon, in its own way.",
+    estimation.MODELLED: "Not measured: calculated by a method such as EcoLogits, for a model behind an API.",
     estimation.TDP: "Not measured: estimated from idle and full-load power of the matching hardware profile.",
     estimation.FALLBACK: "Not measured and not in the catalogue: estimated with the typical power of such a device.",
 }

@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from runs.addresses import origin
-from runs.model_page import citing
-from runs.model_page.cited import DEFAULT_SCOPE, SCOPES, cited
+from runs.citing.facts import DEFAULT_SCOPE, SCOPES, cited
+from runs.citing.texts import FORMS, forms_of, text
 from runs.models import Badge
 from runs.web import query
 from runs.web.access import model_or_404
@@ -21,7 +21,7 @@ def model_cite(request, project, slug):
         "scope": scope,
         "scopes": SCOPES,
         "facts": facts,
-        "texts": citing.texts(facts) if facts else [],
+        "texts": [(form, about, text(facts, form)) for form, about in forms_of(scope).items()] if facts else [],
         "badges": Badge.objects.filter(tracked_model=model),
         "base_url": origin(),
         "place": scope_of(request).place_in(model.project.team_id),
@@ -31,13 +31,12 @@ def model_cite(request, project, slug):
 
 def model_citation(request, project, slug, form):
     """Return one of the texts as a file; 404 for an unknown form, or if there is nothing to cite."""
-    model = model_or_404(request, project, slug)
-    facts = cited(model, _scope(request), timezone.now()) if form in citing.FORMS else None
+    model, scope = model_or_404(request, project, slug), _scope(request)
+    facts = cited(model, scope, timezone.now()) if form in forms_of(scope) else None
     if facts is None:
         raise Http404
-    _, content_type = citing.FORMS[form]
-    answer = HttpResponse(citing.text(facts, form), content_type=f"{content_type}; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{model.slug}-emissions.{form}"'
+    answer = HttpResponse(text(facts, form), content_type=f"{FORMS[form].content_type}; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{model.slug}-{FORMS[form].ending}"'
     return answer
 
 

@@ -3,18 +3,16 @@
 from datetime import date, datetime
 from typing import NamedTuple
 
-from django.db.models import Case, Sum, Value, When
-
+from runs.citing.finals import final_runs
 from runs.figures import usage
+from runs.figures.break_even import BreakEven, break_even, by_part, days_of_life
 from runs.figures.charts import Chart
 from runs.figures.corrections import Corrections, corrections
 from runs.figures.lifetime import Footprint, Lifetime, ModelWaste, amounts_of, lifetime, waste
 from runs.figures.periods import period
-from runs.figures.run_links import RunLink, newest
-from runs.model_page.break_even import BreakEven, Predictions, break_even, predictions
-from runs.model_page.finals import final_runs
+from runs.figures.run_links import MOST_READ, RunLink, newest
+from runs.figures.use import Predictions, Served, use
 from runs.model_page.points import (
-    MOST_POINTS,
     UNASKED,
     Points,
     PointsQuery,
@@ -23,7 +21,7 @@ from runs.model_page.points import (
     runs_data,
     tradeoff,
 )
-from runs.models import Correction, DailyUsage, TrackedModel
+from runs.models import Correction, TrackedModel
 
 RUNS_SHOWN = 20
 
@@ -44,6 +42,7 @@ class ModelPage(NamedTuple):
     finals: list[RunLink]
     waste: ModelWaste
     predictions: Predictions
+    served: Served
     break_even: BreakEven
     growth: Chart | None
     energies: Points | None
@@ -113,19 +112,20 @@ def model_page(
 ) -> ModelPage:
     """Return a model's whole life, and its latest runs one by one; `quantity` of the growth is `kg` or `kwh`.
 
-    Without logged values, its predictions don't include logged samples.
+    Without logged values, its predictions don't include logged samples, and no tokens are shown.
     """
     life = lifetime(model)
-    runs = newest(model, MOST_POINTS)
-    days = _days(model)
-    counted = predictions(runs, with_logged)
+    runs = newest(model, MOST_READ)
+    days = days_of_life(model)
+    counted, served = use(runs, with_logged)
     listed = [run for run in runs if not run.is_archived]
     return ModelPage(
         life=life,
-        finals=final_runs(model, runs, MOST_POINTS),
+        finals=final_runs(model, runs, MOST_READ),
         waste=waste(model, now),
         predictions=counted,
-        break_even=break_even(life, _by_day(days), counted, now.date()),
+        served=served,
+        break_even=break_even(life, by_part(days), counted, now.date()),
         growth=_growth(days, now.date(), quantity),
         energies=energy_points(listed, life.total.runs),
         tradeoff=tradeoff(model, listed, asked),
@@ -134,21 +134,6 @@ def model_page(
         read_count=len(runs),
         corrections=corrections(Correction.objects.filter(tracked_model=model)),
     )
-
-
-def _days(model: TrackedModel) -> list[tuple[date, str, float, float]]:
-    """Return (day, part of its life, kWh, kg) of every day on which the model used energy, in chronological order."""
-    part = Case(*(When(kind__in=kinds, then=Value(part)) for part, kinds in usage.PARTS.items()))
-    rows = DailyUsage.objects.filter(tracked_model=model).annotate(part=part).order_by("day")
-    return list(rows.values_list("day", "part").annotate(Sum("energy_kwh"), Sum("emissions_kg")))
-
-
-def _by_day(days) -> list[tuple[date, float, float]]:
-    """Return (day, training kg, inference kg)."""
-    found: dict[date, dict[str, float]] = {}
-    for day, part, _, kg in days:
-        found.setdefault(day, {})[part] = kg
-    return [(day, parts.get("training", 0.0), parts.get("inference", 0.0)) for day, parts in found.items()]
 
 
 def _growth(days, today: date, quantity: str) -> Chart | None:

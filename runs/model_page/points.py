@@ -5,7 +5,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
 from django.urls import reverse
 
 from runs.figures import units
@@ -13,12 +13,12 @@ from runs.figures.charts import drawn
 from runs.figures.lifetime import TRAINING
 from runs.figures.run_links import RunLink
 from runs.model_page.cheapest import OFFERED_PERCENT, Cheapest, asked_percent, cheapest
-from runs.models import Metric, Run, TrackedModel
+from runs.models import Metric, MetricDirection, Run, TrackedModel
+from runs.models.direction import lower_by_name
 from runs.models.metric import WORK
 from runs.selection.metric_columns import VALUES
 
-#: The most runs read one by one; a chart draws fewer, because each needs its address, and a table shows even fewer.
-MOST_POINTS = 500
+#: Of the runs read one by one, a chart draws fewer, because each needs its address, and a table shows even fewer.
 MOST_DRAWN = 300
 MOST_ROWS = 20
 #: If the largest figure is this many times the median, a linear axis would flatten all others.
@@ -186,27 +186,30 @@ class Tradeoff(NamedTuple):
 def tradeoff(model: TrackedModel, runs: list[RunLink], asked: PointsQuery) -> Tradeoff | None:
     """Return training runs by emissions and a metric that they logged; None if none logged any."""
     metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
-    by_count = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
-    names = [name for name, _ in by_count]
-    if not names:
+    named = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
+    chosen_lower = MetricDirection.objects.filter(project=model.project_id, name=OuterRef("name")).values("lower")[:1]
+    known = {name: (count, lower) for name, count, lower in named.annotate(chosen_lower=Subquery(chosen_lower))}
+    if not known:
         return None
-    metric = asked.metric if asked.metric in names else names[0]
-    logged = list(metrics.filter(name=metric).directed())
-    chosen = _chosen(asked, logged[0])
+    metric = asked.metric if asked.metric in known else next(iter(known))
+    run_count, lower = known[metric]
+    chosen = _chosen(asked, metric, lower_by_name(metric) if lower is None else lower)
     column = "last" if chosen.value == "last" else "highest" if chosen.better == "higher" else "lowest"
-    values = {each.run_id: getattr(each, column) for each in logged}
+    # Only of the runs at hand: a model may have thousands more.
+    logged = Metric.objects.filter(run__in=[run.pk for run in runs if run.kind in TRAINING], name=metric)
+    values = dict(logged.order_by().values_list("run_id", column))
     placed = [(run, values[run.pk]) for run in runs if run.pk in values and run.energy_kwh > 0]
     placed = [(run, value) for run, value in placed if chosen.of in ("", run.kind)]
     newest = {run.pk for run in newest_used(runs)}
-    chart = _against_emissions(placed, newest, len(values), chosen) if placed else None
-    return Tradeoff(sorted(names), chosen, chart, cheapest(placed, chosen.better, asked_percent(chosen.within)))
+    chart = _against_emissions(placed, newest, run_count, chosen) if placed else None
+    return Tradeoff(sorted(known), chosen, chart, cheapest(placed, chosen.better, asked_percent(chosen.within)))
 
 
-def _chosen(asked: PointsQuery, metric: Metric) -> PointsQuery:
+def _chosen(asked: PointsQuery, metric: str, is_lower: bool) -> PointsQuery:
     """Return the choice; by default the metric that most runs logged, and the project's direction for it."""
-    better = asked.better if asked.better in ("higher", "lower") else "lower" if metric.lower else "higher"
+    better = asked.better if asked.better in ("higher", "lower") else "lower" if is_lower else "higher"
     return asked._replace(
-        metric=metric.name,
+        metric=metric,
         better=better,
         value=asked.value if asked.value in VALUES else "last",
         of=asked.of if asked.of in TRAINING else "",

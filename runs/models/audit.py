@@ -50,6 +50,8 @@ class Action(models.TextChoices):
     RUN_DELETED = "run deleted"
     RUN_RESTORED = "run restored"
     RUN_REMOVED = "run removed for good"
+    RUNS_IMPORTED = "runs imported"
+    IMPORT_UNDONE = "import undone"
     MODEL_DELETED = "model deleted"
     MODEL_RESTORED = "model restored"
     MODEL_REMOVED = "model removed for good"

@@ -3,9 +3,10 @@
 from django.db import models
 
 from runs.models.project import Project
+from runs.sql.within_project import OfProject
 
 
-class DeletedRun(models.Model):
+class DeletedRun(OfProject):
     """The id of a deleted run, which a late upload must not restore."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)

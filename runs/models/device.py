@@ -8,7 +8,9 @@ from django.db.models import Count, Max, Min, Q, Sum
 
 from hardware.models import HardwareProfile
 from runs.models.project import Project
-from runs.models.run import Run, Writer
+from runs.models.run import Run
+from runs.models.writer import Writer
+from runs.sql.within_project import OfProject, WithinProject
 from traceml_agent import estimation
 
 #: Devices that a run holds exclusively: nobody else can use their idle time.
@@ -26,8 +28,10 @@ class DeviceQuerySet(models.QuerySet):
         return found.filter(project__team=team) if team else found
 
     def not_in_catalogue(self):
-        """Devices without a profile, or with a generic one. Memory is estimated from its size and needs none."""
-        return self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM).order_by()
+        """Devices without a profile, or with a generic one. Memory is estimated from its size and needs none, and
+        whatever a hosted model runs on is not told."""
+        found = self.filter(Q(profile=None) | Q(profile__fallback=True)).exclude(kind=Device.Kind.RAM)
+        return found.exclude(basis=estimation.MODELLED).order_by()
 
     def unknown_names(self) -> list[dict]:
         """Return names of these devices that have no profile, with what they affect; the most used first.
@@ -52,7 +56,7 @@ class DeviceQuerySet(models.QuerySet):
         return self.not_in_catalogue().values("name").distinct().count()
 
 
-class Device(models.Model):
+class Device(OfProject):
     """A processor or memory as one writer saw it, with its last cumulative counters.
 
     `day_ends` keeps the counters at the end of each earlier day, so that energy is counted on the day it was used, and
@@ -62,8 +66,8 @@ class Device(models.Model):
     Kind = HardwareProfile.Kind
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="devices")
-    writer = models.ForeignKey(Writer, on_delete=models.CASCADE, related_name="devices")
+    run = WithinProject(Run, on_delete=models.CASCADE, related_name="devices")
+    writer = WithinProject(Writer, on_delete=models.CASCADE, related_name="devices")
     key = models.CharField(max_length=64)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     name = models.CharField(max_length=200)
@@ -71,7 +75,7 @@ class Device(models.Model):
     method = models.CharField(max_length=200, blank=True)
     note = models.CharField(max_length=500, blank=True)
     measured_by = models.CharField(
-        max_length=8, blank=True, help_text="counter, sensor or split, as the agent reports."
+        max_length=8, blank=True, help_text="counter, sensor, split, reported or modelled, as it arrived."
     )
     cores = models.FloatField(null=True)
     threads = models.FloatField(null=True)
@@ -80,6 +84,10 @@ class Device(models.Model):
     memory_gb = models.FloatField(null=True)
     share = models.FloatField(default=1.0)
     power_limit_w = models.FloatField(null=True)
+    range_low = models.FloatField(
+        null=True, help_text="Lowest energy as a factor of energy_j, if its method states it."
+    )
+    range_high = models.FloatField(null=True, help_text="Highest energy as a factor of energy_j.")
 
     elapsed_s = models.FloatField(default=0.0)
     busy_s = models.FloatField(default=0.0, null=True, help_text="Empty where the device tells no utilisation.")
@@ -151,6 +159,8 @@ class Device(models.Model):
             self.name,
             self.host_cores,
             self.host_threads,
+            self.range_low,
+            self.range_high,
         )
 
     @property

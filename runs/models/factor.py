@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from runs.models.in_force import InForce, one_active
+from runs.sql.within_project import is_distributed
 from traceml_agent import catalogue
 
 
@@ -19,8 +20,10 @@ class EmissionFactorManager(models.Manager["EmissionFactor"]):
 
     def used_by(self, runs: models.QuerySet) -> list["EmissionFactor"]:
         """Return the factors that these runs were estimated with, newest first; an index look-up each, as few exist."""
-        of_runs = runs.filter(factor=OuterRef("pk"))
-        return list(self.filter(Exists(of_runs)).order_by("-year", "-pk"))
+        newest = self.order_by("-year", "-pk")
+        if is_distributed():  # Citus can't look up runs for each row of a table that is on every machine
+            return list(newest.filter(pk__in=runs.order_by().values("factor").distinct()))
+        return list(newest.filter(Exists(runs.filter(factor=OuterRef("pk")))))
 
     def load(self) -> int:
         """Add missing world averages from the catalogue's data; existing ones stay. Returns how many were added."""

@@ -8,9 +8,10 @@ from django.db.models import OuterRef, Subquery
 from runs.models.direction import MetricDirection, lower_by_name
 from runs.models.project import Project
 from runs.models.run import Run
+from runs.sql.within_project import OfProject, WithinProject
 
 #: Metrics that the agent sends as amounts of useful work since the last report; all others are values to follow.
-WORK = ("samples", "tokens")
+WORK = ("samples", "tokens", "prompt_tokens")
 
 
 class MetricQuerySet(models.QuerySet):
@@ -20,11 +21,11 @@ class MetricQuerySet(models.QuerySet):
         return self.annotate(chosen=Subquery(chosen.values("lower")[:1]))
 
 
-class Metric(models.Model):
+class Metric(OfProject):
     """The last, lowest and highest value of a metric, for work the sum; kept when the batches' values are deleted."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")
+    run = WithinProject(Run, on_delete=models.CASCADE, related_name="metrics")
     name = models.CharField(max_length=200)
     last = models.FloatField()
     last_at = models.DateTimeField(help_text="By the writer's clock.")

@@ -12,6 +12,7 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 from runs.models.usage import UsageQuerySet
+from runs.sql.within_project import OfProject, WithinProject
 
 #: After this long without a sign of life, nobody is working on it any more.
 ABANDONED_AFTER = timedelta(seconds=60)
@@ -75,11 +76,11 @@ class Reestimation(models.Model):
         type(self).objects.filter(pk=self.pk).update(finished_at=timezone.now(), total=F("done"))
 
 
-class RunRevision(models.Model):
+class RunRevision(OfProject):
     """The figures of a run before a recalculation, so that published figures stay explainable."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="revisions")
+    run = WithinProject(Run, on_delete=models.CASCADE, related_name="revisions")
     reestimation = models.ForeignKey(Reestimation, on_delete=models.PROTECT)
     replaced_at = models.DateTimeField(default=timezone.now)
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
@@ -104,7 +105,7 @@ FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "e
 LEAST_KG = 1e-12
 
 
-class Correction(models.Model):
+class Correction(OfProject):
     """By how much a recalculation changed one day of a model's totals, by kind of run and member.
 
     Annotations of totals, charts and citations add these up, because pages read no runs.
@@ -115,7 +116,7 @@ class Correction(models.Model):
 
     reestimation = models.ForeignKey(Reestimation, on_delete=models.CASCADE)
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Run.Kind.choices)
     member_id = models.BigIntegerField(default=0, help_text="As in Run.")
     day = models.DateField()

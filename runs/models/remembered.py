@@ -1,4 +1,4 @@
-"""Entries that must be kept until they expire: counted attempts and used codes."""
+"""Entries that must be kept until they expire: counted attempts, used codes, and announced runs."""
 
 import hashlib
 import time

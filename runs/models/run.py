@@ -1,7 +1,7 @@
-"""Runs, and the writers that report them."""
+"""Runs."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import models
 from django.db.models import Q
@@ -10,27 +10,31 @@ from django.utils import timezone
 
 from runs.left_out import LeftOut, added_up
 from runs.models.factor import EmissionFactor
+from runs.models.imports import SOURCES
 from runs.models.project import Project
 from runs.models.tracked_model import TrackedModel
 from runs.rights import RIGHTS, Right
-from runs.silence import is_silent, silent_in_sql
-from runs.sql.indexes import SearchIndex
+from runs.silence import is_silent, over_in_sql, silent_in_sql
 from runs.sql.lookups import HasItem, HasItems
+from runs.sql.within_project import OfProject, WithinProject
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_OVERLAPS
 
-#: An end may be noticed this long after the process ended.
-NOTICED_WITHIN = timedelta(seconds=5)
-LISTED = ["project", "archived_at", "received_at", "id", "kind", "status", "tracked_model"]
-LISTED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at"]
-SEARCHED = ["project", "archived_at", "received_at", "id", "name", "tracked_model", "run_id"]
-SEARCHED += ["energy_kwh", "emissions_kg", "duration_s", "shared_kwh", "shared_kg", "started_at", "tags", "params"]
-UNFINISHED = ["project", "archived_at", "last_seen_at", "upload_interval_s"]
-ADDED_UP = ["project", "archived_at", "tracked_model", "hardware", "energy_kwh", "emissions_kg", "duration_s"]
-ADDED_UP += ["shared_kwh", "shared_kg"]
+#: What lists read of unfinished runs, which are few, so that an upload changes one index of amounts and no other.
+# The status comes first, though it is always the same: SQLite takes the index that most conditions narrow.
+UNFINISHED = ["status", "project", "archived_at", "last_seen_at", "upload_interval_s", "kind", "tracked_model"]
+UNFINISHED += ["member_id"]
+UNFINISHED += ["received_at", "started_at", "name", "duration_s", "energy_kwh", "emissions_kg", "idle_kwh"]
+UNFINISHED += ["shared_kwh", "shared_kg"]
+ARCHIVED = ["project", "archived_at", "energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: Columns of the index that finds the runs with the most idle accelerators without reading their rows.
 IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
+#: The same for the runs with the most energy that failed or were cancelled.
+WASTED = ["project", "started_at", "energy_kwh", "status", "kind", "tracked_model", "member_id"]
+
+#: The columns that lists sort ended runs by, besides arrival.
+SORTED_BY = ["energy_kwh", "emissions_kg", "idle_kwh", "duration_s", "started_at", "name", "kind"]
 
 #: What overlapping runs may share; later words say more.
 SHARES = ("host", "device", "process")
@@ -65,6 +69,14 @@ class RunQuerySet(models.QuerySet):
         """
         return self.filter(status=RawSQL("'running'", ()))
 
+    def ended(self):
+        """All other runs; the status is in the SQL for the same reason."""
+        return self.exclude(status=RawSQL("'running'", ()))
+
+    def ended_otherwise(self):
+        """Ended runs that did not complete."""
+        return self.ended().exclude(status=RawSQL("'completed'", ()))
+
     def lost(self, now: datetime):
         """Runs without an end that have been silent for too long (`runs.silence`)."""
         return self.unfinished().filter(silent_in_sql(now))
@@ -72,6 +84,10 @@ class RunQuerySet(models.QuerySet):
     def running(self, now: datetime):
         """Runs without an end that are still going on."""
         return self.unfinished().exclude(silent_in_sql(now))
+
+    def over(self, now: datetime):
+        """Runs whose tool never says that they ended, and that have been silent for long enough."""
+        return self.unfinished().filter(over_in_sql(now)).exclude(source="")
 
     def came_to_nothing(self, now: datetime):
         """Runs that failed, were cancelled or are lost."""
@@ -98,7 +114,17 @@ class RunQuerySet(models.QuerySet):
         return self.select_related("tracked_model", "project__team").defer("params", "environment", "usage", "notes")
 
 
-class Run(models.Model):
+def _sorted_by(name: str) -> models.Index:
+    """An index that holds the ended runs of a project in the order of a column."""
+    return models.Index(
+        # The status is the same as in the condition, which SQLite looks up in the row if the index lacks it.
+        fields=["project", name, "id", "archived_at", "status"],
+        condition=~Q(status="running"),
+        name=f"run_by_{name.removesuffix('_kwh').removesuffix('_kg').removesuffix('_s').removesuffix('_at')}",
+    )
+
+
+class Run(OfProject):
     """One tracked execution, with the totals calculated from its devices' last counters."""
 
     class Kind(models.TextChoices):
@@ -125,7 +151,7 @@ class Run(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run_id = models.UUIDField()
-    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
     # Not a foreign key: it must outlive the account, because the daily totals from which the run's share is subtracted
     # are kept by it.
@@ -140,9 +166,25 @@ class Run(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.RUNNING)
     exception = models.CharField(max_length=200, blank=True)
 
+    source = models.CharField(
+        max_length=16,
+        blank=True,
+        default="",
+        help_text="The tool that recorded it, such as codecarbon; empty: the agent.",
+    )
+    source_version = models.CharField(max_length=64, blank=True, default="")
+    reported_kwh = models.FloatField(null=True, help_text="Energy as that tool reported it.")
+    reported_kg = models.FloatField(
+        null=True, help_text="Emissions as that tool reported them, by a factor of its own."
+    )
+    imported = models.ForeignKey("runs.Import", null=True, blank=True, on_delete=models.SET_NULL)
+
     started_at = models.DateTimeField(help_text="By the agent's clock.")
     ended_at = models.DateTimeField(null=True, blank=True)
-    received_at = models.DateTimeField(auto_now_add=True, help_text="By the server's clock; lists sort by it.")
+    # Not auto_now_add: an imported run arrives when it ended, or a cluster's last year would bury today.
+    received_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="By the server's clock; lists sort by it."
+    )
     last_seen_at = models.DateTimeField(default=timezone.now)
     clock_skew_s = models.FloatField(default=0.0, help_text="Agent's clock minus server's, at the last header.")
     upload_interval_s = models.FloatField(default=30.0)
@@ -155,11 +197,15 @@ class Run(models.Model):
 
     factor = models.ForeignKey(EmissionFactor, on_delete=models.PROTECT)
     pue = models.FloatField(default=1.0)
+    pue_included = models.BooleanField(
+        default=False, help_text="Its energy contains a PUE already, so that pue stays 1 whatever is in force."
+    )
     duration_s = models.FloatField(default=0.0)
     energy_kwh = models.FloatField(default=0.0)
     energy_low_kwh = models.FloatField(default=0.0)
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
+    modelled_kwh = models.FloatField(default=0.0, help_text="Energy of hosted models, by a method and not by a device.")
     emissions_kg = models.FloatField(default=0.0)
     hardware = models.JSONField(default=list, help_text="Slugs of its accelerators, else processors; names where none.")
     idle_kwh = models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy.")
@@ -168,6 +214,9 @@ class Run(models.Model):
     )
     shared_kg = models.FloatField(default=0.0, help_text="The same of emissions_kg.")
     overlaps = models.JSONField(default=list, help_text="Ids of the runs that measured the same, and what they share.")
+    curve_behind = models.PositiveIntegerField(
+        null=True, help_text="How much of its batches is not in its RunCurve yet, in samples."
+    )
     usage = models.JSONField(default=list, help_text="What this run added to the daily totals, to be taken back.")
 
     objects = RunQuerySet.as_manager()
@@ -175,18 +224,20 @@ class Run(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "run_id"], name="run_id_once_per_project")]
         indexes = [
-            models.Index(fields=["project", "-received_at", "-id"], name="run_by_arrival"),
+            models.Index(fields=["project", "received_at", "id", "archived_at"], name="run_by_arrival"),
             models.Index(fields=["tracked_model", "-received_at"], name="run_by_model"),
-            # Rows are wide, and a list of 100,000 only reads those that it shows. The widest index comes first: of
-            # several that hold everything requested, SQLite uses the last one.
-            SearchIndex(fields=SEARCHED, name="run_searched"),
-            models.Index(fields=LISTED, name="run_listed"),
-            SearchIndex(fields=ADDED_UP, name="run_added_up"),
-            models.Index(fields=["project", "archived_at", "energy_kwh"], name="run_by_energy"),
+            *(_sorted_by(name) for name in SORTED_BY),
             models.Index(fields=UNFINISHED, condition=Q(status="running"), name="run_unfinished"),
+            models.Index(fields=ARCHIVED, condition=Q(archived_at__isnull=False), name="run_archived"),
+            # Kinds and states that are rare are found by it, and members.
+            models.Index(fields=["project", "kind", "status", "member_id"], name="run_by_state"),
+            models.Index(fields=["project", "exception"], condition=~Q(exception=""), name="run_by_exception"),
             # A model's runs of a kind, without reading rows; narrow.
             models.Index(fields=LIVED, name="run_lived"),
             models.Index(fields=IDLED, condition=Q(idle_kwh__gt=0), name="run_idled"),
+            models.Index(
+                fields=WASTED, condition=~Q(status="running") & ~Q(status="completed"), name="run_ended_otherwise"
+            ),
         ]
 
     def __str__(self):
@@ -204,6 +255,16 @@ class Run(models.Model):
     def label(self) -> str:
         """The run's name, or else the name of its model."""
         return self.name or self.tracked_model.name
+
+    @property
+    def source_name(self) -> str:
+        """The tool that recorded it, in words."""
+        return SOURCES.get(self.source, self.source)
+
+    @property
+    def reported_kg_per_kwh(self) -> float | None:
+        """The emission factor of the tool that recorded it, as far as its figures tell."""
+        return self.reported_kg / self.reported_kwh if self.reported_kwh and self.reported_kg is not None else None
 
     @property
     def left_out_in_all(self) -> list[LeftOut]:
@@ -256,62 +317,3 @@ def state_of(status: str, last_seen_at: datetime | None, upload_interval_s: floa
     if status != Run.Status.RUNNING or last_seen_at is None:
         return status
     return Run.LOST if is_silent(last_seen_at, upload_interval_s, timezone.now()) else status
-
-
-class Writer(models.Model):
-    """The life of one agent process. Counters are cumulative within it; a run's total is the sum over its writers."""
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="writers")
-    key = models.CharField(max_length=64)
-    host = models.CharField(max_length=200, blank=True)
-    started_at = models.DateTimeField()
-    last_t_s = models.FloatField(default=0.0, help_text="The latest sample's time since started_at.")
-    status = models.CharField(max_length=10, choices=Run.Status.choices, default=Run.Status.RUNNING)
-    ended_at = models.DateTimeField(null=True)
-    exception = models.CharField(max_length=200, blank=True)
-    rank = models.PositiveIntegerField(null=True, help_text="Its number in a job of several processes.")
-    clock_skew_s = models.FloatField(
-        default=0.0, help_text="How far its clock was ahead, where its times had to be corrected."
-    )
-    dropped_records = models.PositiveIntegerField(default=0)
-    left_out = models.JSONField(default=list, help_text="What its agent left out so far: what, reason, count.")
-    last_sha256 = models.CharField(
-        max_length=64, blank=True, default="", help_text="Of its last header or end: the same again changes nothing."
-    )
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "key"], name="writer_once_per_run")]
-
-    def __str__(self):
-        return self.key
-
-    @property
-    def heard_until(self):
-        """The time of its latest sample."""
-        return self.started_at + timedelta(seconds=self.last_t_s)
-
-    @property
-    def lasted_until(self):
-        """The latest time at which it was certainly running: that of its last sample, or shortly before its end."""
-        return max(self.heard_until, self.ended_at - NOTICED_WITHIN) if self.ended_at else self.heard_until
-
-
-def attempts_of(writers: Iterable[Writer]) -> list[list[Writer]]:
-    """Group writers into attempts, in chronological order: writers that overlap are one attempt at the run.
-
-    Ranks of one job are one attempt too, whether or not they overlap (one rank may finish before another starts): only
-    a rank that already took part starts another attempt.
-    """
-    attempts: list[list[Writer]] = []
-    until: datetime | None = None
-    for writer in sorted(writers, key=lambda each: (each.started_at, each.pk or 0)):
-        if until is None or (writer.started_at > until and not _is_another_rank(writer, attempts[-1])):
-            attempts.append([])
-        attempts[-1].append(writer)
-        until = max(until or writer.lasted_until, writer.lasted_until)
-    return attempts
-
-
-def _is_another_rank(writer: Writer, attempt: list[Writer]) -> bool:
-    return writer.rank is not None and writer.rank not in {each.rank for each in attempt}

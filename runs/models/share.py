@@ -12,6 +12,7 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 from runs.secret_digests import share_link_digest
+from runs.sql.within_project import WithinProject
 
 #: How much of a secret is kept in plain text, so that people can tell their links apart; 220 random bits stay unknown.
 PREFIX_LENGTH = 6
@@ -48,8 +49,8 @@ class ShareLink(models.Model):
     """A read-only page of one run, one model or (with neither) a whole project, for anyone with the secret address."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    tracked_model = models.ForeignKey(TrackedModel, null=True, on_delete=models.CASCADE)
-    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, null=True, on_delete=models.CASCADE)
+    run = WithinProject(Run, null=True, on_delete=models.CASCADE)
     prefix = models.CharField(max_length=PREFIX_LENGTH, editable=False)
     secret_hmac = models.CharField(max_length=64, unique=True, editable=False)
     with_details = models.BooleanField(default=False, help_text="Names of runs, tags, parameters, hosts and notes too.")
@@ -106,7 +107,7 @@ class Badge(models.Model):
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    tracked_model = models.ForeignKey(TrackedModel, null=True, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, null=True, on_delete=models.CASCADE)
     key = models.CharField(max_length=22, unique=True, editable=False)
     label = models.CharField(max_length=40)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)

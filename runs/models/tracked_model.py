@@ -4,6 +4,7 @@ from django.db import models
 
 from runs.models.project import Project
 from runs.slugs import free_slug
+from runs.sql.within_project import OfProject
 
 
 class TrackedModelQuerySet(models.QuerySet):
@@ -13,7 +14,7 @@ class TrackedModelQuerySet(models.QuerySet):
         return found.filter(project__team=team) if team else found
 
 
-class TrackedModel(models.Model):
+class TrackedModel(OfProject):
     """A model by its name within a project, with all runs that trained, evaluated or used it."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)

@@ -1,6 +1,7 @@
 """Daily totals, so that pages take the same time with a thousand or ten million runs."""
 
 from collections.abc import Mapping
+from itertools import repeat
 
 from django.db import models
 from django.db.models.expressions import Expression, RawSQL
@@ -9,6 +10,7 @@ from runs.models.project import Project
 from runs.models.run import Run
 from runs.models.tracked_model import TrackedModel
 from runs.sql import writes
+from runs.sql.within_project import OfProject, WithinProject
 
 AMOUNTS = (
     "runs",
@@ -18,6 +20,7 @@ AMOUNTS = (
     "energy_low_kwh",
     "energy_high_kwh",
     "measured_kwh",
+    "modelled_kwh",
     "emissions_kg",
     "failed_kwh",
     "cancelled_kwh",
@@ -72,11 +75,11 @@ class UsageQuerySet(models.QuerySet["Amounts"]):
 
     def _write(self, amounts_by_key: Mapping[tuple, Mapping[str, float]], put: bool) -> None:
         names = self.model.ADDED
-        rows = [(*key, *(amounts.get(name, 0) for name in names)) for key, amounts in sorted(amounts_by_key.items())]
+        rows = [(*key, *map(amounts.get, names, repeat(0))) for key, amounts in sorted(amounts_by_key.items())]
         writes.upsert(self.model, self.model.KEY, names, rows, put)
 
 
-class Amounts(models.Model):
+class Amounts(OfProject):
     """What a project used on one day (UTC). Every amount may be summed over any rows of a table."""
 
     #: The columns that identify a row of the table, and the columns that are summed.
@@ -92,6 +95,7 @@ class Amounts(models.Model):
     energy_low_kwh = models.FloatField(default=0.0)
     energy_high_kwh = models.FloatField(default=0.0)
     measured_kwh = models.FloatField(default=0.0)
+    modelled_kwh = models.FloatField(default=0.0, help_text="Energy of hosted models.")
     emissions_kg = models.FloatField(default=0.0)
     failed_kwh = models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind.")
     cancelled_kwh = models.FloatField(
@@ -129,7 +133,7 @@ class RunUsage(Amounts):
 
     KEY = RUN_KEY
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE)
+    run = WithinProject(Run, on_delete=models.CASCADE)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=RUN_KEY, name="run_usage_once_per_day")]
@@ -147,7 +151,7 @@ class Usage(Amounts):
     device-seconds (none for memory), energy and emissions of that hardware.
     """
 
-    tracked_model = models.ForeignKey(TrackedModel, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, on_delete=models.CASCADE)
     kind = models.CharField(max_length=12, choices=Run.Kind.choices)
     member_id = models.BigIntegerField(default=0, help_text="As in Run.")
     device_kind = models.CharField(max_length=8, blank=True)

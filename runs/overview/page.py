@@ -13,10 +13,19 @@ from runs.figures.periods import Period
 from runs.models import Run
 from runs.overview import breakdown
 from runs.overview.breakdown import Share
-from runs.overview.filters import UsageFilters, corrections_of, days_of, energy_days_of, run_days_of, runs_of, usage_of
 from runs.overview.heat_map import HeatMap, heat_map
 from runs.overview.key_figures import Days, KeyFigure, amounts_by_day, key_figures, totals_of, within
-from runs.overview.waste import (
+from runs.selection.choices import Choices
+from runs.selection.usage_filters import (
+    UsageFilters,
+    corrections_of,
+    days_of,
+    energy_days_of,
+    run_days_of,
+    runs_of,
+    usage_of,
+)
+from runs.selection.waste import (
     MOST_WASTED_RUNS,
     WastedRun,
     WasteRow,
@@ -26,7 +35,6 @@ from runs.overview.waste import (
     wasted_runs,
     with_waste,
 )
-from runs.selection.choices import Choices
 
 MODELS_SHOWN = 10
 ACTIVE_SHOWN = 10
@@ -78,7 +86,7 @@ def overview(
     sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     lost = lost_kwh(runs, period, now)
-    wasteful = most_wasteful(run_days_of(found, filters), runs, period)
+    wasteful = most_wasteful(run_days_of(found, filters), runs, period, found.project_ids)
     listed = _listed_runs(runs, wasteful, lost, period)
     active = active_runs(listed)
     return Overview(

@@ -6,10 +6,10 @@ from django.utils import timezone
 
 from runs.figures import periods
 from runs.models import Run
-from runs.overview.filters import UsageFilters
 from runs.overview.page import OverviewQuery
 from runs.overview.page import overview as dashboard
 from runs.selection.choices import Choices
+from runs.selection.usage_filters import UsageFilters
 from runs.web import query
 from runs.web.scope import choices_of, of_a_team, scope_of
 

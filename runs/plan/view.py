@@ -5,9 +5,9 @@ from django.core.exceptions import BadRequest
 from django.http import Http404
 from django.shortcuts import render
 
-from hardware.models import CloudInstance, HardwareProfile
+from hardware.models import HardwareProfile
+from runs.figures import candidates as dashboard
 from runs.models import Run
-from runs.plan import candidates as dashboard
 from runs.web import query
 
 FIELDS = ("hardware", "count", "hours", "utilisation", "speed_up")
@@ -31,12 +31,8 @@ class ChoiceForm(forms.Form):
 
     def clean_hardware(self):
         name = self.cleaned_data["hardware"]
-        if machine := CloudInstance.objects.filter(name__iexact=name).select_related("profile").first():
-            self.held = machine.count
-            return machine.profile
-        found = HardwareProfile.objects.filter(slug=name).first()
-        self.known_as = found.name if found else name
-        found = found or _named(name)
+        found, self.held = dashboard.named(name)
+        self.known_as = found.name if found and found.slug == name else name
         if name and found is None:
             self.near = list(
                 HardwareProfile.objects.filter(name__icontains=name).values_list("name", flat=True)[:NEAR_NAMES]
@@ -78,13 +74,6 @@ class LimitForm(forms.Form):
             ("memory", "Any type, limited by memory bandwidth"),
         ],
     )
-
-
-def _named(name: str) -> HardwareProfile | None:
-    found = HardwareProfile.objects.filter(name=name).first()
-    if found is None and (match := HardwareProfile.objects.catalogue().match(name)):
-        found = HardwareProfile.objects.filter(pk=match.pk).first()
-    return found
 
 
 def plan(request):

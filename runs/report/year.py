@@ -18,7 +18,7 @@ from runs.selection.choices import Choices
 from runs.selection.run_days import Days, on_days
 
 COLUMNS = ["month", "team", "project", "kind", "runs", "device_s", "energy_kwh", "energy_low_kwh", "energy_high_kwh"]
-COLUMNS += ["measured_share", "emissions_kg", "emissions_low_kg", "emissions_high_kg", "kg_per_kwh"]
+COLUMNS += ["measured_share", "modelled_kwh", "emissions_kg", "emissions_low_kg", "emissions_high_kg", "kg_per_kwh"]
 
 
 class ReportRow(NamedTuple):

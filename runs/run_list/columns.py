@@ -69,6 +69,8 @@ WORDS = [
         "tags", "Tags", "tags", lambda row: [(urlencode({"tag": tag}), tag) for tag in row.run.tags], exported=["tags"]
     ),
     Column("member", "Run by", "name", lambda row: row.member, exported=["run_by"]),
+    Column("source", "Recorded by", "name", lambda row: row.run.source_name,
+           exported=["source", "source_version", "reported_kwh", "reported_kg"]),
 ]  # fmt: skip
 TIMES = [
     Column("started", "Started", "when", lambda row: row.run.started_at, order="started_at",
@@ -86,6 +88,8 @@ OF_DAYS = [
 FIGURES = [
     Column("measured", "Measured", "figure", lambda row: row.run.measured_share, "share", choice="Measured share",
            exported=["measured_share"]),
+    Column("modelled", "Modelled", "amount", lambda row: row.run.modelled_kwh, "energy", "kwh",
+           choice="Energy of hosted models", exported=["modelled_kwh"]),
     Column("energy", "Energy", "amount", lambda row: row.run.energy_kwh, "energy", "kwh", order="energy_kwh",
            word_of_days="Energy of the whole run", is_compared=True,
            exported=["energy_kwh", "energy_low_kwh", "energy_high_kwh", "shared_kwh", "overlaps"]),

@@ -21,6 +21,8 @@ def live_rows(request):
     for name in OWN:
         asked.pop(name, None)
     shown = {name: units.named(quantity, query.asked(request, name)) for name, (quantity, _) in UNITS.items()}
-    more = found.totals.runs - int(query.asked_number(request, "known") or 0)
+    # Of runs that nobody counted, nobody knows how many are new.
+    known = int(query.asked_number(request, "known") or 0)
+    more = 0 if found.totals.is_least else found.totals.runs - known
     context = table_of(found, look, asked, shown) | {"filters": filters, "more": more}
     return render(request, "run_list/live.html", context)

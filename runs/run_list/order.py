@@ -5,11 +5,13 @@ from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page, Paginator
+from django.db import connection
 from django.db.models import Sum
 
+from runs.models.run import SORTED_BY
 from runs.run_list.columns import SORTS
-from runs.run_list.totals import ListTotals, totals_of
 from runs.selection.metric_columns import MetricColumn
+from runs.selection.run_totals import SUMMED, ListTotals, bounded_totals_of
 
 PAGE_SIZE = 50
 #: A sort key that only exists in a list of selected days.
@@ -19,10 +21,8 @@ DEFAULT_SORT = "-arrived"
 MOST_SORT_KEYS = 3
 #: The most runs that are looked up at once; if no more match, this also gives their totals and pages.
 MOST_KNOWN = 1000
-#: Columns for which an index holds the runs of a project in order.
-WALKED = ("received_at", "energy_kwh")
 #: Up to this many projects, runs are merged in order; with more, they are sorted.
-MOST_MERGED = 20
+MOST_MERGED = 100
 Metrics = Sequence[MetricColumn]
 
 
@@ -37,12 +37,15 @@ def sort_keys(sort: str, metrics: Metrics = ()) -> list[str]:
 
 
 def ordering(sort: str, metrics: Metrics = ()) -> list[str]:
-    """Return the columns of a sort, for runs of `sortable`; without a known key, the newest come first."""
+    """Return the columns of a sort, for runs of `sortable`; without a known key, the newest come first.
+
+    Runs that are equal go by id, in the direction of the first key, as in the indexes.
+    """
     by_key, keys = {column.key: column for column in metrics}, []
     for key in sort_keys(sort, metrics):
         sign, name = key[: key.startswith("-")], key.removeprefix("-")
         keys += by_key[name].order(sign) if name in by_key else [sign + SORTS[name]]
-    return [*keys, "-id"]
+    return [*keys, "-id" if sort_keys(sort, metrics)[0].startswith("-") else "id"]
 
 
 def sortable(runs, sort: str, metrics: Metrics = ()):
@@ -77,7 +80,7 @@ def sort_heads(sort: str, metrics: Metrics = ()) -> dict[str, SortHead]:
 
 def page_of(runs, projects: list[int], sort: str, number: int | str, totals: ListTotals, metrics: Metrics = ()) -> Page:
     """Return the ids of a page of these runs, which belong to `projects` and add up to `totals`."""
-    ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals.runs)
+    ordered = _Ordered(sortable(runs, sort, metrics), projects, ordering(sort, metrics), [], totals)
     return _page(ordered, number)
 
 
@@ -85,7 +88,7 @@ def page_by_use(days, sort: str, number: int | str, totals: ListTotals) -> Page:
     """Return the ids of a page of the runs with these rows of days, by their energy on these days."""
     order = "-used_kwh" if sort.startswith("-") else "used_kwh"
     runs = days.order_by().values("run").annotate(used_kwh=Sum("energy_kwh")).order_by(order, "-run")
-    return _page(_Counted(runs.values_list("run", flat=True), totals.runs), number)
+    return _page(_Counted(runs.values_list("run", flat=True), totals.listed), number)
 
 
 class _Counted:
@@ -106,13 +109,13 @@ def page_of_few(
 ) -> tuple[Page, ListTotals]:
     """Return the same and the totals, for runs that may be few: these are searched once, not twice."""
     keys, prepared = ordering(sort, metrics), sortable(runs, sort, metrics)
-    known = list(_in_order(prepared, projects, keys, "energy_kwh", "emissions_kg")[: MOST_KNOWN + 1])
+    known = list(_in_order(prepared, projects, keys, MOST_KNOWN + 1, *SUMMED))
     pks = [row[0] for row in known]
     if len(known) <= MOST_KNOWN:
-        totals = ListTotals(len(known), fsum(row[1] for row in known), fsum(row[2] for row in known))
-        return _page(pks, number), totals
-    totals = totals_of(runs)
-    return _page(_Ordered(prepared, projects, keys, pks, totals.runs), number), totals
+        energy_kwh, emissions_kg, shared_kwh, shared_kg = (fsum(row[place] for row in known) for place in range(1, 5))
+        return _page(pks, number), ListTotals(len(known), energy_kwh - shared_kwh, emissions_kg - shared_kg)
+    totals = bounded_totals_of(runs)
+    return _page(_Ordered(prepared, projects, keys, pks, totals), number), totals
 
 
 def _page(pks, number: int | str) -> Page:
@@ -120,39 +123,49 @@ def _page(pks, number: int | str) -> Page:
 
 
 class _Ordered:
-    """The ids of all runs in order, in the form that a Paginator slices; `known` are the first ones."""
+    """The ids of all runs in order, in the form that a Paginator slices; `known` are the first ones.
 
-    def __init__(self, runs, projects: list[int], keys: list[str], known: list[int], number: int):
-        self.runs, self.projects, self.keys, self.known, self.number = runs, projects, keys, known, number
+    If nobody counted all, the slices end with those that were counted.
+    """
+
+    def __init__(self, runs, projects: list[int], keys: list[str], known: list[int], totals: ListTotals):
+        self.runs, self.projects, self.keys, self.known, self.totals = runs, projects, keys, known, totals
 
     def __len__(self) -> int:
-        return self.number
+        return self.totals.listed
 
     def __getitem__(self, part: slice) -> list[int]:
         if part.stop <= len(self.known):
             return self.known[part]
-        if part.stop <= self.number / 2:
+        if self.totals.is_least or part.stop <= self.totals.runs / 2:
             return self._pks(self.keys, part.start, part.stop)
         # Nearer to the end: read from there, in reverse order.
-        return self._pks([_turned(key) for key in self.keys], self.number - part.stop, self.number - part.start)[::-1]
+        return self._pks([_turned(key) for key in self.keys], len(self) - part.stop, len(self) - part.start)[::-1]
 
     def _pks(self, keys: list[str], start: int, stop: int) -> list[int]:
-        return [row[0] for row in _in_order(self.runs, self.projects, keys)[start:stop]]
+        return [row[0] for row in _in_order(self.runs, self.projects, keys, stop)[start:]]
 
 
 def _turned(key: str) -> str:
     return key.removeprefix("-") if key.startswith("-") else f"-{key}"
 
 
-def _in_order(runs, projects: list[int], keys: list[str], *columns: str):
-    """Return rows of id, `columns` and sort values, in order.
+def _in_order(runs, projects: list[int], keys: list[str], stop: int, *columns: str):
+    """Return the first `stop` rows of id, `columns` and sort values, in order.
 
-    By arrival or energy, an index holds each project's runs in order, and their union is merged while it is read: a
-    page only costs what comes before it. Sorting all runs together would read them all.
+    Indexes hold each project's runs by arrival, and its ended runs by other columns. Their union with the few
+    unfinished ones is merged while it is read: a page only costs what comes before it. Sorting all runs together would
+    read them all.
     """
     sorted_by = [key.removeprefix("-") for key in keys if key not in ("id", "-id")]
     rows = runs.order_by().values_list("id", *columns, *sorted_by)
-    if sorted_by[0] in WALKED and 1 < len(projects) <= MOST_MERGED:
-        first, *others = (rows.filter(project=pk) for pk in projects)
-        rows = first.union(*others, all=True)
-    return rows.order_by(*keys)
+    if 0 < len(projects) <= MOST_MERGED and sorted_by[0] in ("received_at", *SORTED_BY):
+        of_each = [rows.filter(project=pk) for pk in projects]
+        if sorted_by[0] in SORTED_BY:
+            of_each = [*(part.ended() for part in of_each), rows.unfinished()]
+        if connection.features.supports_slicing_ordering_in_compound:
+            # PostgreSQL does not merge a union: it reads the beginning of each part. SQLite does, and can't be told to.
+            of_each = [part.order_by(*keys)[:stop] for part in of_each]
+        first, *others = of_each
+        rows = first.union(*others, all=True) if others else rows
+    return rows.order_by(*keys)[:stop]

@@ -6,34 +6,53 @@ from math import fsum
 from typing import NamedTuple
 
 from django.core.paginator import Page
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import BigIntegerField, Exists, OuterRef, Q
+from django.db.models.functions import Cast
 
 from runs.models import Device, Run, RunUsage
 from runs.models.device import ACCELERATORS, called, in_words
 from runs.run_list.columns import DEFAULT, ListedRun
 from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, page_of, page_of_few
-from runs.run_list.totals import (
-    ListTotals,
-    days_know,
-    runs_in_all,
-    totals_by_day,
-    totals_of,
-    totals_of_used,
-    totals_on_days,
-)
-from runs.selection import metric_columns
+from runs.selection import finding, kept_sums, metric_columns
 from runs.selection.choices import Choices
-from runs.selection.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped
+from runs.selection.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped, kept_groups
 from runs.selection.metric_columns import MetricColumn
 from runs.selection.run_days import Used, on_days, used_of, with_used
 from runs.selection.run_filters import RunFilters, matching, undated
+from runs.selection.run_totals import (
+    MANY,
+    ListTotals,
+    bounded_totals_of,
+    bounded_totals_on_days,
+    kept_totals,
+    kept_totals_on_days,
+    together,
+    totals_of,
+    totals_of_used,
+)
 
 MOST_PARAMS = 6
+#: Totals of the matching runs that are not archived, and of those that are, if sums are kept of them.
+Known = tuple[ListTotals, ListTotals] | None
+#: States of runs that have not ended, which one index holds.
+UNFINISHED = (Run.Status.RUNNING, Run.LOST)
 #: Up to this many runs of selected days, a page is looked up in all of them at once.
-MOST_AT_ONCE = 10_000
+MOST_AT_ONCE = 100_000
+#: No list that is looked up at once has so many rows of runs and days.
+MOST_ROWS = 100 * MOST_AT_ONCE
 #: The fields of a run that a line of the list shows.
 SHOWN = ["run_id", "name", "kind", "tags", "status", "exception", "last_seen_at", "upload_interval_s", "archived_at"]
-SHOWN += ["params", "started_at", "duration_s", "energy_kwh", "measured_kwh", "emissions_kg", "idle_kwh", "member_id"]
+SHOWN += [
+    "params",
+    "started_at",
+    "duration_s",
+    "energy_kwh",
+    "measured_kwh",
+    "modelled_kwh",
+    "emissions_kg",
+    "idle_kwh",
+    "member_id",
+]
 SHOWN += ["tracked_model__name", "project__name"]
 
 
@@ -89,43 +108,86 @@ class RunList(NamedTuple):
 def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | str) -> RunList:
     """Return a page of the runs of these projects, with count, energy and emissions of all matches."""
     projects, runs = _matching(found, filters)
-    archived = _archived(found, filters)
+    known = kept_totals(projects, filters) if kept_sums.know_totals(filters) else None
+    archived = _archived(found, filters, known)
     if look.group:
-        groups = grouped(runs, look.group, found, look.against)
+        groups = _groups(runs, projects, found, filters, look)
         is_sum = not filters.days.are_set and look.group not in OVERLAPPING
-        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters, archived)
-        newest = page_of(runs, [] if filters.hardware else projects, DEFAULT_SORT, 1, totals)
+        totals = _totals_of_groups(groups) if is_sum else _totals(runs, projects, found, filters, known, archived)
+        newest = page_of(runs, projects, DEFAULT_SORT, 1, totals)
         logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
         shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
         return _list(found, filters, totals, archived, **shown)
     if filters.days.are_set:
-        current, totals = _page_of_days(projects, found, filters, look, page)
-    elif days_know(filters):
-        totals = totals_by_day(projects, filters.tag, archived)
-        current = page_of(runs, projects, look.sort, page, totals, look.metrics)
+        totals = _totals_of_days(projects, found, filters, archived)
+        current = _page_of_days(projects, found, filters, look, page, totals)
+    elif filters._replace(project="", archived="").is_set:
+        current, totals = _page_of_matches(runs, projects, found, filters, look, page, known)
     else:
-        # Merging projects would look up the devices of a hardware filter for each of them.
-        current, totals = page_of_few(runs, [] if filters.hardware else projects, look.sort, page, look.metrics)
+        totals = _totals(runs, projects, found, filters, known, archived)
+        current = page_of(runs, projects, look.sort, page, totals, look.metrics)
     pks = list(current.object_list)
     found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
     params = most_common(row.run.params for row in found_rows)
     return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
-def _page_of_days(
-    projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number
+def _groups(runs, projects: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[Group]:
+    """Return the groups of the matching runs, from the sums that are kept if these know the filters."""
+    if kept_sums.know_groups(filters):
+        kept = kept_groups(projects, filters, look.group)
+        return grouped(kept_sums.unfinished(projects, filters), look.group, found, look.against, kept)
+    narrowest = None if filters.days.are_set else finding.narrowest(projects, filters, found.members)
+    if narrowest and narrowest.number is not None:
+        runs = _among(narrowest.pks, projects, found, filters)
+    return grouped(runs, look.group, found, look.against)
+
+
+def _among(pks, projects: list[int], found: Choices, filters: RunFilters):
+    """Return the matching runs among these ids.
+
+    The project is written so that no index can have it: SQLite would read all runs of a single project instead.
+    """
+    runs = Run.objects.filter(pk__in=pks).alias(of=Cast("project_id", BigIntegerField())).filter(of__in=projects)
+    return matching(runs, filters._replace(project=""), found.members)
+
+
+def _page_of_matches(
+    runs, projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number, known: Known
 ) -> tuple[Page, ListTotals]:
-    """Return a page of the runs of some days, and what all of them used on these days."""
+    """Return a page of the matching runs and their totals: of few by looking them up, of many by walking in order."""
+    if filters.state in UNFINISHED:
+        return page_of_few(runs, [], look.sort, number, look.metrics)
+    narrowest = finding.narrowest(projects, filters, found.members)
+    if narrowest and narrowest.number is not None:
+        return page_of_few(_among(narrowest.pks, projects, found, filters), [], look.sort, number, look.metrics)
+    is_many = narrowest and narrowest.whole and not known
+    totals = MANY if is_many else _totals(runs, projects, found, filters, known, None)
+    return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
+
+
+def _totals_of_days(
+    projects: list[int], found: Choices, filters: RunFilters, archived: ListTotals | None
+) -> ListTotals:
+    """Return what the matching runs used on the days of the filters."""
+    kept = kept_totals_on_days(found, filters, archived)
+    return kept or bounded_totals_on_days(_run_days(projects, found, filters))
+
+
+def _page_of_days(
+    projects: list[int], found: Choices, filters: RunFilters, look: ListLayout, number, totals: ListTotals
+) -> Page:
+    """Return a page of the runs of some days."""
     days = _run_days(projects, found, filters)
-    totals = totals_on_days(days)
     if OF_DAYS in look.sort:
-        return page_by_use(days, look.sort, number, totals), totals
-    if totals.runs > MOST_AT_ONCE:
+        return page_by_use(days, look.sort, number, totals)
+    if totals.runs > MOST_AT_ONCE or not (totals.has_sums or filters.days.are_few):
         # With this many matches, the page is soon complete when all runs are read in order from the first one.
         runs = matching(Run.objects.filter(project__in=projects), filters, found.members)
-        return page_of(runs, projects, look.sort, number, totals, look.metrics), totals
-    runs = Run.objects.filter(pk__in=days.order_by().values("run"))
-    return page_of(runs, [], look.sort, number, totals, look.metrics), totals
+        return page_of(runs, projects, look.sort, number, totals, look.metrics)
+    # With a limit, however high, PostgreSQL first finds these runs; without, it would check all from the newest one on.
+    runs = Run.objects.filter(pk__in=days.order_by().values("run")[:MOST_ROWS])
+    return page_of(runs, [], look.sort, number, totals, look.metrics)
 
 
 def _run_days(projects: list[int], found: Choices, filters: RunFilters):
@@ -143,7 +205,7 @@ def _run_days(projects: list[int], found: Choices, filters: RunFilters):
         matched = undated(of_these, others, found.members).order_by()
         # For a few days each run is looked up, for many days the runs are listed first: the other way round takes
         # seconds.
-        few = Exists(matched.filter(pk=OuterRef("run")))
+        few = Exists(matched.filter(pk=OuterRef("run"), project=OuterRef("project")))
         days = days.filter(few if filters.days.are_few else Q(run__in=matched.values("pk")))
     return days
 
@@ -153,8 +215,10 @@ def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: li
     projects, runs = _matching(found, filters)
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
     shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
-    archived = _archived(found, filters)
-    return _list(found, filters, _totals(runs, projects, found, filters, archived), archived, rows=shown)
+    known = kept_totals(projects, filters) if kept_sums.know_totals(filters) else None
+    archived = _archived(found, filters, known)
+    totals = _totals(runs, projects, found, filters, known, archived)
+    return _list(found, filters, totals, archived, rows=shown)
 
 
 def _matching(found: Choices, filters: RunFilters):
@@ -164,10 +228,15 @@ def _matching(found: Choices, filters: RunFilters):
     return projects, matching(Run.objects.filter(project__in=projects), filters, found.members)
 
 
-def _totals(runs, projects: list[int], found: Choices, filters: RunFilters, archived: ListTotals | None) -> ListTotals:
+def _totals(
+    runs, projects: list[int], found: Choices, filters: RunFilters, known: Known, archived: ListTotals | None
+) -> ListTotals:
     if filters.days.are_set:
-        return totals_on_days(_run_days(projects, found, filters))
-    return totals_by_day(projects, filters.tag, archived) if days_know(filters) else totals_of(runs)
+        return _totals_of_days(projects, found, filters, archived)
+    if not known:
+        return bounded_totals_of(runs)
+    shown, hidden = known
+    return together(shown, hidden) if filters.archived == "too" else hidden if filters.archived else shown
 
 
 def _totals_of_groups(groups: list[Group]) -> ListTotals:
@@ -179,16 +248,17 @@ def _totals_of_groups(groups: list[Group]) -> ListTotals:
 
 
 def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: ListTotals | None, **shown) -> RunList:
-    of_all = runs_in_all(found.project_ids) if filters.is_set else totals.runs
+    of_all = kept_sums.runs_in_all(found.project_ids) if filters.is_set else totals.runs
     return RunList(totals, of_all, filters.days.are_set, archived, **shown)
 
 
-def _archived(found: Choices, filters: RunFilters) -> ListTotals | None:
+def _archived(found: Choices, filters: RunFilters, known: Known) -> ListTotals | None:
     """Return the totals of matching archived runs, if the list leaves them out."""
     if filters.archived:
         return None
-    archived = filters._replace(archived="only")
-    _, runs = _matching(found, archived)
+    if known:
+        return known[1]
+    _, runs = _matching(found, filters._replace(archived="only"))
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from runs.figures import units
-from runs.models import Run, RunRevision, Writer
-from runs.models.run import attempts_of
+from runs.models import Batch, Run, RunCurve, RunRevision, Writer
+from runs.models.writer import attempts_of
 from runs.silence import longest_silence
 
 #: If the first data arrived later than this, the agent had stored it in the meantime.
@@ -24,9 +24,11 @@ class Event(NamedTuple):
     detail: str = ""
 
 
-def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisions: list[RunRevision]) -> list[Event]:
-    """Return all known events in chronological order; `arrivals` are the arrival times of the run's batches."""
-    found = [*_beginnings(run, writers), *silences(run, arrivals), *_ends(run, writers), *_corrections(revisions)]
+def events(
+    run: Run, writers: list[Writer], silent: Iterable[tuple[datetime, datetime]], revisions: list[RunRevision]
+) -> list[Event]:
+    """Return all known events in chronological order; `silent` is what `gaps` returns."""
+    found = [*_beginnings(run, writers), *silences(run, silent), *_ends(run, writers), *_corrections(revisions)]
     if run.series_removed_at:
         found.append(Event(run.series_removed_at, "Samples removed", "after the time that the project keeps them"))
     if run.archived_at:
@@ -41,7 +43,7 @@ def events(run: Run, writers: list[Writer], arrivals: Iterable[datetime], revisi
 def _beginnings(run: Run, writers: list[Writer]) -> list[Event]:
     by_start = sorted(writers, key=lambda writer: writer.started_at)
     first_of_attempts = {id(attempt[0]) for attempt in attempts_of(writers)}
-    late = run.received_at - run.started_at > LATE
+    late = run.received_at - run.started_at > LATE and not run.source
     return [
         Event(run.started_at, "Started", _on(*by_start[:1])),
         Event(run.received_at, "First data arrived", "stored by the agent until then" if late else ""),
@@ -55,15 +57,24 @@ def _beginning(writer: Writer, first_of_attempts: set[int]) -> str:
     return "Another process started" if writer.rank is None else f"Rank {writer.rank} started"
 
 
-def silences(run: Run, arrivals: Iterable[datetime]) -> list[Event]:
+def gaps(run: Run, kept: RunCurve | None, batches: list[Batch]) -> list[tuple[datetime, datetime]]:
+    """Return between which two arrivals the run was silent for so long that it counted as lost, the last ones only."""
+    limit, found = longest_silence(run.upload_interval_s), []
+    before = run.received_at
+    if kept and kept.heard_at:
+        before = kept.heard_at
+        found = [(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in kept.silences]
+    known = sorted({before, *(batch.received_at for batch in batches), run.last_seen_at})
+    found += [(start, end) for start, end in pairwise(known) if end - start > limit]
+    return found[-MOST_SILENCES:]
+
+
+def silences(run: Run, gaps: Iterable[tuple[datetime, datetime]]) -> list[Event]:
     """Return when the run counted as lost, and when late data revived it."""
-    limit = longest_silence(run.upload_interval_s)
-    known = sorted({run.received_at, *arrivals, run.last_seen_at})
-    gaps = [(before, after) for before, after in pairwise(known) if after - before > limit][-MOST_SILENCES:]
-    found = []
-    for before, after in gaps:
-        silent = units.text("elapsed", (after - before).total_seconds())
-        found += [Event(before + limit, "Lost"), Event(after, "Data received again", f"after {silent} of silence")]
+    limit, found = longest_silence(run.upload_interval_s), []
+    for start, end in gaps:
+        silent = units.text("elapsed", (end - start).total_seconds())
+        found += [Event(start + limit, "Lost"), Event(end, "Data received again", f"after {silent} of silence")]
     if run.state == Run.LOST:
         found.append(Event(run.last_seen_at + limit, "Lost", "late data would revive it"))
     return found

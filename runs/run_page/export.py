@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 
+from django.db.models import QuerySet
+
 from runs.exports.files import file
 from runs.figures.curves import profile_of
-from runs.models import Run
+from runs.models import Batch, Run
 from runs.models.batch import Logged
 from runs.web.access import run_or_404
 from traceml_agent import estimation
 
-READ_AT_ONCE = 500
+#: Batches in memory at a time: few, so that the first rows are on their way at once.
+READ_AT_ONCE = 20
 LOGGED_COLUMNS = list(Logged._fields)
 SAMPLE_COLUMNS = ["writer", "device", "basis", "t_s", "elapsed_s", "busy_s", "measured_energy_j", "counted_energy_j"]
 
@@ -30,8 +33,7 @@ def sample_rows(run: Run) -> Iterator[dict]:
     """Yield every stored sample with its cumulative counters, and the energy counted up to it."""
     devices = {(each.writer_id, each.key): each for each in run.devices.select_related("profile")}
     profiles = {key: profile_of(device) for key, device in devices.items()}
-    batches = run.batches.select_related("writer").defer("metrics").order_by("writer_id", "first_t_s", "pk")
-    for batch in batches.iterator(chunk_size=READ_AT_ONCE):  # never holds a month's samples in memory
+    for batch in _one_by_one(run.batches.defer("metrics"), "writer_id", "first_t_s", "pk"):
         for key, samples in batch.samples().items():
             device, profile = devices[batch.writer_id, key], profiles[batch.writer_id, key]
             for sample in samples:
@@ -51,6 +53,13 @@ def sample_rows(run: Run) -> Iterator[dict]:
 
 def logged_rows(run: Run) -> Iterator[dict]:
     """Yield every logged value that is still stored, by process in order of arrival."""
-    batches = run.batches.exclude(metrics=[]).select_related("writer", "run").defer("series")
-    for batch in batches.order_by("writer_id", "pk").iterator(chunk_size=READ_AT_ONCE):
+    for batch in _one_by_one(run.batches.exclude(metrics=[]).defer("series"), "writer_id", "pk"):
         yield from (value._asdict() for value in batch.logged())
+
+
+def _one_by_one(batches: QuerySet[Batch], *order: str) -> Iterator[Batch]:
+    """Yield batches in order, a few read at a time: a database that sorts whole rows reads all before the first."""
+    ids = list(batches.order_by(*order).values_list("pk", flat=True))
+    for some in (ids[start : start + READ_AT_ONCE] for start in range(0, len(ids), READ_AT_ONCE)):
+        found = batches.select_related("writer", "run").in_bulk(some)
+        yield from (found[pk] for pk in some if pk in found)

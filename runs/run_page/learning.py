@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from runs.figures import units
 from runs.figures.charts import Chart, Mark, Series
-from runs.figures.curves import Curve, end_of, energy_until_j
+from runs.figures.curves import Curve, end_of, energies_until_j, energy_until_j
 from traceml_agent import estimation
 
 #: An improvement below this share of the best value counts as hardly any.
@@ -73,7 +73,7 @@ def metric_chart(curves: list[Curve], points: list[MetricPoint], name: str, lowe
     values = [point.value for point in points]
     bests = list(accumulate(values, min if lower else max))
     kept = thinned(values)
-    labels = [estimation.energy_kwh(energy_until_j(curves, points[n].at_s)) for n in kept]
+    labels = list(map(estimation.energy_kwh, energies_until_j(curves, [points[n].at_s for n in kept])))
     first, last, best = (units.text("metric", value) for value in (values[0], values[-1], bests[-1]))
     return Chart(
         id="learning",

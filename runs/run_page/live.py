@@ -4,8 +4,9 @@ from collections import defaultdict
 
 from runs.figures import units
 from runs.figures.charts import Chart
-from runs.figures.curves import STORED_TO_S, Span, curves, edges_of, end_of, span_between
+from runs.figures.curves import STORED_TO_S, Span, curves, end_of, span_between
 from runs.models import Device, Run
+from runs.run_page.buckets import edges_of
 from runs.run_page.page import device_names
 from runs.run_page.series import charts, lines_of, over, says, sentences
 from runs.templatetags.units import figure

@@ -1,11 +1,11 @@
 """Logged metrics on a run's page: figures, values over time, and useful work."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from operator import itemgetter
 from typing import NamedTuple
 
 from runs.figures.curves import Curve
-from runs.models import Batch, Metric, Run, Writer
+from runs.models import Metric, Run, Writer
 from runs.models.metric import WORK
 from runs.run_page.learning import Learned, MetricPoint, learned
 
@@ -18,16 +18,6 @@ class WorkRow(NamedTuple):
     name: str
     amount: float
     kwh_per_1000: float
-
-
-def metrics_of(batches: list[Batch]) -> dict[int, list]:
-    """Return all logged metrics by writer, in chronological order."""
-    by_writer: dict[int, list] = defaultdict(list)
-    for batch in batches:
-        by_writer[batch.writer_id].extend(batch.metrics)
-    for rows in by_writer.values():
-        rows.sort(key=_time)
-    return by_writer
 
 
 def curves_offered(metrics: dict[int, list]) -> list[str]:

@@ -3,11 +3,12 @@
 import re
 from typing import NamedTuple
 
+from runs.figures.stages import StageRow
 from runs.models import Run
 from traceml_agent import estimation
 
-#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`: the counted word, its number, and the total.
-NUMBERED = re.compile(r"\s*(.*?)[\s_-]*(\d{1,9})(?:\s*(?:/|of)\s*(\d{1,9}))?\s*", re.IGNORECASE)
+#: `epoch 3`, `Epoch 3/30`, `round 3 of 30`, `block 3 (rounds 21–30)`: the counted word, its number, and the total.
+NUMBERED = re.compile(r"\s*(.*?)[\s_-]*(\d{1,9})(?:\s*(?:/|of)\s*(\d{1,9}))?(?:\s*\(.*\))?\s*", re.IGNORECASE)
 #: Parameters in which trainers store the number of epochs.
 PLANNED = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "total_epochs", "nb_epochs")
 MOST_PLANNED = 1_000_000
@@ -51,6 +52,14 @@ class CountedEpochs(NamedTuple):
     done: list[OuterStage]
     open: list[OuterStage]
     planned: int | None
+
+
+def parts_of(rows: list[StageRow]) -> list[OuterStage]:
+    return [
+        OuterStage(row.stage.name, row.stage.end_s is not None, row.duration_s, row.energy_kwh or 0.0, row.stage.total)
+        for row in rows
+        if row.depth == 0
+    ]
 
 
 def outlook(run: Run, parts: list[OuterStage], asked: int | None = None) -> Outlook | None:

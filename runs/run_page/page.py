@@ -10,22 +10,23 @@ from django.utils.text import Truncator
 
 from runs.figures import units
 from runs.figures.charts import Chart, Mark
-from runs.figures.curves import Curve, Span, curves, profile_of, span_between
-from runs.left_out import LeftOut, added_up, total
-from runs.models import Device, Metric, Run, RunRevision, Writer
-from runs.models.run import attempts_of
+from runs.figures.curves import Curve, Span, curves, profile_of, span_between, span_of
+from runs.figures.stages import metrics_of, stage_rows
+from runs.figures.use import call_rows
+from runs.left_out import UNREPORTED, LeftOut, added_up, total
+from runs.models import Batch, Device, Metric, Run, RunCurve, RunRevision, Stage, Writer
+from runs.models.writer import attempts_of
 from runs.run_page import series
-from runs.run_page.events import Event, events
+from runs.run_page.events import Event, events, gaps
 from runs.run_page.learning import Learned
-from runs.run_page.metrics import WorkRow, curves_offered, figures_of, learned_of, metrics_of, work_rows
-from runs.run_page.outlook import Outlook, outlook
-from runs.run_page.stages import StageRow, parts_of, stage_rows
+from runs.run_page.metrics import WorkRow, curves_offered, figures_of, learned_of, work_rows
+from runs.run_page.moments import samples_around
+from runs.run_page.outlook import Outlook, outlook, parts_of
+from runs.run_page.stage_pages import stages_of
 from runs.run_page.writers import processes_of, writer_names
 from traceml_agent import estimation
 from traceml_agent.limits import MAX_WRITERS
 
-STAGES_READ = 1000
-STAGES_SHOWN = 200
 #: Rows per page of the tables of devices and called methods.
 ROWS_SHOWN = 50
 NOTES_SHOWN = 10
@@ -38,8 +39,6 @@ LONGEST_MARK = 30
 GAVE_UP = (Run.Status.RUNNING, Run.Status.FAILED, Run.Status.CANCELLED)
 DROPPED = "the agent's queue was full, so charts have less detail"
 SPANS = [(365.25 * 86_400.0, "year"), (86_400.0, "day"), (3600.0, "hour"), (60.0, "minute")]
-#: A shorter time says nothing about one call (MEASURING, time and scope).
-LEAST_BUSY_S = 1.0
 
 
 class RunPageQuery(NamedTuple):
@@ -52,6 +51,7 @@ class RunPageQuery(NamedTuple):
     better: str = ""
     epochs: int | None = None
     devices: str = ""
+    stages: str = ""
     calls: str = ""
 
 
@@ -66,28 +66,13 @@ class DeviceRow(NamedTuple):
     most_power_w: float | None
 
 
-class CallRow(NamedTuple):
-    method: str
-    calls: int
-    items: int
-    busy_s: float
-    energy_kwh: float | None
-
-    @property
-    def kwh_per_1000(self) -> float | None:
-        """Energy of a thousand items, or of a thousand calls if items were not counted."""
-        count = self.items or self.calls
-        return None if self.energy_kwh is None or not count else 1000 * self.energy_kwh / count
-
-
 class RunPage(NamedTuple):
     run: Run
     reported: list[Device]
     devices: Page
     charts: list[Chart]
     span: Span | None
-    stages: list[StageRow]
-    stage_count: int
+    stages: Page
     metric_names: list[str]
     metrics: list[Metric]
     metrics_offered: list[str]
@@ -129,20 +114,23 @@ def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = Tr
     Without details, it is what anyone with a share link may see.
     """
     devices = list(run.devices.select_related("profile", "writer").order_by("kind", "key", "writer_id"))
-    stages = list(run.stages.select_related("writer")[: STAGES_READ + 1])
-    batches = list(run.batches.all())
     prefetch_related_objects([run], "writers")
     writers = {writer.pk: writer for writer in run.writers.all()}
+    stages = stages_of(run, writers, asked.stages)
+    # A part is shown with all of its samples; scripts ask for it elsewhere, and read only its batches.
+    is_whole = asked.start_s is None and asked.end_s is None
+    kept: RunCurve | None = getattr(run, "curve", None) if is_whole else None
+    batches = list(run.batches.filter(pk__gt=kept.through_id if kept else 0))
     if not with_details:
         withhold(run, devices)
-    known = [] if run.series_removed_at else curves(run, devices, batches)
-    logged, summed_up = metrics_of(batches), list(run.metrics.directed().order_by("pk"))
-    rows = stage_rows(run, stages[:STAGES_READ], known, logged if with_details else {})
+    known = known_curves(run, devices, batches, kept, stages.shown)
+    logged, summed_up = metrics_of(batches, kept), list(run.metrics.directed().order_by("pk"))
+    rows = stage_rows(run, stages.listed, known, logged if with_details else {}, stages.named)
     names, offered = device_names(devices), curves_offered(logged) if with_details else []
     figures = figures_of(summed_up, asked.metric or next(iter(offered), ""), asked.better) if with_details else []
     found = learned_of(run, known, logged, writers, offered, figures, asked.metric)
     span, goes_on = span_asked(known, asked), run.state == Run.Status.RUNNING
-    over_time = series.charts(known, stages[:STAGES_SHOWN], names, run, span)
+    over_time = series.charts(known, stages.bands, names, run, span)
     revisions = list(run.revisions.select_related("reestimation", "factor")) if with_details else []
     return RunPage(
         run=run,
@@ -150,25 +138,34 @@ def run_page(run: Run, asked: RunPageQuery = EVERYTHING, with_details: bool = Tr
         devices=device_rows(run, devices, names, known, asked.devices),
         charts=[chart._replace(moments=moments(found)) for chart in over_time],
         span=span,
-        stages=rows[:STAGES_SHOWN],
-        stage_count=len(stages),
+        stages=Page(rows[: len(stages.shown)], stages.page.number, stages.page.paginator),
         metric_names=list(dict.fromkeys(name for row in rows for name, _ in row.logged)),
         metrics=figures,
         metrics_offered=offered[:METRICS_OFFERED],
         learned=found,
-        outlook=outlook(run, parts_of(rows), asked.epochs) if goes_on and len(stages) <= STAGES_READ else None,
-        calls=call_rows(run, asked.calls),
+        outlook=outlook(run, parts_of(stage_rows(run, stages.forecast, known, {})), asked.epochs) if goes_on else None,
+        calls=calls_page(run, asked.calls),
         work=work_rows(run, summed_up) if with_details else [],
         wasted_kwh=wasted_kwh(run, list(writers.values()), devices),
         basis=leading_basis(devices),
         notes=notes(run, list(writers.values()), devices),
         left_out=left_out(run, with_details),
         processes=processes_of(list(writers.values())),
-        events=events(run, list(writers.values()), [batch.received_at for batch in batches], revisions)
-        if with_details
-        else [],
+        events=events(run, list(writers.values()), gaps(run, kept, batches), revisions) if with_details else [],
         revisions=revisions,
     )
+
+
+def known_curves(
+    run: Run, devices: list[Device], batches: list[Batch], kept: RunCurve | None, stages: list[Stage]
+) -> list[Curve]:
+    """Return the run's curves, which are exact where these stages begin and end, however long the run is."""
+    if run.series_removed_at:
+        return []
+    known = curves(run, devices, batches, kept)
+    edges = [edge_s for stage in stages for edge_s in span_of(run, stage)]
+    unsure = sorted(set().union(*(curve.unsure(edges) for curve in known)))
+    return curves(run, devices, batches, kept, samples_around(run, kept, unsure)) if kept and unsure else known
 
 
 def span_asked(known: list[Curve], asked: RunPageQuery) -> Span | None:
@@ -222,13 +219,18 @@ def device_rows(run: Run, devices: list[Device], names: dict[int, str], known: l
 
 def terms(device: Device) -> dict:
     """Return the numbers in a device's formula."""
-    if device.basis in estimation.MEASURED:
-        measured = {"measured": True, "energy_j": device.energy_j, "j_per_kwh": estimation.J_PER_KWH}
-        return measured | {"range": estimation.RANGE_BY_BASIS[device.basis]}
+    if device.basis in estimation.GIVEN:
+        return {
+            "is_given": True,
+            "is_measured": device.basis in estimation.MEASURED,
+            "energy_j": device.energy_j,
+            "j_per_kwh": estimation.J_PER_KWH,
+            "range": estimation.given_range(device.last_facts(), device.basis),
+        }
     profile = profile_of(device)
     idle_range, full_load_range = estimation.ranges_of(profile)
     return {
-        "measured": False,
+        "is_given": False,
         "idle_range": idle_range,
         "full_load_range": full_load_range,
         "class": estimation.power_class(profile).label,
@@ -260,20 +262,10 @@ def wasted_kwh(run: Run, writers: list[Writer], devices: list[Device]) -> float:
     return sum(device.energy_kwh for device in devices if device.counted and device.writer_id in gave_up)
 
 
-def call_rows(run: Run, page: str = "") -> Page:
-    """Return a page of the calls by method over all writers; a method's energy is its share of the run's time."""
-    by_method: dict[str, tuple[int, int, float]] = {}
-    # Added up here: databases abort a statement whose sum of integers exceeds 64 bits.
-    for method, calls, items, busy_s in run.calls.values_list("method", "calls", "items", "busy_s").iterator():
-        former = by_method.get(method, (0, 0, 0.0))
-        by_method[method] = former[0] + calls, former[1] + items, former[2] + busy_s
-    shown = Paginator(list(by_method.items()), ROWS_SHOWN).get_page(page or 1)
-    return Page([_call_row(run, method, *counts) for method, counts in shown], shown.number, shown.paginator)
-
-
-def _call_row(run: Run, method: str, calls: int, items: int, busy_s: float) -> CallRow:
-    known = busy_s >= LEAST_BUSY_S and run.duration_s > 0
-    return CallRow(method, calls, items, busy_s, run.energy_kwh * min(busy_s / run.duration_s, 1.0) if known else None)
+def calls_page(run: Run, page: str = "") -> Page:
+    """Return a page of the calls by method."""
+    shown = Paginator(call_rows(run), ROWS_SHOWN).get_page(page or 1)
+    return Page(list(shown), shown.number, shown.paginator)
 
 
 def leading_basis(devices: list[Device]) -> str:
@@ -288,7 +280,8 @@ def leading_basis(devices: list[Device]) -> str:
 def left_out(run: Run, with_details: bool) -> list[LeftOut]:
     """Return what the run lacks; without details only samples, because its author named everything else."""
     dropped = [LeftOut(what="records of samples", reason=DROPPED, count=run.dropped_records)]
-    return added_up(dropped if run.dropped_records else [], run.left_out_in_all if with_details else [])
+    others = [row for row in run.left_out_in_all if row["what"] != UNREPORTED]
+    return added_up(dropped if run.dropped_records else [], others if with_details else [])
 
 
 def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
@@ -300,6 +293,10 @@ def notes(run: Run, writers: list[Writer], devices: list[Device]) -> list[str]:
         found.append(
             f"This run has reached the limit of {len(writers):,} processes. Data of further processes is refused."
         )
+    unreported_s = total(row for row in run.left_out if row["what"] == UNREPORTED)
+    if unreported_s:
+        percent = units.significant(100 * unreported_s / run.duration_s, 2)
+        found.append(f"About {percent} % of this run was not reported by {run.source_name}, so its energy is missing.")
     if any(not device.counted for device in devices):
         found.append("Devices that several processes reported at the same time are counted once.")
     wrong_clocks = [clock_words(writer.clock_skew_s) for writer in writers if writer.clock_skew_s]

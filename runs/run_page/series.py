@@ -1,7 +1,7 @@
 """Charts of a run over time on one axis: power, utilisation, cumulative energy; whole, in part, or only new data."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
@@ -9,21 +9,16 @@ from typing import NamedTuple
 from runs.figures import units
 from runs.figures.charts import MOST_SERIES, Band, Chart, ChartTotals, Mark, Series, Twin, drawn
 from runs.figures.curves import (
-    Buckets,
     Curve,
     Span,
-    buckets,
-    edges_of,
     end_of,
     energy_until_j,
-    extremes,
-    most_power_w,
     profile_of,
     span_between,
     span_of,
-    utilisation_of,
 )
 from runs.models import Run, Stage
+from runs.run_page.buckets import Buckets, buckets, edges_of, extremes, most_power_w, utilisation_of
 from traceml_agent import estimation
 
 #: A bucket with at least this many samples has a band between the lowest and the highest of them.
@@ -111,7 +106,8 @@ def _energies_kwh(read: list[Buckets]) -> list[float]:
 def _band(line: DeviceLine, rates: str, edges: list[float]) -> tuple:
     """Return the bounds of a line of one device if its buckets hold several samples; otherwise nothing."""
     (curve, *others), count = line.curves, len(edges) - 1
-    if others or curve.samples_between(edges[0], edges[-1]) < SAMPLES_OF_A_BAND * count:
+    held = curve.samples_between(edges[0], edges[-1])
+    if others or (held < SAMPLES_OF_A_BAND * count and not curve.bounds):
         return None, None
     found = extremes(curve, getattr(curve, rates), edges)
     return [each and each[0] for each in found], [each and each[1] for each in found]
@@ -126,9 +122,10 @@ def _together(columns: list[list[float | None]], make: Callable) -> list[float |
 
 
 def charts(
-    curves: list[Curve], stages: list[Stage], names: dict[int, str], run: Run, span: Span | None = None
+    curves: list[Curve], stages: Sequence[Stage], names: dict[int, str], run: Run, span: Span | None = None
 ) -> list[Chart]:
-    """Return power, utilisation and energy over time by device (many by kind), outermost stages as bands.
+    """Return power, utilisation and energy over time by device (many by kind), outermost stages as bands; of hosted
+    models the energy alone.
 
     With `span` for that part of the run, as finely as the samples allow; empty if nothing was sampled.
     """
@@ -143,6 +140,8 @@ def charts(
         Chart("utilisation", "Utilisation", "", "share", "elapsed", middles, found.utilisation),
         Chart("energy", "Cumulative energy", "", "energy", "elapsed", edges, found.energy, twin=twin_of(run)),
     ]
+    if all(map(is_hosted, curves)):
+        made = [chart for chart in made if chart.id == "energy"]
     bands = [Band(stage.name, *span_of(run, stage)) for stage in stages if not stage.parent and stage.end_s]
     numbers = says(curves, run, start_s, end_s)
     told = sentences(curves, numbers)
@@ -198,10 +197,16 @@ def tdp_w(curves: list[Curve]) -> float | None:
     found = []
     for curve in curves:
         profile = profile_of(curve.device)
-        if profile.tdp_w is None:
+        is_guessed = profile.fallback and curve.device.basis == estimation.REPORTED
+        if profile.tdp_w is None or is_hosted(curve) or is_guessed:
             return None
         found.append(profile.tdp_w * estimation.units_held(curve.device.last_facts(), profile))
     return sum(found)
+
+
+def is_hosted(curve: Curve) -> bool:
+    """Return whether it is of a model behind an API: neither power nor utilisation of its devices is known."""
+    return curve.device.basis == estimation.MODELLED
 
 
 def _marks(tdp: float | None) -> list[Mark]:

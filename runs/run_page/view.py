@@ -26,7 +26,7 @@ from runs.web.scope import scope_of
 
 
 def run_detail(request, run_id):
-    run = run_or_404(request, run_id)
+    run = run_or_404(request, run_id, "curve")
     asked = asked_of(request)
     page = run_page(run, asked)
     context = {
@@ -50,6 +50,7 @@ def asked_of(request) -> RunPageQuery:
         metric=query.asked(request, "metric"),
         better=better if better in ("lower", "higher") else "",
         devices=query.asked(request, "devices"),
+        stages=query.asked(request, "stages"),
         calls=query.asked(request, "calls"),
         epochs=int(epochs) if epochs and 1 <= epochs <= MOST_PLANNED else None,
     )
@@ -107,6 +108,6 @@ def _part(request, charts: list[Chart], words: str) -> dict:
 
 def shared_run(request, link: ShareLink):
     """Show the run to anyone who has the link."""
-    run = Run.objects.select_related("factor", "tracked_model", "project").get(sharelink=link)
+    run = Run.objects.select_related("factor", "tracked_model", "project", "curve").get(sharelink=link)
     context = {"link": link, "shared": True, "run": run, "page": run_page(run, with_details=link.with_details)}
     return render(request, "run_page/shared.html", context)

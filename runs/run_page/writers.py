@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from runs.models import Writer
-from runs.models.run import attempts_of
+from runs.models.writer import attempts_of
 
 
 def writer_names(writers: Collection[Writer]) -> dict[int, str]:

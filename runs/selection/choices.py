@@ -5,7 +5,7 @@ from typing import NamedTuple
 from django.db.models import Case, OuterRef, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce, Concat, NullIf, Trim
 
-from runs.models import Membership, Run, Team, TrackedModel, User
+from runs.models import Membership, Project, Run, Team, TrackedModel, User
 from runs.models.user import DEACTIVATED
 
 #: Runs that belong to no person: their value in an address, their name and its explanation.
@@ -96,8 +96,17 @@ def choices(user, team: Team | None = None) -> Choices:
     return Choices(models, members_of(user, team), several)
 
 
+def project_choices(project: Project) -> Choices:
+    """Return the choices of one project, for a reader who is a token."""
+    models = list(TrackedModel.objects.filter(project=project).order_by("name", "pk").values(*MODEL))
+    return Choices(models, _members(User.objects.filter(teams=project.team)))
+
+
 def members_of(user, team: Team | None = None) -> Members:
-    people = User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {}))
+    return _members(User.objects.filter(teams__membership__user=user, **({"teams": team} if team else {})))
+
+
+def _members(people) -> Members:
     found = list(
         people.distinct().order_by("first_name", "email").only("first_name", "last_name", "email", "is_active")
     )

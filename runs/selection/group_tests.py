@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from runs.figures.welch import LEAST, Welch, welch
 from runs.selection.groups import Group
+from runs.selection.welch import LEAST, Welch, welch
 
 #: A difference is significant if it would be seen less often than this between equal groups.
 SIGNIFICANT = 0.05

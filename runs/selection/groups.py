@@ -1,7 +1,7 @@
 """Runs grouped by model, tag, parameter, hardware or kind: number, sum, and mean ± standard deviation per run."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import sqrt
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -11,7 +11,9 @@ from django.utils.text import Truncator
 
 from hardware.models import HardwareProfile
 from runs.models import Run
+from runs.selection import kept_sums
 from runs.selection.choices import Choices, address_of, asks_for_member
+from runs.selection.run_filters import RunFilters
 from runs.sql.lookups import Item
 
 #: What runs can be grouped by, besides `param:<key>`.
@@ -23,15 +25,18 @@ LONGEST_LABEL, LONGEST_ADDRESS = 80, 2_500
 #: Groupings in which a run may be in several groups; in all others it is in one.
 OVERLAPPING = ("tag", "hardware")
 MOST_GROUPS = 200
-#: The columns before the grouped one in the index that holds the amounts.
-IN_ORDER = {"model": ("project",), "hardware": ("project", "tracked_model")}
 #: Amounts with a standard deviation; durations only have a mean.
 SPREAD = ("energy_kwh", "emissions_kg")
 #: Sums count each joule once, without the part that other runs of the same process count.
 SHARED = ("shared_kwh", "shared_kg")
 AMOUNTS = (*SPREAD, *SHARED, "duration_s")
 #: The column and the filter of groupings that have another name.
-COLUMNS = {"model": "tracked_model", "member": "member_id"}
+COLUMNS = {"model": "tracked_model", "member": "member_id", "tag": "tags"}
+#: The facet and the column of RunSums for a grouping, other than a facet's values, and how they are read.
+FACETS = {"model": ("", "tracked_model_id"), "kind": ("", "kind"), "project": ("", "project_id")}
+FACETS |= {"tag": ("tags", "value"), "exception": ("end", "value")}
+READ: dict[str, Callable] = {"model": int, "project": int, "member": int, "tag": json.loads, "hardware": json.loads}
+READ |= {"exception": lambda value: value.partition(":")[2]}
 FILTERS = {"hardware": "main_hardware"}
 
 
@@ -74,20 +79,50 @@ class Sums(NamedTuple):
     shared: int = 0
 
 
-def grouped(runs, by: str, found: Choices, against: str = "") -> list[Group]:
+def grouped(runs, by: str, found: Choices, against: str = "", kept: Iterable[tuple[Any, Sums]] = ()) -> list[Group]:
     """Return groups of these runs, the largest energy first; a run with two tags is in two groups.
 
-    `found` gives their names, `against` is the key of the base group.
+    `found` gives their names, `against` is the key of the base group, `kept` is what other runs add to the groups.
     """
-    runs = runs.order_by()
+    rows = [*kept, *_by_column(runs.order_by(), by)]
     if by == "tag":
-        tagged = ((_tag_keys(tags), sums) for tags, sums in _by_column(runs, "tags"))
-        return _groups(_added(tagged, against), by)
-    if by == "hardware":
-        return _groups(_added(_by_hardware(runs), against), by)
-    rows = list(_by_column(runs, by))
-    keys = _keys(by, [value for value, _ in rows], found)
-    return _groups([sums._replace(key=key) for key, (_, sums) in zip(keys, rows, strict=True)], by)
+        keyed: Iterable = ((_tag_keys(tags), sums) for tags, sums in rows)
+    elif by == "hardware":
+        keyed = _by_hardware(rows)
+    else:
+        keys = _keys(by, [value for value, _ in rows], found)
+        keyed = (([key], sums) for key, (_, sums) in zip(keys, rows, strict=True))
+    return _groups(_added(keyed, against), by)
+
+
+def kept_groups(projects: list[int], filters: RunFilters, by: str) -> Iterator[tuple[Any, Sums]]:
+    """Return the values of ended runs with the sums that are kept of them, of filters that `know_groups`."""
+    facet, column = FACETS.get(by, (by, "value"))
+    rest = None
+    for value, sums in kept_sums.sums_by(projects, filters, facet, column):
+        each = _of_kept(sums)
+        if by.startswith("param:"):
+            rest = _together(rest, each) if rest else each
+        yield READ.get(by, str)(value), each
+    if by.startswith("param:"):
+        for _, sums in kept_sums.sums_by(projects, filters, "", "value"):
+            lacking = _without(_of_kept(sums), rest) if rest else _of_kept(sums)
+            if lacking.runs:
+                yield None, lacking
+
+
+def _of_kept(sums: list) -> Sums:
+    runs, duration_s, *amounts = sums
+    *wholes, squared_kwh, squared_kg = amounts
+    return Sums(("", ""), int(runs), [*wholes, duration_s], [squared_kwh, squared_kg])
+
+
+def _without(one: Sums, other: Sums) -> Sums:
+    """Return the sums of the runs of one that are not in the other."""
+    minus = other._replace(
+        runs=-other.runs, sums=[-each for each in other.sums], squares=[-each for each in other.squares]
+    )
+    return _together(one, minus)
 
 
 def group_rows(runs: list[Run], by: str, against: str = "") -> list[Group]:
@@ -120,10 +155,9 @@ def _spread(runs: int, total: float, shared: float, squares: float) -> Spread:
 
 
 def _by_column(runs, by: str) -> Iterator[tuple[Any, Sums]]:
-    """Return values with their sums, added up by the database over an index if possible; by hardware in parts."""
+    """Return values with their sums, added up by the database."""
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS} | {f"sq_{name}": Sum(F(name) * F(name)) for name in SPREAD}
-    # In the order of the index that holds the amounts: sorted rows can be grouped without another sort.
-    for row in runs.values(*IN_ORDER.get(by, ()), value=_column(by)).annotate(runs=Count("pk"), **sums):
+    for row in runs.values(value=_column(by)).annotate(runs=Count("pk"), **sums):
         added, squares = [row[f"sum_{name}"] for name in AMOUNTS], [row[f"sq_{name}"] for name in SPREAD]
         yield row["value"], Sums(("", ""), row["runs"], added, squares)
 
@@ -190,9 +224,8 @@ def _tag_keys(tags: list[str]) -> list[tuple[str, str]]:
     return [(tag, tag) for tag in dict.fromkeys(tags)] or [("", "no tag")]
 
 
-def _by_hardware(runs) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
+def _by_hardware(found: list[tuple[list, Sums]]) -> Iterator[tuple[list[tuple[str, str]], Sums]]:
     """Group runs by each kind of accelerator that they used, or else by their processors."""
-    found = list(_by_column(runs, "hardware"))
     used = {each for hardware, _ in found for each in hardware}
     names = dict(HardwareProfile.objects.filter(slug__in=used).values_list("slug", "name"))
     for hardware, sums in found:

@@ -24,7 +24,7 @@ ARCHIVED = {"too": "Include archived", "only": "Archived only"}
 MOST_COLONS = 4
 NOTHING = object()
 PYTHONS_WORDS = {"True": True, "False": False, "None": None}
-LOOKS_LIKE_AN_ID = re.compile(r"[0-9a-f-]{4,36}", re.IGNORECASE)
+LOOKS_LIKE_AN_ID = re.compile(r"(?=.*[0-9a-f])[0-9a-f-]{4,36}", re.IGNORECASE)
 
 
 class RunFilters(NamedTuple):
@@ -52,7 +52,11 @@ class RunFilters(NamedTuple):
 
     @property
     def is_set(self) -> bool:
-        return any(value not in ("", None) for value in self)
+        return bool(self.names_set)
+
+    @property
+    def names_set(self) -> set[str]:
+        return {name for name, value in self._asdict().items() if value not in ("", None)}
 
     @property
     def days(self) -> Days:
@@ -91,7 +95,7 @@ def _conditions(filters: RunFilters):
     if filters.tag:
         yield Q(tags__has_item=filters.tag)
     if filters.hardware:
-        yield Q(pk__in=Device.objects.filter(profile__in=_profiles(filters.hardware)).order_by().values("run"))
+        yield Q(Exists(Device.objects.filter(run=OuterRef("pk"), profile__in=profiles(filters.hardware))))
     if filters.main_hardware:
         yield Q(hardware__has_item=filters.main_hardware)
     if filters.over is not None:
@@ -111,28 +115,33 @@ def asked_items(text: str) -> dict:
     return asked if isinstance(asked, dict) else {}
 
 
-def _profiles(text: str):
+def profiles(text: str):
     """Return profiles with this slug, or with the text in their name."""
     return HardwareProfile.objects.filter(Q(slug=text) | Q(name__icontains=text)).order_by().values("pk")
 
 
 def _searched(runs, text: str, members: Members):
     """Return runs with the text in a name, tag, member or id, or with the parameter that it spells."""
-    models = TrackedModel.objects.filter(name__icontains=text).values("pk")
-    found = Q(name__icontains=text) | Q(tracked_model__in=models) | Q(tags__has_item=text)
+    models = TrackedModel.objects.filter(of_name(text)).values("pk")
+    found = of_name(text) | Q(tracked_model__in=models) | Q(tags__has_item=text)
     if LOOKS_LIKE_AN_ID.fullmatch(text):
         found |= Q(run_id__startswith=text.lower())
     if called := members.called(text):
         found |= Q(member_id__in=called)
-    for number, (key, value) in enumerate(_key_values(text)):
+    for number, (key, value) in enumerate(key_values(text)):
         runs = runs.alias(**{f"text_{number}": ItemText("params", key)})
         found = Q(**{f"text_{number}__iexact": value}) | found
-        for parsed in _parsed(value):
-            found = Q(params__has_items={key: parsed}) | found  # first, as it matches most often
+        for each in parsed(value):
+            found = Q(params__has_items={key: each}) | found  # first, as it matches most often
     return runs.filter(found)
 
 
-def _key_values(text: str) -> Iterator[tuple[str, str]]:
+def of_name(text: str) -> Q:
+    """Return the condition that the text is part of a run's or a model's name."""
+    return Q(name__icontains=text)
+
+
+def key_values(text: str) -> Iterator[tuple[str, str]]:
     """Split `lr:0.1` into a parameter's key and value; a key may contain colons, so each one is tried."""
     parts = text.split(":")[: MOST_COLONS + 1]
     for number in range(1, len(parts)):
@@ -141,7 +150,7 @@ def _key_values(text: str) -> Iterator[tuple[str, str]]:
             yield key, value
 
 
-def _parsed(text: str) -> list:
+def parsed(text: str) -> list:
     """Return the value of a text in JSON or Python spelling, in a list; empty if it is plain text."""
     if text in PYTHONS_WORDS:
         return [PYTHONS_WORDS[text]]

@@ -23,10 +23,14 @@ from traceml_site.checks import is_loopback
 
 TABS = {
     "python": "Python",
-    "lightning": "PyTorch Lightning",
-    "transformers": "Hugging Face Trainer",
+    "lightning": "Lightning",
+    "transformers": "Hugging Face",
     "keras": "Keras",
     "sklearn": "scikit-learn",
+    "xgboost": "XGBoost",
+    "notebook": "Notebook",
+    "mlflow": "MLflow",
+    "fastapi": "FastAPI",
     "command": "Command line",
 }
 

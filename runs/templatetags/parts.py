@@ -25,6 +25,8 @@ BASES = {
         "Measured: part",
         "The run's share of what a counter of the whole processor or memory measured",
     ),
+    "reported": ("estimated", "Reported", "Calculated by the tool that recorded the run, in its own way"),
+    "modelled": ("estimated", "Modelled", "Calculated by a method for a model that runs elsewhere; nobody measured it"),
     "tdp": ("estimated", "Estimated: TDP", "Between idle and full-load power of the matched hardware profile"),
     "fallback": ("fallback", "Estimated: fallback", "The device is not in the catalogue: a typical power of its kind"),
 }

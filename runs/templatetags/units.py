@@ -3,7 +3,7 @@
 It is in `title`, and in the `value` of the `<data>` element, so that a page can be read by a machine too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from django import template
@@ -54,13 +54,27 @@ def figure(quantity: str, value: float | None, unit: Unit | None = None):
 
 @register.simple_tag
 @lru_cache(10_000)
-def cell(value: float | None, unit: Unit):
-    """A figure of a long table. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
+def cell(value, unit: Unit | None):
+    """A figure of a long table; without a unit, a day or a name. Its exact value is in `value` alone: hundreds of
+    titles weigh a lot."""
+    if unit is None:
+        return value
     if not is_known(value):
         return NOT_KNOWN
     return format_html(
         '<data class="figure" value="{}">{}</data>', repr(float(value)), significant(value / unit.size, unit.digits)
     )
+
+
+@register.simple_tag
+def cells(values: Sequence[float | None], units: Sequence[Unit]):
+    """The figures of a row of a long table, each in its unit. A tag for each would take most of the page's time."""
+    return format_html("{}" * len(values), *map(_table_cell, values, units))
+
+
+@lru_cache(10_000)
+def _table_cell(value: float | None, unit: Unit):
+    return format_html('<td class="number">{}</td>', cell(value, unit))
 
 
 @register.simple_tag

@@ -65,10 +65,10 @@ def place_in(teams, slug: str, user) -> Membership:
     return place
 
 
-def run_or_404(request, run_id) -> Run:
-    """Return the run with this id that this person may see, with its sender, model, team and emission factor."""
+def run_or_404(request, run_id, *more: str) -> Run:
+    """Return the run with this id that this person may see, with its sender, model, team, emission factor, and more."""
     runs = Run.objects.for_user(request.user).addressed([run_id])
-    run = with_sender(runs).select_related("factor", "tracked_model", "project__team").defer("usage").first()
+    run = with_sender(runs).select_related("factor", "tracked_model", "project__team", *more).defer("usage").first()
     if run is None:
         raise Http404
     return run

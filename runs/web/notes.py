@@ -34,7 +34,7 @@ def edit_notes(request, subject, back: str):
 @transaction.atomic
 def _saved(subject, form: NotesForm, sent: QueryDict) -> bool:
     """Save, unless someone else saved since the form was shown: then show both texts."""
-    stored = type(subject).objects.select_for_update(of=("self",)).get(pk=subject.pk)
+    stored = type(subject).objects.select_for_update(of=("self",)).get(pk=subject.pk, project_id=subject.project_id)
     if form.cleaned_data["before"] != _digest(stored.notes):
         form.add_error(
             "notes",

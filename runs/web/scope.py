@@ -4,11 +4,13 @@ from collections.abc import Callable
 from functools import wraps
 from typing import NamedTuple
 
+from django.db.models import Subquery
 from django.http import Http404, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
-from runs.models import Membership, Right, Run, Team
+from runs.jobs import folder
+from runs.models import Arrival, Membership, Right, Run, Team
 from runs.selection.choices import Choices, choices
 from runs.web import query
 
@@ -46,6 +48,17 @@ class TeamScope(NamedTuple):
         """Whether the reader has the right in a team that is shown."""
         return any(place.may(right) for place in self.places if self.team in (None, place.team))
 
+    @property
+    def behind_s(self) -> float:
+        """By how many seconds figures are behind what agents have uploaded; 0 while they follow as they should.
+
+        Whoever took the uploads may have been killed, so this process goes on with them.
+        """
+        behind_s = Arrival.behind_s(self.places[0].arrived_at) if self.places else 0.0  # type: ignore[attr-defined]
+        if behind_s:
+            folder.wake()
+        return behind_s
+
     def place_in(self, team_id: int) -> Membership | None:
         return next((place for place in self.places if place.team_id == team_id), None)
 
@@ -57,6 +70,7 @@ def scope_of(request) -> TeamScope:
     """
     if not hasattr(request, "scope_of_reader"):
         places = Membership.objects.filter(user=request.user).select_related("team").order_by("team__name", "pk")
+        places = places.annotate(arrived_at=Subquery(Arrival.objects.first_times()))  # without a query of its own
         request.scope_of_reader = _scope(request, list(places))
         if not _knows(request.scope_of_reader, request.GET.get("team", "")):
             raise Http404

@@ -146,7 +146,7 @@
   let polls = 0;
 
   async function grow() {
-    const since = whole ? whole.get("power").edges.at(-1) : END; // figures only
+    const since = whole ? whole.get("energy").edges.at(-1) : END; // figures only
     const news = await TraceLive.json(url + "?since=" + since + (whole ? mosts() : ""));
     if (whole && news.edges.length) await append(news);
     Object.entries(news.figures).forEach(([name, figure]) => {
@@ -163,7 +163,7 @@
 
   /* An update only knows the maximum of its new data, so the request contains the maximum so far. */
   function mosts() {
-    const told = ["power", "utilisation"].map((id) => [id, whole.get(id).says.most]).filter(([, most]) => most !== null);
+    const told = ["power", "utilisation"].filter((id) => whole.has(id)).map((id) => [id, whole.get(id).says.most]).filter(([, most]) => most !== null);
     return told.map(([id, most]) => "&most_" + id + "=" + most).join("");
   }
 
@@ -174,7 +174,7 @@
 
   async function append(news) {
     const same = [...whole].every(([id, data]) => data.series.map((one) => one.name).join("\n") === news.series[id].map((one) => one.name).join("\n"));
-    if (!same || someTableIsOpen() || whole.get("power").edges.length > MOST_BUCKETS) {
+    if (!same || someTableIsOpen() || whole.get("energy").edges.length > MOST_BUCKETS) {
       whole = null;
       if (!zoomed()) await showWhole(false);
       return;

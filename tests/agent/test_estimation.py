@@ -302,3 +302,17 @@ def test_the_range_adds_up_over_intervals(first_s, second_s, first_share, second
     both = device_energy(Facts("gpu", first_s + second_s, busy_s), profile())
     assert both.low_j == pytest.approx(one.low_j + two.low_j, rel=1e-9, abs=1e-6)
     assert both.high_j == pytest.approx(one.high_j + two.high_j, rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.parametrize("basis", [estimation.REPORTED, estimation.MODELLED])
+def test_energy_that_another_tool_calculated_is_kept_and_does_not_count_as_measured(basis):
+    facts = Facts("gpu", 10.0, None, energy_j=100.0, basis=basis)
+    energy = device_energy(facts, profile())
+    low, high = estimation.RANGE_BY_BASIS[basis]
+    assert energy == (100.0, 100.0 * low, 100.0 * high, basis)
+    assert estimation.total([energy]).measured_share == 0.0
+
+
+def test_a_method_that_states_its_own_range_keeps_it():
+    facts = Facts("other", 10.0, None, 100.0, estimation.MODELLED, range_low=0.5, range_high=2.5)
+    assert device_energy(facts, profile())[1:3] == (50.0, 250.0)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import blocks
 from traceml_agent.inputs import config
 
 README = Path(__file__).parents[2] / "agent" / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+EXAMPLES = blocks("agent/README.md", "python")
 
 
 @pytest.mark.parametrize("code", EXAMPLES)

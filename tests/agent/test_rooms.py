@@ -23,13 +23,31 @@ ROOMS = {
     "measuring": {"sensors", "spool", "host", "inputs"},
     "delivery": {"spool", "host", "inputs"},
     "tracking": {"measuring", "delivery", "sensors", "spool", "host", "inputs", "catalogue"},
+    "outputs": {"tracking", "inputs"},
     "watching": set(),
-    "commands": {"tracking", "delivery", "measuring", "sensors", "spool", "host", "inputs", "catalogue"},
+    "integrations": {"outputs", "watching", "tracking", "measuring", "sensors", "inputs", "host"},
+    "commands": {
+        "integrations",
+        "outputs",
+        "watching",
+        "tracking",
+        "delivery",
+        "measuring",
+        "sensors",
+        "spool",
+        "host",
+        "inputs",
+        "catalogue",
+    },
 }
 #: Modules that the portal imports, or that these need.
 PURE = [name for name in MODULES if name.startswith("traceml_agent.catalogue")]
-PURE += [f"traceml_agent.{name}" for name in ("estimation", "forecasting", "limits", "student")]
+PURE += [f"traceml_agent.{name}" for name in ("estimation", "forecasting", "limits", "outputs.wording", "student")]
 MOST_MODULES, MOST_LINES = 14, 350
+#: A module a package that it is for, as a person looks it up by its name: not a room to keep in view.
+BY_NAME = "integrations"
+#: What each framework's callback or middleware is called, so that a user who knows one knows all.
+SAME_NAMES = {"TraceMLCallback", "TraceMLMiddleware"}
 
 
 def nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -91,7 +109,9 @@ def test_a_room_imports_only_from_those_below_it(room):
     assert used - {room, ""} <= ROOMS[room]
 
 
-@pytest.mark.parametrize("folder", [SOURCE / "traceml_agent", *(SOURCE / "traceml_agent" / room for room in ROOMS)])
+@pytest.mark.parametrize(
+    "folder", [SOURCE / "traceml_agent", *(SOURCE / "traceml_agent" / room for room in ROOMS if room != BY_NAME)]
+)
 def test_a_package_has_no_more_modules_than_a_person_keeps_in_view(folder):
     assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= MOST_MODULES
 
@@ -112,7 +132,7 @@ def test_no_two_classes_have_the_same_name():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ClassDef)
     )
-    assert [name for name, count in names.items() if count > 1] == []
+    assert {name for name, count in names.items() if count > 1} <= SAME_NAMES
 
 
 @pytest.mark.parametrize("name", PURE)

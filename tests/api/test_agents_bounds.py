@@ -68,7 +68,7 @@ def test_any_device_of_the_agent_passes(odd):
 
 
 @many
-@given(st.dictionaries(ANY_TEXT.map(limits.clean).filter(bool), st.lists(ANY_TEXT.map(limits.clean)), max_size=60))
+@given(st.dictionaries(ANY_TEXT.map(limits.clean).filter(bool), st.lists(ANY_TEXT.map(limits.clean)), max_size=210))
 def test_the_rest_fits_once_the_excess_keys_are_out(given_params):
     excess = limits.excess_keys(given_params)
     rest = {key: value for key, value in given_params.items() if key not in excess}

@@ -86,7 +86,7 @@ def test_the_same_run_id_in_another_project_is_another_run(wire, charlies_wire):
         ({"params": {"optimizer.lr": "\x00"}}, 'params["optimizer.lr"]'),
         ({"params": {"模型": "\x00"}}, 'params["模型"]'),
         ({"params": {"a": 1, " a": 2}}, 'params[" a"]'),
-        ({"params": {str(n): n for n in range(51)}}, "params.50"),
+        ({"params": {str(n): n for n in range(201)}}, "params.200"),
         ({"params": {"small": 1, "large": "x" * 12_000, "medium": "x" * 9_000}}, "params.large"),
         ({"environment": {"os": "\x00"}}, "environment.os"),
         ({"tags": ["a", "\x00", "b", ""]}, "tags[1]"),

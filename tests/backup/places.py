@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from runs.backup.totals import is_compared
+
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = os.environ.get("TEST_DATABASE_URL", "")
 KEY = os.environ["SECRET_KEY"]  # tests.settings made it
@@ -74,12 +76,12 @@ def opened(url: str):
 
 
 def everything(url: str) -> dict[str, list]:
-    """Every row of every table, in one form whatever the database; what migrations note of themselves is left out."""
+    """Every row of every table, in one form whatever the database, without what migrations note and triggers keep."""
     names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     if is_sqlite(url):
         names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
     with opened(url) as rows:
-        tables = [name for (name,) in rows.execute(names).fetchall() if name != "django_migrations"]
+        tables = [name for (name,) in rows.execute(names).fetchall() if is_compared(name)]
         return {name: _as_rows(rows.execute(f'SELECT * FROM "{name}"')) for name in tables}
 
 

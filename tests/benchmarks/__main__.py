@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 
 PARTS = ("process", "calls", "footprint", "cost", "truth", "matching", "ranges", "reestimation", "pages")
-PARTS += ("long_run", "paint", "keeping")
+PARTS += ("long_run", "paint", "keeping", "imports", "ingest", "load")
+#: Only when named: their data takes half an hour to make, and gigabytes.
+LARGE = ("million",)
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", default=PARTS, metavar="PART", help=", ".join(PARTS + LARGE))
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     options = parser.parse_args()
     rows = []

@@ -1,4 +1,4 @@
-"""A run of eight GPUs, a CPU and memory with 100,000 samples on SQLite: its page, a part of it, its samples as a file.
+"""Runs of 100,000 samples on SQLite, one of eight GPUs and one of 64 with 20,000 stages: pages, a part, and a file.
 
 In a process of its own, on a scratch database that goes with it.
 """
@@ -13,23 +13,43 @@ import tempfile
 import time
 import uuid
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.benchmarks.timing import Row
+from traceml_site.serving.stack import with_room
 
-BATCHES, SAMPLES, STEP_S, TURNS = 100, 100, 10.0, 11
-RUN = uuid.UUID(int=29)
-GPUS = [{"key": f"gpu-{n}", "kind": "gpu", "name": "NVIDIA H100 80GB HBM3", "uuid": f"GPU-{n}"} for n in range(8)]
-DEVICES = [
-    *(gpu | {"measured_by": "counter"} for gpu in GPUS),
+BATCHES, STEP_S, TURNS = 100, 10.0, 11
+REST = [
     {"key": "cpu-0", "kind": "cpu", "name": "AMD EPYC 7742 64-Core Processor", "cores": 64.0},
     {"key": "ram", "kind": "ram", "name": "Memory", "memory_gb": 512.0},
 ]
-#: PERFORMANCE row 29 for the page; a zoom reads the batches around its part alone.
+
+
+class Shape(NamedTuple):
+    """A run of 100 batches: its GPUs, and the times and stages of each batch."""
+
+    run_id: uuid.UUID
+    gpus: int
+    times: int
+    stages: int
+
+    @property
+    def devices(self) -> list[dict]:
+        about = {"kind": "gpu", "name": "NVIDIA H100 80GB HBM3", "measured_by": "counter"}
+        return [*({"key": f"gpu-{n}", "uuid": f"GPU-{n}"} | about for n in range(self.gpus)), *REST]
+
+
+LONG = Shape(uuid.UUID(int=29), gpus=8, times=100, stages=1)
+WIDE = Shape(uuid.UUID(int=64), gpus=64, times=15, stages=200)
+#: Paths with their bound in ms.
 PATHS = {
-    "the page of a run with 100,000 samples": (f"/runs/{RUN}/", 160),
-    "a part of its charts": (f"/runs/{RUN}/series?start=40000&end=44000", 50),
-    "its samples as CSV": (f"/runs/{RUN}/series.csv", None),
+    "the page of a run with 100,000 samples": (f"/runs/{LONG.run_id}/", 60),
+    "a part of its charts": (f"/runs/{LONG.run_id}/series?start=40000&end=44000", 50),
+    "its samples as CSV": (f"/runs/{LONG.run_id}/series.csv", None),
+    "the page of a run with 64 GPUs and 20,000 stages": (f"/runs/{WIDE.run_id}/", 100),
+    "the 200th page of its stages": (f"/runs/{WIDE.run_id}/?stages=200", None),
 }
 
 
@@ -62,9 +82,9 @@ def measured() -> dict[str, tuple[float, float]]:
     call_command("migrate", verbosity=0)
     call_command("load_catalogue", verbosity=0)
     reader = Client()
-    fill()
+    fill(LONG, WIDE)
     reader.force_login(User.objects.get())
-    return {name: _timed(reader, path) for name, (path, _) in PATHS.items()}
+    return {name: with_room(_timed, reader, path) for name, (path, _) in PATHS.items()}
 
 
 def _timed(reader, path: str) -> tuple[float, float]:
@@ -72,14 +92,14 @@ def _timed(reader, path: str) -> tuple[float, float]:
     for _ in range(TURNS):
         began = time.perf_counter()
         answer = reader.get(path)
-        size = len(b"".join(answer.streaming_content) if answer.streaming else answer.content)
+        size = sum(map(len, answer.streaming_content)) if answer.streaming else len(answer.content)
         times.append(1000 * (time.perf_counter() - began))
         assert answer.status_code == 200, (path, answer.status_code)
     return statistics.median(times), size / 1024
 
 
-def fill() -> None:
-    """The run as its agent would have sent it, by the ingest code itself."""
+def fill(*shapes: Shape) -> None:
+    """The runs as their agents would have sent them, by the ingest code itself."""
     from django.utils import timezone
 
     from runs.ingest.batch import record_batch
@@ -91,23 +111,25 @@ def fill() -> None:
     user = User.objects.create_user("bench@example.org", "bench only")
     Membership.objects.create(team=team, user=user, role="owner")
     project = Project.objects.create(team=team, name="Bench", slug="bench")
-    seconds = BATCHES * SAMPLES * STEP_S
-    began = timezone.now() - timedelta(seconds=seconds)
-    about = {"writer": "w", "writer_started_at": began, "devices": DEVICES}
-    record_header(project, RUN, about | {"model": "m", "started_at": began, "flush_s": 30})
-    dice = random.Random(29)
-    counters = {device["key"]: [0.0, 0.0] for device in DEVICES}
-    for number in range(BATCHES):
-        record_batch(project, RUN, f"b-{number}", f"{number:064d}", about | _batch(dice, counters, number))
-    end = {"status": "completed", "ended_at": timezone.now(), "exception": "", "dropped_records": 0, "samples": []}
-    record_finish(project, RUN, about | end)
+    for shape in shapes:
+        began = timezone.now() - timedelta(seconds=BATCHES * shape.times * STEP_S)
+        about = {"writer": "w", "writer_started_at": began, "devices": shape.devices}
+        record_header(project, shape.run_id, about | {"model": "m", "started_at": began, "flush_s": 30})
+        dice = random.Random(29)
+        counters = {device["key"]: [0.0, 0.0] for device in shape.devices}
+        for number in range(BATCHES):
+            body = about | _batch(shape, dice, counters, number)
+            record_batch(project, shape.run_id, f"b-{number}", f"{number:064d}", body)
+        end = {"status": "completed", "ended_at": timezone.now(), "exception": "", "dropped_records": 0, "samples": []}
+        record_finish(project, shape.run_id, about | end)
 
 
-def _batch(dice: random.Random, counters: dict[str, list[float]], number: int) -> dict:
-    first_s, samples = number * SAMPLES * STEP_S, []
-    for step in range(1, SAMPLES + 1):
+def _batch(shape: Shape, dice: random.Random, counters: dict[str, list[float]], number: int) -> dict:
+    lasts_s = shape.times * STEP_S
+    first_s, samples = number * lasts_s, []
+    for step in range(1, shape.times + 1):
         t_s = first_s + step * STEP_S
-        for device in DEVICES:
+        for device in shape.devices:
             busy, so_far = dice.uniform(0.6, 1.0), counters[device["key"]]
             so_far[0] += STEP_S * busy
             so_far[1] += STEP_S * (80 + 620 * busy)
@@ -115,10 +137,13 @@ def _batch(dice: random.Random, counters: dict[str, list[float]], number: int) -
             samples.append(
                 {"device": device["key"], "t_s": t_s, "elapsed_s": t_s, "busy_s": so_far[0], "energy_j": energy_j}
             )
-    end_s = first_s + SAMPLES * STEP_S
-    stage = {"id": f"e{number}", "name": f"epoch {number + 1}", "parent": "", "start_s": first_s, "end_s": end_s}
-    metrics = [{"t_s": end_s - 1, "name": "loss", "value": 2 / (1 + number)}]
-    return {"samples": samples, "stages": [stage], "metrics": metrics, "calls": []}
+    edges = [first_s + lasts_s * n / shape.stages for n in range(shape.stages + 1)]
+    stages = [
+        {"id": f"e{number}-{n}", "name": f"epoch {number * shape.stages + n}", "parent": "", "start_s": a, "end_s": b}
+        for n, (a, b) in enumerate(pairwise(edges), 1)
+    ]
+    metrics = [{"t_s": first_s + lasts_s - 1, "name": "loss", "value": 2 / (1 + number)}]
+    return {"samples": samples, "stages": stages, "metrics": metrics, "calls": []}
 
 
 if __name__ == "__main__":

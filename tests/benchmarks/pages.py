@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.benchmarks.timing import Row
+from traceml_site.serving.stack import with_room
 
 RUNS, MODELS, PROJECTS = 100_000, 100, 5
 MOST_MS, MOST_QUERIES, TURNS = 50.0, 12, 21
@@ -76,7 +77,7 @@ PAGES = {
 def rows() -> list[Row]:
     """A line a page. The settings are those of a deployment, in this process."""
     reader, places = _reader()
-    return [_row(reader, name, path.format(**places)) for name, path in PAGES.items()]
+    return [with_room(_row, reader, name, path.format(**places)) for name, path in PAGES.items()]
 
 
 def _reader():
@@ -162,15 +163,18 @@ def _run(dice, number: int, model, begun: datetime, factor):
     from runs.models import Run
 
     kwh, ended = dice.lognormvariate(0, 1), begun + timedelta(hours=1)
+    status = dice.choice(["completed"] * 900 + ["failed"] * 99 + ["running"])
     return Run(
         project_id=model.project_id, tracked_model=model, run_id=uuid.UUID(int=dice.getrandbits(128)),
         kind=dice.choice(["training", "training", "finetuning", "evaluation", "inference"]),
         name=f"{model.name}-{number}", tags=dice.sample(["sweep", "nightly", "bf16", "baseline"], 2),
-        params={"lr": dice.choice([0.1, 0.01]), "batch": 64, "optimizer": "adamw", "layers": 12},
-        environment={"python": "3.12.7", "pip": "x" * 400},
-        status=dice.choice(["completed"] * 9 + ["failed"]), started_at=begun, ended_at=ended, last_seen_at=ended,
-        factor=factor, duration_s=3600, energy_kwh=kwh, energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh,
-        measured_kwh=0.8 * kwh, emissions_kg=kwh * factor.kg_per_kwh, usage=[[["gpu", "x", "2026-01-01"], {}]],
+        params={"lr": dice.choice([0.1, 0.01]), "batch": 64, "optimizer": "adamw", "layers": 12, "seed": number},
+        environment={"python": "3.12.7", "pip": "x" * 400}, member_id=dice.randrange(20),
+        status=status, exception="ValueError" if status == "failed" else "",
+        started_at=begun, ended_at=ended, last_seen_at=ended,
+        factor=factor, duration_s=round(1200 * kwh), energy_kwh=kwh,
+        energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh, measured_kwh=0.8 * kwh,
+        emissions_kg=kwh * factor.kg_per_kwh, usage=[[["gpu", "x", "2026-01-01"], {}]],
     )  # fmt: skip
 
 

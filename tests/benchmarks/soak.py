@@ -4,7 +4,6 @@ Prints by how much each worker's memory grew, how honest requests were answered 
 `make bench`, which nobody would wait for.
 """
 
-import contextlib
 import gzip
 import json
 import os
@@ -116,14 +115,7 @@ class Soak:
 
 def resident_mib(port: int) -> dict[int, float]:
     """Of each worker of the portal on this port, by its process."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"PORT={port}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                status = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines())
-                found[int(folder.name)] = int(status["VmRSS"].split()[0]) / 1024
-    del found[min(found)]  # gunicorn's own, which was there first
-    return found
+    return {pid: servers.resident_mib(pid) for pid in servers.processes(port)[1:]}
 
 
 def main(minutes: float) -> None:

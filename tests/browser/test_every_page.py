@@ -40,6 +40,8 @@ PAGES = [
     "/plan/?hardware=nvidia-a100-sxm4-40gb&count=8&hours=72&utilisation=1&hardware=nope",
     "/plan/?run={run_id}&hardware=nvidia-a100-sxm4-40gb&count=2&speed_up=2",
     "/methodology/",
+    "/api/",
+    "/imports/",
     "/runs/{run_id}/delete/",
     "/settings/teams/vision-lab/shares/",
     "/settings/teams/vision-lab/shares/?of=run:digits/{run_id}",

@@ -126,3 +126,14 @@ def test_a_running_run_that_grows_keeps_saying_its_own_numbers(tab, wire, run_id
     assert "300 W on average, 300 W at most" in page.locator('figure[data-source="power-data"] figcaption').inner_text()
     assert page.locator('[data-figure="energy"]').inner_text() == "50 Wh"
     assert tab.complaints == []
+
+
+def test_a_running_hosted_model_grows_too(tab, wire, run_id):
+    """Its page only has a chart of the energy."""
+    hosted = {"key": "hosted", "kind": "other", "name": "gpt-4o-mini (openai)", "basis": "modelled"}
+    own = wire.start(name="asked", kind="inference", started_at=ago(minutes=20), flush_s=30)
+    wire.send(own, "b-1", batch([sample("hosted", t, None, 300 * t) for t in range(10, 301, 10)], [hosted]))
+    page = tab.sign_in().open(f"/runs/{own}/")
+    wire.send(own, "b-2", batch([sample("hosted", t, None, 300 * t) for t in range(310, 601, 10)], [hosted]))
+    expect(page.locator('[data-figure="energy"]')).to_have_text("50 Wh", timeout=15_000)
+    assert tab.complaints == []

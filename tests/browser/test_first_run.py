@@ -86,7 +86,7 @@ def test_without_a_script_the_token_is_made_and_the_run_found(live_server, chrom
         page.get_by_role("button", name="Sign in").click()
         page.get_by_role("button", name="Create token").click()
         page.locator("label", has_text="Keras").click()
-        assert page.get_by_text("import keras").is_visible()
+        assert page.get_by_text("traceml_agent.integrations.keras").is_visible()
         assert put_run(live_server.url, token_on(page)) == 201
         with context.expect_page() as opened:
             page.get_by_role("link", name="Check now").click()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import people as cast
-from tests.wire import A100, ago, batch, sample
+from tests.wire import A100, batch, noon, sample
 
 pytestmark = pytest.mark.browser
 
@@ -35,7 +35,7 @@ def month(wire) -> dict[str, str]:
         ("expensive", "vit", 10, 40.0),
         ("other", "vit", 4, 2.0),
     ]:
-        at = ago(days=days)
+        at = noon(days)
         about = {"name": name, "model": model, "started_at": at, "writer_started_at": at, "tags": [name]}
         made[name] = wire.whole_run([sample("gpu-0", 3600, 1800, kwh * 3.6e6)], [CARD], **about)
     return made

@@ -3,7 +3,8 @@
 import pytest
 
 from runs.models import Project, Run
-from runs.run_list.totals import totals_by_day
+from runs.selection.run_filters import RunFilters
+from runs.selection.run_totals import kept_totals
 from tests.wire import A100, ago, batch, sample
 
 pytestmark = pytest.mark.browser
@@ -47,7 +48,7 @@ def test_a_run_grows_on_the_list_and_the_choice_and_the_focus_stay(tab, wire, ru
     assert float(row.locator("data").first.get_attribute("value")) == Run.objects.get(run_id=growing).energy_kwh
     assert row.get_by_role("checkbox").is_checked()
     assert page.evaluate("document.activeElement.innerText") == "growing"
-    energy_kwh = totals_by_day(list(Project.objects.values_list("pk", flat=True))).energy_kwh
+    energy_kwh = kept_totals(list(Project.objects.values_list("pk", flat=True)), RunFilters())[0].energy_kwh
     page.locator(f'#total data[value="{energy_kwh!r}"]').wait_for()
 
 

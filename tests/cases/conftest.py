@@ -29,8 +29,12 @@ def portal(tmp_path):
 
 @pytest.fixture
 def environment(tmp_path, portal):
+    return environment_in(tmp_path, portal)
+
+
+def environment_in(folder: Path, portal: FakePortal) -> dict[str, str]:
     """The variables of a person who has set up the agent; nothing of whoever runs the tests."""
-    home, memory = tmp_path / "home", tmp_path / "memory"
+    home, memory = folder / "home", folder / "memory"
     home.mkdir()
     memory.mkdir()
     return {
@@ -41,7 +45,7 @@ def environment(tmp_path, portal):
         "PYTHONPATH": str(ROOT / "agent" / "src"),
         "TRACEML_AGENT_URL": portal.url,
         "TRACEML_AGENT_TOKEN": portal.token,
-        "TRACEML_AGENT_SPOOL_DIR": str(tmp_path / "spool"),
+        "TRACEML_AGENT_SPOOL_DIR": str(folder / "spool"),
     }
 
 
@@ -71,11 +75,16 @@ def processes(environment):
 
 
 @pytest.fixture
-def start(environment, tmp_path, processes):
+def interpreter():
+    return sys.executable
+
+
+@pytest.fixture
+def start(environment, tmp_path, processes, interpreter):
     """Starts a script in a process of its own: `before` are words before the interpreter, `options` its own."""
 
     def script(code, *arguments, before=(), options=(), cwd=tmp_path, **more):
-        words = [*before, sys.executable, *options, "-c", textwrap.dedent(code), *arguments]
+        words = [*before, interpreter, *options, "-c", textwrap.dedent(code), *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(words, env=environment | more, cwd=cwd, **streams)
 

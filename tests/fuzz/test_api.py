@@ -46,7 +46,11 @@ BODIES = {
     | MORE,
 }
 LISTS = ["runs", "models", "hardware", "runs/{run_id}", "runs/{run_id}/series", "runs/{run_id}/metrics", "summary"]
-NAMES = ["cursor", "page_size", "since", "q", "kind", "status", "model", "after", "name", "format"]
+LISTS += ["runs/totals", "runs/{run_id}/stages", "models/resnet-50", "models/resnet-50/citation", "usage", "compare"]
+LISTS += ["plan", "hardware/nvidia-a100-sxm4-40gb", "project"]
+NAMES = ["cursor", "page_size", "since", "q", "kind", "status", "model", "after", "name", "format", "until", "state"]
+NAMES += ["used_since", "used_until", "tag", "param", "hardware", "main_hardware", "member", "exception", "over_kwh"]
+NAMES += ["archived", "include", "by", "against", "of", "run", "count", "hours", "utilisation", "speed_up"]
 
 
 @pytest.fixture

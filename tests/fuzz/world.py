@@ -19,6 +19,7 @@ from django.urls import get_resolver
 from runs.models import (
     ApiToken,
     Badge,
+    Import,
     Invitation,
     Membership,
     OwnershipOffer,
@@ -38,7 +39,7 @@ PART = re.compile(r"<(?:(\w+):)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
 #: The Django admin has tests of its own, and the API has a document of its requests.
 ELSEWHERE = ("/admin/", "/api/")
 #: What such a form does is taken back, or soon there would be nothing to ask for.
-GOES = re.compile("delete|revoke|remove|leave|logout")
+GOES = re.compile("delete|revoke|remove|leave|logout|discard")
 IN_LINKS = re.compile(r"[?&;](\w+)=([^&\"#]{1,100})")
 IN_FORMS = re.compile(r'<(?:input|option|button)[^>]* value="([^"]{1,100})"')
 FORM = "application/x-www-form-urlencoded"
@@ -80,6 +81,8 @@ class World:
             "run_id": self.run_ids,
             "form": ["csv", "json", "md", "tex", "bib", "yaml"],
             "pk": [str(view.pk)],
+            "imported": [str(Import.objects.create(project=run.project, file_name="jobs.txt", state="checked").pk)],
+            "number": ["0"],
             "member": [str(bob.pk), str(alice.pk)],
             "token": [str(pk) for pk in ApiToken.objects.values_list("pk", flat=True)],
             "share": [str(link.pk) for link, _ in shared],

@@ -86,7 +86,7 @@ def test_parameters_for_which_there_is_no_room_are_left_out_and_counted(wire):
     run = told(wire, run_id, params={"one": 1, "two": 2, "p0": "changed"})
     assert len(run.params) == MAX_KEYS
     assert (run.params["one"], run.params["p0"]) == (1, "changed")
-    assert run.left_out == [{"what": "parameter 'two'", "reason": "a run keeps at most 50 parameters", "count": 1}]
+    assert run.left_out == [{"what": "parameter 'two'", "reason": "a run keeps at most 200 parameters", "count": 1}]
 
 
 def test_parameters_that_are_too_long_together_are_left_out_and_the_former_value_stays(wire):

@@ -14,6 +14,7 @@ from runs.ingest.removal import remove_project, remove_run, remove_series
 from runs.ingest.tags import tag_run
 from runs.jobs import reestimate
 from runs.models import AuditEntry, Batch, DailyUsage, DeletedRun, Project, Run
+from runs.sql.locks import keep_from_uploads
 from tests import people as cast
 from tests.wire import A100, Wire, batch, header, sample
 
@@ -109,6 +110,7 @@ def test_a_change_of_a_run_and_the_deletion_of_its_project_wait_for_each_other(t
 
     def delete():
         with transaction.atomic():
+            keep_from_uploads(Project, runs[0].project_id)
             project = Project.objects.select_for_update().get(pk=runs[0].project_id)
             Batch.objects.filter(run=runs[0]).delete()
             deleting.set()

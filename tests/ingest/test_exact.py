@@ -13,7 +13,8 @@ from django.urls import reverse
 
 from hardware.models import CatalogueState, HardwareProfile
 from runs.ingest.header import record_header
-from runs.ingest.removal import RunDeleted, remove_project, remove_run, remove_series
+from runs.ingest.keeping import RunDeleted
+from runs.ingest.removal import remove_project, remove_run, remove_series
 from runs.ingest.tags import tag_run, untag_run
 from runs.jobs import pace, rebuild, reestimate
 from runs.models import DailyUsage, Project, ProjectUsage, Run, TaggedUsage
@@ -211,7 +212,7 @@ def test_a_rebuild_goes_on_while_an_upload_is_open(wire, catalogue):
         connection.close()
 
     with transaction.atomic():
-        Run.objects.select_for_update().get(pk=first.pk)
+        Run.objects.select_for_update().get(pk=first.pk, project=first.project_id)
         thread = threading.Thread(target=rebuild_all)
         thread.start()
         begun.wait()

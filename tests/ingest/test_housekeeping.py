@@ -16,6 +16,8 @@ from runs.models import (
     DailyUsage,
     DeletedRun,
     Device,
+    Import,
+    ImportPart,
     Invitation,
     Membership,
     Project,
@@ -71,12 +73,20 @@ def session(people, ends) -> Session:
     return Session.objects.create(session_key=f"k{Session.objects.count()}", session_data="", expire_date=ends)
 
 
+def unconfirmed(people, sent) -> Import:
+    made = Import.objects.create(project=people.project, file_name="jobs.txt", state="checked")
+    ImportPart.objects.create(project=people.project, of=made, number=0, data=b"x")
+    Import.objects.filter(pk=made.pk).update(created_at=sent)
+    return made
+
+
 CASES = {
     "invitations": (invitation, ago(31), [ago(29), ago(-1)]),
     "sessions": (session, ago(1), [ago(-1)]),
     "tokens": (lambda people, end: token(people, expires_at=end), ago(91), [ago(89), ago(-1), None]),
     "tokens revoked": (lambda people, end: token(people, revoked_at=end), ago(91), [ago(89)]),
     "shares": (share, ago(31), [ago(29), ago(-1)]),
+    "imports": (unconfirmed, ago(1.1), [ago(0.9)]),
     "tombstones": (tombstone, ago(366), [ago(364)]),
     "audit": (entry, ago(731), [ago(729)]),
 }

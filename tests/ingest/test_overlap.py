@@ -10,8 +10,8 @@ from django.urls import reverse
 from hardware.models import HardwareProfile
 from runs.jobs import reestimate
 from runs.models import DailyUsage, Device, ProjectUsage, Run
-from runs.run_list.totals import totals_of
 from runs.selection.groups import grouped
+from runs.selection.run_totals import totals_of
 from tests.wire import CPU, Wire, batch, sample
 
 pytestmark = pytest.mark.django_db

@@ -109,7 +109,7 @@ def everything_of(run: Run) -> dict:
     for relation in Run._meta.related_objects:
         table = relation.related_model
         if table is not RunUsage:
-            found[table.__name__] = list(table.objects.filter(run=run).order_by("pk").values())
+            found[table.__name__] = list(table.objects.filter(run=run.pk).order_by("pk").values())
     return found
 
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from runs.figures.candidates import work_of
 from runs.figures.curves import curves
 from runs.models import DailyUsage, Run
-from runs.plan.candidates import work_of
 from runs.run_page.page import run_page
 from tests.wire import A100, batch, sample
 
@@ -54,8 +54,8 @@ def test_its_curves_have_power_and_no_utilisation(wire, catalogue):
     wire.whole_run(samples, [SLICE])
     run = Run.objects.get()
     (curve,) = curves(run, list(run.devices.select_related("profile", "writer")))
-    assert curve.powers_w[1:] == pytest.approx([100] * 3)
-    assert set(curve.utilisations) == {None}
+    assert curve.powers_w.means[1:] == pytest.approx([100] * 3)
+    assert set(curve.utilisations.means) == {None}
 
 
 def test_a_refused_sample_names_what_is_wrong(wire):

@@ -11,10 +11,11 @@ from django.utils import timezone
 from runs.ingest.removal import remove_run
 from runs.jobs import reestimate
 from runs.models import ProjectUsage, Run, RunUsage, User
+from runs.selection import run_totals, waste
 from tests.screens.conftest import METERED
 from tests.screens.overview.test_overview import figures, links, table
 from tests.screens.run_list.test_runs import names
-from tests.wire import batch, sample
+from tests.wire import batch, noon, sample
 
 KWH = 3.6e6
 
@@ -110,6 +111,30 @@ def test_month_list_csv_and_overview_state_one_figure_archived_runs_included(ali
         assert {row["used_from"] for row in rows} == {days["since"]}
 
 
+@pytest.mark.parametrize(
+    ("since", "asked", "said"),
+    [
+        ("2026-08-01", {}, "At least 3 of 3 runs · 17 kWh"),
+        ("2026-08-01", {"archived": "too"}, "At least 4 of 3 runs · 21 kWh"),
+        ("2026-08-14", {"archived": "too"}, "At least 1 of 3 runs · 13 kWh"),  # two others went on from the day before
+        ("2026-08-01", {"state": "failed"}, "More than 10,000 of 3 runs used on these days"),
+    ],
+)
+def test_nobody_counts_very_many_runs_of_days_but_the_daily_totals_tell_their_energy(
+    alice, august, monkeypatch, since, asked, said
+):
+    Run.objects.filter(name="early").update(archived_at=timezone.now())
+    monkeypatch.setattr(run_totals, "MOST_FOUND", 0)
+    monkeypatch.setattr(run_totals, "MOST_DAYS_READ", 1)
+    assert alice.read("/runs/", since=since, until="2026-08-31", **asked).by_id("total").text.startswith(said)
+
+
+def test_a_few_runs_of_many_days_are_counted(alice, august, monkeypatch):
+    monkeypatch.setattr(run_totals, "MOST_DAYS_READ", 2)
+    total = alice.read("/runs/", since="2026-08-01", until="2026-08-31", q="long").by_id("total")
+    assert total.text.startswith("1 of 4 runs · 10 kWh")
+
+
 def test_a_list_says_what_archived_runs_it_leaves_out_and_files_mark_them(alice, august):
     Run.objects.filter(name="early").update(archived_at=timezone.now())
     total = alice.read("/runs/").by_id("total")
@@ -142,9 +167,9 @@ def test_a_list_of_days_is_filtered_sorted_grouped_and_paged_like_any_other(alic
 
 
 def test_a_run_that_began_but_used_nothing_yet_is_in_its_day(alice, wire, profile):
-    wire.start(name="just-begun")
-    today = datetime.now(UTC).date().isoformat()
-    assert used(alice.read("/runs/", since=today, until=today)) == {"just-begun": 0.0}
+    wire.start(name="just-begun", started_at=noon(1))
+    day = noon(1)[:10]
+    assert used(alice.read("/runs/", since=day, until=day)) == {"just-begun": 0.0}
 
 
 def test_an_open_end_reaches_as_far_as_there_are_runs(alice, august):
@@ -166,7 +191,9 @@ def test_what_was_wasted_is_cut_to_the_period(alice, wire, profile, august):
     assert sum(used(listed).values()) == pytest.approx(0.150, rel=0.01)
 
 
-def test_the_runs_that_wasted_the_most_are_named_and_grouped_by_exception(alice, wire, august):
+@pytest.mark.parametrize("added_up", [waste.MOST_ADDED_UP, 0])
+def test_the_runs_that_wasted_the_most_are_named_and_grouped_by_exception(alice, wire, august, monkeypatch, added_up):
+    monkeypatch.setattr(waste, "MOST_ADDED_UP", added_up)
     wire.finish(august["early"], status="cancelled", ended_at="2026-08-13T02:00:00+00:00")
     wire.finish(august["broken"], status="failed", ended_at="2026-08-14T01:00:00+00:00", exception="OutOfMemoryError")
     page = alice.read("/", since="2026-08-01", until="2026-08-31")

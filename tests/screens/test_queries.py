@@ -91,6 +91,19 @@ def test_no_list_or_dashboard_takes_more_queries_for_more_runs(alice, people, wi
     assert max(many.values()) <= MOST
 
 
+def test_a_model_that_is_trained_and_used_takes_no_more(alice, wire, profile):
+    send(wire, RUNS[1], 1)
+    wire.start(str(RUNS[2]), model="model-1", kind="inference")
+    calls = [
+        {"method": "Model.predict", "calls": 10, "items": 20, "busy_s": 1.0},
+        {"method": "POST /predict", "calls": 10, "items": 20, "busy_s": 1.0},
+    ]
+    logged = [{"t_s": 1, "name": name, "value": 30} for name in ("tokens", "accuracy")]
+    wire.send(str(RUNS[2]), "b-1", batch([sample("gpu-0", 60.0, 30.0, 3.6e6)], [METERED], calls=calls, metrics=logged))
+    assert "Energy per 1,000 requests" in alice.read("/models/digits/model-1/").text
+    assert queries(alice, "/models/digits/model-1/") <= MOST
+
+
 def test_a_run_takes_as_many_queries_whatever_is_in_it(alice, wire, profile):
     counts = []
     for number, (gpus, stages) in enumerate([(1, 1), (2, 3), (16, 60)], start=1):

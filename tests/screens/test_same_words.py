@@ -8,7 +8,7 @@ from django.test import Client
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.jobs import reestimate
 from runs.models import Run, TrackedModel, Writer
-from runs.models.run import attempts_of
+from runs.models.writer import attempts_of
 from tests.screens.conftest import METERED
 from tests.screens.html import Page
 from tests.wire import ago, batch, sample

@@ -17,6 +17,7 @@ PATHS = [
     f"/accounts/confirm-email/{SECRET}/",
     f"/badge/{SECRET}.svg",
     f"/tml_abcdefgh_{SECRET}/",
+    f"/api/hooks/codecarbon/{SECRET}",
     f"/nowhere/?token={SECRET}",
     f"/accounts/oidc/oidc/login/callback/?code={SECRET}&state={SECRET}",
     f"/s//{SECRET}/",

@@ -1,18 +1,17 @@
 """Promise PS35: after any refused body a worker's memory returns to within 32 MiB of what it was."""
 
-import contextlib
 import gzip
 import json
 import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.backup import places
 from tests.serving import servers
+from tests.serving.servers import resident_mib
 
 MIB = 1024 * 1024
 BOUND_MIB = 32
@@ -62,7 +61,7 @@ def worker(database_url, tmp_path_factory):
         for _ in range(30):
             send(port, "POST", "/accounts/login/", b"a=1", {})
             send(port, "PUT", UPLOAD, b"{}", AS_AGENT)
-        yield port, worker_of(port)
+        yield port, servers.processes(port)[-1]
 
 
 UPLOAD = "/api/v1/runs/00000000-0000-4000-8000-000000000001/batches/b-1"
@@ -74,21 +73,6 @@ def token(database_url):
     """A body is looked at for whoever may send one."""
     text = places.done(database_url, "issue_token", "--team", "Memory", "--project", "Memory").strip().splitlines()[-1]
     AS_AGENT["Authorization"] = f"Bearer {text}"
-
-
-def worker_of(port: int) -> int:
-    """The process that serves: the child of the one that listens and was started last."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"PORT={port}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return max(found)
-
-
-def resident_mib(pid: int) -> float:
-    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
 
 
 def send(port: int, method: str, path: str, data: bytes, headers: dict[str, str]) -> int:

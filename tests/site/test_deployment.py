@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,13 @@ def test_every_command_that_is_named_exists():
     named |= {shlex.split(" ".join(service["command"]))[0] for service in services() if "command" in service}
     assert len(named) > 8
     assert named - set(get_commands()) == set()
+
+
+def test_every_configuration_that_gunicorn_is_told_exists():
+    texts = [(ROOT / "deploy" / "start").read_text(), *(path.read_text() for path in UNITS)]
+    named = [name for text in texts for name in re.findall(r"-c python:(\S+)", text)]
+    assert len(named) >= 2
+    assert [name for name in named if find_spec(name) is None] == []
 
 
 def test_every_file_that_the_guide_names_is_there():

@@ -46,6 +46,9 @@ def test_it_starts_with_sound_settings(tmp_path):
         ({"DEBUG": "maybe"}, "DEBUG must be 0 or 1"),
         ({"ALLOWED_HOSTS": "*"}, "ALLOWED_HOSTS"),
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
+        ({"DATABASE_REPLICA_URL": "postgres://a@b/c"}, "DATABASE_REPLICA_URL"),
+        ({"DATABASE_URL": "postgres://a@b/c", "DATABASE_REPLICA_URL": "sqlite:///x"}, "DATABASE_REPLICA_URL"),
+        ({"DATABASE_POOL_SIZE": "many"}, "DATABASE_POOL_SIZE"),
         ({"TRACEML_BASE_URL": "traceml.example"}, "TRACEML_BASE_URL"),
         ({"TRACEML_SIGNUP": "everyone"}, "TRACEML_SIGNUP"),
         ({"TRACEML_TASKS": "celery"}, "TRACEML_TASKS"),
@@ -107,10 +110,8 @@ def test_a_refusal_does_not_repeat_the_mail_servers_password(tmp_path):
     assert "secret" not in start(tmp_path, EMAIL_URL="smtp://me:secret@mail.example:port").stderr
 
 
-@pytest.mark.parametrize(
-    ("command", "limit_ms"), [("migrate", 0), ("restore", 0), ("housekeeping", 5000), ("worker", 5000)]
-)
-def test_a_statement_ends_after_five_seconds_but_in_a_migration(command, limit_ms, tmp_path):
+@pytest.mark.parametrize(("command", "limit_ms"), [("restore", 0), ("housekeeping", 5000), ("worker", 5000)])
+def test_a_statement_ends_after_five_seconds_but_in_a_restore(command, limit_ms, tmp_path):
     code = f"import sys; sys.argv = ['manage.py', '{command}']; from traceml_site import settings; "
     code += "print(settings.DATABASES['default']['OPTIONS']['options'])"
     environment = {
@@ -120,4 +121,4 @@ def test_a_statement_ends_after_five_seconds_but_in_a_migration(command, limit_m
     } | SOUND
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"-c statement_timeout={limit_ms}"
+    assert done.stdout.strip().startswith(f"-c statement_timeout={limit_ms} ")

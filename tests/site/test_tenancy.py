@@ -16,6 +16,7 @@ from runs.models import (
     ApiToken,
     Badge,
     DeletedRun,
+    Import,
     Invitation,
     Membership,
     OwnershipOffer,
@@ -64,6 +65,8 @@ def team(people, client) -> dict[str, str]:
         "badge": str(Badge.make(run.tracked_model, SECRET, people.alice).pk),
         "invitation": str(Invitation.issue(alice, "member", f"{SECRET}@example.org")[0].pk),
         "offer": str(OwnershipOffer.make(alice, bob, False).pk),
+        "imported": str(Import.objects.create(project=project, file_name=SECRET, state="checked").pk),
+        "number": "0",
     }
 
 
@@ -74,7 +77,8 @@ MISSING = {
     "run_id": str(uuid.UUID(int=7)),
     "batch_id": "b-1",
     "form": "csv",
-} | dict.fromkeys(("pk", "member", "token", "share", "badge", "invitation", "offer"), "987654")
+    "number": "0",
+} | dict.fromkeys(("pk", "imported", "member", "token", "share", "badge", "invitation", "offer"), "987654")
 
 
 @pytest.fixture
@@ -136,7 +140,18 @@ def test_every_page_of_hers_is_like_one_that_never_was(charlie, team):
 
 def test_nothing_of_hers_changed_by_his_asking(charlie, team, people):
     def state() -> list:
-        tables = (Run, TrackedModel, ShareLink, Badge, Invitation, OwnershipOffer, DeletedRun, Membership, ApiToken)
+        tables = (
+            Run,
+            Import,
+            TrackedModel,
+            ShareLink,
+            Badge,
+            Invitation,
+            OwnershipOffer,
+            DeletedRun,
+            Membership,
+            ApiToken,
+        )
         return [list(table.objects.order_by("pk").values()) for table in (*tables, Team, Project)]
 
     before = state()

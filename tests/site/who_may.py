@@ -30,7 +30,7 @@ def each(names: str, who, *verbs: str) -> dict[str, dict]:
 PAGES: dict[str | None, dict] = {
     # Public: tests/site/test_doors.py names why.
     **each("healthz", EVERYBODY, *BOTH, "delete"),
-    **each("api-schema methodology agent_packages agent_files agent_wheel shared badge", EVERYBODY, *READ),
+    **each("api-schema api_docs methodology agent_packages agent_files agent_wheel shared badge", EVERYBODY, *READ),
     **each("account_login account_logout account_inactive account_signup account_reset_password", EVERYBODY, *BOTH),
     **each("account_email_verification_sent account_confirm_email account_reset_password_done", EVERYBODY, *BOTH),
     **each("account_reset_password_from_key account_reset_password_from_key_done mfa_login_webauthn", EVERYBODY, *BOTH),
@@ -38,7 +38,12 @@ PAGES: dict[str | None, dict] = {
     **each("socialaccount_login_cancelled socialaccount_login_error join_by_link", EVERYBODY, *BOTH),
     # By a token: the deployment's own, or a project's.
     **each("metrics api-runs api-run api-batch api-finish api-series api-metrics", A_TOKEN, *BOTH, "put", "delete"),
-    **each("api-models api-model api-summary api-hardware api-factor", A_TOKEN, *BOTH, "put", "delete"),
+    **each("api-run-totals api-stages api-compare api-project api-plan api-usage", A_TOKEN, *BOTH, "put", "delete"),
+    **each("api-models api-model api-citation api-summary api-factor", A_TOKEN, *BOTH, "put", "delete"),
+    **each("api-hardware api-hardware-profile", A_TOKEN, *BOTH, "put", "delete"),
+    **each("codecarbon-runs codecarbon-emissions codecarbon-hook", A_TOKEN, *BOTH, "put", "delete"),
+    **each("api-imports api-import api-import-part api-import-check", A_TOKEN, *BOTH, "put", "delete"),
+    **each("api-import-confirm api-import-undo", A_TOKEN, *BOTH, "put", "delete"),
     # What concerns oneself, or shows no more than one's own.
     **each("account_email account_reauthenticate account_change_password account_set_password", ONESELF, *BOTH),
     **each(
@@ -51,15 +56,17 @@ PAGES: dict[str | None, dict] = {
     **each(
         "overview report report_csv run_list live_rows run_export compare compare_export model_list", ONESELF, *READ
     ),
-    **each("hardware_list hardware_detail plan export_my_data settings", ONESELF, *READ),
+    **each("hardware_list hardware_detail plan export_my_data settings imports", ONESELF, *READ),
     **each("profile delete_account sessions team_new start join", ONESELF, *BOTH),
-    **each("save_view save_theme bulk", ONESELF, *WRITE),
+    **each("save_view save_theme bulk import_new", ONESELF, *WRITE),
     **each("delete_view", ITS_MAKER, *WRITE),
     # Of a team.
     **each("run_detail run_series series_export metrics_export model_detail model_cite", Right.SEE, *READ),
     **each("model_citation start_waiting start_news team members projects project tokens", Right.SEE, *READ),
     **each("shares", Right.SHARE, *READ),
     **each("audit audit_csv", Right.READ_AUDIT, *READ),
+    **each("import_detail", Right.SEE, *READ),
+    **each("import_part import_check import_confirm import_undo import_discard", Right.CHANGE_RUNS, *WRITE),
     **each("run_notes model_notes", Right.WRITE_NOTES, *BOTH),
     **each("run_recompute", Right.CHANGE_RUNS, *WRITE),
     **each("delete_run delete_model", Right.CHANGE_RUNS, *BOTH),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import blocks
 from tests.screens.html import Page
 from tests.site.test_start import SOUND
 from traceml_agent import __version__
@@ -88,6 +89,19 @@ def test_the_line_of_the_start_page_installs_the_agent(portal, programs, client,
     program, verb, *what = shlex.split(line)
     assert (program, verb) == ("pip", "install")
     pip(programs, "--no-index", *what)
+    assert installed(programs) == f"traceml-agent {__version__}"
+
+
+DOCUMENTED = blocks("README.md", "sh") + blocks("agent/README.md", "sh")
+DOCUMENTED += blocks("docs/install.md", "sh") + blocks("docs/quickstart.md", "sh")
+LINES = {line for code in DOCUMENTED for line in code.splitlines() if line.startswith("pip install")}
+
+
+@pytest.mark.parametrize("line", sorted(LINES))
+def test_the_line_of_a_document_installs_the_agent(portal, programs, line):
+    for example in ("http://127.0.0.1:8000", "https://traceml.example"):
+        line = line.replace(example, portal)
+    pip(programs, "--no-index", "--force-reinstall", *shlex.split(line)[2:])
     assert installed(programs) == f"traceml-agent {__version__}"
 
 

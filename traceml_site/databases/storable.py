@@ -3,7 +3,7 @@
 Forms and serializers name the field. This catches what they don't see, such as a session cookie with a NUL.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import DataError
@@ -14,7 +14,7 @@ def refuse_odd_values(execute, sql, params, many, context):
 
     Otherwise PostgreSQL raises ValueError for the former, and SQLite OverflowError for the latter.
     """
-    if any(isinstance(text, str) and "\0" in text for row in (params if many else [params]) for text in _of(row)):
+    if any(map(_has_nul, params if many else [params])):
         raise SuspiciousOperation("Text must not contain the character NUL.")
     try:
         return execute(sql, params, many, context)
@@ -24,5 +24,9 @@ def refuse_odd_values(execute, sql, params, many, context):
         raise DataError(str(error)) from error
 
 
-def _of(params) -> Iterable:
-    return params.values() if isinstance(params, Mapping) else params or ()
+def _has_nul(params) -> bool:
+    """Whether a text has it; a plain loop, because an import of 100,000 runs passes 20 million values."""
+    for value in params.values() if isinstance(params, Mapping) else params or ():
+        if type(value) is str and "\0" in value:
+            return True
+    return False

@@ -18,6 +18,8 @@ from functools import partial
 from gunicorn import http
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from traceml_site.serving.stack import with_room
+
 #: Deadlines in seconds: for the head from the first byte or the connection, then for the body.
 HEAD_S, BODY_S = 10.0, 60.0
 #: Seconds to wait for a reader that takes nothing, and for a client to close.
@@ -28,6 +30,9 @@ LARGEST_BODY = 4 * 1024 * 1024
 #: The most bytes buffered for all waiting connections, and for one unsent response.
 HELD, UNSENT = 24 * 1024 * 1024, 1024 * 1024
 AT_ONCE = 64 * 1024
+#: Seconds for which a worker leaves a new connection to others, for each that it has: whoever has fewer is faster.
+#: Else one worker got all connections of clients that come together, while the others had nothing to do.
+LEAVES_S, LEAVES_MOST = 0.0003, 4
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n)")
 #: Anything that looks like a length. Unless it is one plain number, the connection ends after the request, so that no
@@ -136,6 +141,7 @@ class PatientWorker(ThreadWorker):
             raise SystemExit("traceml: TLS is not supported here, use a proxy; see docs/deploy.md")
 
     def accept(self, listener) -> None:
+        time.sleep(min(self.nr_conns, LEAVES_MOST) * LEAVES_S)
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -147,6 +153,9 @@ class PatientWorker(ThreadWorker):
             self._end_longest()
         conn = Connection(self.cfg, PatientSocket(accepted), address, listener.getsockname())
         self._wait(conn, HEAD_S, selectors.EVENT_READ)
+
+    def handle(self, conn):
+        return with_room(super().handle, conn)
 
     def finish_request(self, conn, fs) -> None:
         """After the response: send the rest, then wait for the next request or the end."""

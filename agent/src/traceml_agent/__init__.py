@@ -15,9 +15,11 @@ from traceml_agent.watch import watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from traceml_agent.integrations.mlflow_autolog import autolog
+    from traceml_agent.outputs.card import push_to_card
     from traceml_agent.tracking.run import Run
 
-__all__ = ["Run", "__version__", "current_run", "start", "track", "watch"]
+__all__ = ["Run", "__version__", "autolog", "current_run", "push_to_card", "start", "track", "watch"]
 
 
 def __getattr__(name: str):
@@ -25,4 +27,19 @@ def __getattr__(name: str):
         from traceml_agent.tracking.run import Run
 
         return Run
+    if name == "autolog":
+        from traceml_agent.integrations.mlflow_autolog import autolog
+
+        return autolog
+    if name == "push_to_card":
+        from traceml_agent.outputs.card import push_to_card
+
+        return push_to_card
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell) -> None:
+    """`%load_ext traceml_agent` in a notebook: adds the magic `%%traceml`."""
+    from traceml_agent.integrations import ipython
+
+    ipython.load(shell)

@@ -25,6 +25,8 @@ COMMANDS = {
     "doctor": "doctor",
     "sync": "sync",
     "export": "export",
+    "cite": "cite",
+    "import": "import_files",
     "login": "login",
     "update-catalogue": "update_catalogue",
 }
@@ -45,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         discard_stdout()
         return BROKEN_PIPE
     except (Complaint, Refused) as error:
-        return _complain(str(error), getattr(error, "status", 1))
+        return _complain(str(error), error.status if isinstance(error, Complaint) else 1)
     except OSError as error:
         if error.filename is None:  # stdout itself, such as a full disk
             discard_stdout()

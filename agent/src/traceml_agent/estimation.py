@@ -29,8 +29,12 @@ J_PER_KWH = 3.6e6
 COUNTER, SENSOR, TDP, FALLBACK = "counter", "sensor", "tdp", "fallback"
 #: The run's part of a counter that covers more: a processor's, split by idle power and CPU time.
 SPLIT = "split"
-BASES = (COUNTER, SENSOR, SPLIT, TDP, FALLBACK)
+#: What another tool calculated in its own way, and what a method calculated for a model that runs elsewhere.
+REPORTED, MODELLED = "reported", "modelled"
+BASES = (COUNTER, SENSOR, SPLIT, REPORTED, MODELLED, TDP, FALLBACK)
 MEASURED = (COUNTER, SENSOR, SPLIT)
+#: Bases whose joules arrive with the facts; the others' are estimated from a profile.
+GIVEN = (*MEASURED, REPORTED, MODELLED)
 
 #: Increases with every change of a formula, constant or power class; the portal then re-estimates older figures.
 REVISION = 2
@@ -38,6 +42,9 @@ REVISION = 2
 #: The range of the true energy, as factors of the measured one. Counters are those of boards and packages. Sensors are
 #: read once a second, and those of A100 and H100 see 25 % of the time (arXiv 2312.02741).
 RANGE_BY_BASIS = {COUNTER: (0.95, 1.05), SENSOR: (0.9, 1.1), SPLIT: (0.6, 1.6)}
+#: Of tools that don't say how they measured: CodeCarbon was up to 40 % off an external meter (arXiv 2509.22092). Of
+#: methods that state no range themselves: our assumption.
+RANGE_BY_BASIS |= {REPORTED: (0.6, 1.6), MODELLED: (0.33, 3.0)}
 #: The range for an idle or full-load power that the profile states itself: readings of one model differ this much.
 OWN_POWER_RANGE = (0.65, 1.5)
 #: If the TDP of a profile is itself an estimate, its range is wider by this factor at both ends.
@@ -79,7 +86,8 @@ class Facts(NamedTuple):
     ``busy_s`` is utilisation (0 to 1, of what the run held) integrated over time, ``energy_j`` what was measured;
     each is None if unknown. ``cores`` and ``threads`` are those the run was allocated, of the host's
     ``host_cores`` and ``host_threads``; ``share`` is the part of the device it held (1.0 a whole GPU, 2/7 a
-    MIG slice). ``name`` is the driver's: a vGPU's states its size.
+    MIG slice). ``name`` is the driver's: a vGPU's states its size. ``range_low`` and ``range_high`` are factors of
+    ``energy_j`` if its method states a range of its own.
     """
 
     kind: str
@@ -94,6 +102,8 @@ class Facts(NamedTuple):
     name: str = ""
     host_cores: float | None = None
     host_threads: float | None = None
+    range_low: float | None = None
+    range_high: float | None = None
 
 
 class Energy(NamedTuple):
@@ -191,23 +201,24 @@ def estimated_energy_j(idle_w: float, full_load_w: float, elapsed_s: float, busy
 
 
 def basis_of(facts: Facts, profile: PowerProfile) -> str:
-    """The basis of this device's energy: measured if there are joules, else the profile or the fallback."""
+    """The basis of this device's energy: the agent's word if there are joules, else the profile or the fallback."""
     if facts.energy_j is not None:
-        return facts.basis if facts.basis in MEASURED else SENSOR
+        return facts.basis if facts.basis in GIVEN else SENSOR
     return FALLBACK if profile.fallback else TDP
 
 
 def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
     """Energy of one device in J with its range: what was measured, else the linear estimate from its profile.
 
-    A measured energy never depends on the profile. The ends of an estimate's range are the same formula with the lowest
-    and the highest idle and full-load power, so that they add up over days and devices as the estimate does. Without
-    utilisation, the whole time counts as busy, as in Lannelongue et al. 2021, and the range begins at idle power.
+    An energy that was given never depends on the profile. The ends of an estimate's range are the same formula with the
+    lowest and the highest idle and full-load power, so that they add up over days and devices as the estimate does.
+    Without utilisation, the whole time counts as busy, as in Lannelongue et al. 2021, and the range begins at idle
+    power.
     """
     basis = basis_of(facts, profile)
-    if basis in MEASURED:
+    if basis in GIVEN:
         energy_j = facts.energy_j or 0.0
-        low, high = RANGE_BY_BASIS[basis]
+        low, high = given_range(facts, basis)
         return Energy(energy_j, low * energy_j, high * energy_j, basis)
     idle_w, full_load_w, held = idle_power_w(profile), full_load_power_w(profile), units_held(facts, profile)
     (idle_low, idle_high), (full_low, full_high) = ranges_of(profile)
@@ -217,6 +228,12 @@ def device_energy(facts: Facts, profile: PowerProfile) -> Energy:
     low_j = estimated_energy_j(idle_low * idle_w, full_low * full_load_w, elapsed_s, least_busy_s, held)
     high_j = estimated_energy_j(idle_high * idle_w, full_high * full_load_w, elapsed_s, busy_s, held)
     return Energy(energy_j, min(low_j, energy_j), max(high_j, energy_j), basis)
+
+
+def given_range(facts: Facts, basis: str) -> tuple[float, float]:
+    """Factors (lowest, highest) of an energy that was given: its method's own, or else those of its basis."""
+    low, high = RANGE_BY_BASIS[basis]
+    return low if facts.range_low is None else facts.range_low, high if facts.range_high is None else facts.range_high
 
 
 def idle_share(facts: Facts, profile: PowerProfile) -> float:

@@ -17,8 +17,8 @@ MAX_KEY = 200
 MAX_VALUE = 500
 #: Characters of a note on a device.
 MAX_NOTE = 500
-#: Keys of `params` and of `environment`, at their top level.
-MAX_KEYS = 50
+#: Keys of `params` and of `environment`, at their top level: a Hugging Face training has about 150 parameters.
+MAX_KEYS = 200
 #: Bytes of `params` and of `environment`, as `metadata_bytes` counts them.
 MAX_METADATA_BYTES = 16 * 1024
 MAX_TAGS = 50
@@ -47,7 +47,8 @@ MAX_COUNT = 2**53
 #: About 30 years: no counter of seconds is larger.
 MAX_SECONDS = 1e9
 MAX_POWER_W = 1e6
-#: Characters of a device's UUID, and the range of each of its numbers: cores and threads, GB, 0 to 1, watts.
+#: Characters of a device's UUID, and the range of each of its numbers: cores and threads, GB, 0 to 1, watts,
+#: factors of its energy.
 MAX_UUID = 100
 DEVICE_RANGES = {
     "cores": (0.001, 1e6),
@@ -57,6 +58,8 @@ DEVICE_RANGES = {
     "memory_gb": (0.0, 1e7),
     "share": (0.0, 1.0),
     "power_limit_w": (0.0, MAX_POWER_W),
+    "range_low": (0.0, 1.0),
+    "range_high": (1.0, 1e6),
 }
 #: Keys of writers, devices and stages.
 KEY_PATTERN = r"^[A-Za-z0-9._:-]{1,64}\Z"
@@ -89,7 +92,7 @@ def metadata_bytes(value) -> int:
 
 
 def excess_keys(metadata: dict) -> list[str]:
-    """The keys to remove from a mapping so that the rest fits: those after the fiftieth, then the largest ones."""
+    """The keys to remove from a mapping so that the rest fits: those after the 200th, then the largest ones."""
     keys = list(metadata)
     excess = keys[MAX_KEYS:]
     bytes_of = {key: metadata_bytes({key: metadata[key]}) - 1 for key in keys[:MAX_KEYS]}  # with a comma, no braces

@@ -43,13 +43,13 @@ def start(
     `model` is the model's name, which stays the same over its whole life; `kind` is training, finetuning, evaluation,
     inference or other. With `budget_kwh` or `budget_kg` (CO2e), `on_budget` says what happens when more is used:
     `warn`, `stop` (`run.epochs()` begins no further epoch), or a function that takes the run. `settings` are those of
-    agent/README.md (url, token, spool_dir, interval …) and override the environment. In a notebook, the run that the
+    agent/README.md (url, token, spool_dir, report_to …) and override the environment. In a notebook, the run that the
     same cell started before ends.
     """
-    from traceml_agent.tracking import notebook
-
     run = _begun(model, kind, name, tags, params, budget_kwh, budget_kg, on_budget, **settings)
-    notebook.end_former(run)
+    from traceml_agent.tracking import current, notebook
+
+    notebook.end_former(run, current.active())
     return run
 
 
@@ -77,6 +77,7 @@ def _begun(
     if outer := handle.outer():
         outer.tell(model, kind, name, tags, params)
         outer.keep_to(budget)
+        _report(outer, chosen.report_to)
         if settings.get("devices"):
             warn("devices is ignored: another process measures this one. Declare them there, as with `run --device`.")
         return outer
@@ -84,7 +85,17 @@ def _begun(
         budget.only_warns("ranks of several hosts")
     block = _block.get()
     around = block.run_id if block is not None and block.is_measuring else ""
-    return Run(model, kind, name, tags, params, chosen, budget, around=around).begin()
+    run = Run(model, kind, name, tags, params, chosen, budget, around=around).begin()
+    _report(run, chosen.report_to)
+    return run
+
+
+def _report(run: RunInterface, loggers: list) -> None:
+    """Report the run to the user's loggers, if any: only then is the module loaded."""
+    if loggers:
+        from traceml_agent.integrations import reporting
+
+        reporting.report(run, loggers)
 
 
 @guarded(_inert)
@@ -114,6 +125,10 @@ class track:
         return super().__new__(cls)
 
     def __init__(self, model=None, kind="training", name=None, tags=None, params=None, **settings):
+        if "report_to" in settings:
+            from traceml_agent.inputs.config import Loggers
+
+            settings["report_to"] = Loggers.of(settings["report_to"])
         self._arguments = (model, kind, name, tags, params)
         self._options = settings
         self._runs: list[tuple[RunInterface, contextvars.Token]] = []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from traceml_agent.spool.board import Board
 
 CALL = "call"  # as on a board
+#: The method under which requests count whose endpoints are not known.
+REQUESTS = "requests"
 
 #: Methods by which common libraries use a model. Other methods are left alone.
 METHODS = (

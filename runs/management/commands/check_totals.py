@@ -8,11 +8,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from runs.backup import totals
-from runs.models import DailyUsage, ProjectUsage, Run, TaggedUsage
+from runs.ingest.folding.fold import fold_waiting
+from runs.models import DailyUsage, ProjectUsage, Run, RunSums, TaggedUsage
 from runs.models.usage import AMOUNTS
+from runs.sql import run_sums
 
 COMPARED = {model._meta.db_table: dict.fromkeys(AMOUNTS, 0.0) for model in (DailyUsage, TaggedUsage, ProjectUsage)}
 OF_RUNS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "duration_s")
+COMPARED[RunSums._meta.db_table] = dict.fromkeys(("runs", "energy_kwh", "emissions_kg", "duration_s"), 0.0)
 COMPARED[Run._meta.db_table] = dict.fromkeys(OF_RUNS, 0.0)
 
 
@@ -21,6 +24,10 @@ class Command(BaseCommand):
 
     def handle(self, **options):
         with transaction.atomic():
+            while fold_waiting():
+                pass
+            while run_sums.compact():
+                pass
             held = totals.of(connection, COMPARED)
             call_command("rebuild_usage", stdout=StringIO())
             found = totals.of(connection, COMPARED)

@@ -13,6 +13,7 @@ WORDS = {
     "remembered": "expired attempts and used codes",
     "series": "runs whose samples are older than their project's limit",
     "trash": "runs, models and projects that have been in the trash for 30 days",
+    "imports": "files of imports that nobody confirmed within a day",
     "tombstones": "records of deleted runs older than TRACEML_TOMBSTONE_DAYS",
     "audit": "audit entries older than TRACEML_AUDIT_DAYS",
     "tasks": "jobs of the worker that finished, or failed for good, 30 days ago or more",

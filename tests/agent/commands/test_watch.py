@@ -8,12 +8,13 @@ import time
 
 import pytest
 
+from tests.fakes.engines import VLLM, FakeEngine
 from traceml_agent.commands.watch import is_alive, name_of, see_its_gpus
 from traceml_agent.host.allocation import Target
 from traceml_agent.host.processes import Cgroup
 from traceml_agent.spool import recording
 
-BURN = "s=$(date +%s); while [ $(($(date +%s)-s)) -lt 3 ]; do :; done"
+BURN = "s=$(date +%s); while [ $(($(date +%s)-s)) -lt 6 ]; do :; done"
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_shell_is_measured_with_its_children_until_it_ends(watch, bodies):
     assert (header["model"], header["kind"], finish["status"]) == ("sh", "inference", "completed")
     cpu = next(s for s in finish["samples"] if s["device"] == "cpu-0")
     cores = next(d["cores"] for d in finish["devices"] if d["key"] == "cpu-0")
-    assert 0.3 < cpu["busy_s"] * cores < 4.5  # a busy machine gives a shell little of its three seconds
+    assert 0.3 < cpu["busy_s"] * cores < 9.0  # a busy machine gives a shell little of its six seconds
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -140,3 +141,51 @@ def test_a_v1_cgroup_tells_its_cpu_time_and_memory(tree):
     tree("sys/fs/cgroup/memory/job/memory.stat", "total_inactive_file 1000000000\n")
     cgroup = Cgroup(Target(cgroup="/job"))
     assert (cgroup.cpu_s(), cgroup.used_gb()) == (1.5, 2.0)
+
+
+def test_tokens_and_requests_of_a_server_become_those_of_the_run(watch, bodies):
+    server = FakeEngine(VLLM, tokens=1000, prompt=100, requests=5).start()
+    with subprocess.Popen(["sleep", "60"]) as target:
+        watching = watch("--pid", str(target.pid), "--model", "llama", "--metrics", server.url)
+        deadline = time.monotonic() + 20
+        while not server.headers and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.tokens, server.prompt, server.requests = 1600, 180, 9
+        time.sleep(0.5)
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=30)
+        target.kill()
+    server.stop()
+    assert watching.returncode == 0
+    metrics = {row["name"]: row["value"] for body in bodies() for row in body.get("metrics", [])}
+    assert metrics == {"tokens": 2 * 600, "prompt_tokens": 80}
+    (calls,) = next(body["calls"] for body in reversed(bodies()) if "calls" in body)
+    assert (calls["method"], calls["calls"], calls["items"]) == ("requests", 4, 4)
+
+
+def test_a_run_says_why_the_servers_counters_could_not_be_read(watch, bodies):
+    with subprocess.Popen(["sleep", "2"]) as target:
+        watching = watch("--pid", str(target.pid), "--metrics", "http://127.0.0.1:9/metrics")
+        target.wait()
+        watching.communicate(timeout=30)
+    assert watching.returncode == 0
+    (row,) = bodies()[-1]["left_out"]
+    assert row["what"] == "tokens and requests of the server"
+    assert "refused" in row["reason"]
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/metrics", "http://user:secret@127.0.0.1/metrics"])
+def test_an_address_that_is_none_is_refused(watch, url):
+    watching = watch("--pid", str(os.getpid()), "--metrics", url)
+    _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 2
+    assert "--metrics must look like" in said
+    assert "secret" not in said
+
+
+def test_a_token_is_not_sent_unencrypted_to_another_machine(watch, monkeypatch):
+    monkeypatch.setenv("TRACEML_AGENT_METRICS_TOKEN", "secret")
+    watching = watch("--pid", str(os.getpid()), "--metrics", "http://192.0.2.1/metrics")
+    _, said = watching.communicate(timeout=30)
+    assert watching.returncode == 2
+    assert "use https" in said

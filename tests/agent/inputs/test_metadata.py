@@ -41,6 +41,12 @@ def test_secrets_are_hidden_by_their_name_at_any_depth():
     assert found == {"lr": 0.1, "API-Key": "(hidden)", "opt": {"hf_token": "(hidden)", "betas": [0.9, 0.99]}}
 
 
+def test_tokens_that_are_numbers_are_amounts_and_ids():
+    given = {"max_new_tokens": 64, "eos_token_id": None, "model": {"num_token": 1.5}, "token": "abc", "tokens": ["abc"]}
+    assert metadata.params(given) == given | {"token": "(hidden)", "tokens": "(hidden)"}
+    assert metadata.params({"password": 1234}) == {"password": "(hidden)"}
+
+
 def test_params_may_be_an_object_with_attributes():
     class Options:
         def __init__(self):
@@ -50,7 +56,7 @@ def test_params_may_be_an_object_with_attributes():
 
 
 def test_params_are_capped_in_number_and_size():
-    assert len(metadata.params({f"k{n}": n for n in range(200)})) == 50
+    assert len(metadata.params({f"k{n}": n for n in range(300)})) == 200
     assert len(repr(metadata.params({f"k{n}": "x" * 500 for n in range(50)}))) < 16 * 1024
 
 

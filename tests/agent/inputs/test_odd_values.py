@@ -274,7 +274,7 @@ def test_what_is_cut_is_counted(left_out):
     metadata.text("x" * 201, left_out, "name")
     metadata.tags([f"tag {n}" for n in range(60)], left_out)
     metadata.params(
-        {"prompt": "x" * 501, "layers": range(3), "all": [0] * 60} | {f"k{n}": n for n in range(60)}, left_out
+        {"prompt": "x" * 501, "layers": range(3), "all": [0] * 210} | {f"k{n}": n for n in range(210)}, left_out
     )
     assert {row["what"]: row["count"] for row in left_out.rows()} == {
         "the end of name": 1,

@@ -137,7 +137,8 @@ def test_an_index_among_different_gpus_is_flagged_unless_the_order_is_set(gpus, 
 def stranger(tmp_path):
     """A process that is not the job's: its parent is the first one."""
     (tmp_path / "root/proc").mkdir(exist_ok=True)
-    code = "import os, time\nif os.fork(): os._exit(0)\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    code = "import os, time\nparent = os.getpid()\nif os.fork(): os._exit(0)\n"
+    code += "while os.getppid() == parent: time.sleep(0.001)\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         pid = int(process.stdout.readline())
         yield pid

@@ -53,3 +53,24 @@ def test_amounts_that_add_up_to_no_number_are_left_out(journal):
     assert journal.work["samples"] == 1e308
     (body,) = journal.bodies({})
     assert [row["what"] for row in body["left_out"]] == ["metric 'samples'"]
+
+
+def test_a_part_that_is_known_only_afterwards_has_its_times_its_place_and_its_results(journal):
+    """Candidates of a search, which workers tried: only their times are known, when it is over."""
+    with journal.stage("search", None):
+        journal.stage("candidate 1", None).place(1.0, 2.5)
+        journal.log(({"score": 0.9},), {}, at=2.0)
+    (body,) = journal.bodies({})
+    search, candidate = sorted(body["stages"], key=lambda stage: stage["id"])
+    assert (candidate["start_s"], candidate["end_s"], candidate["parent"]) == (1.0, 2.5, search["id"])
+    assert [metric["t_s"] for metric in body["metrics"]] == [2.0]
+
+
+def test_a_stage_may_get_its_result_in_its_name_which_is_cleaned_as_any(journal):
+    with journal.stage("trial 3", None) as stage:
+        stage.rename("trial 3 (kernel=rbf\n, value=0.25)" + 300 * "x")
+        stage.rename(None)
+    (body,) = journal.bodies({})
+    (told,) = body["stages"]
+    assert told["name"].startswith("trial 3 (kernel=rbf , value=0.25)")
+    assert len(told["name"]) == 200

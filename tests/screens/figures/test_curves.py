@@ -8,6 +8,7 @@ import pytest
 from runs.figures import curves
 from runs.models import Device, Run, Stage, Writer
 from runs.models.batch import Sample, pack, unpack, unpack_columns
+from runs.run_page import buckets
 
 START = datetime(2026, 11, 25, 12, tzinfo=UTC)
 RUN = Run(started_at=START)
@@ -94,50 +95,50 @@ def test_an_unmeasured_device_is_estimated_at_each_sample_and_ends_at_its_own_en
 
 
 def test_mean_power_is_energy_over_observed_time():
-    assert curves.buckets(steady(10), [0, 25, 50, 100]).power_w == pytest.approx([10, 10, 10])
+    assert buckets.buckets(steady(10), [0, 25, 50, 100]).power_w == pytest.approx([10, 10, 10])
 
 
 def test_a_gap_stays_a_gap():
     line = curve(measured(20, 200), sample(10, 100), sample(90, 100, elapsed_s=10), sample(100, 200, elapsed_s=20))
-    assert curves.buckets(line, [0, 10, 50, 90, 100]).power_w == [10, None, None, 10]
+    assert buckets.buckets(line, [0, 10, 50, 90, 100]).power_w == [10, None, None, 10]
 
 
 def test_before_a_device_joined_and_after_it_left_there_is_no_power():
     line = curve(measured(20, 200, writer=writer(offset_s=40, last_t_s=20)), sample(20, 200))
-    assert curves.buckets(line, [0, 40, 60, 100]).power_w == [None, 10, None]
+    assert buckets.buckets(line, [0, 40, 60, 100]).power_w == [None, 10, None]
 
 
 def test_mean_utilisation_is_busy_over_observed_time():
     line = curve(measured(100, 700, busy_s=50), sample(50, 200, busy_s=10))
-    assert curves.buckets(line, [0, 50, 100]).utilisation == pytest.approx([0.2, 0.8])
+    assert buckets.buckets(line, [0, 50, 100]).utilisation == pytest.approx([0.2, 0.8])
 
 
 def test_energy_is_told_at_each_edge():
     line = curve(measured(100, 700), sample(50, 200), sample(100, 700))
-    assert curves.buckets(line, [0, 25, 50, 100]).energy_j == [0, 100, 200, 700]
+    assert buckets.buckets(line, [0, 25, 50, 100]).energy_j == [0, 100, 200, 700]
 
 
 def test_a_bucket_knows_its_lowest_and_highest_sample():
     device = measured(40, 100, writer=writer(last_t_s=40))
     line = curve(device, sample(10, 50), sample(20, 60), sample(30, 90), sample(40, 100))
-    assert line.powers_w == [5, 1, 3, 1]
-    assert curves.extremes(line, line.powers_w, [0, 20, 40]) == [(1, 5), (1, 3)]
+    assert line.powers_w.means == [5, 1, 3, 1]
+    assert buckets.extremes(line, line.powers_w, [0, 20, 40]) == [(1, 5), (1, 3)]
 
 
 def test_a_silence_has_no_rate():
     line = curve(measured(20, 200), sample(10, 100), sample(90, 100, elapsed_s=10), sample(100, 200, elapsed_s=20))
-    assert line.powers_w == [10, None, 10]
-    assert curves.extremes(line, line.powers_w, [0, 40, 80, 100]) == [(10, 10), None, (10, 10)]
+    assert line.powers_w.means == [10, None, 10]
+    assert buckets.extremes(line, line.powers_w, [0, 40, 80, 100]) == [(10, 10), None, (10, 10)]
 
 
 def test_a_chart_has_at_most_300_points_and_no_more_than_there_are_samples():
-    assert len(curves.edges_of([steady(seconds=100, step_s=10)])) == 10 + 1
-    assert len(curves.edges_of([steady(seconds=1000, step_s=1)])) == curves.MOST_POINTS + 1
+    assert len(buckets.edges_of([steady(seconds=100, step_s=10)])) == 10 + 1
+    assert len(buckets.edges_of([steady(seconds=1000, step_s=1)])) == buckets.MOST_POINTS + 1
 
 
 def test_a_hundred_thousand_samples_in_columns_say_what_they_say_in_rows():
     rows = {"gpu-0": [Sample(t / 7, t / 7, t / 9, None if t % 5 else t / 3) for t in range(1, 200)]}
-    packed = pack(rows)
+    packed = pack({"gpu-0": list(zip(*rows["gpu-0"], strict=True))})
     assert [list(column) for column in zip(*unpack(packed)["gpu-0"], strict=True)] == unpack_columns(packed)["gpu-0"]
 
 

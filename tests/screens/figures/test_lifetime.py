@@ -1,6 +1,6 @@
 """A model's whole life in numbers, worked out by hand."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -8,6 +8,7 @@ from django.utils import timezone
 from runs.figures.lifetime import lifetime, waste
 from runs.models import EmissionFactor, Run, TrackedModel
 from tests.screens.rows import usage
+from tests.wire import lately
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +22,7 @@ def make_run(model: TrackedModel, kwh: float, **about) -> Run:
     """A run as ingest leaves it, at half a kilogram a kWh."""
     number = Run.objects.count()
     now = timezone.now()
-    times = {"started_at": now - timedelta(hours=1), "last_seen_at": now}
+    times = {"started_at": datetime.fromisoformat(lately()), "last_seen_at": now}
     amounts = {"energy_kwh": kwh, "energy_low_kwh": 0.9 * kwh, "energy_high_kwh": 1.1 * kwh, "emissions_kg": kwh / 2}
     factor = EmissionFactor.objects.active()
     about = {"status": "completed"} | times | amounts | about

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from runs.model_page.citing import FORMS
+from runs.citing.texts import FORMS
 from runs.models import Badge, Membership, TrackedModel
 from tests.screens.conftest import METERED
 from tests.wire import MEMORY, sample
@@ -22,7 +22,8 @@ def test_every_text_stands_on_the_page_and_is_a_file(alice, run):
     page = alice.read(PATH)
     for form in FORMS:
         answer = alice.get(file(form))
-        assert answer.headers["Content-Disposition"] == f'attachment; filename="resnet-50-emissions.{form}"'
+        ending = FORMS[form].ending
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="resnet-50-{ending}"'
         assert page.by_id(f"text-{form}").text == " ".join(answer.content.decode().split())
         assert f"{file(form)}?of=both" in page.links()
 

@@ -233,7 +233,7 @@ def test_a_stranger_with_a_link_sees_no_metric_no_name_and_no_way_on(people, cli
 
 
 def test_beyond_the_runs_read_one_by_one_sums_stay_whole_and_the_page_says_so(alice, trained, used, monkeypatch):
-    monkeypatch.setattr("runs.model_page.page.MOST_POINTS", 2)
+    monkeypatch.setattr("runs.model_page.page.MOST_READ", 2)
     trained(1.0, 0.5, name="trained-once", started_at=ago(days=3))
     for _ in range(3):
         used(1.0, 100)

@@ -5,8 +5,8 @@ import pytest
 from runs.figures.run_links import newest
 from runs.model_page.points import MOST_ROWS, PointsQuery, energy_points, front, tradeoff
 from runs.models import TrackedModel
+from tests.screens.figures.test_break_even import logged
 from tests.screens.figures.test_lifetime import make_run
-from tests.screens.model_page.test_break_even import logged
 
 
 @pytest.fixture

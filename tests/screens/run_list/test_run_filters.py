@@ -52,7 +52,7 @@ def day(days: int) -> str:
         ({"hardware": "h100"}, ""),
         ({"sort": "-energy,started"}, "decba"),
         ({"sort": "-energy,-started"}, "edcba"),
-        ({"sort": "energy,energy,password"}, "abced"),
+        ({"sort": "energy,energy,password"}, "abcde"),
         ({"sort": "name"}, "abcde"),
         ({"sort": "kind,-name"}, "edcba"),
     ],

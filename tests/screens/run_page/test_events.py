@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from runs.models import Reestimation, Run, RunRevision, Writer
-from runs.run_page.events import MOST_SILENCES, events
+from runs.models import Batch, Reestimation, Run, RunCurve, RunRevision, Writer
+from runs.run_page.events import MOST_SILENCES, events, gaps
 
 START = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -25,8 +25,12 @@ def writer(minutes: float = 0, host: str = "node-1", **more) -> Writer:
 
 
 def words(run: Run, writers=(), arrivals=None, revisions=()) -> list[tuple]:
-    arrivals = [at(n) for n in range(1, 60)] if arrivals is None else arrivals
-    return [tuple(event)[1:] for event in events(run, list(writers) or [writer()], arrivals, list(revisions))]
+    silent = silences(run, [at(n) for n in range(1, 60)] if arrivals is None else arrivals)
+    return [tuple(event)[1:] for event in events(run, list(writers) or [writer()], silent, list(revisions))]
+
+
+def silences(run: Run, arrivals: list[datetime], kept: RunCurve | None = None) -> list[tuple[datetime, datetime]]:
+    return gaps(run, kept, [Batch(received_at=each) for each in arrivals])
 
 
 def test_a_run_in_one_go_began_and_ended():
@@ -44,7 +48,7 @@ def test_data_that_came_late_were_kept_by_the_agent():
 
 def test_a_silence_of_more_than_three_intervals_was_a_loss_and_late_data_its_end():
     arrivals = [at(n) for n in (1, 2, 3, 10, *range(11, 60))]
-    found = events(run(), [writer()], arrivals, [])
+    found = events(run(), [writer()], silences(run(), arrivals), [])
     assert [(each.at, each.word) for each in found[2:4]] == [(at(6), "Lost"), (at(10), "Data received again")]
     assert found[3].detail == "after 7 min of silence"
 
@@ -56,6 +60,12 @@ def test_three_intervals_are_no_silence():
 def test_only_the_last_silences_are_told():
     found = words(run(), arrivals=[at(n) for n in range(4, 60, 4)])
     assert [word for word, _ in found].count("Lost") == MOST_SILENCES
+
+
+def test_a_silence_before_the_batches_that_are_still_read_is_told_too():
+    kept = RunCurve(heard_at=at(30), silences=[[at(5).isoformat(), at(12).isoformat()]])
+    found = silences(run(), [at(n) for n in (32, 34, 50, *range(51, 60))], kept)
+    assert found == [(at(5), at(12)), (at(34), at(50))]
 
 
 def test_a_run_that_is_silent_now_is_lost():

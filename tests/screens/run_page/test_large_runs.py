@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from runs.figures.use import call_rows
 from runs.models import Call, Device, Run, ShareLink, Writer
-from runs.run_page.page import call_rows
 from tests.screens.html import Page
 
 WRITERS, DEVICES_EACH, METHODS = 60, 30, 200

@@ -36,7 +36,7 @@ def test_the_first_epoch_warms_up_and_is_not_what_is_to_come():
     assert outlook(run(4.0), epochs(2.0, 1.0, 1.0), 5).energy_kwh == pytest.approx(6)
 
 
-@pytest.mark.parametrize("name", ["epoch {}/10", "Epoch {} of 10", "round-{}/10", "{}/10"])
+@pytest.mark.parametrize("name", ["epoch {}/10", "Epoch {} of 10", "round-{}/10", "{}/10", "block {}/10 (rounds 1–3)"])
 def test_names_say_how_many_there_will_be(name):
     assert outlook(run(), epochs(1.0, 1.0, 1.0, name=name)).planned == 10
 

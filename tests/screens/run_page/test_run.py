@@ -215,6 +215,13 @@ def test_a_device_that_two_processes_report_is_counted_once_and_the_page_says_so
     assert "counted elsewhere" in page.text
 
 
+def test_many_parameters_scroll_in_their_panel_which_the_keyboard_reaches(alice, run):
+    """The Hugging Face Trainer logs 148."""
+    few, many = ({f"p{number}": number for number in range(count)} for count in (5, 148))
+    assert 'aria-label="Parameters"' not in alice.get(path(run(params=few))).content.decode()
+    assert 'tabindex="0" role="group" aria-label="Parameters"' in alice.get(path(run(params=many))).content.decode()
+
+
 def test_parameters_and_environment_are_shown_as_they_were_logged(alice, run):
     text = alice.read(path(run(params={"lr": 0.0001, "amp": True, "layers": [1, 2]}))).text
     for shown in ("lr 0.0001", "amp true", "layers [1, 2]", "python 3.11"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runs.figures.welch import welch
+from runs.selection.welch import welch
 from tests.screens.conftest import Reader
 
 

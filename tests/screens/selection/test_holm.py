@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from runs.figures.welch import welch
 from runs.selection.group_tests import holm
+from runs.selection.welch import welch
 
 
 def test_by_hand():

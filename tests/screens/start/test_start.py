@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from django.utils import timezone
 from runs.agent_wheel import wheel
 from runs.ingest.removal import remove_project
 from runs.models import ApiToken, Membership, Project, Refusal, Role, Run
+from runs.start.view import TABS
+from tests.documents import blocks
 from tests.screens.html import Page
 from tests.wire import Wire, header
 
@@ -135,13 +138,25 @@ def test_nobody_else_hears_of_it(alice, charlie, wire):
     assert charlie.get("/start/secrets/news").json()["refusal"] is None
 
 
-def snippet(name: str) -> str:
-    return re.search(r"<code[^>]*>(.*?)</code>", (SNIPPETS / f"{name}.html").read_text(), re.DOTALL)[1]
+def snippets(name: str) -> list[str]:
+    """The blocks of code of a tab. A notebook has two, as it needs two cells."""
+    found = re.findall(r"<pre[^>]*><code[^>]*>(.*?)</code></pre>", (SNIPPETS / f"{name}.html").read_text(), re.DOTALL)
+    return [unescape(code).strip() for code in found]
 
 
-@pytest.mark.parametrize("name", ["lightning", "transformers", "keras"])
-def test_a_snippet_for_a_framework_that_is_not_here_is_python_at_least(name):
-    compile(snippet(name), name, "exec")
+@pytest.mark.parametrize("name", [name for name in TABS if name != "command"])
+def test_the_lines_of_a_tab_are_the_first_of_its_document_which_a_test_runs(name):
+    document = {"python": "pytorch", "sklearn": "scikit-learn", "notebook": "notebooks"}.get(name, name)
+    shown, documented = snippets(name), blocks(f"docs/integrations/{document}.md", "python")
+    assert shown
+    assert shown == [code.strip() for code in documented[: len(shown)]]
+
+
+def test_each_tab_shows_its_lines():
+    """Without a script: by a rule of the style sheet for each."""
+    rules = (SNIPPETS.parents[2] / "static" / "css" / "start.css").read_text()
+    for number in range(1, len(TABS) + 1):
+        assert f"input:nth-of-type({number}):checked ~ section:nth-of-type({number})" in rules
 
 
 def export(tmp_path, code: str) -> dict:
@@ -153,7 +168,7 @@ def export(tmp_path, code: str) -> dict:
 
 
 def test_the_snippet_for_python_runs_as_it_stands(tmp_path):
-    run = export(tmp_path, "train_one_epoch = lambda: 0.5\n" + snippet("python"))
+    run = export(tmp_path, "train_one_epoch = lambda: 0.5\n" + snippets("python")[0])
     assert [stage["name"] for stage in run["stages"]] == ["epoch 1", "epoch 2", "epoch 3"]
     assert {metric["name"] for metric in run["metrics"]} == {"loss"}
 
@@ -165,7 +180,7 @@ from sklearn.tree import DecisionTreeClassifier
 x_train, y_train = load_iris(return_X_y=True)
 x_test, y_test, model = x_train, y_train, DecisionTreeClassifier()
 """
-    assert export(tmp_path, data + snippet("sklearn"))["summary"]["energy_kwh"] > 0
+    assert export(tmp_path, data + snippets("sklearn")[0])["summary"]["energy_kwh"] > 0
 
 
 def test_tokens_expire_as_chosen(alice):

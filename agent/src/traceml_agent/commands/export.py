@@ -52,7 +52,7 @@ def command(options) -> int:
 
 def _wanted(asked: str, files: list[str], settings):
     """The requested run, from the spool or else the portal. Raises Complaint if neither has it."""
-    here = _files_of(asked, files)
+    here = files_of(asked, files)
     has_portal = settings.url and settings.token
     if here and not (asked == "latest" and has_portal):
         return SpooledRun(here)
@@ -119,7 +119,7 @@ class _Stdout:
         sys.stdout.flush()
 
 
-def _files_of(run: str, files: list[str]) -> list[str]:
+def files_of(run: str, files: list[str]) -> list[str]:
     """The files of all writers of one run; `files` are sorted by age, oldest first."""
     if run == "latest":
         run = run_of(files[-1]) if files else ""

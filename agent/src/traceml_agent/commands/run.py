@@ -19,6 +19,7 @@ from traceml_agent.commands.program import model_of
 from traceml_agent.commands.terminal import Complaint
 from traceml_agent.host import endings
 from traceml_agent.inputs import config, metadata
+from traceml_agent.integrations import reporting
 from traceml_agent.tracking.inert import InertRun
 from traceml_agent.tracking.run import ABOUT, Run
 
@@ -41,6 +42,7 @@ def add_command(commands) -> None:
         "--device", action="append", metavar="NAME", help='an accelerator that can\'t be measured: "8x TPU v5e"'
     )
     parser.add_argument("--tag", action="append", default=[], help="a tag of the run; may be given several times")
+    terminal.add_textfile(parser)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command and its arguments")
 
 
@@ -74,7 +76,9 @@ def measured(options, words: list[str]) -> Run:
         return InertRun(options.model)
     open_to = [word for word in ABOUT if word in ("params", "tags", "environment") or not getattr(options, word)]
     model, kind = options.model or model_of(words), options.kind or "training"
-    return Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
+    run = Run(model, kind, options.name, options.tag, None, settings, about=open_to).begin()
+    reporting.report(run, options.prometheus_textfile)
+    return run
 
 
 def refuse_what_cannot_run(program: str) -> None:
@@ -182,7 +186,7 @@ def _has_the_terminal() -> bool:
 
 def _die_of(number: int) -> int:
     """End like the command, after giving the uploader its time, so that the caller sees the same signal."""
-    from traceml_agent.tracking.run import end_of_process
+    from traceml_agent.tracking.current import end_of_process
 
     end_of_process()
     _leave_the_core()

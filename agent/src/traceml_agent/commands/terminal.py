@@ -36,6 +36,24 @@ def add(commands, name: str, command, text: str, example: str, statuses: str) ->
     return parser
 
 
+def add_textfile(parser: argparse.ArgumentParser) -> None:
+    """Add the option to show the run to Prometheus while it is measured."""
+    parser.add_argument(
+        "--prometheus-textfile",
+        action="append",
+        default=[],
+        type=_textfile,
+        metavar="PATH",
+        help="keep the run's metrics in this file, for node_exporter's textfile collector",
+    )
+
+
+def _textfile(path: str) -> str:
+    if not path.endswith(".prom"):
+        raise argparse.ArgumentTypeError(f"{path!r} must end in .prom, since node_exporter reads no other files")
+    return path
+
+
 def positive(text: str) -> float:
     """An argument that is a number above 0. Raises ArgumentTypeError for anything else."""
     try:

@@ -31,6 +31,8 @@ MAX_REPLY_BYTES = 64 * 1024
 MAX_PAGE_BYTES = 1024 * 1024
 CONNECT_S = 3.0
 TOTAL_S = 10.0
+#: For what the portal works on while a person waits, such as a small import.
+ASKED_S = 60.0
 ZIP_FROM_BYTES = 10_000
 #: The portal unzips at most 100:1; a body that shrinks further is sent uncompressed.
 MAX_ZIP_RATIO = 50
@@ -65,6 +67,16 @@ class Answer(NamedTuple):
         return self.outcome == BUSY
 
 
+class ReadAnswer(NamedTuple):
+    """An answer to a GET: its status, body and ETag, the problem in words if it is one, and how long to wait."""
+
+    status: int
+    body: bytes
+    etag: str
+    reason: str
+    after_s: float | None
+
+
 class TooSlow(Exception):
     """The total deadline is over. Not an OSError, after which the next address of a host would be tried."""
 
@@ -72,10 +84,11 @@ class TooSlow(Exception):
 class Client:
     """A persistent connection to one portal. The token goes only to its scheme, host and port; no redirect is followed.
 
-    Raises Refused for settings that can't be used.
+    `is_guest` leaves the process's signals alone, so that only single reads have a deadline. Raises Refused for
+    settings that can't be used.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings, is_guest: bool = False):
         check_url(settings.url, settings.allow_http)
         if settings.ca_file and not os.path.exists(settings.ca_file):
             raise Refused(f"TRACEML_AGENT_CA_FILE: no such file: {settings.ca_file}")
@@ -83,6 +96,7 @@ class Client:
         #: The portal's last notice about this agent's version, with the remedy; empty for none.
         self.notice = ""
         self._token = settings.token
+        self._deadline_s = 0.0 if is_guest else TOTAL_S
         self.session = requests.Session()
         # Otherwise ~/.netrc would replace the token. So proxies are read from the environment here.
         self.session.trust_env = False
@@ -114,9 +128,19 @@ class Client:
 
         Raises Refused, with the reason, for every other answer.
         """
+        answer = self.ask(path, MAX_PAGE_BYTES, etag)
+        if answer.status == 304:
+            return None, answer.etag
+        data = _parsed(answer.body)
+        if answer.status != 200 or not data:
+            raise Refused(answer.reason)
+        return data, answer.etag
+
+    def ask(self, path: str, most_bytes: int, etag: str = "") -> ReadAnswer:
+        """The portal's answer to a GET, whatever it says. Raises Refused if there is none."""
         try:
             with (
-                _within(TOTAL_S),
+                _within(self._deadline_s),
                 self.session.get(
                     f"{self.url}/api/v1/{path}",
                     headers={"If-None-Match": etag} if etag else {},
@@ -125,14 +149,39 @@ class Client:
                     stream=True,
                 ) as reply,
             ):
-                body = _read(reply, MAX_PAGE_BYTES)
+                body = _read(reply, most_bytes)
         except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
             raise Refused(_unreachable(error)) from None
         data = _json(reply.headers, body)
-        if reply.status_code not in (200, 304) or (reply.status_code == 200 and not data):
-            reason = str(data.get("detail") or f"{self.url} answered with status {reply.status_code}")
-            raise Refused(_plain(reason, self._token))
-        return (data if reply.status_code == 200 else None), reply.headers.get("ETag", "")
+        reason = _reason(str(data.get("detail") or f"{self.url} answered with status {reply.status_code}"), data)
+        after_s = _retry_after_s(reply.headers.get("Retry-After", ""))
+        return ReadAnswer(reply.status_code, body, reply.headers.get("ETag", ""), _plain(reason, self._token), after_s)
+
+    def send(self, method: str, path: str, data: bytes | None = None, content_type: str = "application/json") -> dict:
+        """The JSON answer to a request that a person waits for.
+
+        Raises Refused, with the reason, unless the portal says that it has done what was asked.
+        """
+        try:
+            with (
+                _within(ASKED_S),
+                self.session.request(
+                    method,
+                    f"{self.url}/api/v1/{path}",
+                    data=data,
+                    headers={"Content-Type": content_type, "Content-Length": str(len(data or b""))},
+                    timeout=(CONNECT_S, ASKED_S),
+                    allow_redirects=False,
+                    stream=True,
+                ) as reply,
+            ):
+                answer = _json(reply.headers, _read(reply, MAX_PAGE_BYTES))
+        except (requests.RequestException, HTTPError, TooSlow, OSError, ValueError) as error:
+            raise Refused(_unreachable(error)) from None
+        if not 200 <= reply.status_code < 300 or (reply.status_code != 204 and not answer):
+            detail = str(answer.get("detail") or f"{self.url} answered with status {reply.status_code}")
+            raise Refused(_plain(_reason(detail, answer), self._token))
+        return answer
 
     def check_token(self) -> Answer:
         """Check that the portal answers and accepts the token: an invalid header is refused only after that."""
@@ -175,12 +224,12 @@ def _zipped(body: bytes) -> tuple[bytes, dict]:
 
 @contextlib.contextmanager
 def _within(seconds: float) -> Iterator[None]:
-    """A total deadline. A socket's timeout is per read, so a server that sends its reply in drips never exceeds it.
+    """A total deadline, or none for 0 s. A socket's timeout is per read, so a reply in drips never exceeds it.
 
     It uses the alarm signal, which interrupts connecting, TLS and reading alike; the process belongs to the uploader or
     the command line. Signals reach only the main thread, which is the only one that sends.
     """
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    if not seconds or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
     signal.signal(signal.SIGALRM, _expire)
@@ -242,8 +291,11 @@ def _unreachable(error: Exception) -> str:
 
 
 def _json(headers, body: bytes) -> dict:
-    if "json" not in headers.get("Content-Type", ""):
-        return {}
+    return _parsed(body) if "json" in headers.get("Content-Type", "") else {}
+
+
+def _parsed(body: bytes) -> dict:
+    """The JSON object that a body is; empty if it is none."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from itertools import islice
 
-from traceml_agent.delivery import client
 from traceml_agent.inputs.config import Refused
+from traceml_agent.portal import Portal
 
 #: How many of a project's latest runs are searched for the start of an id, and how many are listed.
 MAX_LOOKED_THROUGH, MAX_LISTED = 200, 20
-#: The portal thins a device's samples to this many. Those of a large job are more than a page.
-MAX_POINTS, MAX_SERIES_BYTES = 2000, 256 * 1024 * 1024
+#: The portal thins a device's samples to this many.
+MAX_POINTS = 2000
 HEADER = ("model", "kind", "name", "tags", "params", "started_at", "agent_version", "environment")
 FIGURES = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "duration_s", "measured_share")
 DEVICE = ("kind", "name", "uuid", "method", "basis", "busy_s", "elapsed_s")
@@ -21,16 +23,15 @@ J_PER_KWH = 3.6e6
 
 
 class PortalReader:
-    """A portal's API for reading. Every call raises Refused, with the portal's words, if it does not answer."""
+    """The runs of a portal, for `export`. Every call raises Refused, with the portal's words, if it does not answer."""
 
     def __init__(self, settings):
-        client.MAX_PAGE_BYTES = MAX_SERIES_BYTES
+        self._portal = Portal(**settings.as_dict())
         self.url = settings.url
-        self._client = client.Client(settings)
 
     def latest(self, count: int = MAX_LISTED) -> list[dict]:
         """The project's latest runs, newest first."""
-        return self._get(f"runs?page_size={count}").get("results") or []
+        return list(islice(self._portal.runs(page_size=count), count))
 
     def run(self, run_id: str) -> DeliveredRun:
         """A run by its id or the start of one."""
@@ -40,22 +41,7 @@ class PortalReader:
                 found = "several runs start" if alike else f"none of the latest {MAX_LOOKED_THROUGH} runs starts"
                 raise Refused(f"on {self.url} {found} with {run_id}; give the full id")
             run_id = alike[0]
-        return DeliveredRun(self.url, self._get(f"runs/{run_id}"), self._get(f"runs/{run_id}/series"))
-
-    def _get(self, path: str) -> dict:
-        try:
-            body, _ = self._client.get(path)
-        except Refused as refusal:
-            raise Refused(f"{self.url}: {str(refusal).rstrip('.')}{_remedy(str(refusal))}") from None
-        return body or {}
-
-
-def _remedy(reason: str) -> str:
-    if "scope" not in reason:
-        return ""
-    return (
-        "; create a token with read access under API tokens in the portal's settings, and set TRACEML_AGENT_TOKEN to it"
-    )
+        return DeliveredRun(self.url, self._portal.run(run_id), list(self._portal.series(run_id)))
 
 
 def began_at(started_at) -> datetime:
@@ -70,14 +56,15 @@ def began_at(started_at) -> datetime:
 class DeliveredRun:
     """A run on the portal, without what the API omits: hosts, and each writer's header and end."""
 
-    def __init__(self, url: str, facts: dict, series: dict):
-        self._url, self._facts, self._series = url, facts, series
+    def __init__(self, url: str, facts: dict, samples: list[dict]):
+        self._url, self._facts, self._samples = url, facts, samples
         self.run_id: str = facts["run_id"]
 
     @property
     def may_be_thinned(self) -> bool:
         """Whether a device has so many samples that the portal may have thinned them to every nth."""
-        return any(len(columns["t_s"]) > MAX_POINTS // 2 for columns in self._series["devices"])
+        counts = Counter((row["writer"], row["device"]) for row in self._samples)
+        return any(count > MAX_POINTS // 2 for count in counts.values())
 
     def parts(self) -> dict:
         """Everything except what is written row by row."""
@@ -101,14 +88,7 @@ class DeliveredRun:
 
     def rows(self, name: str) -> Iterator[dict]:
         """Rows of samples, thinned by the portal, or of metrics if it returns them."""
-        if name != "samples":
-            yield from self._facts.get(name) or ()
-            return
-        for columns in self._series["devices"]:
-            writer, _, key = columns["device"].partition("/")
-            names = [name for name in columns if name != "device"]
-            for values in zip(*(columns[name] for name in names), strict=True):
-                yield {"writer": writer, "device": key} | dict(zip(names, values, strict=True))
+        yield from self._samples if name == "samples" else self._facts.get(name) or ()
 
 
 def _picked(row: dict, names: tuple[str, ...]) -> dict:

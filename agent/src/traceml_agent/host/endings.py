@@ -62,6 +62,8 @@ def of_exception(kind, error, run_kind: str = "") -> tuple[str, str]:
     """How a block ended, from its exception: the status and the exception's type."""
     if kind is None:
         return "completed", ""
+    if kind.__name__ == "SIGTERMException":  # Lightning's, an exit without a code
+        return _told_to_stop("SIGTERM", run_kind)
     if issubclass(kind, SystemExit):
         return _of_system_exit(error, run_kind)
     if issubclass(kind, (KeyboardInterrupt, GeneratorExit)) or kind.__name__ == "CancelledError":

@@ -18,16 +18,31 @@ SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE
 LOCAL_SIZES = ("LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE")
 #: torchrun's id for a job without a name.
 UNNAMED = ("", "none")
+#: What a framework that launched its ranks by itself knows of this one: `rank`, `size`, `local_rank`, `local_size`.
+_known: dict[str, int] = {}
+
+
+def know(rank: int, size: int, local_rank: int, local_size: int, are_children: bool = False) -> None:
+    """Take a rank from the framework that launched it, since the environment doesn't say it.
+
+    `are_children`: the other ranks of a host are children of its first one, which measures them.
+    """
+    if are_children and local_rank == 0:
+        rank, size, local_size = rank // local_size, size // local_size, 1
+    _known.update(rank=rank, size=size, local_rank=local_rank, local_size=local_size)
 
 
 def rank() -> int:
-    """This process's rank in its job, 0 if it is alone."""
-    return _number(RANKS) or 0
+    """This process's rank in its job, 0 if it is alone. Lightning's own launcher sets the local rank only."""
+    if _known:
+        return _known["rank"]
+    given = _number(RANKS)
+    return (local_rank() if size() > 1 else 0) if given is None else given
 
 
 def size() -> int:
     """How many processes the job has, 1 if this one is alone."""
-    return max(_number(SIZES) or 1, 1)
+    return _known["size"] if _known else max(_number(SIZES) or 1, 1)
 
 
 def _number(names: tuple[str, ...]) -> int | None:
@@ -39,12 +54,16 @@ def _number(names: tuple[str, ...]) -> int | None:
 
 def local_size() -> int:
     """How many ranks of the job this host has, 1 if this process is alone."""
+    if _known:
+        return _known["local_size"]
     count = _number(LOCAL_SIZES) or _number_before(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""))
     return max(count or 1, 1) if size() > 1 else 1
 
 
 def local_rank() -> int:
     """This process's rank on its host, from torchrun, SLURM, Open MPI or Intel MPI."""
+    if _known:
+        return _known["local_rank"]
     names = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID")
     return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdigit()), 0)
 
@@ -103,6 +122,16 @@ def tell_children(run) -> None:
         os.environ.pop(TRACKED, None)
     else:
         os.environ[TRACKED] = f"{os.getpid()}:{endings.own_beginning()}:{run.spool_folder}"
+
+
+def mark() -> str:
+    """The mark in this environment, for processes that started before it; empty if there is none."""
+    return os.environ.get(TRACKED, "")
+
+
+def take_mark(text: str) -> None:
+    """Mark this environment as that of the tracked process would be, had it started this one now."""
+    os.environ[TRACKED] = text
 
 
 def marked() -> tuple[int, str, str]:

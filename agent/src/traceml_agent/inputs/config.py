@@ -78,6 +78,26 @@ def _devices(value) -> list:
     return declared(value)
 
 
+class Loggers(list):
+    """Loggers to report to, as `integrations.reporting` takes them: names, paths and objects.
+
+    A pickle has no objects: most can't be pickled, and none would report from another process.
+    """
+
+    @classmethod
+    def of(cls, given) -> Loggers:
+        """Those of a user: one, several, or names in a text, separated by commas."""
+        if isinstance(given, str):
+            given = [word.strip() for word in given.split(",") if word.strip()]
+        return cls(given if isinstance(given, (list, tuple, set)) else [given])
+
+    def __deepcopy__(self, memo) -> Loggers:
+        return self
+
+    def __reduce__(self):
+        return Loggers, ([each for each in self if isinstance(each, (str, os.PathLike))],)
+
+
 #: Every setting, with its default and the function that converts a value.
 FIELDS = {
     "url": ("", lambda value: _text(value).rstrip("/")),
@@ -95,7 +115,9 @@ FIELDS = {
     "spool_mb": (256.0, _between(1.0, 1e6)),
     "hostname": (False, _flag),
     "quiet": (False, _flag),
+    "rotate_h": (24.0, _between(0.0, 8784.0)),
     "devices": ([], _devices),
+    "report_to": (Loggers(), Loggers.of),
 }
 PATHS = {name for name, (_, convert) in FIELDS.items() if convert is _path}
 
@@ -119,7 +141,9 @@ class Settings:
     spool_mb: float
     hostname: bool
     quiet: bool
+    rotate_h: float
     devices: list
+    report_to: Loggers
     origins: dict[str, str]
 
     def __init__(self):
@@ -137,7 +161,8 @@ class Settings:
             warn(f"the setting {name} from {origin} is ignored: {error}")
 
     def as_dict(self) -> dict:
-        return {name: getattr(self, name) for name in FIELDS}
+        """The settings for another process. Loggers are objects of this one."""
+        return {name: getattr(self, name) for name in FIELDS if name != "report_to"}
 
     def __reduce__(self):
         """Without the token, since a pickle may be stored anywhere."""

@@ -35,3 +35,7 @@ class LeftOut:
         return [
             {"what": what, "reason": reason, "count": min(cell[0], limits.MAX_COUNT)} for (what, reason), cell in cells
         ]
+
+    def clear(self) -> None:
+        """Forget what a former run told."""
+        self._cells.clear()

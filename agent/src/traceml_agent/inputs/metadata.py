@@ -109,7 +109,7 @@ class _Pair:
 
 
 def params(values, left_out: LeftOut | None = None) -> dict:
-    """At most 50 keys and 16 KiB of JSON from a mapping, a dataclass or an object's attributes, with secrets hidden.
+    """At most 200 keys and 16 KiB of JSON from a mapping, a dataclass or an object's attributes, with secrets hidden.
 
     Numbers stay numbers, including NumPy's and one-element tensors; lists and mappings may be four levels deep; all
     else becomes text. If it is too much, the largest values are left out until the rest fits.
@@ -128,7 +128,7 @@ def params(values, left_out: LeftOut | None = None) -> dict:
     kept: dict = {}
     copy = plain.JsonCopy(left_out)
     for name, read in plain.named(given, "params", "", left_out):
-        for value in (HIDDEN,) if is_secret(name) else copy.of(read, name):
+        for value in plain.shown(name, lambda: copy.of(read, name)):  # noqa: B023
             kept[name] = value
     for name in limits.excess_keys(kept):
         del kept[name]

@@ -19,6 +19,7 @@ MAX_DEPTH = 4
 HIDDEN = "(hidden)"
 #: The value of a key with one of these words is secret.
 SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "credential", "private", "auth", "cookie")
+NUMBERS = (bool, int, float, type(None))
 #: Most items that are read of an endless or huge mapping, list or set.
 MOST_READ = 10_000
 #: A value with more parts can't fit: each takes at least two bytes.
@@ -38,10 +39,19 @@ class NotKept(Exception):
     """A value has no JSON, with the reason."""
 
 
-def is_secret(name: str) -> bool:
-    """Whether a key's name says that its value is secret."""
+def is_secret(name: str, value: object = "") -> bool:
+    """Whether a key's name says that its value is secret. A token that is a number is an amount or an id, as in
+    `max_new_tokens` and `eos_token_id`."""
     lowered = name.lower().replace("-", "_")
-    return any(word in lowered for word in SECRET_WORDS)
+    found = [word for word in SECRET_WORDS if word in lowered]
+    return bool(found) and not (found == ["token"] and isinstance(value, NUMBERS))
+
+
+def shown(name: str, read: Callable[[], Iterable]) -> list:
+    """The value that `read` gives, if any, or the word for a secret one, which is not even read if possible."""
+    if is_secret(name, None):
+        return [HIDDEN]
+    return [HIDDEN if is_secret(name, value) else value for value in read()]
 
 
 def words(value) -> str:
@@ -89,7 +99,7 @@ def _attribute(owner, name: str) -> Read:
 
 
 def named(given: Members, what: str, below: str, left_out: LeftOut) -> Iterator[tuple[str, Read]]:
-    """At most 50 members, each with a clean and distinct name. `below` is the path of their owner."""
+    """At most MAX_KEYS members, each with a clean and distinct name. `below` is the path of their owner."""
     seen: set[str] = set()
     try:
         for index, (key, read) in enumerate(given):
@@ -174,7 +184,7 @@ class JsonCopy:
             return sorted(items, key=repr) if isinstance(value, (set, frozenset)) else items
         found = {}
         for name, read in named(given, f"parameter {path!r}", f"{path}.", self._left_out):
-            for plain in (HIDDEN,) if is_secret(name) else self.of(read, f"{path}.{name}", depth - 1):
+            for plain in shown(name, lambda: self.of(read, f"{path}.{name}", depth - 1)):  # noqa: B023
                 found[name] = plain
         return found
 

@@ -62,6 +62,16 @@ class Meter:
                 self.hold.keep(0.0 if self.sensor.is_split else 1.0)
         self.take(at, reading, GAP_INTERVALS * interval_s, part)
 
+    def anew(self, hold: Hold | None) -> Meter:
+        """A meter that goes on from the last reading with counters of zero: no joule is lost or counted twice."""
+        after = Meter(self.sensor, hold)
+        after.at, after.asked_at, after._before = self.at, self.asked_at, self._before
+        after._busy_is_known, after.failures, after.profile = self._busy_is_known, self.failures, self.profile
+        after._slot, after._part_slot = self._slot, self._part_slot
+        if hold is not None and self.at:
+            hold.begin(self.at)
+        return after
+
     @property
     def busy_s(self) -> float | None:
         """Utilisation integrated over `elapsed_s`; None if the device reports none, which is not 0."""
@@ -152,11 +162,11 @@ class Meter:
             values = (self.at - started_at, self.elapsed_s, busy_s, energy_j)
             for place, value in enumerate(values, self._slot):
                 board.values[place] = value
-        if parts := self._parts():
+        if self._parts() or self._part_slot:
             if self._part_slot is None:
                 self._part_slot = board.slot(f"{PART}:{self.facts['key']}") or -1
-            for place, value in enumerate(parts.values(), self._part_slot) if self._part_slot >= 0 else ():
-                board.values[place] = value
+            for place, name in enumerate(PARTS, self._part_slot) if self._part_slot >= 0 else ():
+                board.values[place] = getattr(self, name)
 
     def _parts(self) -> dict[str, float]:
         """The counters of this run's part; empty if it shared nothing."""

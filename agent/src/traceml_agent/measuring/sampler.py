@@ -14,7 +14,9 @@ from collections.abc import Callable
 from traceml_agent.host import forks
 from traceml_agent.host.bell import Bell
 from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.curve import Curve
 from traceml_agent.measuring.meter import Meter
+from traceml_agent.measuring.summary import energy_of
 from traceml_agent.messages import warn
 from traceml_agent.spool.board import Board
 
@@ -56,6 +58,7 @@ class Sampler:
     ):
         self.meters: list[Meter] = []
         self._interval_s, self._started_at, self._record, self._after_each = interval_s, started_at, record, after_each
+        self.curve = Curve()
         self.board, self._left_out = board, left_out or LeftOut()
         self._sampled_at = self._sample_due = self._recorded_at = 0.0
         self._marked = False
@@ -144,6 +147,19 @@ class Sampler:
         if due or now - self._recorded_at >= 0.9 * kept_s:
             self._recorded_at = now
             self._record([meter.sample(self._started_at) for meter in self.meters if due and not meter.is_lost])
+            self.curve.add(now - self._started_at, sum(energy_of(meter).energy_j for meter in self.meters))
+
+    def begin_anew(self, end: Callable[[], tuple[float, list[Meter]]]) -> None:
+        """Take a last reading of everything, and go on with the start and the meters that `end` returns."""
+        with self._lock:
+            if self._stopping:
+                return
+            self.tick(time.monotonic(), everything=True)
+            self._started_at, self.meters = end()
+            self._sampled_at = self._sample_due = self._recorded_at = 0.0
+            for meter in self.meters:
+                if self.board is not None:
+                    meter.stand_on(self.board, self._started_at)
 
     def catch_up(self, older_than_s: float | None = None) -> None:
         """Read processor and memory now, so that a figure that is asked for is not that of the last sample.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from traceml_agent.measuring.summary import WORK, Record, per_unit, summarise
+from traceml_agent.measuring.summary import WORK, Summary, per_unit, summarise
 from traceml_agent.spool import recording
 from traceml_agent.spool.names import writer_of
 
@@ -37,7 +37,7 @@ class _LastCounters:
         self.held_s = sample.get("held_s", self.elapsed_s)
 
 
-def summary(files: list[str]) -> Record:
+def summary(files: list[str]) -> Summary:
     """What `Run.stop` returns, from the last counters and all reports in these files of one run."""
     last = {(row["writer"], row["device"]): row for row in rows(files, "samples")}
     devices = {(row["writer"], row["key"]): row for row in latest(files, "devices", "key")}

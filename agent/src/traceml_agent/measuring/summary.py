@@ -7,11 +7,14 @@ import sys
 
 from traceml_agent import figures
 from traceml_agent.inputs import config
+from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.measuring.curve import Curve
+from traceml_agent.messages import guarded
 
 #: A process prints the figures of its first runs; with `quiet` of none.
 PRINTED_RUNS = 3
 #: Metrics that are amounts of useful work. They are added up over calls and ranks instead of kept one by one.
-WORK = ("samples", "tokens")
+WORK = ("samples", "tokens", "prompt_tokens")
 _printed: set[str] = set()
 
 
@@ -25,14 +28,26 @@ class Record(dict):
             raise AttributeError(name) from None
 
 
-def summarise(meters: list, duration_s: float, url: str | None) -> Record:
+class Summary(Record):
+    """A run's figures. A notebook shows them with the power over time, if `curve` has it."""
+
+    curve: Curve | None = None
+
+    @guarded()
+    def _repr_html_(self) -> str | None:
+        from traceml_agent.measuring import card
+
+        return card.html("TraceML", self, self.curve)
+
+
+def summarise(meters: list, duration_s: float, url: str | None) -> Summary:
     """Energy (kWh, with its range), emissions (kgCO2e) and measured share of a run's meters."""
     from traceml_agent import estimation
 
     energies = [energy_of(meter) for meter in meters]
     total = estimation.total(energies)
     energy_kwh = estimation.energy_kwh(total.energy_j)
-    return Record(
+    return Summary(
         energy_kwh=energy_kwh,
         energy_low_kwh=estimation.energy_kwh(total.low_j),
         energy_high_kwh=estimation.energy_kwh(total.high_j),
@@ -54,7 +69,7 @@ def energy_of(meter):
 
 
 #: The facts of a device that describe its size.
-SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads")
+SIZES = ("cores", "threads", "memory_gb", "share", "name", "host_cores", "host_threads", "range_low", "range_high")
 
 
 def facts_of(meter):
@@ -93,16 +108,23 @@ def per_unit(work: dict[str, float], energy_kwh: float) -> Record:
     )
 
 
-def nothing(duration_s: float = 0.0) -> Record:
+def left_out(noted: LeftOut, dropped_records: int) -> list[dict]:
+    """What the run did not keep, and the records that the spool had no room for."""
+    why = "the spool was almost full, or its disk was full"
+    lost = [{"what": "records", "reason": why, "count": dropped_records}] if dropped_records else []
+    return noted.rows() + lost
+
+
+def nothing(duration_s: float = 0.0) -> Summary:
     """The summary of a run that measured nothing: disabled, or in a process whose parent is tracked already."""
     zeros = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "emissions_kg", "measured_share"), 0.0)
-    return Record(zeros, duration_s=duration_s, url=None, devices=[], work=Record(), left_out=[])
+    return Summary(zeros, duration_s=duration_s, url=None, devices=[], work=Record(), left_out=[])
 
 
 def announce(run) -> None:
     """Print where a run can be seen while it runs."""
     if run.url and run.settings.token and _is_printed(run):
-        say(f"TraceML: measuring {run.model}: {run.url}")
+        say(f"TraceML: tracking {run.model}: {run.url}")
 
 
 def conclude(run, summary: Record) -> None:
@@ -127,7 +149,7 @@ def line(model: str, summary: Record) -> str:
     parts = [
         figures.energy_with_range(summary.energy_kwh, summary.energy_low_kwh, summary.energy_high_kwh),
         f"{figures.emissions(summary.emissions_kg)} CO2e",
-        f"{figures.share(summary.measured_share)} measured",
+        "modelled, not measured" if _is_modelled(summary) else f"{figures.share(summary.measured_share)} measured",
         figures.duration(summary.duration_s),
     ]
     ranks = summary.get("ranks")
@@ -138,6 +160,13 @@ def line(model: str, summary: Record) -> str:
     if left_out := sum(row["count"] for row in summary.get("left_out", ())):
         parts.append(f"{left_out:,} left out, see the log")
     return f"TraceML: {model}: {', '.join(parts)}{f'  {summary.url}' if summary.url else ''}"
+
+
+def _is_modelled(summary: Record) -> bool:
+    """Whether all its energy is that of models behind an API, which nobody can measure."""
+    from traceml_agent import estimation
+
+    return bool(summary.devices) and all(device.basis == estimation.MODELLED for device in summary.devices)
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from traceml_agent.host import endings
 from traceml_agent.host.private import open_regular
 from traceml_agent.messages import iso
 from traceml_agent.spool import recording
-from traceml_agent.spool.board import DEVICE, PART, PARTS, left_by
+from traceml_agent.spool.board import DEVICE, PART, PARTS, Board, left_by
 
 try:
     import fcntl
@@ -57,10 +57,11 @@ def conclude(path: str, code: int | None = None, word: str = "", is_known: bool 
         if found.finish is None:
             # The file was last written while the writer lived; a process that saw it die knows better.
             ended_s = time.time() if is_known else os.fstat(descriptor).st_mtime
+            samples = _samples_on(board, found)
             bodies: list[tuple[str, dict]] = (
-                [("update", {"calls": calls})] if board and (calls := board.calls()) else []
+                [("update", last)] if board and (last := _reports_on(board, samples)) else []
             )
-            end = how | {"ended_at": iso(ended_s), "dropped_records": 0, "samples": _samples_on(board, found)}
+            end = how | {"ended_at": iso(ended_s), "dropped_records": 0, "samples": samples}
         elif code and found.finish.get("unsure"):
             bodies, end = [], found.finish | how | {"unsure": False}
         else:
@@ -105,6 +106,13 @@ def _append(descriptor: int, first_n: int, bodies: list[tuple[str, dict]]) -> No
     ]
     os.write(descriptor, (b"\n" if is_torn else b"") + b"".join(map(recording.encode, records)))
     recording.sync_to_disk(descriptor)
+
+
+def _reports_on(board: Board, samples: list[dict]) -> dict:
+    """Calls, and useful work that is not in the file."""
+    t_s = max((sample["t_s"] for sample in samples), default=0.0)
+    work = [{"t_s": t_s, "name": name, "value": value} for name, value in board.untold_work().items() if value > 0]
+    return ({"calls": calls} if (calls := board.calls()) else {}) | ({"metrics": work} if work else {})
 
 
 def _samples_on(board, found: _Recorded) -> list[dict]:

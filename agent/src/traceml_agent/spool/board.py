@@ -32,14 +32,16 @@ except ImportError:
     fcntl = None  # type: ignore[assignment]
 
 #: What a slot's name starts with, before a colon: calls of a method, counters of a device, an exception of a block,
-#: work.
-CALL, DEVICE, ERROR, WORK = "call", "device", "error", "work"
+#: work of a child, work of the measuring process itself (how much, and how much of it is in the spool).
+CALL, DEVICE, ERROR, WORK, OWN_WORK = "call", "device", "error", "work", "own"
 #: … and the run's part of a device's counters, if it shares the device.
 PART = "part"
 PARTS = ("held_s", "shared_held_s", "shared_busy_s", "shared_energy_j")
 SLOTS, NAME_BYTES, VALUES = 256, 96, 4
 #: The index of the value that holds the counting process's pid, in a slot for calls.
 OWNER = 3
+#: … or this, in a slot that subtracts what former runs counted; and the name of the slot that counts those runs.
+OFFSET, TURN = -1, b"turn:"
 SLOT_BYTES = NAME_BYTES + 8 * VALUES
 STARTS = range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
 #: The last slot, for calls when all others are taken.
@@ -164,6 +166,16 @@ class Board:
         if (at := self.slot(f"{WORK}:{name}")) is not None:
             self.values[at] += amount
 
+    def keep_work(self, name: str, total: float, told: float) -> None:
+        """Keep how much the measuring process has done, and how much of it is in the spool."""
+        if (at := self.slot(f"{OWN_WORK}:{name}")) is not None:
+            self.values[at], self.values[at + 1] = total, told
+
+    def untold_work(self) -> dict[str, float]:
+        """Work of the measuring process that is not in the spool, by name."""
+        rows = ((name.partition(":"), values) for name, values in self.rows())
+        return {unit: values[0] - values[1] for (kind, _, unit), values in rows if kind == OWN_WORK}
+
     def work(self) -> dict[str, float]:
         """Useful work of the run's children, by name."""
         found: dict[str, float] = {}
@@ -172,6 +184,52 @@ class Board:
             if kind == WORK:
                 found[unit] = found.get(unit, 0.0) + values[0]
         return found
+
+    def begin_anew(self, calls: list[dict]) -> bool:
+        """Count for the next day's run from now on. `calls` are those that the last run has told.
+
+        They are subtracted by slots of their own, since other processes go on counting in theirs. Returns whether there
+        was room for those; if not, nothing has changed.
+        """
+        told = {f"{CALL}:{row['method']}": (row["calls"], row["items"], row["busy_s"]) for row in calls}
+        told |= {f"{WORK}:{name}": (amount, 0.0, 0.0) for name, amount in self.work().items()}
+        with self._locked():
+            places = {name: self._offset(name) for name in told}
+            if None in places.values() or (turn := self._own_slot(TURN, 0)) is None:
+                return False
+            for name, place in places.items():
+                for at, amount in enumerate(told[name], place):  # type: ignore[arg-type]
+                    self.values[at] -= amount
+            self.values[turn] += 1.0
+        return True
+
+    def share(self, path: str) -> None:
+        """Make the board available under a further name; processes that were forked before know the former one."""
+        if self._path and path:
+            with contextlib.suppress(OSError):
+                os.link(self._path, path)
+                self._path = path
+
+    def _offset(self, name: str) -> int | None:
+        """The slot that subtracts what former runs counted under a name; taken if it is missing."""
+        return self._own_slot(name.encode()[:NAME_BYTES], OFFSET)
+
+    def _own_slot(self, label: bytes, owner: int) -> int | None:
+        for start in STARTS[:-1]:
+            place, taken = (start + NAME_BYTES) // 8, self._memory[start : start + NAME_BYTES].rstrip(b"\0")
+            if taken == label and self.values[place + OWNER] == owner:
+                return place
+            if not taken:
+                self._memory[start : start + len(label)] = label
+                self.values[place + OWNER] = owner
+                return place
+        return None
+
+    @property
+    def turns(self) -> int:
+        """How many runs have ended before the one that is counted now."""
+        start = next((start for start in STARTS if self._memory[start : start + len(TURN)] == TURN), None)
+        return 0 if start is None else int(self.values[(start + NAME_BYTES) // 8])
 
     def note_error(self, words: str) -> None:
         """Note the exception that ended this process's last block; none if `words` is empty."""

@@ -20,8 +20,9 @@ TYPES = ("header", "update", "finish")
 #: The lists that a body may have, each with the key that its rows must have as text.
 ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
 #: Fields of a header for this machine only: the portal that the run is for, the writer whose child wrote the file, the
-#: run's start by the monotonic and the wall clock, and what a command's script may override.
-LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about")
+#: run's start by the monotonic and the wall clock, what a command's script may override, and of a run that goes on for
+#: days the run of the first day and how many days came before.
+LOCAL = ("portal", "child_of", "clock_s", "wall_s", "about", "first_run", "turn")
 _as_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 

@@ -10,6 +10,7 @@ from traceml_agent import figures
 from traceml_agent.inputs import config
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.messages import guarded
+from traceml_agent.tracking.stages import NoStage, Stage
 
 #: How long the last power is assumed to continue without a reading, since a busy interpreter delays them.
 GO_ON_S = 5.0
@@ -39,13 +40,18 @@ class Gauge:
 
 
 class Epochs:
-    """Iterates over `iterable`, each item in a stage, and updates the run's `forecast` after each."""
+    """Iterates over `iterable`, each item in a stage, and updates the run's `forecast` after each.
+
+    A framework that iterates by itself calls `begin` and `end` instead; `iterable` is then what it will iterate over.
+    """
 
     def __init__(self, run, iterable: Iterable, name: str):
         self._run, self._iterable, self._name = run, iterable, name
         self._energies_j: list[float] = []
         self._durations_s: list[float] = []
         self._total = _length(iterable)
+        self._stage: Stage | NoStage = NoStage()
+        self._began = (0.0, 0.0)
 
     def __len__(self) -> int:
         if self._total is None:
@@ -65,11 +71,34 @@ class Epochs:
         for number, item in enumerate(self._iterable, 1):
             if self._run.begins_no_further_epoch():
                 break
-            began_at, began_j = self._now()
-            with self._run.stage(f"{self._name} {number}", total=self._total):
+            self.begin(number)
+            try:
                 yield item
-            self._note(began_at, began_j)
-        self._end_line()
+            except BaseException:
+                self.leave()
+                raise
+            self.end()
+        self.end_line()
+
+    def begin(self, number: int, note: str = "") -> None:
+        """Begin an epoch by its number, from 1. For frameworks that tell of epochs instead of iterating over them.
+
+        `note` follows the number in the stage's name, in parentheses.
+        """
+        self._began = self._now()
+        name = f"{self._name} {number}"
+        self._stage = self._run.stage(f"{name} ({note})" if note else name, total=self._total)
+        self._stage.__enter__()
+
+    def end(self) -> None:
+        """End the epoch that began last: update the forecast, check the budget, and show a line in a terminal."""
+        self.leave()
+        self._note(*self._began)
+
+    def leave(self) -> None:
+        """End the stage of an epoch that ends early, if one is open; it counts for no forecast."""
+        self._stage.__exit__()
+        self._stage = NoStage()
 
     def _now(self) -> tuple[float, float]:
         now = time.monotonic()
@@ -110,7 +139,8 @@ class Epochs:
         done = f"{self._name} {found.epochs_done:,} of {found.epochs:,}: {figures.energy(last_kwh)}"
         return f"TraceML: {done}; expected in total: {whole}"
 
-    def _end_line(self) -> None:
+    def end_line(self) -> None:
+        """End the line in the terminal, after the last epoch."""
         if self._energies_j and self._is_shown():
             numbers.say("")
 

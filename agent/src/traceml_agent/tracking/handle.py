@@ -25,6 +25,7 @@ from traceml_agent.spool.folder import board_of, is_usable
 from traceml_agent.spool.names import is_written_by, new_writer, run_of
 from traceml_agent.tracking import current
 from traceml_agent.tracking.budget import Budget
+from traceml_agent.tracking.header import first_run, is_gone, later_day
 from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.tracking.journal import Journal
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from traceml_agent.tracking.run import Run
 
 _scribes: dict[tuple[str, int], Scribe] = {}
+#: Of runs that go on for days, what a handle of today's run is made of, by the run of the first day.
+_latest: dict[str, tuple] = {}
 #: A signal handler may report something while the code that it interrupted does so.
 _making = threading.RLock()
 
@@ -51,33 +54,57 @@ class Handle(RunInterface):
     """
 
     def __init__(self, run_id: str, path: str, host: str, header: dict):
-        self._origin = (run_id, path, host, header)
+        self._take((run_id, path, host, header))
+        self.rank, self.budget = job.rank(), Budget()
+        self._look_at = 0.0
+        self.watched: list = []
+
+    def _take(self, origin: tuple) -> None:
+        run_id, path, _, header = self._origin = origin
         self.run_id, self.model, self.kind = run_id, header["model"], header["kind"]
         self.url = f"{header['portal']}/runs/{run_id}/" if header["portal"] else None
-        self.rank, self.budget = job.rank(), Budget()
-        self._path, self._takes, self._look_at = path, header["about"], 0.0
-        self.watched: list = []
+        self._path, self._takes = path, header["about"]
 
     def journal(self) -> Journal | None:
         """The run's own journal if this is its process, else that of this process's scribe."""
-        return mine.journal() if (mine := self._mine()) else scribe_of(*self._origin).journal
+        return mine.journal() if (mine := self._mine()) else self._scribe().journal
 
     @property
     def board(self) -> Board | None:  # type: ignore[override]
         """Where the calls of watched models are counted."""
-        return mine.board if (mine := self._mine()) else scribe_of(*self._origin).board
+        return mine.board if (mine := self._mine()) else self._scribe().board
 
     def _mine(self) -> Run | None:
         """The run itself, if this process measures it."""
-        return next((run for run in current.active() if run.run_id == self.run_id), None)
+        first = first_run(self._origin)
+        return next((run for run in current.active() if run.first_id == first), None)
+
+    def _scribe(self) -> Scribe:
+        """This process's scribe for the run; for the next day's, once the run goes on as that."""
+        first = first_run(self._origin)
+        origin = _latest.get(first, self._origin)
+        known = _scribes.get((origin[0], os.getpid()))
+        if (known.is_behind if known else is_gone(origin)) and (later := later_day(origin)):
+            _latest[first] = origin = later
+        scribe = scribe_of(*origin)
+        if known and scribe is not known:
+            scribe.journal.tell(known.journal.told_about)
+            _scribes.pop((known.run_id, os.getpid()), known).end()
+        if origin is not self._origin:
+            self._take(origin)
+        return scribe
+
+    def energy_j(self, now: float, exactly: bool = False) -> float:
+        """Joules so far, at most a few seconds old. Only `exactly` is worth reading the spool."""
+        return self.summary.energy_kwh * 3.6e6 if exactly else 0.0
 
     @property
-    def summary(self) -> numbers.Record:
+    def summary(self) -> numbers.Summary:
         """What `Run.stop` returns, from what the spool has so far of all processes on this host."""
         return self._so_far()
 
     @guarded(numbers.nothing)
-    def _so_far(self) -> numbers.Record:
+    def _so_far(self) -> numbers.Summary:
         from traceml_agent.measuring.spooled import summary
 
         self._write()
@@ -114,7 +141,7 @@ class Handle(RunInterface):
             if job.size() > 1:
                 budget.only_warns("ranks that are measured from outside")
             self.budget = budget
-            scribe_of(*self._origin).checks.append(self.check_budget)
+            self._scribe().checks.append(self.check_budget)
 
     @guarded()
     def check_budget(self) -> None:
@@ -124,7 +151,7 @@ class Handle(RunInterface):
             self.budget.check(self, self.summary)
             self._look_at = time.monotonic() + max(LOOK_EVERY_S, 100 * (time.monotonic() - began_at))
 
-    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Summary:
         """Write what was reported, and return the summary so far. The run ends where it is measured."""
         self._conclude()
         return self.summary
@@ -150,6 +177,9 @@ class Handle(RunInterface):
         if "environment" in self._takes and (journal := self.journal()):
             journal.tell({"environment": identity.packages()})  # more packages are loaded by now
         self._write()
+        if self.reports:
+            self._end_reports(self.summary)
+            self.reports = ()
 
     def __reduce__(self):
         return Handle, self._origin
@@ -162,6 +192,9 @@ class Scribe:
     """What this process reports to a run that is measured elsewhere: a journal, calls, and a spool file for both."""
 
     def __init__(self, run_id: str, path: str, host: str, header: dict):
+        self.run_id, self._turn = run_id, header.get("turn", 0)
+        #: Whether the run has gone on as the next day's.
+        self.is_behind = False
         is_here = host == identity.host_name()
         place = os.path.dirname(path)
         settings = config.load(url=header["portal"], spool_dir=place if is_here and is_usable(place) else None)
@@ -187,6 +220,7 @@ class Scribe:
 
             if mine := uploader.of(settings):  # the run's uploader is on the other machine
                 mine.own(self._spool.path)
+        self._look()
         threading.Thread(target=self._write_for_ever, name="traceml-scribe", daemon=True).start()
         endings.at_end_of_process(end_of_process)
 
@@ -197,7 +231,12 @@ class Scribe:
             self.write()
             for check in self.checks:
                 check()
+            self._look()
             self._over.wait(WRITE_S)
+
+    def _look(self) -> None:
+        with contextlib.suppress(ValueError):  # the board was just closed
+            self.is_behind = not self._tells_calls and self.board.turns != self._turn
 
     @property
     def is_over(self) -> bool:

@@ -24,13 +24,13 @@ class InertRun(Run):
         return None
 
     @property
-    def summary(self) -> numbers.Record:
+    def summary(self) -> numbers.Summary:
         return self._summary or numbers.nothing()
 
     def begins_no_further_epoch(self) -> bool:
         return False
 
-    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Summary:
         return self.summary
 
     def __bool__(self) -> bool:

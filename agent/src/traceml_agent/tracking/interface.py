@@ -3,7 +3,7 @@ calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from traceml_agent.inputs import metadata
 from traceml_agent.measuring import summary as numbers
@@ -32,6 +32,14 @@ class RunInterface:
     cell: tuple[str, int | None, bool] | None = None
     #: False once it keeps nothing more.
     is_open = True
+    #: The user's loggers that it reports to, by name or identity, and its reports: see `integrations.reporting`.
+    loggers: frozenset = frozenset()
+    reports: Sequence = ()
+
+    @property
+    def summary(self) -> numbers.Summary:
+        """Energy, emissions and devices so far, or of the whole run once it has ended. See `Run.stop`."""
+        return numbers.nothing()
 
     def journal(self) -> Journal | None:
         """Where this process keeps what is reported; None if nothing is kept, as after the end."""
@@ -42,6 +50,10 @@ class RunInterface:
         """Whether this object measures: False for a handle, a forked child's copy, and after the end."""
         return False
 
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+        """End the run where it is measured, and return its summary."""
+        return self.summary
+
     @guarded(NoStage)
     def stage(self, name: str = "stage", total: int | None = None) -> Stage | NoStage:
         """A context manager around a named part of the run: `with run.stage("evaluation"):`.
@@ -49,6 +61,7 @@ class RunInterface:
         `total` is the number of stages in its series, if known.
         """
         journal = self.journal()
+        self._tell_reports()
         return journal.stage(name, self, total) if journal else NoStage()
 
     def epochs(self, iterable: Iterable, name: str = "epoch") -> Epochs:
@@ -63,12 +76,13 @@ class RunInterface:
     def log(self, *given, **metrics) -> None:
         """Keep numbers with the time at which they were logged: `run.log(loss=0.3)`, or `run.log({"val/loss": 0.4})`.
 
-        `samples` and `tokens` are work done since the last call. They are added up over all ranks of a job, and the
-        summary gives the energy per thousand.
+        `samples`, `tokens` and `prompt_tokens` are work done since the last call. They are added up over all ranks of a
+        job, and the summary gives the energy per thousand.
         """
         journal = self.journal()
         if journal:
             journal.log(given, metrics)
+        self._tell_reports()
 
     @guarded()
     def log_params(self, *given, **params) -> None:
@@ -77,6 +91,17 @@ class RunInterface:
         if journal:
             for each in (*given, params):
                 journal.tell({"params": kept} if (kept := metadata.params(each, journal.left_out)) else {})
+
+    def _tell_reports(self) -> None:
+        for each in self.reports:
+            each.hear()
+
+    def _end_reports(self, summary: numbers.Record) -> None:
+        """Report the whole run to all loggers at once, since each may take a moment."""
+        for each in self.reports:
+            each.end(summary)
+        for each in self.reports:
+            each.wait()
 
     def check_budget(self) -> None:
         """Check the budget, after each epoch."""
@@ -90,9 +115,17 @@ class RunInterface:
         """Whether the run has used more than `budget_kwh` or `budget_kg`."""
         return self.budget.is_over
 
-    def energy_j(self, now: float) -> float:
+    def energy_j(self, now: float, exactly: bool = False) -> float:
         """Joules so far at a monotonic time; 0 if nothing is measured here."""
         return 0.0
+
+    @guarded()
+    def _repr_html_(self) -> str | None:
+        """What a notebook shows: the figures so far or of the whole run, with the power over time."""
+        from traceml_agent.measuring import card
+
+        state = "in progress" if self.is_open else "ended"
+        return card.html(f"{self.model}: {self.kind}, {state}", self.summary, self.summary.curve)
 
     def __enter__(self):
         return self

@@ -38,11 +38,12 @@ class Journal:
         left_out: LeftOut | None = None,
         prefix: str = "",
         board: Board | None = None,
+        own: Board | None = None,
     ):
         self.started_at, self.left_out = started_at, left_out or LeftOut()
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
-        self._board = board  # of the run whose child's journal this is
+        self._board, self._own = board, own  # of the run whose child's journal this is; of the run whose own it is
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
         self._prefix, self._keys = prefix, itertools.count(1)
@@ -50,10 +51,30 @@ class Journal:
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
         self._about: dict = {}
+        #: Everything that was told about the run, and the work of former days.
+        self.told_about: dict = {}
+        self._former_work = dict(self.work)
+        self._open: set[str] = set()
 
-    def log(self, given: tuple, named: dict) -> None:
-        """Keep numbers with the time at which they were logged."""
-        t_s = self._now()
+    @property
+    def has_open_stage(self) -> bool:
+        return bool(self._open)
+
+    def own_work(self) -> dict[str, float]:
+        """Useful work that was logged here, of the run's day if it goes on for days."""
+        return {name: total - self._former_work[name] for name, total in self.work.items()}
+
+    def begin_anew(self, started_at: float) -> None:
+        """Go on as the journal of the next day's run. What was reported since the last record belongs to that."""
+        passed_s, self.started_at = started_at - self.started_at, started_at
+        self._metrics = deque((max(t_s - passed_s, 0.0), name, value) for t_s, name, value in _drained(self._metrics))
+        self._former_work = dict(self._told_work)
+        self.left_out.clear()
+        self._told_left_out = []
+
+    def log(self, given: tuple, named: dict, at: float | None = None) -> None:
+        """Keep numbers with the time at which they were logged, or with `at`, a monotonic time."""
+        t_s = self._now() if at is None else round(at - self.started_at, 6)
         for name, value in metadata.metrics(given, named, self.left_out, self._names):
             if name in self.work:
                 self._add_work(name, value)
@@ -67,6 +88,8 @@ class Journal:
             self.work[name] += amount
             if self._board is not None:
                 self._board.add_work(name, amount)
+            if self._own is not None:
+                self._own.keep_work(name, self.work[name], self._told_work[name])
         else:
             self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 
@@ -83,6 +106,7 @@ class Journal:
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
+        (self._open.add if stage.end_s is None else self._open.discard)(stage.key)
         self._stages.append(stage)
         self._on_stage()
         self._write_what_is_much(self._stages)
@@ -91,7 +115,7 @@ class Journal:
         """Note further names or parameters of the run."""
         if self._rank or not about:
             return
-        self._about = enriched(self._about, about)
+        self._about, self.told_about = enriched(self._about, about), enriched(self.told_about, about)
         self._on_news()
 
     def _write_what_is_much(self, rows: deque) -> None:
@@ -117,6 +141,9 @@ class Journal:
         """Work since the last record, as metrics: one number each, however often it was logged."""
         done = {name: total - self._told_work[name] for name, total in self.work.items()}
         self._told_work = dict(self.work)
+        if self._own is not None:
+            for name in filter(done.get, done):
+                self._own.keep_work(name, self.work[name], self._told_work[name])
         return [{"t_s": self._now(), "name": name, "value": value} for name, value in done.items() if value]
 
     def _left_out(self) -> dict:

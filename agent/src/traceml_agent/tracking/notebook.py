@@ -39,15 +39,14 @@ def _is_of_a_cell(frame) -> bool:
     return frame.f_code.co_name == "<module>" and frame.f_globals is vars(sys.modules["__main__"])
 
 
-def end_former(run) -> None:
-    """End the runs that the same call in a cell started before, or another cell for the same model."""
+def end_former(run, runs) -> None:
+    """End those of `runs` that the same call in a cell started before, or another cell for the same model."""
     run.cell = cell()
     if run.cell is None:
         return
     from traceml_agent.messages import warn
-    from traceml_agent.tracking.current import active
 
-    for former in active():
+    for former in runs:
         if former is not run and former.cell and _takes_the_place_of(run, former):
             former.stop()
             warn(f"run {former.run_id} of {former.model} has ended: its cell started a new run")

@@ -6,7 +6,6 @@ Nothing here waits for the network: records go to the spool, and the uploader's 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -14,7 +13,8 @@ from collections.abc import Iterable
 from traceml_agent.delivery import uploader
 from traceml_agent.host import endings, forks, identity, job, neighbours
 from traceml_agent.host.allocation import Target
-from traceml_agent.inputs import config, metadata
+from traceml_agent.inputs import metadata
+from traceml_agent.inputs.config import Settings
 from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.measuring import summary as numbers
 from traceml_agent.measuring.meter import Meter
@@ -26,13 +26,13 @@ from traceml_agent.spool.board import Board, discard
 from traceml_agent.spool.file import Spool
 from traceml_agent.spool.folder import board_of
 from traceml_agent.spool.names import new_writer
-from traceml_agent.tracking import current, notebook
+from traceml_agent.tracking import current, rotation
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.epochs import Gauge
+from traceml_agent.tracking.header import header
 from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.ranks import Ranks
-from traceml_agent.version import __version__
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
 #: What a script may say about the run of the command that started it.
@@ -40,41 +40,67 @@ ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 
 
 class Run(RunInterface):
-    """A run in progress. `stop()` ends it and returns its summary; until then `summary` has the figures so far."""
+    """A run in progress. `stop()` ends it and returns its summary; until then `summary` has the figures so far.
+
+    `only` are sensors to read instead of this machine's.
+    """
 
     def __init__(
-        self, model, kind, name, tags, params, settings: config.Settings, budget=None, target=None, about=(), around=""
+        self,
+        model,
+        kind,
+        name,
+        tags,
+        params,
+        settings: Settings,
+        budget=None,
+        target=None,
+        about=(),
+        around="",
+        only=(),
     ):
         self.settings = settings
         self._target: Target = target or Target()
         self._pid = os.getpid()
-        self._started_at, self._started_wall_s = time.monotonic(), time.time()
         self.rank = job.rank()
         self.watched: list = []
-        shared = settings.run_id or job.name()
-        self.run_id = identity.run_id_of(shared) if shared else identity.new_run_id()
-        self.writer = new_writer()
-        self._spool = Spool.create(settings, self.run_id, self.writer)
-        self.board: Board | None = Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
-        began_at, left_out = self._started_at, LeftOut()
-        self._sampler = Sampler(settings.interval, began_at, self._record, self.check_budget, self.board, left_out)
-        self._journal = Journal(began_at, self.rank, self._write, self._sampler.mark, lambda: None, left_out)
-        self.model = identity.model_name(model, left_out)
+        self._around, self.only, self._turn = around, list(only), -1
         self.kind = metadata.kind(kind) or "other"
+        self.budget, self._gauge = budget or Budget(), Gauge()
+        self._summary: numbers.Summary | None = None
+        self._stand_in: RunInterface | None = None
+        self._ending, self._is_ending = threading.RLock(), False
+        left_out = LeftOut()
+        self.begin_day(time.monotonic())
+        self.first_id = self.run_id
+        path = self._spool.path or ""
+        self.board: Board | None = Board(board_of(path) if path else "", path)
+        checks = (self._record, self._after_each, self.board, left_out)
+        self._sampler = Sampler(settings.interval, self._started_at, *checks)
+        hears = (self._write, self._sampler.mark, lambda: None)
+        self._journal = Journal(self._started_at, self.rank, *hears, left_out, own=self.board)
+        self.model = identity.model_name(model, left_out)
         if metadata.kind(kind) is None:
             left_out.note("kind", f"must be one of {', '.join(metadata.KINDS)}; other is used")
         self.name, self.tags = metadata.text(name, left_out, "the name"), metadata.tags(tags, left_out)
         self.params = metadata.params(params, left_out)
         self._about, self._environment = list(about), identity.environment()
-        self.url = f"{settings.url}/runs/{self.run_id}/" if settings.url else None
-        self.budget, self._gauge = budget or Budget(), Gauge()
-        self._told_calls: list[dict] = []
-        self._summary: numbers.Record | None = None
-        self._stand_in: RunInterface | None = None
-        self._ending, self._is_ending = threading.RLock(), False
-        self._neighbours = neighbours.Neighbours(self.run_id, self.writer, settings, self._target, around)
-        self._told_overlaps: list[dict] = []
         self._ranks = Ranks(self.run_id, self.spool_folder)
+
+    def begin_day(self, at: float) -> None:
+        """Take the names and the file of the run, or of its next day's, which begins at this monotonic time."""
+        self._turn += 1
+        self._started_at, self._started_wall_s = at, time.time() - (time.monotonic() - at)
+        shared = self.settings.run_id or job.name()
+        if shared and self.only:  # the name is that of a run of this process
+            shared = f"{shared}/{self.only[0].facts['name']}"
+        self.run_id = rotation.run_id(shared, self) if shared else identity.new_run_id()
+        self.writer = new_writer()
+        self._spool = Spool.create(self.settings, self.run_id, self.writer)
+        self.url = f"{self.settings.url}/runs/{self.run_id}/" if self.settings.url else None
+        self._told_calls: list[dict] = []
+        self._told_overlaps: list[dict] = []
+        self._neighbours = neighbours.Neighbours(self.run_id, self.writer, self.settings, self._target, self._around)
 
     @property
     def spool_folder(self) -> str:
@@ -83,13 +109,14 @@ class Run(RunInterface):
 
     def begin(self) -> Run:
         """Start measuring. Everything that takes long happens on the sampler's thread."""
-        self._sampler.meters = self._meters(discovery.of_host(self.settings.scope, self._target))
-        endings.at_end_of_process(end_of_process)
+        here = discovery.of_host(self.settings.scope, self._target)
+        self._sampler.meters = [Meter(sensor) for sensor in self.only] or self._meters(here)
+        endings.at_end_of_process(current.end_of_process)
         current.started.append(self)
         try:
             # Both happen here, not on the thread: a run that is killed at once still counts, and the user's code must
             # not see the process that starts the uploader.
-            self._spool.append("header", self._header())
+            self._spool.append("header", header(self))
             self._hand_over()
             self._sampler.start(self._prepare)
             current.let_others_read(self)
@@ -97,7 +124,7 @@ class Run(RunInterface):
             status, exception = endings.of_exception(type(error), error, self.kind)
             self._end("stopped" if status == "failed" else status, exception)
             raise
-        job.tell_children(self)
+        job.tell_children(current.last())
         if self.rank == 0:
             numbers.announce(self)
         return self
@@ -109,6 +136,8 @@ class Run(RunInterface):
     def _prepare(self) -> None:
         with forks.undivided:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace the files meanwhile)
+        if self.only:
+            return
         accelerators = discovery.of_accelerators(self.settings.scope, self._target, self.settings.devices)
         found = [sensor for sensor in accelerators if self._ranks.take(sensor.facts["uuid"])]
         replaced = {key for sensor in found for key in sensor.replaces}
@@ -116,27 +145,6 @@ class Run(RunInterface):
         self._sampler.meters = kept + self._meters(found)  # in one step, since other threads may read it
         for what, reason in unmeasured.devices():
             self._journal.left_out.note(what, reason)
-
-    def _header(self) -> dict:
-        started_at = iso(self._started_wall_s)
-        return {
-            "model": self.model,
-            "kind": self.kind,
-            "name": self.name,
-            "tags": self.tags,
-            "params": self.params,
-            "started_at": started_at,
-            "host": identity.host_label(self.settings),
-            "agent_version": __version__,
-            "flush_s": self.settings.upload_s,
-            "environment": self._environment,
-            "writer": self.writer,
-            "writer_started_at": started_at,
-            "portal": self.settings.url,
-            "clock_s": self._started_at,
-            "wall_s": self._started_wall_s,
-            "about": self._about,
-        } | ({"rank": self.rank} if job.size() > 1 else {})
 
     def _hand_over(self) -> None:
         """Give the spool file to this portal's uploader, which the first run that needs it starts."""
@@ -158,7 +166,7 @@ class Run(RunInterface):
         if self._stand_in is None:
             from traceml_agent.tracking.handle import Handle
 
-            self._stand_in = Handle(self.run_id, self._spool.path or "", identity.host_name(), self._header())
+            self._stand_in = Handle(self.run_id, self._spool.path or "", identity.host_name(), header(self))
         return self._stand_in
 
     def _write(self, samples: list[dict] | None = None) -> None:
@@ -189,6 +197,12 @@ class Run(RunInterface):
         self._write(samples)
         self._tell_ranks()
 
+    def _after_each(self) -> None:
+        """Called by the sampler after each tick."""
+        if rotation.is_due(self):
+            rotation.rotate(self)
+        self.check_budget()
+
     def check_budget(self) -> None:
         """Check the budget, after each tick and each epoch."""
         if self.budget.is_set and self.is_measuring:
@@ -206,11 +220,11 @@ class Run(RunInterface):
         if job.size() > 1:
             self._ranks.tell(self._own(), self._work())
 
-    def energy_j(self, now: float) -> float:
-        """Joules so far at a monotonic time: the last readings of the devices, plus their power since."""
+    def energy_j(self, now: float, exactly: bool = False) -> float:
+        """Joules so far at a monotonic time: the last readings (new ones if `exactly`), plus the power since."""
         if not self.is_measuring:
-            return 0.0
-        self._sampler.catch_up()
+            return 0.0 if os.getpid() == self._pid else self._handle().energy_j(now, exactly)
+        self._sampler.catch_up(0.0 if exactly else None)
         self._gauge.read(self._sampler.meters)
         return self._gauge.energy_j(now)
 
@@ -224,7 +238,7 @@ class Run(RunInterface):
         return self._summary is None and os.getpid() == self._pid
 
     @property
-    def summary(self) -> numbers.Record:
+    def summary(self) -> numbers.Summary:
         """Energy, emissions and devices so far, or of the whole run once it has stopped. See `stop`."""
         if os.getpid() != self._pid:
             return self._handle().summary
@@ -232,30 +246,27 @@ class Run(RunInterface):
             self._sampler.catch_up()
         return self._summary or self._so_far()
 
-    def _own(self) -> numbers.Record:
+    def _own(self) -> numbers.Summary:
         """The figures of what this process measures."""
         return numbers.summarise(self._sampler.meters, time.monotonic() - self._started_at, self.url)
 
     def _work(self) -> dict[str, float]:
         """Useful work of this process and its children."""
         theirs = self.board.work() if self.board else {}
-        return {name: amount + theirs.get(name, 0.0) for name, amount in self._journal.work.items()}
+        return {name: amount + theirs.get(name, 0.0) for name, amount in self._journal.own_work().items()}
 
     @guarded(numbers.nothing)
-    def _so_far(self) -> numbers.Record:
+    def _so_far(self) -> numbers.Summary:
         """The figures of the run: in a job, of all ranks on this host together."""
-        summary = self._own()
-        work = self._work()
+        summary, work = self._own(), self._work()
+        summary.curve = self._sampler.curve
         if job.size() > 1:
             self._ranks.add_to(summary, work)
         summary["work"] = numbers.per_unit(work, summary.energy_kwh)
-        summary["left_out"] = self._journal.left_out.rows()
-        if self._spool.dropped:
-            why = "the spool was almost full, or its disk was full"
-            summary["left_out"].append({"what": "records", "reason": why, "count": self._spool.dropped})
+        summary["left_out"] = numbers.left_out(self._journal.left_out, self._spool.dropped)
         return summary
 
-    def stop(self, status: str = "completed", exception: str = "") -> numbers.Record:
+    def stop(self, status: str = "completed", exception: str = "") -> numbers.Summary:
         """End the run and return its summary; a second call returns the same.
 
         `energy_kwh`, `emissions_kg` (kgCO2e), `duration_s`, `measured_share` (0 to 1), `url`, `left_out` (what was not
@@ -300,6 +311,8 @@ class Run(RunInterface):
         self._ranks.release()
         for each in uploader.all_of_this_process():
             each.wake()
+        self._end_reports(self._summary)  # when all else is kept, since it may take a moment
+        self._summary["left_out"] = numbers.left_out(self._journal.left_out, self._spool.dropped)
         if self.rank == 0:
             numbers.conclude(self, self._summary)
 
@@ -324,25 +337,3 @@ class Run(RunInterface):
 
     def __repr__(self) -> str:
         return f"<Run {self.run_id} of {self.model}>"
-
-
-@guarded()
-def end_of_process() -> None:
-    """Stop the runs in progress, and give the uploader time to deliver. A crash shows in `sys.last_type`.
-
-    Without a crash the exit code may still tell of a failure: the uploader sees that.
-    """
-    crash = None if notebook.is_interactive() else getattr(sys, "last_type", None)
-    for run in current.active():
-        how = endings.of_exception(crash, getattr(sys, "last_value", None), run.kind)
-        run._end(*how, unsure=crash is None and not notebook.is_interactive())
-    uploaders = uploader.all_of_this_process()
-    ends_at = time.monotonic() + max((each.flush_s for each in uploaders), default=0.0)
-    for each in uploaders:
-        try:
-            each.finish(min(each.flush_s, ends_at - time.monotonic()))
-        except KeyboardInterrupt:  # the user won't wait; the uploader goes on by itself
-            ends_at = 0.0
-        each.close()
-    if crash is KeyboardInterrupt:
-        endings.stay_interrupted()

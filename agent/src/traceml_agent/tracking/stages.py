@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import time
 
+from traceml_agent.inputs import metadata
+
 #: The stage that the current code runs in; correct in threads, under asyncio, and for stages that overlap.
 _current: contextvars.ContextVar[Stage | None] = contextvars.ContextVar("traceml_stage", default=None)
 
@@ -26,13 +28,26 @@ class Stage:
         self.end_s: float | None = None
         self._token: contextvars.Token | None = None
 
-    def __enter__(self) -> Stage:
+    def place(self, began_at: float, ended_at: float) -> None:
+        """Record a part that is known only afterwards, by two monotonic times, inside the stage of the current code."""
+        self.parent = self._outer()
+        self.start_s, self.end_s = began_at - self._journal.started_at, ended_at - self._journal.started_at
+        self._journal.report(self)
+
+    def _outer(self) -> str:
         outer = _current.get()
-        self.parent = outer.key if outer is not None and outer._journal is self._journal else ""
+        return outer.key if outer is not None and outer._journal is self._journal else ""
+
+    def __enter__(self) -> Stage:
+        self.parent = self._outer()
         self._token = _current.set(self)
         self.start_s = time.monotonic() - self._journal.started_at
         self._journal.report(self)
         return self
+
+    def rename(self, name) -> None:
+        """Give the stage another name before it ends, as when its result belongs to it."""
+        self.name = metadata.text(name) or self.name
 
     def __exit__(self, *exception) -> None:
         self.end_s = time.monotonic() - self._journal.started_at
@@ -73,4 +88,10 @@ class NoStage:
         return self
 
     def __exit__(self, *exception) -> None:
+        pass
+
+    def place(self, began_at: float, ended_at: float) -> None:
+        pass
+
+    def rename(self, name) -> None:
         pass

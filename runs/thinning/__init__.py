@@ -1,0 +1,1 @@
+"""A long run's curve, thinned while its batches arrive."""

@@ -1,0 +1,1 @@
+"""The floor of uploads: Django and DRF served like the portal, a view that checks a token and inserts one row."""
