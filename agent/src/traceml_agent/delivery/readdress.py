@@ -6,7 +6,7 @@ import contextlib
 import os
 
 from traceml_agent.delivery.sent import Sent
-from traceml_agent.host.private import open_regular
+from traceml_agent.host.private import DRAFT, open_regular, replaced
 from traceml_agent.inputs import config
 from traceml_agent.spool import recording
 
@@ -52,7 +52,7 @@ def readdress(path: str, url: str) -> bool:
             return True
         if _portal(header):
             os.truncate(sent.path, 0)
-        _copy(path, start, end, recording.encode(header | {"body": header["body"] | {"portal": url}}))
+        _copy(path, start, end, header, recording.encode(header | {"body": header["body"] | {"portal": url}}))
     return True
 
 
@@ -66,26 +66,24 @@ def _header(path: str) -> tuple[int, int, dict | None]:
     return 0, 0, None
 
 
-def _copy(path: str, start: int, end: int, line: bytes) -> None:
-    """Replace the bytes from `start` to `end`. The file is complete at any moment."""
-    import shutil  # imported late, since a training imports this module too
+def _copy(path: str, start: int, end: int, header: dict, line: bytes) -> None:
+    """Replace the header, which is between `start` and `end`. The file is complete at any moment."""
+    import glob  # imported late, since a training imports this module too
+    import shutil
 
-    draft = f"{path}.draft"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-    try:
-        with (
-            os.fdopen(open_regular(path, os.O_RDONLY), "rb") as old,
-            os.fdopen(open_regular(draft, flags), "wb") as new,
-        ):
-            new.write(old.read(start))
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as old:
+        before = old.read(start)
+        if recording.decode(old.read(end - start)) != header:
+            return  # where locks don't work, another process replaced the file in the meantime
+        with replaced(path) as new:
+            new.write(before)
             new.write(line)
-            old.seek(end)
             shutil.copyfileobj(old, new)
             new.flush()
             recording.sync_to_disk(new.fileno())
-        shutil.copystat(path, draft)  # files are sorted by age
-        os.replace(draft, path)
-    except BaseException:
+            written = os.fstat(old.fileno())
+            os.utime(new.fileno(), ns=(written.st_atime_ns, written.st_mtime_ns))  # files are sorted by age
+    # What a killed process left. One that still writes fails by it as if the file were gone, and goes on with this one.
+    for draft in glob.glob(glob.escape(path) + ".*" + DRAFT):
         with contextlib.suppress(OSError):
             os.unlink(draft)
-        raise

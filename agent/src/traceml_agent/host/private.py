@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from typing import BinaryIO
 
 #: A folder in memory. If no disk is writable, a run still arrives, and only a reboot loses it. The variable is for
 #: tests, which must not touch the spool of the person who runs them.
 MEMORY_FOLDER = os.environ.get("TRACEML_AGENT_MEMORY") or "/dev/shm"  # noqa: S108 (like $TMPDIR: private, owner checked)
+
+#: What the name of a file ends with that is not written completely yet.
+DRAFT = ".draft"
 
 
 def make_private(place: str) -> None:
@@ -51,6 +57,24 @@ def open_regular(path: str, flags: int) -> int:
         return descriptor
     os.close(descriptor)
     raise OSError(errno.EINVAL, "not a regular file", path)
+
+
+@contextlib.contextmanager
+def replaced(path: str) -> Iterator[BinaryIO]:
+    """Write a file completely or not at all. The content appears under its name when the block ends without an error.
+
+    Each writer has a draft of its own: in a shared one, the second process would empty what the first is about to put
+    in place. Raises OSError.
+    """
+    draft = f"{path}.{os.urandom(4).hex()}{DRAFT}"
+    try:
+        with os.fdopen(open_regular(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+            yield file
+        os.replace(draft, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def bytes_of(path: str) -> int:

@@ -14,14 +14,14 @@ import re
 import time
 from typing import NamedTuple
 
-from traceml_agent.host.private import bytes_of, open_regular
+from traceml_agent.host.private import DRAFT, bytes_of, open_regular, replaced
 from traceml_agent.messages import iso, warn
 from traceml_agent.spool.folder import folders
 from traceml_agent.spool.names import NAME, QUARANTINE, SENT_SUFFIX, SUFFIX
 
 #: The newest items are kept, up to this size.
 MAX_BYTES = 32 * 1024 * 1024
-REMOVED, DRAFT = "removed", ".draft"
+REMOVED = "removed"
 BATCH = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([A-Za-z0-9._-]{1,30})\.([0-9]+)-([0-9]+)\.json")
 FOREIGN = "not a spool file of this agent"
 UNTOLD = "the reason was not recorded"
@@ -192,14 +192,8 @@ def read(path: str) -> dict:
 
 def write(path: str, content: dict) -> None:
     """Write a JSON object, completely or not at all."""
-    draft = path + DRAFT
-    try:
-        with os.fdopen(open_regular(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="ascii") as file:
-            json.dump(content, file)
-        os.replace(draft, path)
-    except BaseException:
-        unlink(draft)
-        raise
+    with replaced(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def _text(value) -> str:
