@@ -136,13 +136,21 @@ class Chart(NamedTuple):
     def rows(self) -> list[tuple]:
         """The rows of the table: a label, and the values of each series and of the proportional quantity."""
         columns = [series.values for series in self.series] + ([self.twin_values] if self.twin else [])
-        return [(label, values) for label, *values in zip(self.labels, *columns, strict=True)]
+        return list(zip(self.labels, *columns, strict=True))
+
+    @property
+    def row_units(self) -> list[units.Unit | None]:
+        return [self.axis_unit, *self.column_units]
 
     @property
     def linked_rows(self) -> list[tuple]:
-        """The rows of a table below bars: label, value of each series and of the line, the bar's first and last day."""
-        sums = self.line.values if self.line else [None] * len(self.labels)
-        return [(*row, total, *days) for row, total, days in zip(self.rows, sums, self.spans, strict=True)]
+        """The rows of a table below bars: the bar's first and last day, label, value of each series and of the line."""
+        sums = [(value,) for value in self.line.values] if self.line else [()] * len(self.labels)
+        return [(*days, *row, *total) for days, row, total in zip(self.spans, self.rows, sums, strict=True)]
+
+    @property
+    def linked_row_units(self) -> list[units.Unit | None]:
+        return [None, None, *self.row_units, *([self.line_unit] if self.line else [])]
 
     @property
     def twin_values(self) -> list[float]:

@@ -43,18 +43,32 @@ class HeatMap(NamedTuple):
     runs_url: str = ""
 
     @property
-    def squares(self) -> list[tuple[str, ...]]:
-        """Return link, place, colour step (empty for none) and text of each square, as strings: a template takes three
-        times as long to write a number, and twice as long for two texts as for one."""
-        return [(self._link(day), str(day.x), str(day.y), str(day.level or ""), day.words) for day in self.days]
+    def squares_with_use(self) -> list[tuple[str, int, int, int, str]]:
+        """Return link, colour step, place and text of each."""
+        return [(self._link(day), day.level, day.x, day.y, day.words) for day in self.days if day.level]
 
     @property
-    def weeks(self) -> list[tuple[str, str, list[tuple[str, float]]]]:
-        """Return the table below the map: weeks with use, the latest on top, each with its first and last day, and with
-        links and amounts of its days, Monday first."""
+    def squares_without_use(self) -> list[tuple[int, int]]:
+        """Return the place of each."""
+        return [(day.x, day.y) for day in self.days if not day.level]
+
+    @property
+    def unit(self) -> units.Unit:
+        """Return the unit of the table below the map."""
+        return units.unit_for(self.quantity, [day.amount for day in self.days])
+
+    @property
+    def weeks(self) -> list[tuple[str, str, list[tuple[str, float, str]]]]:
+        """Return that table: weeks with use, the latest on top, each with its first and last day, and with link, exact
+        amount and its text of its days, Monday first."""
+        unit = self.unit
         weeks = [self.days[start : start + 7] for start in range(0, len(self.days), 7)]
         return [
-            (week[0].iso, week[-1].iso, [(self._link(day), day.amount) for day in week])
+            (
+                week[0].iso,
+                week[-1].iso,
+                [(self._link(day), day.amount, units.significant(day.amount / unit.size, unit.digits)) for day in week],
+            )
             for week in reversed(weeks)
             if any(day.amount for day in week)
         ]

@@ -7,6 +7,7 @@ from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
+from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from runs.figures import units
@@ -53,12 +54,27 @@ def icon(name: str):
     return {"sprite": staticfiles_storage.url("img/icons.svg"), "name": name}
 
 
+@register.simple_block_tag
+def each(content, rows):
+    """What is in the block, once for each row, with the row's values, escaped, where it says `{}`.
+
+    For hundreds of rows: `for` and a tag for each value take five times as long.
+    """
+    return format_html_join("", content, rows)
+
+
 @register.inclusion_tag("partials/_options.html")
 def options(choices: list[tuple[str, str]], chosen: str):
     """A select's options from values and words; of thousands the first ones and the chosen one."""
-    shown = choices[:MOST_OFFERED] + [each for each in choices[MOST_OFFERED:] if each[0] == chosen]
-    left_out = len(choices) - len(shown)
-    return {"shown": shown, "chosen": chosen, "left_out": f"{left_out:,}" if left_out else ""}
+    at = next((n for n, (value, _) in enumerate(choices) if value == chosen), len(choices))
+    before, after = choices[: min(at, MOST_OFFERED)], choices[at + 1 : MOST_OFFERED]
+    left_out = len(choices) - len(before) - len(choices[at : at + 1]) - len(after)
+    return {
+        "before": before,
+        "chosen": choices[at : at + 1],
+        "after": after,
+        "left_out": f"{left_out:,}" if left_out else "",
+    }
 
 
 @register.simple_tag

@@ -53,10 +53,14 @@ def figure(quantity: str, value: float | None, unit: Unit | None = None):
 
 
 @register.simple_tag
+def cells(rows: Iterable[Sequence], units: Sequence[Unit | None]) -> list[tuple]:
+    """The figures of a long table for `{% each %}`, each column in its unit."""
+    return [tuple(map(_cell, row, units)) for row in rows]
+
+
 @lru_cache(10_000)
-def cell(value, unit: Unit | None):
-    """A figure of a long table; without a unit, a day or a name. Its exact value is in `value` alone: hundreds of
-    titles weigh a lot."""
+def _cell(value, unit: Unit | None):
+    """A figure; without a unit, a day or a name. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
     if unit is None:
         return value
     if not is_known(value):
@@ -64,17 +68,6 @@ def cell(value, unit: Unit | None):
     return format_html(
         '<data class="figure" value="{}">{}</data>', repr(float(value)), significant(value / unit.size, unit.digits)
     )
-
-
-@register.simple_tag
-def cells(values: Sequence[float | None], units: Sequence[Unit]):
-    """The figures of a row of a long table, each in its unit. A tag for each would take most of the page's time."""
-    return format_html("{}" * len(values), *map(_table_cell, values, units))
-
-
-@lru_cache(10_000)
-def _table_cell(value: float | None, unit: Unit):
-    return format_html('<td class="number">{}</td>', cell(value, unit))
 
 
 @register.simple_tag

@@ -63,9 +63,9 @@ def test_the_table_has_the_weeks_with_use_from_monday_on_the_last_one_first(use)
     use(DAY, 1.0)
     use(DAY - timedelta(days=40), 4.0)
     (_, _, last), (first, end, former) = drawn().weeks
-    assert [amount for _, amount in last] == [0, 0, 1.0]
+    assert [amount for _, amount, _ in last] == [0, 0, 1.0]
     assert (first, end) == ("2026-10-12", "2026-10-18")
-    assert (former[4], len(former)) == (("day=2026-10-16", 4.0), 7)
+    assert (former[4], len(former)) == (("day=2026-10-16", 4.0, "4"), 7)
 
 
 def test_a_year_without_use_is_no_chart(use):
