@@ -60,7 +60,7 @@ def cells(rows: Iterable[Sequence], units: Sequence[Unit | None]) -> list[tuple]
 
 @lru_cache(10_000)
 def _cell(value, unit: Unit | None):
-    """A figure; without a unit, a day or a name. Its exact value is in `value` alone: hundreds of titles weigh a lot."""
+    """A figure; without a unit, a day or a name. Its exact value is in `value` alone: hundreds of titles are long."""
     if unit is None:
         return value
     if not is_known(value):
