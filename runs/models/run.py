@@ -29,7 +29,7 @@ UNFINISHED += ["shared_kwh", "shared_kg"]
 ARCHIVED = ["project", "archived_at", "energy_kwh", "emissions_kg", "shared_kwh", "shared_kg"]
 LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: Columns of the index that finds the runs with the most idle accelerators without reading their rows.
-IDLED = ["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"]
+IDLED = ["project", "idle_kwh", "id", "started_at", "kind", "tracked_model", "member_id"]
 #: The same for the runs with the most energy that failed or were cancelled.
 WASTED = ["project", "started_at", "energy_kwh", "status", "kind", "tracked_model", "member_id"]
 
@@ -99,6 +99,14 @@ class RunQuerySet(models.QuerySet):
         if state == Run.LOST:
             return self.lost(now)
         return self.running(now) if state == Run.Status.RUNNING else self.filter(status=state)
+
+    def in_any(self, some: Iterable):
+        """The ids of the runs in any of these querysets and lists of ids.
+
+        A union: with OR, SQLite looks up each run twice, once to find it and once to check the condition.
+        """
+        first, *others = (self.filter(pk__in=each).order_by().values("pk") for each in some)
+        return first.union(*others)
 
     def newest(self, count: int):
         """The latest runs to arrive, ready for a list. Rows are wide, so an index selects them."""

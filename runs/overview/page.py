@@ -86,7 +86,7 @@ def overview(
     sums = breakdown.sums_of(used, period)
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     lost = lost_kwh(runs, period, now)
-    wasteful = most_wasteful(run_days_of(found, filters), runs, period, found.project_ids)
+    wasteful = most_wasteful(run_days_of(found, filters), runs, period, found.project_ids, totals)
     listed = _listed_runs(runs, wasteful, lost, period)
     active = active_runs(listed)
     return Overview(
@@ -130,12 +130,10 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
 def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
     """Return the runs that may be shown as active or wasteful, read together, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
-    # The indexes show which runs these are; asked for whole rows, SQLite uses another one and reads all runs. A union,
-    # because with OR it would look up each run twice: once to find it, once to check the condition.
+    # The indexes show which runs these are; asked for whole rows, SQLite uses another one and reads all runs.
     unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    which = [unfinished, *wasteful, list(lost)[:MOST_WASTED_RUNS]]
-    first, *others = (Run.objects.filter(pk__in=some).order_by().values("pk") for some in which)
-    found = Run.objects.filter(pk__in=first.union(*others))
+    which = [unfinished, *wasteful, *([list(lost)[:MOST_WASTED_RUNS]] if lost else [])]
+    found = Run.objects.filter(pk__in=Run.objects.in_any(which))
     return list(with_waste(found, period).with_names().order_by(*by_silence))
 
 

@@ -25,8 +25,10 @@ from runs.selection.run_days import Days, on_days
 MOST_WASTED_RUNS = 5
 #: For the most idle runs of long periods, runs that started more than this before the period are ignored.
 LONGEST_RUN = timedelta(days=31)
-#: If more runs than so many began in a period, only MOST_COMPARED are added up.
-MOST_ADDED_UP, MOST_COMPARED = 10_000, 500
+#: If more runs than so many began in a period, only MOST_COMPARED are added up, at least LEAST_COMPARED of a project.
+MOST_ADDED_UP, MOST_COMPARED, LEAST_COMPARED = 10_000, 200, 40
+#: Of up to this many projects the most idle runs are read project by project, as each takes a query of its own.
+MOST_MERGED = 10
 
 
 class WasteRow(NamedTuple):
@@ -87,28 +89,40 @@ def waste(totals: dict[str, float], lost: dict[int, float]) -> list[WasteRow]:
     ]
 
 
-def most_wasteful(run_days: QuerySet, runs: RunQuerySet, period: Period, projects: list[int]) -> list[QuerySet]:
+def most_wasteful(
+    run_days: QuerySet, runs: RunQuerySet, period: Period, projects: list[int], totals: dict[str, float]
+) -> list[QuerySet]:
     """Return the ids of the runs that wasted the most by failing, being cancelled or idling, read from indexes only.
 
-    `run_days` and `runs` are those that match the filters, of `projects`. For long periods, and if many runs began
-    in one, only those with the most energy, or the most idle energy, in all are added up: to add up each of a hundred
-    thousand runs for just five would take longer than the rest of the page.
+    `run_days` and `runs` are those that match the filters, of `projects`; `totals` are theirs in the period. For long
+    periods, and if many runs began in one, only those with the most energy, or the most idle energy, in all are added
+    up: to add up each of a hundred thousand runs for just five would take longer than the rest of the page.
     """
     days = days_of(period)
     found = runs
     if period.first:
         first = datetime.combine(period.first - LONGEST_RUN, time.min, UTC)
         found = runs.filter(started_at__gte=first, started_at__lt=datetime.combine(period.last, time.max, UTC))
-    ended = found.ended_otherwise().filter(status__in=(Run.Status.FAILED, Run.Status.CANCELLED), kind__in=Run.WASTABLE)
-    orders = (ended.order_by("-energy_kwh", "-pk"), found.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk"))
-    pks: list[QuerySet] = [order.values("pk")[:MOST_COMPARED] for order in orders]
-    largest = [_most(RunUsage.objects.filter(run__in=some), days) for some in pks]
-    if period.is_long:
-        return largest
-    # The database decides before it reads the runs: another query would be one more for each overview.
+    largest = []
+    if totals["failed_kwh"] or totals["cancelled_kwh"]:
+        ended = found.ended_otherwise().filter(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
+        by_energy = ended.filter(kind__in=Run.WASTABLE).order_by("-energy_kwh", "-pk").values("pk")
+        largest.append(by_energy[:MOST_COMPARED])
+    if totals["idle_kwh"]:
+        # Almost every run idles: sorting them takes long, and each project has them in order in an index.
+        idling = found.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk").values("pk")
+        of_each = [idling.filter(project=pk) for pk in projects] if len(projects) <= MOST_MERGED else [idling]
+        largest += [part[: max(MOST_COMPARED // len(of_each), LEAST_COMPARED)] for part in of_each]
+    if not largest:
+        return []
+    wasteful = [_most(RunUsage.objects.filter(run__in=Run.objects.in_any(largest)), days)]
+    if period.is_long or totals["runs"] > MOST_ADDED_UP:
+        return wasteful
+    # With a filter, fewer runs match than would be read. How many those are, the database finds out by the way: another
+    # query would be one more for each overview.
     begun = on_days(ProjectUsage.objects.filter(project__in=projects), days).order_by()
     number = Subquery(begun.values(one=Value(1)).annotate(number=Sum("runs")).values("number"))
-    return [*largest, _most(run_days.filter(LessThanOrEqual(number, MOST_ADDED_UP)), days)]
+    return [*wasteful, _most(run_days.filter(LessThanOrEqual(number, MOST_ADDED_UP)), days)]
 
 
 def _most(rows: QuerySet, days: Days) -> QuerySet:

@@ -173,7 +173,7 @@ def _run(dice, number: int, model, begun: datetime, factor):
         status=status, exception="ValueError" if status == "failed" else "",
         started_at=begun, ended_at=ended, last_seen_at=ended,
         factor=factor, duration_s=round(1200 * kwh), energy_kwh=kwh,
-        energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh, measured_kwh=0.8 * kwh,
+        energy_low_kwh=0.9 * kwh, energy_high_kwh=1.1 * kwh, measured_kwh=0.8 * kwh, idle_kwh=0.1 * kwh,
         emissions_kg=kwh * factor.kg_per_kwh, usage=[[["gpu", "x", "2026-01-01"], {}]],
     )  # fmt: skip
 
@@ -250,6 +250,7 @@ def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
             about["day"] = end - timedelta(days=day)
             kwh = dice.lognormvariate(0, 1)
             amounts = dict.fromkeys(("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh"), kwh)
+            amounts |= {"failed_kwh": 0.1 * kwh if kind == "training" else 0.0, "idle_kwh": 0.1 * kwh}
             card = {"device_kind": "gpu", "hardware": dice.choice(slugs), "device_s": 7200}
             days.append(table(runs=2, duration_s=7200, **about))
             days.append(table(emissions_kg=kwh * kg_per_kwh, **amounts, **card, **about))
