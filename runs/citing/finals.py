@@ -32,7 +32,7 @@ def _last(runs) -> RunLink | None:
 
 
 def _older(model: TrackedModel, kinds: list[str]) -> list[RunLink]:
-    wanted = Q(pk=None)
+    wanted = Q(pk__in=())  # nothing, and unlike pk=None nothing in the SQL: that made SQLite read all runs
     for kind in kinds:
         done = Run.objects.filter(tracked_model=model, kind=kind, status=Run.Status.COMPLETED)
         wanted |= Q(pk=Subquery(done.order_by("-started_at", "-pk").values("pk")[:1]))

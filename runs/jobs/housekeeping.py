@@ -90,7 +90,7 @@ def audit() -> QuerySet:
 
 def series() -> QuerySet:
     """Runs whose samples have outlived the project's retention, including runs that sent more after a removal."""
-    past = Q(pk=None)
+    past = Q(pk__in=())
     for project, days in Project.objects.exclude(keep_series_days=None).values_list("pk", "keep_series_days"):
         past |= Q(project=project, last_seen_at__lt=_before(timedelta(days=days or 0)))
     return Run.objects.filter(past).filter(Q(series_removed_at=None) | Q(last_seen_at__gt=F("series_removed_at")))

@@ -106,7 +106,7 @@ def _of_changed_power():
 def _of_changed_name():
     """Return devices whose name matches another profile than the one they were estimated with."""
     catalogue = HardwareProfile.objects.catalogue()
-    moved = Q(pk=None)
+    moved = Q(pk__in=())
     identities = Device.objects.order_by().values_list(*IDENTITY, "profile_id").distinct()
     for name, kind, memory_gb, power_limit_w, profile_id in _first(NAMES_AT_ONCE, _moved(catalogue, identities)):
         moved |= Q(name=name, kind=kind, memory_gb=memory_gb, power_limit_w=power_limit_w, profile_id=profile_id)

@@ -67,7 +67,7 @@ class Device(OfProject):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = WithinProject(Run, on_delete=models.CASCADE, related_name="devices")
-    writer = WithinProject(Writer, on_delete=models.CASCADE, related_name="devices")
+    writer = WithinProject(Writer, on_delete=models.CASCADE, db_index=False, related_name="devices")
     key = models.CharField(max_length=64)
     kind = models.CharField(max_length=8, choices=Kind.choices)
     name = models.CharField(max_length=200)
@@ -101,7 +101,7 @@ class Device(OfProject):
     counted_on = models.DateField(null=True)
     day_ends = models.JSONField(default=dict)
 
-    profile = models.ForeignKey(HardwareProfile, null=True, on_delete=models.SET_NULL)
+    profile = models.ForeignKey(HardwareProfile, null=True, on_delete=models.SET_NULL, db_index=False)
     profile_revision = models.PositiveIntegerField(default=0)
     estimation_revision = models.PositiveSmallIntegerField(default=1, help_text="Of the formulas and their constants.")
     matched_by = models.CharField(max_length=20, blank=True, help_text="How its name led to the profile.")
@@ -119,7 +119,7 @@ class Device(OfProject):
         indexes = [
             models.Index(fields=["profile", "profile_revision"], name="device_by_profile"),
             models.Index(fields=["name", "kind"], name="device_by_name"),
-            models.Index(fields=["profile", "run"], name="run_by_profile"),
+            models.Index(fields=["profile", "run", "project"], name="run_by_profile"),
         ]
         ordering = ["kind", "key"]
 

@@ -25,7 +25,7 @@ class Metric(OfProject):
     """The last, lowest and highest value of a metric, for work the sum; kept when the batches' values are deleted."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = WithinProject(Run, on_delete=models.CASCADE, related_name="metrics")
+    run = WithinProject(Run, on_delete=models.CASCADE, db_index=False, related_name="metrics")
     name = models.CharField(max_length=200)
     last = models.FloatField()
     last_at = models.DateTimeField(help_text="By the writer's clock.")

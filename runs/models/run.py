@@ -157,9 +157,9 @@ class Run(OfProject):
     #: Values of `member_id` for runs that belong to no person.
     OF_NOBODY, OF_TEAM, OF_CI = 0, -1, -2
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
     run_id = models.UUIDField()
-    tracked_model = WithinProject(TrackedModel, on_delete=models.CASCADE)
+    tracked_model = WithinProject(TrackedModel, on_delete=models.CASCADE, db_index=False)
     kind = models.CharField(max_length=12, choices=Kind.choices, default=Kind.TRAINING)
     # Not a foreign key: it must outlive the account, because the daily totals from which the run's share is subtracted
     # are kept by it.

@@ -14,7 +14,7 @@ class Stage(OfProject):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = WithinProject(Run, on_delete=models.CASCADE, related_name="stages")
-    writer = WithinProject(Writer, on_delete=models.CASCADE, related_name="stages")
+    writer = WithinProject(Writer, on_delete=models.CASCADE, db_index=False, related_name="stages")
     key = models.CharField(max_length=64)
     name = models.CharField(max_length=200)
     parent = models.CharField(max_length=64, blank=True, help_text="The key of the stage that this one lies in.")
@@ -41,7 +41,7 @@ class Call(OfProject):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
     run = WithinProject(Run, on_delete=models.CASCADE, related_name="calls")
-    writer = WithinProject(Writer, on_delete=models.CASCADE, related_name="calls")
+    writer = WithinProject(Writer, on_delete=models.CASCADE, db_index=False, related_name="calls")
     method = models.CharField(max_length=200)
     calls = models.PositiveBigIntegerField(default=0)
     items = models.PositiveBigIntegerField(default=0)

@@ -86,7 +86,7 @@ class Amounts(OfProject):
     KEY: tuple[str, ...]
     ADDED = AMOUNTS
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, db_index=False)
     day = models.DateField()
     runs = models.IntegerField(default=0)
     duration_s = models.FloatField(default=0.0)
@@ -174,6 +174,7 @@ class DailyUsage(Usage):
         indexes = [
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
+            models.Index(fields=["project", "hardware"], name="usage_by_hardware"),
             models.Index(fields=FOOTPRINT, name="usage_footprint"),
             # A year by day or a trend by model, read only from the index, without the rows.
             models.Index(fields=SUMMED, condition=~models.Q(hardware=""), name="usage_summed"),

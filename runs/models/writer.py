@@ -17,7 +17,7 @@ class Writer(OfProject):
     """The life of one agent process. Counters are cumulative within it; a run's total is the sum over its writers."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE)
-    run = WithinProject(Run, on_delete=models.CASCADE, related_name="writers")
+    run = WithinProject(Run, on_delete=models.CASCADE, db_index=False, related_name="writers")
     key = models.CharField(max_length=64)
     host = models.CharField(max_length=200, blank=True)
     started_at = models.DateTimeField()

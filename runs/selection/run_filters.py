@@ -106,7 +106,7 @@ def _conditions(filters: RunFilters):
         yield Q(exception=filters.exception)
     if filters.param:
         asked = asked_items(filters.param)
-        yield Q(params__has_items=asked) if asked else Q(pk=None)
+        yield Q(params__has_items=asked) if asked else Q(pk__in=())
 
 
 def asked_items(text: str) -> dict:
