@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from runs.models.project import Project
 from runs.models.run import Run
-from runs.rights import RIGHTS, Right
 from runs.secret_digests import token_digest
 from runs.sql import tokens
 from runs.sql.locks import without_waiting
@@ -21,7 +20,6 @@ from runs.sql.locks import without_waiting
 PREFIX = "tml_"
 LOOKUP_LENGTH = 12
 LAST_USED_EVERY_S = 60
-MAKERS = sorted(RIGHTS[Right.MAKE_TOKENS])
 
 
 def _parts(plain_text: str) -> tuple[str, str]:
@@ -40,13 +38,13 @@ def _parts(plain_text: str) -> tuple[str, str]:
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self):
         """Tokens that work (`runs.sql.tokens`): they end with the creator's membership or account, or by themselves."""
-        rest, values = tokens.working(timezone.now(), MAKERS)
+        rest, values = tokens.working(timezone.now())
         return self.filter(pk__in=RawSQL(f"SELECT token.id {rest}", values))  # noqa: S611 (text of ours)
 
     def authenticate(self, plain_text: str) -> "ApiToken | None":
         """Return the working token for this plain text, or None. One query; further columns are read when asked for."""
         lookup_id, secret = _parts(plain_text)
-        found = tokens.find(lookup_id, timezone.now(), MAKERS) if lookup_id else None
+        found = tokens.find(lookup_id, timezone.now()) if lookup_id else None
         token = self.model.from_db(self.db, tokens.COLUMNS, found) if found else None
         return token if token and token.is_secret(secret) else None
 

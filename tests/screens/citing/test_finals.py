@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from runs.citing.facts import cited
@@ -49,6 +51,13 @@ def test_what_did_not_complete_is_final_for_nobody(model):
     make_run(model, 1.0, name="lora", kind="finetuning", status="cancelled", **begun(1))
     assert names(model) == ["whole"]
     assert final_runs(model, [], 500) == []
+
+
+def test_older_ones_are_looked_up_not_searched_for(model):
+    with CaptureQueriesContext(connection) as asked:
+        final_runs(model, [], 0)
+    (sql,) = (query["sql"].partition(" WHERE ")[2] for query in asked)
+    assert " IS NULL" not in sql, "to which SQLite answers by reading every run of the portal"
 
 
 def test_beyond_the_newest_runs_the_database_is_asked(model):

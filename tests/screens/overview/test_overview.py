@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runs.models import ApiToken, EmissionFactor, Run, User
+from runs.selection import waste
 from tests.screens.conftest import METERED
 from tests.wire import A100, Wire, ago, batch, sample
 
@@ -271,7 +272,12 @@ def test_a_run_that_fell_silent_is_wasted_not_active(alice, wire, profile):
     assert len(alice.read(links(page, "waste-title")["Lost runs"]).table()) == 1
 
 
-def test_wasted_energy_is_that_of_failed_and_cancelled_runs_and_of_idle_accelerators(alice, wire, profile):
+@pytest.mark.parametrize(("added_up", "merged"), [(waste.MOST_ADDED_UP, waste.MOST_MERGED), (0, 10), (0, 0)])
+def test_wasted_energy_is_that_of_failed_and_cancelled_runs_and_of_idle_accelerators(
+    alice, wire, profile, monkeypatch, added_up, merged
+):
+    monkeypatch.setattr(waste, "MOST_ADDED_UP", added_up)
+    monkeypatch.setattr(waste, "MOST_MERGED", merged)
     for status in ("failed", "cancelled", "completed"):
         run_id = wire.start(name=status)
         wire.send(run_id, "b-1", batch([sample("gpu-0", 3600, 3600, 3.6e6)], [METERED]))
