@@ -40,7 +40,7 @@ def pytest_sessionfinish(exitstatus):
 @pytest.fixture(autouse=True)
 def totals_at_once(monkeypatch):
     """Totals follow in the request itself: a thread of its own could not see a test's transaction."""
-    monkeypatch.setattr(folder, "wake", fold_waiting)
+    monkeypatch.setattr(folder, "wake", lambda run=None: fold_waiting())
 
 
 @pytest.fixture

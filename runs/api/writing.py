@@ -52,7 +52,7 @@ class WriteView(APIView):
 
     def answer(self, run: Run, outcome: str, status: int, batch_id: str | None = None) -> Response:
         """The acknowledgement that the agent checks before it deletes a record; its totals may lack this upload."""
-        folder.wake()
+        folder.wake(run.pk)
         answer = {
             "run_id": str(run.run_id),
             "batch_id": batch_id,

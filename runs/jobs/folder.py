@@ -6,7 +6,8 @@ import time
 
 from django.db import DatabaseError, close_old_connections, connection
 
-from runs.ingest.folding.fold import fold_waiting
+from runs.ingest.folding.fold import AT_ONCE, fold_free, fold_waiting
+from runs.models import Arrival
 from runs.sql import run_sums
 
 logger = logging.getLogger("traceml.totals")
@@ -16,6 +17,8 @@ NAME = "traceml-folder"
 GATHER_S = 0.4
 #: Between two folds, others have the processor and the database; or somebody else is folding.
 PAUSE_S = 0.02
+#: What another process took, it has folded by then, or it is gone.
+LEFT_S = 0.6
 #: Seconds until the next try when the database is busy or gone, and until an idle thread ends.
 AGAIN_S, IDLE_S = 2.0, 30.0
 
@@ -27,9 +30,12 @@ class Folder:
         self._changing = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._taken: set[int] = set()
 
-    def wake(self) -> None:
-        """Have what arrived folded within a second. Returns at once."""
+    def wake(self, run: int | None) -> None:
+        """Have what arrived folded within a second, first of all for this run. Returns at once."""
+        if run is not None:
+            self._taken.add(run)
         self._wake.set()
         if not self._is_working():
             with self._changing:
@@ -59,9 +65,12 @@ class Folder:
 
     def _fold(self) -> None:
         close_old_connections()
+        taken, self._taken = self._taken, set()
         try:
-            while fold_waiting():
-                time.sleep(PAUSE_S)
+            if connection.features.has_select_for_update_skip_locked:
+                self._fold_beside_others(taken)
+            else:
+                _fold_whatever_waits()
             run_sums.compact()
             close_old_connections()
         except DatabaseError as error:
@@ -70,10 +79,27 @@ class Folder:
             time.sleep(AGAIN_S)
             self._wake.set()
 
+    def _fold_beside_others(self, taken: set[int]) -> None:
+        """Fold what this process took, then what others left: two that fold the same runs wait for each other, and what
+        one client sends, one process takes."""
+        locked: set[int] = set()
+        while taken:
+            locked |= fold_free([taken.pop() for _ in range(min(AT_ONCE, len(taken)))])
+            time.sleep(PAUSE_S)
+        _fold_whatever_waits(LEFT_S)
+        if Arrival.objects.exists():
+            self._taken |= locked
+            self._wake.set()
+
+
+def _fold_whatever_waits(left_s: float = 0.0) -> None:
+    while fold_waiting(left_s):
+        time.sleep(PAUSE_S)
+
 
 _folder = Folder()
 
 
-def wake() -> None:
-    """Have what arrived folded by this process, within a second."""
-    _folder.wake()
+def wake(run: int | None = None) -> None:
+    """Have what arrived folded by this process, within a second, first of all for this run."""
+    _folder.wake(run)

@@ -8,9 +8,11 @@ moment leaves each either marked or counted.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from datetime import timedelta
 
 from django.db import DatabaseError, models, transaction
+from django.utils import timezone
 
 from hardware.models import HardwareProfile
 from runs.ingest import series
@@ -144,27 +146,40 @@ def _estimated(device: Device) -> tuple:
     return tuple(getattr(device, name) for name in ESTIMATED)
 
 
-def fold_waiting() -> bool:
-    """Fold what arrived for some runs; returns whether anything waits still, or somebody else is folding it.
+def fold_waiting(left_s: float = 0.0) -> bool:
+    """Fold what arrived for some runs, at least `left_s` ago; returns whether such waits still, or somebody else is
+    folding it."""
+    some = _waiting(left_s)[:AT_ONCE]
+    fold_free(some)
+    return bool(some) and bool(_waiting(left_s))
+
+
+def _waiting(left_s: float) -> list[int]:
+    """Return runs with arrivals, at most as many as are folded at once."""
+    arrived = Arrival.objects.exclude(run__in=_set_aside()) if _aside else Arrival.objects.all()
+    if left_s:
+        arrived = arrived.filter(received_at__lt=timezone.now() - timedelta(seconds=left_s))
+    return list(arrived.order_by("run_id").values_list("run_id", flat=True).distinct()[:AT_ONCE])
+
+
+def _set_aside() -> list[int]:
+    return [pk for pk, until in _aside.items() if until > time.monotonic()]
+
+
+def fold_free(pks: Iterable[int]) -> set[int]:
+    """Fold what arrived for these runs, at most AT_ONCE; returns those that somebody else had locked, or deleted.
 
     A run whose fold fails holds up nobody else's: it is logged, and tried again later.
     """
-    some = _waiting()[:AT_ONCE]
+    some = set(pks).difference(_set_aside())
     try:
-        fold(some, skip_locked=True)
+        return some.difference(fold(some, skip_locked=True))
     except DatabaseError:
         raise  # busy or gone: not the run's fault
     except Exception:  # noqa: BLE001 (whatever it is, it must not hold up the others)
         for pk in some:
             _fold_alone(pk)
-    return bool(some) and bool(_waiting())
-
-
-def _waiting() -> list[int]:
-    """Return runs with arrivals, one more than are folded at once."""
-    aside = [pk for pk, until in _aside.items() if until > time.monotonic()]
-    arrived = Arrival.objects.exclude(run__in=aside) if aside else Arrival.objects.all()
-    return list(arrived.order_by("run_id").values_list("run_id", flat=True).distinct()[: AT_ONCE + 1])
+        return set()
 
 
 def _fold_alone(pk: int) -> None:
