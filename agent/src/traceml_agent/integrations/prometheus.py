@@ -103,7 +103,8 @@ class Textfile:
         now()
 
     def log(self, figures: dict) -> None:
-        draft = f"{self._path}.{os.getpid()}"  # without .prom, so that node_exporter does not read it
+        # Without .prom, so that node_exporter does not read it. In containers, two writers may have the same number.
+        draft = f"{self._path}.{os.urandom(4).hex()}"
         with _writing:
             try:
                 with open(draft, "w", encoding="utf-8") as file:

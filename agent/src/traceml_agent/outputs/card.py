@@ -72,7 +72,7 @@ def write_card(path, about: dict) -> str:
 
 def _replace(path: str, content: bytes) -> None:
     """Replace a file at once, with the permissions that it had, so that a full disk does not cost the card."""
-    draft = f"{path}.{os.getpid()}"
+    draft = f"{path}.{os.urandom(4).hex()}"
     try:
         with open(draft, "wb") as file:
             file.write(content)
