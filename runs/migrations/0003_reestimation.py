@@ -7,99 +7,91 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("hardware", "0002_peak_throughput_and_history"),
-        ("runs", "0002_cache_table"),
+        ('hardware', '0002_peak_throughput_and_history'),
+        ('runs', '0002_cache_table'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Reestimation",
+            name='Reestimation',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("reason", models.CharField(max_length=400)),
-                (
-                    "takes_factor",
-                    models.BooleanField(default=False, help_text="Runs take the emission factor in force, too."),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "heard_at",
-                    models.DateTimeField(editable=False, help_text="When somebody last worked on it.", null=True),
-                ),
-                ("finished_at", models.DateTimeField(editable=False, null=True)),
-                ("total", models.PositiveIntegerField(default=0, editable=False, verbose_name="runs")),
-                ("done", models.PositiveIntegerField(default=0, editable=False)),
-                ("energy_before_kwh", models.FloatField(default=0.0, editable=False)),
-                ("energy_after_kwh", models.FloatField(default=0.0, editable=False)),
-                ("emissions_before_kg", models.FloatField(default=0.0, editable=False)),
-                ("emissions_after_kg", models.FloatField(default=0.0, editable=False)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('reason', models.CharField(max_length=400)),
+                ('takes_factor', models.BooleanField(default=False, help_text='Runs take the emission factor in force, too.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('heard_at', models.DateTimeField(editable=False, help_text='When somebody last worked on it.', null=True)),
+                ('finished_at', models.DateTimeField(editable=False, null=True)),
+                ('total', models.PositiveIntegerField(default=0, editable=False, verbose_name='runs')),
+                ('done', models.PositiveIntegerField(default=0, editable=False)),
+                ('energy_before_kwh', models.FloatField(default=0.0, editable=False)),
+                ('energy_after_kwh', models.FloatField(default=0.0, editable=False)),
+                ('emissions_before_kg', models.FloatField(default=0.0, editable=False)),
+                ('emissions_after_kg', models.FloatField(default=0.0, editable=False)),
             ],
             options={
-                "ordering": ["-pk"],
+                'ordering': ['-pk'],
             },
         ),
         migrations.CreateModel(
-            name="RunRevision",
+            name='RunRevision',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("replaced_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("energy_kwh", models.FloatField()),
-                ("energy_low_kwh", models.FloatField()),
-                ("energy_high_kwh", models.FloatField()),
-                ("measured_kwh", models.FloatField()),
-                ("emissions_kg", models.FloatField()),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('replaced_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('energy_kwh', models.FloatField()),
+                ('energy_low_kwh', models.FloatField()),
+                ('energy_high_kwh', models.FloatField()),
+                ('measured_kwh', models.FloatField()),
+                ('emissions_kg', models.FloatField()),
             ],
             options={
-                "ordering": ["pk"],
+                'ordering': ['pk'],
             },
         ),
         migrations.CreateModel(
-            name="UnknownDevice",
-            fields=[],
+            name='UnknownDevice',
+            fields=[
+            ],
             options={
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
             },
-            bases=("runs.device",),
+            bases=('runs.device',),
         ),
         migrations.AlterField(
-            model_name="emissionfactor",
-            name="valid_from",
+            model_name='emissionfactor',
+            name='valid_from',
             field=models.DateTimeField(default=django.utils.timezone.now),
         ),
         migrations.AddIndex(
-            model_name="device",
-            index=models.Index(fields=["name", "kind"], name="device_by_name"),
+            model_name='device',
+            index=models.Index(fields=['name', 'kind'], name='device_by_name'),
         ),
         migrations.AddField(
-            model_name="reestimation",
-            name="requested_by",
-            field=models.ForeignKey(
-                blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-            ),
+            model_name='reestimation',
+            name='requested_by',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="factor",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="runs.emissionfactor"),
+            model_name='runrevision',
+            name='factor',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='runs.emissionfactor'),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="project",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project"),
+            model_name='runrevision',
+            name='project',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project'),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="reestimation",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to="runs.reestimation"),
+            model_name='runrevision',
+            name='reestimation',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='runs.reestimation'),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="run",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="revisions", to="runs.run"
-            ),
+            model_name='runrevision',
+            name='run',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='runs.run'),
         ),
     ]

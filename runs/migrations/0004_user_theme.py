@@ -4,16 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0003_reestimation"),
+        ('runs', '0003_reestimation'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="user",
-            name="theme",
-            field=models.CharField(
-                blank=True, choices=[("system", "System"), ("light", "Light"), ("dark", "Dark")], max_length=8
-            ),
+            model_name='user',
+            name='theme',
+            field=models.CharField(blank=True, choices=[('system', 'System'), ('light', 'Light'), ('dark', 'Dark')], max_length=8),
         ),
     ]

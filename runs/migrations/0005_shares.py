@@ -7,121 +7,78 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0004_user_theme"),
+        ('runs', '0004_user_theme'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="project",
-            name="keep_series_days",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Samples and logged metrics go this long after a run's last data; empty: never. Totals stay.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(1),
-                    django.core.validators.MaxValueValidator(36500),
-                ],
-            ),
+            model_name='project',
+            name='keep_series_days',
+            field=models.PositiveIntegerField(blank=True, help_text="Samples and logged metrics go this long after a run's last data; empty: never. Totals stay.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)]),
         ),
         migrations.AddField(
-            model_name="run",
-            name="series_removed_at",
+            model_name='run',
+            name='series_removed_at',
             field=models.DateTimeField(blank=True, help_text="When the project's retention took them.", null=True),
         ),
         migrations.CreateModel(
-            name="Badge",
+            name='Badge',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("key", models.CharField(editable=False, max_length=22, unique=True)),
-                ("label", models.CharField(max_length=40)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
-                (
-                    "tracked_model",
-                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to="runs.trackedmodel"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(editable=False, max_length=22, unique=True)),
+                ('label', models.CharField(max_length=40)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('tracked_model', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to='runs.trackedmodel')),
             ],
         ),
         migrations.CreateModel(
-            name="AuditEntry",
+            name='AuditEntry',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("action", models.CharField(max_length=40)),
-                ("subject", models.CharField(blank=True, max_length=300)),
-                ("address", models.CharField(blank=True, max_length=50)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "actor",
-                    models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "team",
-                    models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to="runs.team"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('action', models.CharField(max_length=40)),
+                ('subject', models.CharField(blank=True, max_length=300)),
+                ('address', models.CharField(blank=True, max_length=50)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='runs.team')),
             ],
             options={
-                "verbose_name_plural": "audit entries",
-                "indexes": [models.Index(fields=["team", "-created_at"], name="audit_by_team")],
+                'verbose_name_plural': 'audit entries',
+                'indexes': [models.Index(fields=['team', '-created_at'], name='audit_by_team')],
             },
         ),
         migrations.CreateModel(
-            name="DeletedRun",
+            name='DeletedRun',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("run_id", models.UUIDField()),
-                ("deleted_at", models.DateTimeField(auto_now_add=True)),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('run_id', models.UUIDField()),
+                ('deleted_at', models.DateTimeField(auto_now_add=True)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("project", "run_id"), name="run_deleted_once")],
+                'constraints': [models.UniqueConstraint(fields=('project', 'run_id'), name='run_deleted_once')],
             },
         ),
         migrations.CreateModel(
-            name="ShareLink",
+            name='ShareLink',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("prefix", models.CharField(editable=False, max_length=6)),
-                ("secret_hmac", models.CharField(editable=False, max_length=64, unique=True)),
-                (
-                    "with_details",
-                    models.BooleanField(
-                        default=False, help_text="Names of runs, tags, parameters, hosts and notes too."
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("expires_at", models.DateTimeField()),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
-                ("run", models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to="runs.run")),
-                (
-                    "tracked_model",
-                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to="runs.trackedmodel"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('prefix', models.CharField(editable=False, max_length=6)),
+                ('secret_hmac', models.CharField(editable=False, max_length=64, unique=True)),
+                ('with_details', models.BooleanField(default=False, help_text='Names of runs, tags, parameters, hosts and notes too.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('expires_at', models.DateTimeField()),
+                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to='runs.run')),
+                ('tracked_model', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, to='runs.trackedmodel')),
             ],
             options={
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(("run", None), ("tracked_model", None), _connector="OR"),
-                        name="share_is_of_one_thing",
-                    )
-                ],
+                'constraints': [models.CheckConstraint(condition=models.Q(('run', None), ('tracked_model', None), _connector='OR'), name='share_is_of_one_thing')],
             },
         ),
     ]

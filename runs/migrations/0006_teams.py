@@ -7,105 +7,57 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0005_shares"),
+        ('runs', '0005_shares'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="apitoken",
-            name="successor",
-            field=models.OneToOneField(
-                blank=True,
-                editable=False,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="predecessor",
-                to="runs.apitoken",
-            ),
+            model_name='apitoken',
+            name='successor',
+            field=models.OneToOneField(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='predecessor', to='runs.apitoken'),
         ),
         migrations.AlterField(
-            model_name="apitoken",
-            name="created_by",
-            field=models.ForeignKey(
-                blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL
-            ),
+            model_name='apitoken',
+            name='created_by',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL),
         ),
         migrations.CreateModel(
-            name="Invitation",
+            name='Invitation',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "role",
-                    models.CharField(
-                        choices=[("admin", "Admin"), ("member", "Member"), ("viewer", "Viewer")], max_length=8
-                    ),
-                ),
-                (
-                    "email",
-                    models.EmailField(
-                        blank=True,
-                        help_text="Where the link was sent; empty for a link to copy.",
-                        max_length=254,
-                        verbose_name="e-mail",
-                    ),
-                ),
-                ("secret_hmac", models.CharField(editable=False, max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("expires_at", models.DateTimeField()),
-                ("accepted_at", models.DateTimeField(blank=True, null=True)),
-                ("revoked_at", models.DateTimeField(blank=True, null=True)),
-                (
-                    "accepted_by",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                (
-                    "invited_by",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                ("team", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.team")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('admin', 'Admin'), ('member', 'Member'), ('viewer', 'Viewer')], max_length=8)),
+                ('email', models.EmailField(blank=True, help_text='Where the link was sent; empty for a link to copy.', max_length=254, verbose_name='e-mail')),
+                ('secret_hmac', models.CharField(editable=False, max_length=64, unique=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('expires_at', models.DateTimeField()),
+                ('accepted_at', models.DateTimeField(blank=True, null=True)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('accepted_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('invited_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.team')),
             ],
         ),
         migrations.CreateModel(
-            name="OwnershipOffer",
+            name='OwnershipOffer',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("steps_back", models.BooleanField(default=True, help_text="The one who offers becomes an admin.")),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "offered_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="offers_made", to="runs.membership"
-                    ),
-                ),
-                (
-                    "offered_to",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="offer", to="runs.membership"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('steps_back', models.BooleanField(default=True, help_text='The one who offers becomes an admin.')),
+                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('offered_by', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='offers_made', to='runs.membership')),
+                ('offered_to', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='offer', to='runs.membership')),
             ],
         ),
         migrations.CreateModel(
-            name="Refusal",
+            name='Refusal',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("status", models.PositiveSmallIntegerField()),
-                ("reason", models.CharField(max_length=300)),
-                ("at", models.DateTimeField()),
-                ("project", models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
-                (
-                    "token",
-                    models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to="runs.apitoken"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.PositiveSmallIntegerField()),
+                ('reason', models.CharField(max_length=300)),
+                ('at', models.DateTimeField()),
+                ('project', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('token', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to='runs.apitoken')),
             ],
         ),
     ]

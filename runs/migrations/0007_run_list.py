@@ -6,74 +6,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("hardware", "0002_peak_throughput_and_history"),
-        ("runs", "0006_teams"),
+        ('hardware', '0002_peak_throughput_and_history'),
+        ('runs', '0006_teams'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="SavedView",
+            name='SavedView',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                ("query", models.CharField(blank=True, max_length=2000)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('query', models.CharField(blank=True, max_length=2000)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["name"],
+                'ordering': ['name'],
             },
         ),
         migrations.RemoveIndex(
-            model_name="run",
-            name="run_by_energy",
+            model_name='run',
+            name='run_by_energy',
         ),
         migrations.AddField(
-            model_name="run",
-            name="archived_at",
-            field=models.DateTimeField(blank=True, help_text="Set: left out of lists, counted in totals.", null=True),
+            model_name='run',
+            name='archived_at',
+            field=models.DateTimeField(blank=True, help_text='Set: left out of lists, counted in totals.', null=True),
         ),
         migrations.AddIndex(
-            model_name="device",
-            index=models.Index(fields=["profile", "run"], name="run_by_profile"),
+            model_name='device',
+            index=models.Index(fields=['profile', 'run'], name='run_by_profile'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                fields=[
-                    "project",
-                    "archived_at",
-                    "started_at",
-                    "kind",
-                    "status",
-                    "tracked_model",
-                    "energy_kwh",
-                    "emissions_kg",
-                    "duration_s",
-                ],
-                name="run_listed",
-            ),
+            model_name='run',
+            index=models.Index(fields=['project', 'archived_at', 'started_at', 'kind', 'status', 'tracked_model', 'energy_kwh', 'emissions_kg', 'duration_s'], name='run_listed'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("status", "running")), fields=["project", "last_seen_at"], name="run_unfinished"
-            ),
+            model_name='run',
+            index=models.Index(condition=models.Q(('status', 'running')), fields=['project', 'last_seen_at'], name='run_unfinished'),
         ),
         migrations.AddField(
-            model_name="savedview",
-            name="project",
-            field=models.ForeignKey(
-                blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to="runs.project"
-            ),
+            model_name='savedview',
+            name='project',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='runs.project'),
         ),
         migrations.AddField(
-            model_name="savedview",
-            name="user",
+            model_name='savedview',
+            name='user',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddConstraint(
-            model_name="savedview",
-            constraint=models.UniqueConstraint(fields=("user", "name"), name="view_name_once_per_person"),
+            model_name='savedview',
+            constraint=models.UniqueConstraint(fields=('user', 'name'), name='view_name_once_per_person'),
         ),
     ]

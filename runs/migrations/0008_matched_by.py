@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0007_run_list"),
+        ('runs', '0007_run_list'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="device",
-            name="matched_by",
-            field=models.CharField(blank=True, help_text="How its name led to the profile.", max_length=20),
+            model_name='device',
+            name='matched_by',
+            field=models.CharField(blank=True, help_text='How its name led to the profile.', max_length=20),
         ),
     ]

@@ -6,12 +6,12 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import F
 
-WASTED = {"failed": "failed_kwh", "cancelled": "cancelled_kwh"}
+WASTED = {'failed': 'failed_kwh', 'cancelled': 'cancelled_kwh'}
 AMOUNTS = (
     'runs', 'duration_s', 'device_s', 'energy_kwh', 'energy_low_kwh', 'energy_high_kwh', 'measured_kwh', 'emissions_kg',
     'failed_kwh', 'cancelled_kwh', 'idle_kwh',
 )  # fmt: skip
-KEY = ("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day")
+KEY = ('project_id', 'tracked_model_id', 'kind', 'member_id', 'device_kind', 'hardware', 'day')
 
 
 def count_what_is_there(apps, schema_editor):
@@ -19,196 +19,159 @@ def count_what_is_there(apps, schema_editor):
 
     Members of past runs are not known, and idle energy follows with `rebuild_usage`.
     """
-    names = ("Run", "DailyUsage", "TaggedUsage", "ProjectUsage")
-    run_table, daily, tagged, whole = (apps.get_model("runs", name) for name in names)
+    names = ('Run', 'DailyUsage', 'TaggedUsage', 'ProjectUsage')
+    run_table, daily, tagged, whole = (apps.get_model('runs', name) for name in names)
     by_tag = defaultdict(lambda: defaultdict(float))
-    for run in run_table.objects.only("project_id", "tracked_model_id", "kind", "status", "tags", "usage").iterator():
+    for run in run_table.objects.only('project_id', 'tracked_model_id', 'kind', 'status', 'tags', 'usage').iterator():
         wasted = WASTED.get(run.status)
         for key, amounts in run.usage:
             row = (run.project_id, run.tracked_model_id, run.kind, 0, *key)
-            if wasted and "energy_kwh" in amounts:
-                amounts[wasted] = amounts["energy_kwh"]
+            if wasted and 'energy_kwh' in amounts:
+                amounts[wasted] = amounts['energy_kwh']
                 daily.objects.filter(**dict(zip(KEY, row))).update(**{wasted: F(wasted) + amounts[wasted]})
             for tag in set(run.tags):
                 for name, amount in amounts.items():
                     by_tag[(*row, tag)][name] += amount
         if wasted:
-            run.save(update_fields=["usage"])
+            run.save(update_fields=['usage'])
     totals = {name: models.Sum(name) for name in AMOUNTS}
-    by_day = daily.objects.order_by().values("project_id", "day").annotate(**{f"sum_{n}": s for n, s in totals.items()})
+    by_day = daily.objects.order_by().values('project_id', 'day').annotate(**{f'sum_{n}': s for n, s in totals.items()})
     rows = (
-        whole(project_id=row["project_id"], day=row["day"], **{name: row[f"sum_{name}"] for name in AMOUNTS})
+        whole(project_id=row['project_id'], day=row['day'], **{name: row[f'sum_{name}'] for name in AMOUNTS})
         for row in by_day.iterator()
     )
     whole.objects.bulk_create(list(rows), batch_size=500)
-    rows = (tagged(**dict(zip((*KEY, "tag"), key)), **amounts) for key, amounts in by_tag.items())
+    rows = (tagged(**dict(zip((*KEY, 'tag'), key)), **amounts) for key, amounts in by_tag.items())
     tagged.objects.bulk_create(rows, batch_size=500)
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
         ("runs", "0009_list_indexes"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="TaggedUsage",
+            name='TaggedUsage',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("training", "Training"),
-                            ("finetuning", "Finetuning"),
-                            ("evaluation", "Evaluation"),
-                            ("inference", "Inference"),
-                            ("other", "Other"),
-                        ],
-                        max_length=12,
-                    ),
-                ),
-                ("member_id", models.BigIntegerField(default=0, help_text="As in Run.")),
-                ("device_kind", models.CharField(blank=True, max_length=8)),
-                ("hardware", models.CharField(blank=True, help_text="Slug of the hardware profile.", max_length=200)),
-                ("day", models.DateField()),
-                ("runs", models.IntegerField(default=0)),
-                ("duration_s", models.FloatField(default=0.0)),
-                ("device_s", models.FloatField(default=0.0)),
-                ("energy_kwh", models.FloatField(default=0.0)),
-                ("energy_low_kwh", models.FloatField(default=0.0)),
-                ("energy_high_kwh", models.FloatField(default=0.0)),
-                ("measured_kwh", models.FloatField(default=0.0)),
-                ("emissions_kg", models.FloatField(default=0.0)),
-                ("failed_kwh", models.FloatField(default=0.0, help_text="Energy of runs that failed.")),
-                ("cancelled_kwh", models.FloatField(default=0.0, help_text="Energy of runs that were cancelled.")),
-                (
-                    "idle_kwh",
-                    models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy."),
-                ),
-                ("tag", models.CharField(max_length=200)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('training', 'Training'), ('finetuning', 'Finetuning'), ('evaluation', 'Evaluation'), ('inference', 'Inference'), ('other', 'Other')], max_length=12)),
+                ('member_id', models.BigIntegerField(default=0, help_text='As in Run.')),
+                ('device_kind', models.CharField(blank=True, max_length=8)),
+                ('hardware', models.CharField(blank=True, help_text='Slug of the hardware profile.', max_length=200)),
+                ('day', models.DateField()),
+                ('runs', models.IntegerField(default=0)),
+                ('duration_s', models.FloatField(default=0.0)),
+                ('device_s', models.FloatField(default=0.0)),
+                ('energy_kwh', models.FloatField(default=0.0)),
+                ('energy_low_kwh', models.FloatField(default=0.0)),
+                ('energy_high_kwh', models.FloatField(default=0.0)),
+                ('measured_kwh', models.FloatField(default=0.0)),
+                ('emissions_kg', models.FloatField(default=0.0)),
+                ('failed_kwh', models.FloatField(default=0.0, help_text='Energy of runs that failed.')),
+                ('cancelled_kwh', models.FloatField(default=0.0, help_text='Energy of runs that were cancelled.')),
+                ('idle_kwh', models.FloatField(default=0.0, help_text='Energy of accelerators while they were not busy.')),
+                ('tag', models.CharField(max_length=200)),
             ],
             options={
-                "verbose_name_plural": "tagged usage",
+                'verbose_name_plural': 'tagged usage',
             },
         ),
         migrations.RemoveConstraint(
-            model_name="dailyusage",
-            name="usage_once_per_key",
+            model_name='dailyusage',
+            name='usage_once_per_key',
         ),
         migrations.AddField(
-            model_name="dailyusage",
-            name="cancelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of runs that were cancelled."),
+            model_name='dailyusage',
+            name='cancelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that were cancelled.'),
         ),
         migrations.AddField(
-            model_name="dailyusage",
-            name="failed_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of runs that failed."),
+            model_name='dailyusage',
+            name='failed_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that failed.'),
         ),
         migrations.AddField(
-            model_name="dailyusage",
-            name="idle_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy."),
+            model_name='dailyusage',
+            name='idle_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of accelerators while they were not busy.'),
         ),
         migrations.AddField(
-            model_name="dailyusage",
-            name="member_id",
-            field=models.BigIntegerField(default=0, help_text="As in Run."),
+            model_name='dailyusage',
+            name='member_id',
+            field=models.BigIntegerField(default=0, help_text='As in Run.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="idle_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of its accelerators while they were not busy."),
+            model_name='run',
+            name='idle_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of its accelerators while they were not busy.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="member_id",
-            field=models.BigIntegerField(default=0, help_text="Who made the token that announced it; 0: nobody did."),
+            model_name='run',
+            name='member_id',
+            field=models.BigIntegerField(default=0, help_text='Who made the token that announced it; 0: nobody did.'),
         ),
         migrations.AddField(
-            model_name="user",
-            name="shows_equivalences",
-            field=models.BooleanField(default=True, verbose_name="show equivalences, such as km by car"),
+            model_name='user',
+            name='shows_equivalences',
+            field=models.BooleanField(default=True, verbose_name='show equivalences, such as km by car'),
         ),
         migrations.AddConstraint(
-            model_name="dailyusage",
-            constraint=models.UniqueConstraint(
-                fields=("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day"),
-                name="usage_once_per_key",
-            ),
+            model_name='dailyusage',
+            constraint=models.UniqueConstraint(fields=('project_id', 'tracked_model_id', 'kind', 'member_id', 'device_kind', 'hardware', 'day'), name='usage_once_per_key'),
         ),
         migrations.AddField(
-            model_name="taggedusage",
-            name="project",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project"),
+            model_name='taggedusage',
+            name='project',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project'),
         ),
         migrations.AddField(
-            model_name="taggedusage",
-            name="tracked_model",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.trackedmodel"),
+            model_name='taggedusage',
+            name='tracked_model',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.trackedmodel'),
         ),
         migrations.AddIndex(
-            model_name="taggedusage",
-            index=models.Index(fields=["project", "tag", "day"], name="tagged_usage_by_day"),
+            model_name='taggedusage',
+            index=models.Index(fields=['project', 'tag', 'day'], name='tagged_usage_by_day'),
         ),
         migrations.AddConstraint(
-            model_name="taggedusage",
-            constraint=models.UniqueConstraint(
-                fields=("project_id", "tracked_model_id", "kind", "member_id", "device_kind", "hardware", "day", "tag"),
-                name="tagged_usage_once_per_key",
-            ),
+            model_name='taggedusage',
+            constraint=models.UniqueConstraint(fields=('project_id', 'tracked_model_id', 'kind', 'member_id', 'device_kind', 'hardware', 'day', 'tag'), name='tagged_usage_once_per_key'),
         ),
         migrations.AddIndex(
-            model_name="dailyusage",
-            index=models.Index(
-                condition=models.Q(("hardware", ""), _negated=True),
-                fields=["project", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"],
-                name="usage_summed",
-            ),
+            model_name='dailyusage',
+            index=models.Index(condition=models.Q(('hardware', ''), _negated=True), fields=['project', 'day', 'kind', 'tracked_model', 'member_id', 'emissions_kg', 'energy_kwh'], name='usage_summed'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("idle_kwh__gt", 0)),
-                fields=["project", "started_at", "idle_kwh", "kind", "tracked_model", "member_id"],
-                name="run_idled",
-            ),
+            model_name='run',
+            index=models.Index(condition=models.Q(('idle_kwh__gt', 0)), fields=['project', 'started_at', 'idle_kwh', 'kind', 'tracked_model', 'member_id'], name='run_idled'),
         ),
         migrations.AddIndex(
-            model_name="taggedusage",
-            index=models.Index(
-                condition=models.Q(("hardware", ""), _negated=True),
-                fields=["project", "tag", "day", "kind", "tracked_model", "member_id", "emissions_kg", "energy_kwh"],
-                name="tagged_usage_summed",
-            ),
+            model_name='taggedusage',
+            index=models.Index(condition=models.Q(('hardware', ''), _negated=True), fields=['project', 'tag', 'day', 'kind', 'tracked_model', 'member_id', 'emissions_kg', 'energy_kwh'], name='tagged_usage_summed'),
         ),
         migrations.CreateModel(
-            name="ProjectUsage",
+            name='ProjectUsage',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("day", models.DateField()),
-                ("runs", models.IntegerField(default=0)),
-                ("duration_s", models.FloatField(default=0.0)),
-                ("device_s", models.FloatField(default=0.0)),
-                ("energy_kwh", models.FloatField(default=0.0)),
-                ("energy_low_kwh", models.FloatField(default=0.0)),
-                ("energy_high_kwh", models.FloatField(default=0.0)),
-                ("measured_kwh", models.FloatField(default=0.0)),
-                ("emissions_kg", models.FloatField(default=0.0)),
-                ("failed_kwh", models.FloatField(default=0.0, help_text="Energy of runs that failed.")),
-                ("cancelled_kwh", models.FloatField(default=0.0, help_text="Energy of runs that were cancelled.")),
-                (
-                    "idle_kwh",
-                    models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy."),
-                ),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('runs', models.IntegerField(default=0)),
+                ('duration_s', models.FloatField(default=0.0)),
+                ('device_s', models.FloatField(default=0.0)),
+                ('energy_kwh', models.FloatField(default=0.0)),
+                ('energy_low_kwh', models.FloatField(default=0.0)),
+                ('energy_high_kwh', models.FloatField(default=0.0)),
+                ('measured_kwh', models.FloatField(default=0.0)),
+                ('emissions_kg', models.FloatField(default=0.0)),
+                ('failed_kwh', models.FloatField(default=0.0, help_text='Energy of runs that failed.')),
+                ('cancelled_kwh', models.FloatField(default=0.0, help_text='Energy of runs that were cancelled.')),
+                ('idle_kwh', models.FloatField(default=0.0, help_text='Energy of accelerators while they were not busy.')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
             options={
-                "verbose_name_plural": "project usage",
-                "constraints": [
-                    models.UniqueConstraint(fields=("project_id", "day"), name="project_usage_once_per_day")
-                ],
+                'verbose_name_plural': 'project usage',
+                'constraints': [models.UniqueConstraint(fields=('project_id', 'day'), name='project_usage_once_per_day')],
             },
         ),
         migrations.RunPython(count_what_is_there, migrations.RunPython.noop),

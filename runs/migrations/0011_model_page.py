@@ -14,15 +14,9 @@ def sum_up(apps, schema_editor):
     """What runs logged before this table was there, from their batches, a run at a time."""
     batches = apps.get_model("runs", "Batch").objects.exclude(metrics=[]).order_by("run_id", "writer_id", "id")
     columns = ("run_id", "project_id", "writer__started_at", "metrics")
-    for (run, project), rows in groupby(
-        batches.values_list(*columns).iterator(chunk_size=500), key=lambda row: row[:2]
-    ):
+    for (run, project), rows in groupby(batches.values_list(*columns).iterator(chunk_size=500), key=lambda row: row[:2]):
         logged = sorted(
-            (
-                (started_at + timedelta(seconds=t_s), name, value)
-                for *_, started_at, metrics in rows
-                for t_s, name, value in metrics
-            ),
+            ((started_at + timedelta(seconds=t_s), name, value) for *_, started_at, metrics in rows for t_s, name, value in metrics),
             key=lambda each: each[0],
         )
         values = {}
@@ -31,13 +25,8 @@ def sum_up(apps, schema_editor):
         table = apps.get_model("runs", "Metric")
         table.objects.bulk_create(
             table(
-                run_id=run,
-                project_id=project,
-                name=name,
-                last_at=all_of[-1][0],
-                last=all_of[-1][1],
-                lowest=min(value for _, value in all_of),
-                highest=max(value for _, value in all_of),
+                run_id=run, project_id=project, name=name, last_at=all_of[-1][0], last=all_of[-1][1],
+                lowest=min(value for _, value in all_of), highest=max(value for _, value in all_of),
                 total=sum(value for _, value in all_of) if name in WORK else 0.0,
             )
             for name, all_of in list(values.items())[:MOST_METRICS]
@@ -45,45 +34,46 @@ def sum_up(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
         ("runs", "0010_member_tags_and_waste"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Metric",
+            name='Metric',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=200)),
-                ("last", models.FloatField()),
-                ("last_at", models.DateTimeField(help_text="By the writer's clock.")),
-                ("lowest", models.FloatField()),
-                ("highest", models.FloatField()),
-                ("total", models.FloatField(default=0.0, help_text="The sum, of work alone.")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=200)),
+                ('last', models.FloatField()),
+                ('last_at', models.DateTimeField(help_text="By the writer's clock.")),
+                ('lowest', models.FloatField()),
+                ('highest', models.FloatField()),
+                ('total', models.FloatField(default=0.0, help_text='The sum, of work alone.')),
             ],
         ),
         migrations.AddField(
-            model_name="trackedmodel",
-            name="notes",
-            field=models.TextField(blank=True, help_text="Markdown."),
+            model_name='trackedmodel',
+            name='notes',
+            field=models.TextField(blank=True, help_text='Markdown.'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(fields=["tracked_model", "kind", "status", "started_at"], name="run_lived"),
+            model_name='run',
+            index=models.Index(fields=['tracked_model', 'kind', 'status', 'started_at'], name='run_lived'),
         ),
         migrations.AddField(
-            model_name="metric",
-            name="project",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project"),
+            model_name='metric',
+            name='project',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project'),
         ),
         migrations.AddField(
-            model_name="metric",
-            name="run",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="metrics", to="runs.run"),
+            model_name='metric',
+            name='run',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='metrics', to='runs.run'),
         ),
         migrations.AddConstraint(
-            model_name="metric",
-            constraint=models.UniqueConstraint(fields=("run", "name"), name="metric_once_per_run"),
+            model_name='metric',
+            constraint=models.UniqueConstraint(fields=('run', 'name'), name='metric_once_per_run'),
         ),
         migrations.RunPython(sum_up, migrations.RunPython.noop),
     ]

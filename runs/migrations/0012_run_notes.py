@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
         ("runs", "0011_model_page"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="run",
-            name="notes",
-            field=models.TextField(blank=True, default="", help_text="Markdown, by those who may change runs."),
+            model_name='run',
+            name='notes',
+            field=models.TextField(blank=True, default='', help_text='Markdown, by those who may change runs.'),
         ),
     ]

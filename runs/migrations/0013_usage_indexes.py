@@ -4,31 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0012_run_notes"),
+        ('runs', '0012_run_notes'),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name="dailyusage",
-            name="usage_footprint",
+            model_name='dailyusage',
+            name='usage_footprint',
         ),
         migrations.AddIndex(
-            model_name="dailyusage",
-            index=models.Index(
-                fields=[
-                    "project",
-                    "tracked_model",
-                    "kind",
-                    "member_id",
-                    "hardware",
-                    "day",
-                    "runs",
-                    "emissions_kg",
-                    "energy_kwh",
-                    "measured_kwh",
-                ],
-                name="usage_footprint",
-            ),
+            model_name='dailyusage',
+            index=models.Index(fields=['project', 'tracked_model', 'kind', 'member_id', 'hardware', 'day', 'runs', 'emissions_kg', 'energy_kwh', 'measured_kwh'], name='usage_footprint'),
         ),
     ]

@@ -23,9 +23,7 @@ def narrow_totals(apps, schema_editor):
         usage = [[key, _narrowed(run.kind, key, amounts)] for key, amounts in run.usage]
         if usage != run.usage:
             runs.objects.filter(pk=run.pk).update(usage=usage)
-    daily, tagged, whole = (
-        apps.get_model("runs", name).objects for name in ("DailyUsage", "TaggedUsage", "ProjectUsage")
-    )
+    daily, tagged, whole = (apps.get_model("runs", name).objects for name in ("DailyUsage", "TaggedUsage", "ProjectUsage"))
     for table in (daily, tagged):
         table.filter(device_kind="ram").update(device_s=0.0)
         table.exclude(kind__in=WASTABLE).update(failed_kwh=0.0, cancelled_kwh=0.0)
@@ -42,128 +40,101 @@ def _narrowed(kind, key, amounts):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0015_host_cores"),
+        ('runs', '0015_host_cores'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="run",
-            name="left_out",
-            field=models.JSONField(default=list, help_text="What the portal had no room for; writers count their own."),
+            model_name='run',
+            name='left_out',
+            field=models.JSONField(default=list, help_text='What the portal had no room for; writers count their own.'),
         ),
         migrations.AddField(
-            model_name="stage",
-            name="total",
-            field=models.PositiveIntegerField(help_text="How many stages its series will have.", null=True),
+            model_name='stage',
+            name='total',
+            field=models.PositiveIntegerField(help_text='How many stages its series will have.', null=True),
         ),
         migrations.AddField(
-            model_name="writer",
-            name="clock_skew_s",
-            field=models.FloatField(
-                default=0.0, help_text="How far its clock was ahead, where its times had to be corrected."
-            ),
+            model_name='writer',
+            name='clock_skew_s',
+            field=models.FloatField(default=0.0, help_text='How far its clock was ahead, where its times had to be corrected.'),
         ),
         migrations.AddField(
-            model_name="writer",
-            name="ended_at",
+            model_name='writer',
+            name='ended_at',
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name="writer",
-            name="exception",
+            model_name='writer',
+            name='exception',
             field=models.CharField(blank=True, max_length=200),
         ),
         migrations.AddField(
-            model_name="writer",
-            name="left_out",
-            field=models.JSONField(default=list, help_text="What its agent left out so far: what, reason, count."),
+            model_name='writer',
+            name='left_out',
+            field=models.JSONField(default=list, help_text='What its agent left out so far: what, reason, count.'),
         ),
         migrations.AddField(
-            model_name="writer",
-            name="rank",
-            field=models.PositiveIntegerField(help_text="Its number in a job of several processes.", null=True),
+            model_name='writer',
+            name='rank',
+            field=models.PositiveIntegerField(help_text='Its number in a job of several processes.', null=True),
         ),
         migrations.AlterField(
-            model_name="dailyusage",
-            name="cancelled_kwh",
-            field=models.FloatField(
-                default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
-            ),
+            model_name='dailyusage',
+            name='cancelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that were cancelled, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="dailyusage",
-            name="device_s",
-            field=models.FloatField(default=0.0, help_text="Of accelerators and processors, not of memory."),
+            model_name='dailyusage',
+            name='device_s',
+            field=models.FloatField(default=0.0, help_text='Of accelerators and processors, not of memory.'),
         ),
         migrations.AlterField(
-            model_name="dailyusage",
-            name="failed_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind."),
+            model_name='dailyusage',
+            name='failed_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that failed, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="projectusage",
-            name="cancelled_kwh",
-            field=models.FloatField(
-                default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
-            ),
+            model_name='projectusage',
+            name='cancelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that were cancelled, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="projectusage",
-            name="device_s",
-            field=models.FloatField(default=0.0, help_text="Of accelerators and processors, not of memory."),
+            model_name='projectusage',
+            name='device_s',
+            field=models.FloatField(default=0.0, help_text='Of accelerators and processors, not of memory.'),
         ),
         migrations.AlterField(
-            model_name="projectusage",
-            name="failed_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind."),
+            model_name='projectusage',
+            name='failed_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that failed, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="run",
-            name="status",
-            field=models.CharField(
-                choices=[
-                    ("running", "Running"),
-                    ("completed", "Completed"),
-                    ("failed", "Failed"),
-                    ("cancelled", "Cancelled"),
-                    ("stopped", "Stopped"),
-                ],
-                default="running",
-                max_length=10,
-            ),
+            model_name='run',
+            name='status',
+            field=models.CharField(choices=[('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('stopped', 'Stopped')], default='running', max_length=10),
         ),
         migrations.AlterField(
-            model_name="taggedusage",
-            name="cancelled_kwh",
-            field=models.FloatField(
-                default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
-            ),
+            model_name='taggedusage',
+            name='cancelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that were cancelled, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="taggedusage",
-            name="device_s",
-            field=models.FloatField(default=0.0, help_text="Of accelerators and processors, not of memory."),
+            model_name='taggedusage',
+            name='device_s',
+            field=models.FloatField(default=0.0, help_text='Of accelerators and processors, not of memory.'),
         ),
         migrations.AlterField(
-            model_name="taggedusage",
-            name="failed_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind."),
+            model_name='taggedusage',
+            name='failed_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of runs that failed, if of a wastable kind.'),
         ),
         migrations.AlterField(
-            model_name="writer",
-            name="status",
-            field=models.CharField(
-                choices=[
-                    ("running", "Running"),
-                    ("completed", "Completed"),
-                    ("failed", "Failed"),
-                    ("cancelled", "Cancelled"),
-                    ("stopped", "Stopped"),
-                ],
-                default="running",
-                max_length=10,
-            ),
+            model_name='writer',
+            name='status',
+            field=models.CharField(choices=[('running', 'Running'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled'), ('stopped', 'Stopped')], default='running', max_length=10),
         ),
         migrations.RunPython(end_writers, migrations.RunPython.noop),
         migrations.RunPython(narrow_totals, migrations.RunPython.noop),

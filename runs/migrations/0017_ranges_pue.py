@@ -14,61 +14,46 @@ def round_factors(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0016_how_runs_end"),
+        ('runs', '0016_how_runs_end'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="device",
-            name="estimation_revision",
-            field=models.PositiveSmallIntegerField(default=1, help_text="Of the formulas and their constants."),
+            model_name='device',
+            name='estimation_revision',
+            field=models.PositiveSmallIntegerField(default=1, help_text='Of the formulas and their constants.'),
         ),
         migrations.AddField(
-            model_name="reestimation",
-            name="takes_pue",
-            field=models.BooleanField(default=False, help_text="Runs take the PUE in force, too."),
+            model_name='reestimation',
+            name='takes_pue',
+            field=models.BooleanField(default=False, help_text='Runs take the PUE in force, too.'),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="idle_kwh",
-            field=models.FloatField(help_text="Empty: of before this was kept.", null=True),
+            model_name='runrevision',
+            name='idle_kwh',
+            field=models.FloatField(help_text='Empty: of before this was kept.', null=True),
         ),
         migrations.AddField(
-            model_name="runrevision",
-            name="pue",
+            model_name='runrevision',
+            name='pue',
             field=models.FloatField(default=1.0),
         ),
         migrations.CreateModel(
-            name="Pue",
+            name='Pue',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("valid_from", models.DateTimeField(default=django.utils.timezone.now)),
-                ("active", models.BooleanField(default=False)),
-                (
-                    "value",
-                    models.FloatField(
-                        validators=[
-                            django.core.validators.MinValueValidator(1.0),
-                            django.core.validators.MaxValueValidator(5.0),
-                        ],
-                        verbose_name="PUE",
-                    ),
-                ),
-                ("source", models.CharField(help_text="Who measured it, of which building and year.", max_length=400)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('valid_from', models.DateTimeField(default=django.utils.timezone.now)),
+                ('active', models.BooleanField(default=False)),
+                ('value', models.FloatField(validators=[django.core.validators.MinValueValidator(1.0), django.core.validators.MaxValueValidator(5.0)], verbose_name='PUE')),
+                ('source', models.CharField(help_text='Who measured it, of which building and year.', max_length=400)),
             ],
             options={
-                "verbose_name": "PUE",
-                "verbose_name_plural": "PUE",
-                "ordering": ["-valid_from"],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("active", True)), fields=("active",), name="one_active_pue"
-                    ),
-                    models.CheckConstraint(
-                        condition=models.Q(("value__gte", 1.0), ("value__lte", 5.0)), name="pue_is_plausible"
-                    ),
-                ],
+                'verbose_name': 'PUE',
+                'verbose_name_plural': 'PUE',
+                'ordering': ['-valid_from'],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('active', True)), fields=('active',), name='one_active_pue'), models.CheckConstraint(condition=models.Q(('value__gte', 1.0), ('value__lte', 5.0)), name='pue_is_plausible')],
             },
         ),
         migrations.RunPython(round_factors, migrations.RunPython.noop),

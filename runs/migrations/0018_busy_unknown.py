@@ -4,21 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0017_ranges_pue"),
+        ('runs', '0017_ranges_pue'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="device",
-            name="busy_s",
-            field=models.FloatField(default=0.0, help_text="Empty where the device tells no utilisation.", null=True),
+            model_name='device',
+            name='busy_s',
+            field=models.FloatField(default=0.0, help_text='Empty where the device tells no utilisation.', null=True),
         ),
         migrations.AlterField(
-            model_name="device",
-            name="measured_by",
-            field=models.CharField(
-                blank=True, help_text="counter, sensor or split, as the agent reports.", max_length=8
-            ),
+            model_name='device',
+            name='measured_by',
+            field=models.CharField(blank=True, help_text='counter, sensor or split, as the agent reports.', max_length=8),
         ),
     ]

@@ -5,126 +5,74 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0018_busy_unknown"),
+        ('runs', '0018_busy_unknown'),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name="run",
-            name="run_searched",
+            model_name='run',
+            name='run_searched',
         ),
         migrations.RemoveIndex(
-            model_name="run",
-            name="run_listed",
+            model_name='run',
+            name='run_listed',
         ),
         migrations.RemoveIndex(
-            model_name="run",
-            name="run_added_up",
+            model_name='run',
+            name='run_added_up',
         ),
         migrations.AddField(
-            model_name="device",
-            name="held_s",
-            field=models.FloatField(
-                help_text="The run's part of elapsed_s where several jobs held it; else empty.", null=True
-            ),
+            model_name='device',
+            name='held_s',
+            field=models.FloatField(help_text="The run's part of elapsed_s where several jobs held it; else empty.", null=True),
         ),
         migrations.AddField(
-            model_name="device",
-            name="shared_busy_s",
+            model_name='device',
+            name='shared_busy_s',
             field=models.FloatField(default=0.0),
         ),
         migrations.AddField(
-            model_name="device",
-            name="shared_energy_j",
+            model_name='device',
+            name='shared_energy_j',
             field=models.FloatField(default=0.0),
         ),
         migrations.AddField(
-            model_name="device",
-            name="shared_held_s",
-            field=models.FloatField(default=0.0, help_text="What of held_s other runs of the process count."),
+            model_name='device',
+            name='shared_held_s',
+            field=models.FloatField(default=0.0, help_text='What of held_s other runs of the process count.'),
         ),
         migrations.AddField(
-            model_name="device",
-            name="shared_kwh",
-            field=models.FloatField(default=0.0, help_text="What of energy_kwh other runs count in totals."),
+            model_name='device',
+            name='shared_kwh',
+            field=models.FloatField(default=0.0, help_text='What of energy_kwh other runs count in totals.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="overlaps",
-            field=models.JSONField(
-                default=list, help_text="Ids of the runs that measured the same, and what they share."
-            ),
+            model_name='run',
+            name='overlaps',
+            field=models.JSONField(default=list, help_text='Ids of the runs that measured the same, and what they share.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="shared_kg",
-            field=models.FloatField(default=0.0, help_text="The same of emissions_kg."),
+            model_name='run',
+            name='shared_kg',
+            field=models.FloatField(default=0.0, help_text='The same of emissions_kg.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="shared_kwh",
-            field=models.FloatField(
-                default=0.0, help_text="What of energy_kwh other runs of its process count in totals."
-            ),
+            model_name='run',
+            name='shared_kwh',
+            field=models.FloatField(default=0.0, help_text='What of energy_kwh other runs of its process count in totals.'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=runs.sql.indexes.SearchIndex(
-                fields=[
-                    "project",
-                    "archived_at",
-                    "started_at",
-                    "id",
-                    "name",
-                    "tracked_model",
-                    "run_id",
-                    "energy_kwh",
-                    "emissions_kg",
-                    "duration_s",
-                    "shared_kwh",
-                    "shared_kg",
-                    "tags",
-                    "params",
-                ],
-                name="run_searched",
-            ),
+            model_name='run',
+            index=runs.sql.indexes.SearchIndex(fields=['project', 'archived_at', 'started_at', 'id', 'name', 'tracked_model', 'run_id', 'energy_kwh', 'emissions_kg', 'duration_s', 'shared_kwh', 'shared_kg', 'tags', 'params'], name='run_searched'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                fields=[
-                    "project",
-                    "archived_at",
-                    "started_at",
-                    "id",
-                    "kind",
-                    "status",
-                    "tracked_model",
-                    "energy_kwh",
-                    "emissions_kg",
-                    "duration_s",
-                    "shared_kwh",
-                    "shared_kg",
-                ],
-                name="run_listed",
-            ),
+            model_name='run',
+            index=models.Index(fields=['project', 'archived_at', 'started_at', 'id', 'kind', 'status', 'tracked_model', 'energy_kwh', 'emissions_kg', 'duration_s', 'shared_kwh', 'shared_kg'], name='run_listed'),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=runs.sql.indexes.SearchIndex(
-                fields=[
-                    "project",
-                    "archived_at",
-                    "tracked_model",
-                    "hardware",
-                    "energy_kwh",
-                    "emissions_kg",
-                    "duration_s",
-                    "shared_kwh",
-                    "shared_kg",
-                ],
-                name="run_added_up",
-            ),
+            model_name='run',
+            index=runs.sql.indexes.SearchIndex(fields=['project', 'archived_at', 'tracked_model', 'hardware', 'energy_kwh', 'emissions_kg', 'duration_s', 'shared_kwh', 'shared_kg'], name='run_added_up'),
         ),
     ]

@@ -26,81 +26,45 @@ def place_past_runs(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0019_overlap"),
+        ('runs', '0019_overlap'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="apitoken",
-            name="runs_are_of",
-            field=models.CharField(
-                choices=[("maker", "Me"), ("team", "The whole team"), ("ci", "CI or another automatic job")],
-                default="maker",
-                max_length=5,
-            ),
+            model_name='apitoken',
+            name='runs_are_of',
+            field=models.CharField(choices=[('maker', 'Me'), ('team', 'The whole team'), ('ci', 'CI or another automatic job')], default='maker', max_length=5),
         ),
         migrations.AlterField(
-            model_name="run",
-            name="member_id",
-            field=models.BigIntegerField(
-                default=0,
-                help_text="Whose it is by the token that announced it: a person, or OF_NOBODY, OF_TEAM, OF_CI.",
-            ),
+            model_name='run',
+            name='member_id',
+            field=models.BigIntegerField(default=0, help_text='Whose it is by the token that announced it: a person, or OF_NOBODY, OF_TEAM, OF_CI.'),
         ),
         migrations.CreateModel(
-            name="RunUsage",
+            name='RunUsage',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("day", models.DateField()),
-                ("runs", models.IntegerField(default=0)),
-                ("duration_s", models.FloatField(default=0.0)),
-                (
-                    "device_s",
-                    models.FloatField(default=0.0, help_text="Of accelerators and processors, not of memory."),
-                ),
-                ("energy_kwh", models.FloatField(default=0.0)),
-                ("energy_low_kwh", models.FloatField(default=0.0)),
-                ("energy_high_kwh", models.FloatField(default=0.0)),
-                ("measured_kwh", models.FloatField(default=0.0)),
-                ("emissions_kg", models.FloatField(default=0.0)),
-                (
-                    "failed_kwh",
-                    models.FloatField(default=0.0, help_text="Energy of runs that failed, if of a wastable kind."),
-                ),
-                (
-                    "cancelled_kwh",
-                    models.FloatField(
-                        default=0.0, help_text="Energy of runs that were cancelled, if of a wastable kind."
-                    ),
-                ),
-                (
-                    "idle_kwh",
-                    models.FloatField(default=0.0, help_text="Energy of accelerators while they were not busy."),
-                ),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
-                ("run", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.run")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('runs', models.IntegerField(default=0)),
+                ('duration_s', models.FloatField(default=0.0)),
+                ('device_s', models.FloatField(default=0.0, help_text='Of accelerators and processors, not of memory.')),
+                ('energy_kwh', models.FloatField(default=0.0)),
+                ('energy_low_kwh', models.FloatField(default=0.0)),
+                ('energy_high_kwh', models.FloatField(default=0.0)),
+                ('measured_kwh', models.FloatField(default=0.0)),
+                ('emissions_kg', models.FloatField(default=0.0)),
+                ('failed_kwh', models.FloatField(default=0.0, help_text='Energy of runs that failed, if of a wastable kind.')),
+                ('cancelled_kwh', models.FloatField(default=0.0, help_text='Energy of runs that were cancelled, if of a wastable kind.')),
+                ('idle_kwh', models.FloatField(default=0.0, help_text='Energy of accelerators while they were not busy.')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.run')),
             ],
             options={
-                "verbose_name_plural": "run usage",
-                "indexes": [
-                    models.Index(
-                        fields=[
-                            "project",
-                            "day",
-                            "run",
-                            "energy_kwh",
-                            "emissions_kg",
-                            "failed_kwh",
-                            "cancelled_kwh",
-                            "idle_kwh",
-                        ],
-                        name="run_usage_ran",
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(fields=("project_id", "run_id", "day"), name="run_usage_once_per_day")
-                ],
+                'verbose_name_plural': 'run usage',
+                'indexes': [models.Index(fields=['project', 'day', 'run', 'energy_kwh', 'emissions_kg', 'failed_kwh', 'cancelled_kwh', 'idle_kwh'], name='run_usage_ran')],
+                'constraints': [models.UniqueConstraint(fields=('project_id', 'run_id', 'day'), name='run_usage_once_per_day')],
             },
         ),
         migrations.RunPython(place_past_runs, migrations.RunPython.noop, elidable=True),

@@ -22,28 +22,27 @@ def count(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0020_run_usage"),
+        ('runs', '0020_run_usage'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="metric",
-            name="count",
-            field=models.PositiveBigIntegerField(
-                help_text="How often; null: logged before this was counted.", null=True
-            ),
+            model_name='metric',
+            name='count',
+            field=models.PositiveBigIntegerField(help_text='How often; null: logged before this was counted.', null=True),
         ),
         migrations.CreateModel(
-            name="MetricDirection",
+            name='MetricDirection',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=200)),
-                ("lower", models.BooleanField(help_text="Whether less is better.")),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=200)),
+                ('lower', models.BooleanField(help_text='Whether less is better.')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("project", "name"), name="metric_direction_once")],
+                'constraints': [models.UniqueConstraint(fields=('project', 'name'), name='metric_direction_once')],
             },
         ),
         migrations.RunPython(count, migrations.RunPython.noop),

@@ -15,9 +15,7 @@ AT_ONCE = 500
 def count_what_carries(apps, schema_editor):
     """Give device-hours a sum of their own: all that is there, but for the processors of runs with accelerators."""
     runs = apps.get_model("runs", "Run").objects
-    daily, tagged, whole = (
-        apps.get_model("runs", name).objects for name in ("DailyUsage", "TaggedUsage", "ProjectUsage")
-    )
+    daily, tagged, whole = (apps.get_model("runs", name).objects for name in ("DailyUsage", "TaggedUsage", "ProjectUsage"))
     daily.update(carrying_s=F("device_s"))
     tagged.update(carrying_s=F("device_s"))
     beside = _carried(runs, apps.get_model("runs", "RunUsage").objects)
@@ -63,81 +61,48 @@ def _note(runs, run_days, changed, days):
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0021_metrics_counted_and_directed"),
+        ('runs', '0021_metrics_counted_and_directed'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="dailyusage",
-            name="carrying_s",
-            field=models.FloatField(
-                default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."
-            ),
+            model_name='dailyusage',
+            name='carrying_s',
+            field=models.FloatField(default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."),
         ),
         migrations.AddField(
-            model_name="projectusage",
-            name="carrying_s",
-            field=models.FloatField(
-                default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."
-            ),
+            model_name='projectusage',
+            name='carrying_s',
+            field=models.FloatField(default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."),
         ),
         migrations.AddField(
-            model_name="runusage",
-            name="carrying_s",
-            field=models.FloatField(
-                default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."
-            ),
+            model_name='runusage',
+            name='carrying_s',
+            field=models.FloatField(default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."),
         ),
         migrations.AddField(
-            model_name="taggedusage",
-            name="carrying_s",
-            field=models.FloatField(
-                default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."
-            ),
+            model_name='taggedusage',
+            name='carrying_s',
+            field=models.FloatField(default=0.0, help_text="Device-seconds of a run's accelerators, or of its processors where it has none."),
         ),
         migrations.CreateModel(
-            name="Correction",
+            name='Correction',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("training", "Training"),
-                            ("finetuning", "Finetuning"),
-                            ("evaluation", "Evaluation"),
-                            ("inference", "Inference"),
-                            ("other", "Other"),
-                        ],
-                        max_length=12,
-                    ),
-                ),
-                ("member_id", models.BigIntegerField(default=0, help_text="As in Run.")),
-                ("day", models.DateField()),
-                ("energy_kwh", models.FloatField(default=0.0, help_text="What it is more now; less is negative.")),
-                ("emissions_kg", models.FloatField(default=0.0, help_text="What they are more now; less is negative.")),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
-                (
-                    "reestimation",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.reestimation"),
-                ),
-                (
-                    "tracked_model",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.trackedmodel"),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('training', 'Training'), ('finetuning', 'Finetuning'), ('evaluation', 'Evaluation'), ('inference', 'Inference'), ('other', 'Other')], max_length=12)),
+                ('member_id', models.BigIntegerField(default=0, help_text='As in Run.')),
+                ('day', models.DateField()),
+                ('energy_kwh', models.FloatField(default=0.0, help_text='What it is more now; less is negative.')),
+                ('emissions_kg', models.FloatField(default=0.0, help_text='What they are more now; less is negative.')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('reestimation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.reestimation')),
+                ('tracked_model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.trackedmodel')),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["project", "day"], name="correction_by_day"),
-                    models.Index(fields=["tracked_model", "kind"], name="correction_by_model"),
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("reestimation", "project", "tracked_model", "kind", "member_id", "day"),
-                        name="correction_once",
-                    )
-                ],
+                'indexes': [models.Index(fields=['project', 'day'], name='correction_by_day'), models.Index(fields=['tracked_model', 'kind'], name='correction_by_model')],
+                'constraints': [models.UniqueConstraint(fields=('reestimation', 'project', 'tracked_model', 'kind', 'member_id', 'day'), name='correction_once')],
             },
         ),
         migrations.RunPython(count_what_carries, migrations.RunPython.noop),

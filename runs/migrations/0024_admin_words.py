@@ -4,13 +4,14 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0023_sums_and_slugs"),
+        ('runs', '0023_sums_and_slugs'),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name="reestimation",
-            options={"ordering": ["-pk"], "verbose_name": "re-estimation"},
+            name='reestimation',
+            options={'ordering': ['-pk'], 'verbose_name': 're-estimation'},
         ),
     ]

@@ -20,10 +20,7 @@ class Migration(migrations.Migration):
             "writer",
             "last_sha256",
             models.CharField(
-                blank=True,
-                default="",
-                max_length=64,
-                help_text="Of its last header or end: the same again changes nothing.",
+                blank=True, default="", max_length=64, help_text="Of its last header or end: the same again changes nothing."
             ),
         ),
     ]

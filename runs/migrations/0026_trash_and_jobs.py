@@ -7,91 +7,51 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("django_tasks_database", "0021_conditional_partial_index_ordering"),
-        ("runs", "0025_remembered"),
+        ('django_tasks_database', '0021_conditional_partial_index_ordering'),
+        ('runs', '0025_remembered'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Job",
-            fields=[],
-            options={
-                "verbose_name": "background job",
-                "proxy": True,
-                "indexes": [],
-                "constraints": [],
-            },
-            bases=("django_tasks_database.dbtaskresult",),
-        ),
-        migrations.AddField(
-            model_name="team",
-            name="bin_of",
-            field=models.OneToOneField(
-                blank=True,
-                editable=False,
-                help_text="Set: no team of people, but what holds the trash of this one; it never has members.",
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="bin",
-                to="runs.team",
-            ),
-        ),
-        migrations.CreateModel(
-            name="Trashed",
+            name='Job',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[("run", "Run"), ("model", "Model"), ("project", "Project")], max_length=7
-                    ),
-                ),
-                ("name", models.CharField(max_length=200)),
-                ("address", models.CharField(help_text="Id of a run, slug of a model or project.", max_length=80)),
-                ("runs", models.PositiveIntegerField(default=1)),
-                ("energy_kwh", models.FloatField(default=0.0)),
-                ("emissions_kg", models.FloatField(default=0.0)),
-                ("trashed_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "remainders",
-                    models.JSONField(default=dict, help_text="What floating-point sums lost when it left them."),
-                ),
-                (
-                    "from_project",
-                    models.ForeignKey(
-                        help_text="Empty for a project.",
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="thrown_away",
-                        to="runs.project",
-                    ),
-                ),
-                (
-                    "project",
-                    models.OneToOneField(
-                        help_text="What holds it in the bin.",
-                        on_delete=django.db.models.deletion.CASCADE,
-                        to="runs.project",
-                    ),
-                ),
-                (
-                    "team",
-                    models.ForeignKey(
-                        help_text="Whose it was.", on_delete=django.db.models.deletion.CASCADE, to="runs.team"
-                    ),
-                ),
-                (
-                    "trashed_by",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
             ],
             options={
-                "verbose_name": "trash",
-                "verbose_name_plural": "trash",
-                "indexes": [models.Index(fields=["team", "-trashed_at"], name="trashed_by_team")],
+                'verbose_name': 'background job',
+                'proxy': True,
+                'indexes': [],
+                'constraints': [],
+            },
+            bases=('django_tasks_database.dbtaskresult',),
+        ),
+        migrations.AddField(
+            model_name='team',
+            name='bin_of',
+            field=models.OneToOneField(blank=True, editable=False, help_text='Set: no team of people, but what holds the trash of this one; it never has members.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='bin', to='runs.team'),
+        ),
+        migrations.CreateModel(
+            name='Trashed',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('run', 'Run'), ('model', 'Model'), ('project', 'Project')], max_length=7)),
+                ('name', models.CharField(max_length=200)),
+                ('address', models.CharField(help_text='Id of a run, slug of a model or project.', max_length=80)),
+                ('runs', models.PositiveIntegerField(default=1)),
+                ('energy_kwh', models.FloatField(default=0.0)),
+                ('emissions_kg', models.FloatField(default=0.0)),
+                ('trashed_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ('remainders', models.JSONField(default=dict, help_text='What floating-point sums lost when it left them.')),
+                ('from_project', models.ForeignKey(help_text='Empty for a project.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='thrown_away', to='runs.project')),
+                ('project', models.OneToOneField(help_text='What holds it in the bin.', on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
+                ('team', models.ForeignKey(help_text='Whose it was.', on_delete=django.db.models.deletion.CASCADE, to='runs.team')),
+                ('trashed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name': 'trash',
+                'verbose_name_plural': 'trash',
+                'indexes': [models.Index(fields=['team', '-trashed_at'], name='trashed_by_team')],
             },
         ),
     ]

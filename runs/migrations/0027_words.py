@@ -5,65 +5,53 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0026_trash_and_jobs"),
+        ('runs', '0026_trash_and_jobs'),
     ]
 
     operations = [
         migrations.AlterModelOptions(
-            name="apitoken",
-            options={"verbose_name": "API token"},
+            name='apitoken',
+            options={'verbose_name': 'API token'},
         ),
         migrations.AlterModelOptions(
-            name="reestimation",
-            options={"ordering": ["-pk"], "verbose_name": "recalculation"},
+            name='reestimation',
+            options={'ordering': ['-pk'], 'verbose_name': 'recalculation'},
         ),
         migrations.AlterField(
-            model_name="emissionfactor",
-            name="year",
-            field=models.PositiveSmallIntegerField(help_text="The year of the average."),
+            model_name='emissionfactor',
+            name='year',
+            field=models.PositiveSmallIntegerField(help_text='The year of the average.'),
         ),
         migrations.AlterField(
-            model_name="invitation",
-            name="email",
-            field=models.EmailField(
-                blank=True,
-                help_text="Where the link was sent; empty for a link to copy.",
-                max_length=254,
-                verbose_name="email",
-            ),
+            model_name='invitation',
+            name='email',
+            field=models.EmailField(blank=True, help_text='Where the link was sent; empty for a link to copy.', max_length=254, verbose_name='email'),
         ),
         migrations.AlterField(
-            model_name="project",
-            name="keep_series_days",
-            field=models.PositiveIntegerField(
-                blank=True,
-                help_text="Samples and logged metrics are deleted this long after a run's last data. Empty: never.",
-                null=True,
-                validators=[
-                    django.core.validators.MinValueValidator(1),
-                    django.core.validators.MaxValueValidator(36500),
-                ],
-            ),
+            model_name='project',
+            name='keep_series_days',
+            field=models.PositiveIntegerField(blank=True, help_text="Samples and logged metrics are deleted this long after a run's last data. Empty: never.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)]),
         ),
         migrations.AlterField(
-            model_name="pue",
-            name="source",
-            field=models.CharField(help_text="Who measured it, for which building and year.", max_length=400),
+            model_name='pue',
+            name='source',
+            field=models.CharField(help_text='Who measured it, for which building and year.', max_length=400),
         ),
         migrations.AlterField(
-            model_name="reestimation",
-            name="takes_factor",
-            field=models.BooleanField(default=False, help_text="Also apply the current emission factor."),
+            model_name='reestimation',
+            name='takes_factor',
+            field=models.BooleanField(default=False, help_text='Also apply the current emission factor.'),
         ),
         migrations.AlterField(
-            model_name="reestimation",
-            name="takes_pue",
-            field=models.BooleanField(default=False, help_text="Also apply the current PUE."),
+            model_name='reestimation',
+            name='takes_pue',
+            field=models.BooleanField(default=False, help_text='Also apply the current PUE.'),
         ),
         migrations.AlterField(
-            model_name="user",
-            name="email",
-            field=models.EmailField(max_length=254, unique=True, verbose_name="email"),
+            model_name='user',
+            name='email',
+            field=models.EmailField(max_length=254, unique=True, verbose_name='email'),
         ),
     ]

@@ -6,139 +6,102 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0027_words"),
+        ('runs', '0027_words'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="dailyusage",
-            name="modelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of hosted models."),
+            model_name='dailyusage',
+            name='modelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of hosted models.'),
         ),
         migrations.AddField(
-            model_name="device",
-            name="range_high",
-            field=models.FloatField(help_text="Highest energy as a factor of energy_j.", null=True),
+            model_name='device',
+            name='range_high',
+            field=models.FloatField(help_text='Highest energy as a factor of energy_j.', null=True),
         ),
         migrations.AddField(
-            model_name="device",
-            name="range_low",
-            field=models.FloatField(
-                help_text="Lowest energy as a factor of energy_j, if its method states it.", null=True
-            ),
+            model_name='device',
+            name='range_low',
+            field=models.FloatField(help_text='Lowest energy as a factor of energy_j, if its method states it.', null=True),
         ),
         migrations.AddField(
-            model_name="projectusage",
-            name="modelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of hosted models."),
+            model_name='projectusage',
+            name='modelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of hosted models.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="modelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of hosted models, by a method and not by a device."),
+            model_name='run',
+            name='modelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of hosted models, by a method and not by a device.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="pue_included",
-            field=models.BooleanField(
-                default=False, help_text="Its energy contains a PUE already, so that pue stays 1 whatever is in force."
-            ),
+            model_name='run',
+            name='pue_included',
+            field=models.BooleanField(default=False, help_text='Its energy contains a PUE already, so that pue stays 1 whatever is in force.'),
         ),
         migrations.AddField(
-            model_name="run",
-            name="reported_kg",
-            field=models.FloatField(
-                help_text="Emissions as that tool reported them, by a factor of its own.", null=True
-            ),
+            model_name='run',
+            name='reported_kg',
+            field=models.FloatField(help_text='Emissions as that tool reported them, by a factor of its own.', null=True),
         ),
         migrations.AddField(
-            model_name="run",
-            name="reported_kwh",
-            field=models.FloatField(help_text="Energy as that tool reported it.", null=True),
+            model_name='run',
+            name='reported_kwh',
+            field=models.FloatField(help_text='Energy as that tool reported it.', null=True),
         ),
         migrations.AddField(
-            model_name="run",
-            name="source",
-            field=models.CharField(
-                blank=True,
-                default="",
-                help_text="The tool that recorded it, such as codecarbon; empty: the agent.",
-                max_length=16,
-            ),
+            model_name='run',
+            name='source',
+            field=models.CharField(blank=True, default='', help_text='The tool that recorded it, such as codecarbon; empty: the agent.', max_length=16),
         ),
         migrations.AddField(
-            model_name="run",
-            name="source_version",
-            field=models.CharField(blank=True, default="", max_length=64),
+            model_name='run',
+            name='source_version',
+            field=models.CharField(blank=True, default='', max_length=64),
         ),
         migrations.AddField(
-            model_name="runusage",
-            name="modelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of hosted models."),
+            model_name='runusage',
+            name='modelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of hosted models.'),
         ),
         migrations.AddField(
-            model_name="taggedusage",
-            name="modelled_kwh",
-            field=models.FloatField(default=0.0, help_text="Energy of hosted models."),
+            model_name='taggedusage',
+            name='modelled_kwh',
+            field=models.FloatField(default=0.0, help_text='Energy of hosted models.'),
         ),
         migrations.AlterField(
-            model_name="device",
-            name="measured_by",
-            field=models.CharField(
-                blank=True, help_text="counter, sensor, split, reported or modelled, as it arrived.", max_length=8
-            ),
+            model_name='device',
+            name='measured_by',
+            field=models.CharField(blank=True, help_text='counter, sensor, split, reported or modelled, as it arrived.', max_length=8),
         ),
         migrations.CreateModel(
-            name="Import",
+            name='Import',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "format",
-                    models.CharField(
-                        help_text="codecarbon, carbontracker, eco2ai, slurm, mlflow, wandb …", max_length=16
-                    ),
-                ),
-                ("file_name", models.CharField(max_length=200)),
-                ("sha256", models.CharField(max_length=64)),
-                (
-                    "rule",
-                    models.JSONField(
-                        default=dict, help_text="What the user chose: time zone, which model a run belongs to …"
-                    ),
-                ),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("undone_at", models.DateTimeField(blank=True, null=True)),
-                ("runs_added", models.PositiveIntegerField(default=0)),
-                (
-                    "runs_known",
-                    models.PositiveIntegerField(
-                        default=0, help_text="Runs of the file that an earlier import had taken."
-                    ),
-                ),
-                (
-                    "refused",
-                    models.JSONField(default=list, help_text="The first rows that were not taken: line and reason."),
-                ),
-                ("rows_refused", models.PositiveIntegerField(default=0)),
-                (
-                    "member",
-                    models.ForeignKey(
-                        null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('format', models.CharField(help_text='codecarbon, carbontracker, eco2ai, slurm, mlflow, wandb …', max_length=16)),
+                ('file_name', models.CharField(max_length=200)),
+                ('sha256', models.CharField(max_length=64)),
+                ('rule', models.JSONField(default=dict, help_text='What the user chose: time zone, which model a run belongs to …')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('undone_at', models.DateTimeField(blank=True, null=True)),
+                ('runs_added', models.PositiveIntegerField(default=0)),
+                ('runs_known', models.PositiveIntegerField(default=0, help_text='Runs of the file that an earlier import had taken.')),
+                ('refused', models.JSONField(default=list, help_text='The first rows that were not taken: line and reason.')),
+                ('rows_refused', models.PositiveIntegerField(default=0)),
+                ('member', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
         ),
         migrations.AddField(
-            model_name="run",
-            name="imported",
-            field=models.ForeignKey(
-                blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to="runs.import"
-            ),
+            model_name='run',
+            name='imported',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='runs.import'),
         ),
         migrations.AddIndex(
-            model_name="import",
-            index=models.Index(fields=["project", "-created_at"], name="import_by_time"),
+            model_name='import',
+            index=models.Index(fields=['project', '-created_at'], name='import_by_time'),
         ),
     ]

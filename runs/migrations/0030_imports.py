@@ -6,72 +6,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("runs", "0028_origins"),
+        ('runs', '0028_origins'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="import",
-            name="heard_at",
-            field=models.DateTimeField(editable=False, help_text="When somebody last worked on it.", null=True),
+            model_name='import',
+            name='heard_at',
+            field=models.DateTimeField(editable=False, help_text='When somebody last worked on it.', null=True),
         ),
         migrations.AddField(
-            model_name="import",
-            name="preview",
-            field=models.JSONField(
-                default=dict, help_text="What the check found: runs, totals, what is left out and why."
-            ),
+            model_name='import',
+            name='preview',
+            field=models.JSONField(default=dict, help_text='What the check found: runs, totals, what is left out and why.'),
         ),
         migrations.AddField(
-            model_name="import",
-            name="problem",
-            field=models.CharField(blank=True, help_text="Why the file was refused as a whole.", max_length=500),
+            model_name='import',
+            name='problem',
+            field=models.CharField(blank=True, help_text='Why the file was refused as a whole.', max_length=500),
         ),
         migrations.AddField(
-            model_name="import",
-            name="progress",
-            field=models.FloatField(default=0.0, help_text="Of the work at hand, 0 to 1."),
+            model_name='import',
+            name='progress',
+            field=models.FloatField(default=0.0, help_text='Of the work at hand, 0 to 1.'),
         ),
         migrations.AddField(
-            model_name="import",
-            name="runs_are_of",
-            field=models.BigIntegerField(default=0, help_text="Whose runs of unnamed users are, as in Run.member_id."),
+            model_name='import',
+            name='runs_are_of',
+            field=models.BigIntegerField(default=0, help_text='Whose runs of unnamed users are, as in Run.member_id.'),
         ),
         migrations.AddField(
-            model_name="import",
-            name="runs_updated",
-            field=models.PositiveIntegerField(default=0, help_text="Runs of earlier imports that have gone on since."),
+            model_name='import',
+            name='runs_updated',
+            field=models.PositiveIntegerField(default=0, help_text='Runs of earlier imports that have gone on since.'),
         ),
         migrations.AddField(
-            model_name="import",
-            name="state",
-            field=models.CharField(
-                choices=[
-                    ("receiving", "the file is being sent"),
-                    ("checking", "the file is being checked"),
-                    ("checked", "waiting for your confirmation"),
-                    ("storing", "runs are being imported"),
-                    ("done", "imported"),
-                    ("undoing", "runs are being removed"),
-                    ("undone", "undone"),
-                    ("refused", "refused"),
-                ],
-                default="receiving",
-                max_length=10,
-            ),
+            model_name='import',
+            name='state',
+            field=models.CharField(choices=[('receiving', 'the file is being sent'), ('checking', 'the file is being checked'), ('checked', 'waiting for your confirmation'), ('storing', 'runs are being imported'), ('done', 'imported'), ('undoing', 'runs are being removed'), ('undone', 'undone'), ('refused', 'refused')], default='receiving', max_length=10),
         ),
         migrations.AlterField(
-            model_name="import",
-            name="sha256",
-            field=models.CharField(help_text="Of the bytes that were sent.", max_length=64),
+            model_name='import',
+            name='sha256',
+            field=models.CharField(help_text='Of the bytes that were sent.', max_length=64),
         ),
         # The column stays as it is; SQLite would copy the whole table.
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.AlterField(
-                    model_name="run",
-                    name="received_at",
+                    model_name='run',
+                    name='received_at',
                     field=models.DateTimeField(
                         default=django.utils.timezone.now,
                         editable=False,
@@ -81,31 +67,31 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="ImportStep",
+            name='ImportStep',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("first_run", models.BigIntegerField(help_text="The first and last primary key of its runs.")),
-                ("last_run", models.BigIntegerField()),
-                ("remainders", models.JSONField(default=dict)),
-                ("of", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.import")),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('first_run', models.BigIntegerField(help_text='The first and last primary key of its runs.')),
+                ('last_run', models.BigIntegerField()),
+                ('remainders', models.JSONField(default=dict)),
+                ('of', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.import')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
             options={
-                "ordering": ["pk"],
+                'ordering': ['pk'],
             },
         ),
         migrations.CreateModel(
-            name="ImportPart",
+            name='ImportPart',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("number", models.PositiveIntegerField()),
-                ("data", models.BinaryField()),
-                ("of", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.import")),
-                ("project", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="runs.project")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveIntegerField()),
+                ('data', models.BinaryField()),
+                ('of', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.import')),
+                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.project')),
             ],
             options={
-                "ordering": ["of", "number"],
-                "constraints": [models.UniqueConstraint(fields=("of", "number"), name="import_part_once")],
+                'ordering': ['of', 'number'],
+                'constraints': [models.UniqueConstraint(fields=('of', 'number'), name='import_part_once')],
             },
         ),
     ]

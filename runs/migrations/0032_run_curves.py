@@ -43,7 +43,9 @@ class Migration(migrations.Migration):
                 ("through_id", models.BigIntegerField(default=0, help_text="The latest batch in it.")),
                 (
                     "interval_ms",
-                    models.BigIntegerField(default=1000, help_text="Of each device, the last sample in each is kept."),
+                    models.BigIntegerField(
+                        default=1000, help_text="Of each device, the last sample in each is kept."
+                    ),
                 ),
                 (
                     "longest_s",
@@ -56,7 +58,9 @@ class Migration(migrations.Migration):
                 ("series", models.BinaryField(default=b"")),
                 (
                     "logged",
-                    models.JSONField(default=dict, help_text="By writer: time in s, name and value of logged metrics."),
+                    models.JSONField(
+                        default=dict, help_text="By writer: time in s, name and value of logged metrics."
+                    ),
                 ),
                 ("heard_at", models.DateTimeField(help_text="When the latest batch in it arrived.", null=True)),
                 (
