@@ -240,14 +240,15 @@ def keep_login(url: str, token: str) -> str:
     """Write address and token to the user's file, which nobody else can read. Returns its path."""
     import json
 
-    from traceml_agent.host.private import replaced
-
     path = user_file()
     kept = {name: value for name, value in _read_toml(path).items() if name in FIELDS} | {"url": url, SECRET: token}
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    with replaced(path) as file:
-        for name, value in kept.items():
-            file.write(f"{name} = {json.dumps(value, ensure_ascii=False)}\n".encode())
+    draft = f"{path}.{os.urandom(4).hex()}"
+    with open(
+        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+    ) as file:
+        file.writelines(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in kept.items())
+    os.replace(draft, path)
     return path
 
 
