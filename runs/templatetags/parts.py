@@ -1,14 +1,13 @@
 """Small parts of many pages: icons, badges, logged values."""
 
 from functools import lru_cache
-from html import escape
 
 from allauth.socialaccount.adapter import get_adapter as get_social_adapter
 from django import template
 from django.conf import settings
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.template.loader import render_to_string
-from django.utils.safestring import SafeString
+from django.utils.html import format_html_join
 from django.utils.text import Truncator
 
 from runs.figures import units
@@ -59,14 +58,9 @@ def icon(name: str):
 def each(content, rows):
     """What is in the block, once for each row, with the row's values, escaped, where it says `{}`.
 
-    For hundreds of rows: `for` and a tag for each value take ten times as long, and format_html_join three times.
+    For hundreds of rows: `for` and a tag for each value take five times as long.
     """
-    return SafeString("".join([content.format(*map(_escaped, row)) for row in rows]))
-
-
-def _escaped(value) -> str:
-    """As Django's conditional_escape, which also looks whether a text is to be translated later."""
-    return value.__html__() if hasattr(value, "__html__") else escape(str(value))
+    return format_html_join("", content, rows)
 
 
 @register.inclusion_tag("partials/_options.html")

@@ -184,7 +184,8 @@ def test_a_forged_confirmation_is_refused_in_words(staff, forged):
     assert (answer.status_code, "Upload the file again" in answer.content.decode()) == (400, True)
 
 
-def test_no_file_is_left_behind_nor_named_by_a_client(staff):
+def test_no_file_is_left_behind_nor_named_by_a_client(staff, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the system's own is also that of tests beside this one
     with tempfile.NamedTemporaryFile(delete=False) as other:
         other.write(b"slug,tdp_w\nacme-one,150\n")
     before = set(Path(tempfile.gettempdir()).iterdir())
