@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.db.models import Sum
 
 from runs.figures import units
-from runs.models import Badge, DailyUsage
+from runs.models import Badge, MonthlyUsage
 
 #: Mean width in px of a letter in Verdana at 11 px; `textLength` gives other typefaces the same width.
 LETTER_PX = 6.6
@@ -33,7 +33,7 @@ class BadgePicture(NamedTuple):
 
 def picture(badge: Badge) -> BadgePicture:
     """Return the badge's image with current figures."""
-    usage = DailyUsage.objects.filter(project=badge.project_id)
+    usage = MonthlyUsage.objects.filter(project=badge.project_id)
     if badge.tracked_model_id:
         usage = usage.filter(tracked_model=badge.tracked_model_id)
     emissions_kg = usage.aggregate(total=Sum("emissions_kg", default=0.0))["total"]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hardware.models import CloudInstance, HardwareProfile
 from runs.figures import units
-from runs.models import DailyUsage, Device, EmissionFactor, Pue, Run
+from runs.models import Device, EmissionFactor, MonthlyUsage, Pue, Run
 from runs.models.device import ACCELERATORS
 from traceml_agent import estimation
 
@@ -298,7 +298,7 @@ def named(name: str) -> tuple[HardwareProfile | None, float]:
 
 def offered(user) -> list[str]:
     """Names to suggest: devices that this person's runs used, and accelerators with data-sheet values."""
-    seen = HardwareProfile.objects.filter(slug__in=DailyUsage.objects.for_user(user).order_by().values("hardware"))
+    seen = HardwareProfile.objects.filter(slug__in=MonthlyUsage.objects.for_user(user).order_by().values("hardware"))
     used = list(seen.order_by("name").values_list("name", flat=True)[:20])
     known = HardwareProfile.objects.filter(kind=Device.Kind.GPU, confidence=HardwareProfile.Confidence.DATASHEET)
     return sorted({*used, *known.order_by("-year", "name").values_list("name", flat=True)[:60]})

@@ -9,7 +9,7 @@ from django.db.models import Count, F, OuterRef, Subquery, Sum
 
 from hardware.models import HardwareProfile
 from runs.figures.run_links import RunLink
-from runs.models import DailyUsage, Run, TrackedModel
+from runs.models import MonthlyUsage, Run, TrackedModel
 
 TRAINING = (Run.Kind.TRAINING, Run.Kind.FINETUNING)
 ALL = tuple(Run.Kind.values)
@@ -128,8 +128,8 @@ def amounts_of(run: RunLink) -> Footprint:
 
 
 def lifetime(model: TrackedModel, kinds: tuple[str, ...] = ALL) -> Lifetime:
-    """Return what all runs of these kinds used, from the daily totals."""
-    rows = DailyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
+    """Return what all runs of these kinds used, from the monthly totals."""
+    rows = MonthlyUsage.objects.filter(tracked_model=model, kind__in=kinds).order_by()
     amounts_of_group = {f"{name}_sum": Sum(name) for name in Footprint._fields}
     sums = rows.values_list("kind", "device_kind", "hardware").annotate(**amounts_of_group)
     by_kind: dict[str, list[Footprint]] = defaultdict(list)

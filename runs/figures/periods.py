@@ -92,6 +92,24 @@ class Period(NamedTuple):
         """Whether a trend would have too many bars with one per day."""
         return self.first is None or (self.last - self.first).days >= MOST_DAYS
 
+    @property
+    def whole_months(self) -> "Period | None":
+        """The months that are in it from their first to their last day; None if there are none."""
+        if self.preset == "all":
+            return self
+        first = self.first and _last_of(self.first - A_DAY, 1) + A_DAY
+        last = _first_of(self.last + A_DAY, 1) - A_DAY
+        return Period("", first, last) if first is None or first < last else None
+
+    def around(self, part: "Period") -> "list[Period]":
+        """Its days before and after a part of it."""
+        found = []
+        if self.first and part.first and self.first < part.first:
+            found.append(Period("", self.first, part.first - A_DAY))
+        if part.last < self.last:
+            found.append(Period("", part.last + A_DAY, self.last))
+        return found
+
     def days_of(self, usage):
         """Return the rows of `usage` within the period."""
         # All time includes tomorrow's data from a clock ahead of the portal's.

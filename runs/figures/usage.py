@@ -1,4 +1,5 @@
-"""Sums over daily usage: the only source of overviews, so that they take the same time for any number of runs."""
+"""Sums over daily and monthly usage: the only source of overviews, so that they take the same time for any number of
+runs."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -65,7 +66,7 @@ def mean_power_w(profile: HardwareProfile, seen: dict) -> float | None:
 
 def footprints(usage) -> list[dict]:
     """Return one row per model: its amounts, split into training, inference and other; the largest emissions first."""
-    # Grouped in the order of the index `usage_footprint`, so that nothing else is read; names are looked up afterwards.
+    # In the order of the index `monthly_usage_footprint`, so that nothing else is read; names are looked up afterwards.
     amounts = {"run_count": "runs", "kg": "emissions_kg", "kwh": "energy_kwh", "measured": "measured_kwh"}
     sums = usage.order_by().values("project", "tracked_model", "kind")
     by_model: dict[int, Counter] = defaultdict(lambda: Counter(dict.fromkeys(PART_OF.values(), 0.0)))
@@ -77,7 +78,7 @@ def footprints(usage) -> list[dict]:
 
 
 def is_used(row: Mapping[str, float]) -> bool:
-    """Return whether these daily totals hold any amount: runs may have been deleted, or moved to another model."""
+    """Return whether these totals hold any amount: runs may have been deleted, or moved to another model."""
     return row["run_count"] > 0 or row["kwh"] > LEAST_KWH
 
 

@@ -10,7 +10,7 @@ from hardware.changes import Change, history_of
 from hardware.models import HardwareAlias, HardwareProfile
 from runs.figures import usage
 from runs.figures.lifetime import LEAST_KWH
-from runs.models import DailyUsage, Device, Run
+from runs.models import Device, MonthlyUsage, Run
 from traceml_agent import estimation
 
 PAGE_SIZE = 50
@@ -60,7 +60,7 @@ def profiles(user, team, filters: HardwareFilters, page: int | str) -> ProfileLi
 
     Unless sorted otherwise, those used in the reader's own runs (of one team or all) come first.
     """
-    used = DailyUsage.objects.for_user(user, team).filter(energy_kwh__gt=LEAST_KWH)
+    used = MonthlyUsage.objects.for_user(user, team).filter(energy_kwh__gt=LEAST_KWH)
     seen = set(used.order_by().values_list("hardware", flat=True).distinct())
     found = HardwareProfile.objects.order_by(*_order(filters.sort, seen))
     if filters.search:
@@ -93,13 +93,13 @@ def _search(text: str) -> Q:
 def unknown_kwh(user, team) -> float:
     """Energy (kWh) of this person's runs, of one team or all, on devices that are missing from the catalogue."""
     fallbacks = HardwareProfile.objects.filter(fallback=True).values("slug")
-    usage = DailyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
+    usage = MonthlyUsage.objects.for_user(user, team).filter(hardware__in=fallbacks)
     return usage.aggregate(kwh=Sum("energy_kwh", default=0.0))["kwh"]
 
 
 def profile_page(user, team, profile: HardwareProfile) -> ProfilePage:
     """A profile with the power that estimates use, and its use in this person's runs."""
-    rows = DailyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
+    rows = MonthlyUsage.objects.for_user(user, team).filter(hardware=profile.slug)
     # Ids increase in order of arrival, so the index of a profile's devices gives the latest runs.
     devices = Device.objects.for_user(user, team).filter(profile=profile).order_by("-run")
     latest = list(devices.values_list("run", flat=True).distinct()[:RUNS_SHOWN])

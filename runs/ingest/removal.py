@@ -18,6 +18,7 @@ from runs.models import (
     DeletedRun,
     Device,
     Metric,
+    MonthlyUsage,
     Project,
     ProjectUsage,
     Run,
@@ -38,6 +39,7 @@ from runs.sql.locks import keep_from_uploads
 #: Tables that hold a project's facts, each after the tables that refer to it.
 FACTS = (
     DailyUsage,
+    MonthlyUsage,
     TaggedUsage,
     ProjectUsage,
     RunUsage,

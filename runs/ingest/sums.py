@@ -8,11 +8,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from runs.ingest.totals import UsageChanges
-from runs.models import DailyUsage, Project, ProjectUsage, Run, TaggedUsage, TrackedModel, Trashed
+from runs.models import DailyUsage, MonthlyUsage, Project, ProjectUsage, Run, TaggedUsage, TrackedModel, Trashed
 from runs.models.usage import AMOUNTS, Amounts
 from runs.sql import writes
 
-TABLES: dict[str, type[Amounts]] = {"daily": DailyUsage, "tagged": TaggedUsage, "project": ProjectUsage}
+TABLES: dict[str, type[Amounts]] = {
+    "daily": DailyUsage,
+    "monthly": MonthlyUsage,
+    "tagged": TaggedUsage,
+    "project": ProjectUsage,
+}
 Rows = dict[tuple, dict[str, float]]
 
 

@@ -11,6 +11,7 @@ from runs.models import (
     Correction,
     DailyUsage,
     Device,
+    MonthlyUsage,
     ProjectUsage,
     Reestimation,
     Run,
@@ -234,7 +235,15 @@ class UsageChanges:
             _add(self._projects, (run.project_id, key[-1]), amounts)
 
     def by_table(self) -> dict[type[Amounts], dict[tuple, dict[str, float]]]:
-        return {DailyUsage: self._days, TaggedUsage: self._tagged, ProjectUsage: self._projects}
+        months: dict[tuple, dict[str, float]] = {}
+        for (*owner, day), amounts in self._days.items():
+            _add(months, (*owner, f"{day[:7]}-01"), amounts)
+        return {
+            DailyUsage: self._days,
+            MonthlyUsage: months,
+            TaggedUsage: self._tagged,
+            ProjectUsage: self._projects,
+        }
 
     def retag(self, run: Run, tags: list[str]) -> None:
         """Change the run's tags, and move its share to the totals of the new ones."""

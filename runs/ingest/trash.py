@@ -25,6 +25,7 @@ from runs.models import (
     DeletedRun,
     Device,
     Metric,
+    MonthlyUsage,
     Project,
     Run,
     RunCurve,
@@ -48,7 +49,7 @@ WAY_BACK = "You can restore it from the trash of the team’s settings for 30 da
 #: Tables that refer to a run by `run`, and move with it.
 OF_A_RUN = (Writer, Device, Stage, Call, Metric, Batch, Arrival, RunCurve, RunRevision, ShareLink)
 #: Tables that refer to a model by `tracked_model`; its rows of daily totals move unchanged.
-OF_A_MODEL = (DailyUsage, TaggedUsage, Correction, ShareLink, Badge)
+OF_A_MODEL = (DailyUsage, MonthlyUsage, TaggedUsage, Correction, ShareLink, Badge)
 DELETED = {
     Trashed.Kind.RUN: Action.RUN_DELETED,
     Trashed.Kind.MODEL: Action.MODEL_DELETED,

@@ -6,7 +6,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import OuterRef, Subquery
 
 from runs.figures import usage
-from runs.models import DailyUsage, Run, TrackedModel
+from runs.models import MonthlyUsage, Run, TrackedModel
 from runs.selection.choices import Choices
 
 PAGE_SIZE = 50
@@ -25,7 +25,7 @@ def model_list(choices: Choices, search: str, sort: str, page: int | str) -> Mod
     """Return a page of these models, and what all matches used; `sort` is one of SORTS, descending with a minus."""
     last_runs = _last_runs(choices)
     # By project ids: through memberships, the rows would be sorted before they are added up.
-    rows = DailyUsage.objects.filter(project__in={project for _, project, _ in last_runs})
+    rows = MonthlyUsage.objects.filter(project__in={project for _, project, _ in last_runs})
     if search:
         rows = rows.filter(tracked_model__name__icontains=search)
     found = usage.footprints(rows)

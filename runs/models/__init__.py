@@ -26,7 +26,7 @@ from runs.models.team import Membership, Team
 from runs.models.token import ApiToken
 from runs.models.tracked_model import TrackedModel
 from runs.models.trashed import Trashed
-from runs.models.usage import DailyUsage, ProjectUsage, RunUsage, TaggedUsage
+from runs.models.usage import DailyUsage, MonthlyUsage, ProjectUsage, RunUsage, TaggedUsage
 from runs.models.user import User
 from runs.models.writer import Writer
 from runs.rights import Right, Role
@@ -50,6 +50,7 @@ __all__ = [
     "Membership",
     "Metric",
     "MetricDirection",
+    "MonthlyUsage",
     "OwnershipOffer",
     "Project",
     "ProjectUsage",

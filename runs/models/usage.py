@@ -1,4 +1,4 @@
-"""Daily totals, so that pages take the same time with a thousand or ten million runs."""
+"""Daily and monthly totals, so that pages take the same time with a thousand or ten million runs."""
 
 from collections.abc import Mapping
 from itertools import repeat
@@ -165,7 +165,7 @@ class Usage(Amounts):
 
 
 class DailyUsage(Usage):
-    """The daily totals of all runs."""
+    """The daily totals of all runs, for whatever does not consist of whole months."""
 
     KEY = KEY
 
@@ -174,12 +174,24 @@ class DailyUsage(Usage):
         indexes = [
             models.Index(fields=["project", "day"], name="usage_by_day"),
             models.Index(fields=["tracked_model", "day"], name="usage_by_model"),
-            models.Index(fields=["project", "hardware"], name="usage_by_hardware"),
-            models.Index(fields=FOOTPRINT, name="usage_footprint"),
             # A year by day or a trend by model, read only from the index, without the rows.
             models.Index(fields=SUMMED, condition=~models.Q(hardware=""), name="usage_summed"),
         ]
         verbose_name_plural = "daily usage"
+
+
+class MonthlyUsage(Usage):
+    """The same amounts by month; `day` is its first. A long period has a sixth of the rows here, or fewer."""
+
+    KEY = KEY
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=KEY, name="monthly_usage_once_per_key")]
+        indexes = [
+            models.Index(fields=["project", "hardware"], name="monthly_usage_by_hardware"),
+            models.Index(fields=FOOTPRINT, name="monthly_usage_footprint"),
+        ]
+        verbose_name_plural = "monthly usage"
 
 
 class TaggedUsage(Usage):

@@ -5,10 +5,9 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 from runs.figures.lifetime import HARDWARE_NAME
-from runs.figures.periods import Period
 from runs.figures.usage import LEAST_KWH, PART_OF, PARTS, bars, is_used
-from runs.models import Run
-from runs.models.usage import PlainSum
+from runs.models import MonthlyUsage, Run
+from runs.models.usage import PlainSum, UsageQuerySet
 from runs.selection.choices import NOBODY, Choices, address_of, asks_for_member
 
 #: The most rows in a table; all others are added up in one.
@@ -33,22 +32,25 @@ class Share(NamedTuple):
     segments: list[dict]
 
 
-def sums_of(usage, period: Period) -> list[dict]:
-    """Return runs, emissions and energy of the period by every dimension of the tables.
+def sums_of(parts: list[UsageQuerySet]) -> list[dict]:
+    """Return runs, emissions and energy of parts of a period by every dimension of the tables, part by part."""
+    first, *others = map(_summed, parts)
+    return list(first.union(*others, all=True) if others else first)
 
-    For long periods the index `usage_footprint` is enough if the groups are in its order, which begins with the
-    project. For short periods, selecting by days reads less, but SQLite only does that if the groups are in another
-    order.
+
+def _summed(usage: UsageQuerySet):
+    """Of monthly totals the index `monthly_usage_footprint` is enough if the groups are in its order, which begins with
+    the project. Of days, selecting by day reads less, but SQLite only does that if the groups are in another order.
     """
-    groups = ("project_id", *DIMENSIONS) if period.is_long else DIMENSIONS
+    groups = ("project_id", *DIMENSIONS) if usage.model is MonthlyUsage else DIMENSIONS
     sums = {
         "run_count": PlainSum("runs"),
         "kg": PlainSum("emissions_kg"),
         "kwh": PlainSum("energy_kwh"),
         "measured": PlainSum("measured_kwh"),
     }
-    rows = period.days_of(usage).order_by().values(*groups).annotate(**sums)
-    return list(rows.annotate(hardware_name=HARDWARE_NAME))
+    rows = usage.order_by().values(*groups).annotate(**sums)
+    return rows.annotate(hardware_name=HARDWARE_NAME).values(*DIMENSIONS, *sums, "hardware_name")
 
 
 def by_model(sums: list[dict], found: Choices) -> list[dict]:

@@ -23,6 +23,7 @@ from runs.selection.usage_filters import (
     energy_days_of,
     run_days_of,
     runs_of,
+    usage_in,
     usage_of,
 )
 from runs.selection.waste import (
@@ -83,7 +84,7 @@ def overview(
     """Return everything that the page shows of the projects of `found`; days link to what follows `runs_url`."""
     used, runs = usage_of(found, filters), runs_of(found, filters)
     days = amounts_by_day(days_of(found, filters), period)
-    sums = breakdown.sums_of(used, period)
+    sums = breakdown.sums_of(usage_in(found, filters, period))
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     lost = lost_kwh(runs, period, now)
     wasteful = most_wasteful(run_days_of(found, filters), runs, period, found.project_ids, totals)

@@ -1,6 +1,6 @@
 """The annual report: energy and emissions by month, project and kind of run.
 
-It is built from the daily totals, so it agrees with the overview. Archived runs are included.
+It is built from the monthly totals, so it agrees with the overview. Archived runs are included.
 """
 
 from collections import defaultdict
@@ -9,10 +9,9 @@ from datetime import date
 from typing import NamedTuple
 
 from django.db.models import Count, QuerySet, Sum
-from django.db.models.functions import TruncMonth
 
 from runs.figures.usage import LEAST_KWH, with_shares
-from runs.models import DailyUsage, EmissionFactor, Run
+from runs.models import EmissionFactor, MonthlyUsage, Run
 from runs.models.usage import AMOUNTS
 from runs.selection.choices import Choices
 from runs.selection.run_days import Days, on_days
@@ -61,14 +60,14 @@ class YearReport(NamedTuple):
 def report(found: Choices, run_days: QuerySet, year: int) -> YearReport:
     """The report of a calendar year, days in UTC. `run_days` are the RunUsage rows of the runs in `found`."""
     days = Days(date(year, 1, 1), date(year, 12, 31))
-    usage = on_days(DailyUsage.objects.filter(project__in=found.project_ids), days).order_by()
+    usage = on_days(MonthlyUsage.objects.filter(project__in=found.project_ids), days).order_by()
     sums = {f"sum_{name}": Sum(name) for name in AMOUNTS}
-    grouped = usage.annotate(month=TruncMonth("day")).values("month", "project", "kind").annotate(**sums)
+    grouped = usage.values("day", "project", "kind").annotate(**sums)
     projects = {row["project_id"]: row for row in found.models}
     kinds = {kind.value: kind.label for kind in Run.Kind}
     rows = [
         ReportRow(
-            month=row["month"],
+            month=row["day"],
             team=projects[row["project"]]["project__team__name"],
             project=projects[row["project"]]["project__name"],
             kind=kinds[row["kind"]],

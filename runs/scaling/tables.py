@@ -29,6 +29,7 @@ PLACES: dict[str, tuple[TablePlace, str]] = {
     "runs.RunRevision": (TablePlace.DISTRIBUTED, "grows with runs and their recalculations"),
     "runs.RunUsage": (TablePlace.DISTRIBUTED, "grows with runs and their days"),
     "runs.DailyUsage": (TablePlace.DISTRIBUTED, "grows with models and days"),
+    "runs.MonthlyUsage": (TablePlace.DISTRIBUTED, "grows with models and months"),
     "runs.TaggedUsage": (TablePlace.DISTRIBUTED, "grows with models, tags and days"),
     "runs.ProjectUsage": (TablePlace.DISTRIBUTED, "grows with days; uploads of a project change it"),
     "runs.Correction": (TablePlace.DISTRIBUTED, "grows with recalculations, models and days"),

@@ -4,7 +4,8 @@ from typing import NamedTuple, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from runs.models import Correction, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.figures.periods import Period
+from runs.models import Correction, DailyUsage, MonthlyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 from runs.models.run import RunQuerySet
 from runs.models.usage import UsageQuerySet
 from runs.selection.choices import Choices, address_of, member_ids
@@ -36,6 +37,18 @@ def usage_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:
     """
     rows = TaggedUsage.objects.filter(tag=filters.tag) if filters.tag else DailyUsage.objects.all()
     return _narrowed(rows, found, filters)
+
+
+def usage_in(found: Choices, filters: UsageFilters, period: Period) -> list[UsageQuerySet]:
+    """Return the rows of usage_of in a period, of its whole months from the monthly totals; they add up to the same.
+
+    The totals by tag are only by day.
+    """
+    daily, months = usage_of(found, filters), None if filters.tag else period.whole_months
+    if months is None:
+        return [period.days_of(daily)]
+    monthly = _narrowed(MonthlyUsage.objects.all(), found, filters)
+    return [months.days_of(monthly), *(days.days_of(daily) for days in period.around(months))]
 
 
 def tags_of(found: Choices, filters: UsageFilters) -> UsageQuerySet:

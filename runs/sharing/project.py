@@ -13,7 +13,7 @@ from runs.figures import usage
 from runs.figures.charts import Chart
 from runs.figures.corrections import Corrections, corrections
 from runs.figures.periods import period
-from runs.models import Correction, DailyUsage, EmissionFactor, Project, ProjectUsage, Run, ShareLink
+from runs.models import Correction, DailyUsage, EmissionFactor, MonthlyUsage, Project, ProjectUsage, Run, ShareLink
 from runs.web import query
 
 MODELS_SHOWN = 10
@@ -39,11 +39,11 @@ def shared_project(request, link: ShareLink):
 
 def project_page(shared: Project, with_details: bool, today: date, quantity: str) -> ProjectPage:
     """The page over the whole life of a project."""
-    rows = DailyUsage.objects.filter(project=shared)
-    found, latest = usage.footprints(rows), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
+    days, months = DailyUsage.objects.filter(project=shared), MonthlyUsage.objects.filter(project=shared)
+    found, latest = usage.footprints(months), list(Run.objects.filter(project=shared).newest(LATEST_RUNS))
     return ProjectPage(
-        totals=usage.totals(rows),
-        trend=usage.trend_by_model(rows, _by_day(shared, quantity), period("all", today), quantity, found, today=today),
+        totals=usage.totals(months),
+        trend=usage.trend_by_model(days, _by_day(shared, quantity), period("all", today), quantity, found, today=today),
         models=usage.bars(found[:MODELS_SHOWN]),
         model_count=len(found),
         latest=latest if with_details else [nameless(each) for each in latest],

@@ -259,18 +259,22 @@ def _fill_days(dice, tracked, slugs, table, kg_per_kwh: float, end) -> None:
 
 
 def _fill_sums(dice, days) -> None:
-    """The totals of projects and of two tags that go with the days."""
-    from runs.models import ProjectUsage, TaggedUsage
+    """The totals of months, of projects and of two tags that go with the days."""
+    from runs.models import MonthlyUsage, ProjectUsage, TaggedUsage
     from runs.models.usage import AMOUNTS, KEY
 
-    sums, tagged = {}, []
+    sums, months, tagged = {}, {}, []
     for row in days:
         whole = sums.setdefault((row.project_id, row.day), ProjectUsage(project_id=row.project_id, day=row.day))
+        of_month = {name: getattr(row, name) for name in KEY} | {"day": row.day.replace(day=1)}
+        month = months.setdefault(tuple(of_month.values()), MonthlyUsage(**of_month))
         for name in AMOUNTS:
-            setattr(whole, name, getattr(whole, name) + getattr(row, name))
+            for into in (whole, month):
+                setattr(into, name, getattr(into, name) + getattr(row, name))
         about = {name: getattr(row, name) for name in (*KEY, *AMOUNTS)}
         tagged += [TaggedUsage(tag=tag, **about) for tag in dice.sample(["sweep", "nightly", "bf16", "baseline"], 2)]
     ProjectUsage.objects.bulk_create(sums.values(), batch_size=2000)
+    MonthlyUsage.objects.bulk_create(months.values(), batch_size=2000)
     TaggedUsage.objects.bulk_create(tagged, batch_size=2000)
 
 

@@ -10,7 +10,7 @@ from runs.api import serializers
 from runs.demo.bodies import bodies
 from runs.demo.load import OWNER, TEAM
 from runs.demo.story import episodes
-from runs.models import Batch, DailyUsage, Device, Membership, Project, Run, Team, TrackedModel, User
+from runs.models import Batch, DailyUsage, Device, Membership, MonthlyUsage, Project, Run, Team, TrackedModel, User
 from tests.wire import A100, sample
 
 UNTIL = datetime(2026, 5, 20, 12, 30, tzinfo=UTC)
@@ -84,7 +84,7 @@ def test_it_is_not_loaded_twice(demo):
 def test_removing_it_leaves_all_else_as_it_was(wire, people, capsys):
     Team.objects.create(name=TEAM, slug="demo-lab")  # a real team that is called the same
     wire.whole_run([sample("gpu-0", 3600, 1800)], [A100])
-    tables = (User, Team, Membership, Project, TrackedModel, Run, Device, Batch, DailyUsage)
+    tables = (User, Team, Membership, Project, TrackedModel, Run, Device, Batch, DailyUsage, MonthlyUsage)
     before = {table: list(table.objects.order_by("pk").values()) for table in tables}
     call_command("load_demo", size=0.02)
     call_command("load_demo", remove=True)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from runs.models import DailyUsage, ProjectUsage, TaggedUsage
+from runs.models import DailyUsage, MonthlyUsage, ProjectUsage, TaggedUsage
 from tests.wire import A100, CPU, MEMORY, sample
 
 HOUR_S = 3600.0
 
 
 def carried_s() -> set[float]:
-    tables = (DailyUsage, TaggedUsage, ProjectUsage)
+    tables = (DailyUsage, MonthlyUsage, TaggedUsage, ProjectUsage)
     return {sum(table.objects.values_list("carrying_s", flat=True)) for table in tables}
 
 

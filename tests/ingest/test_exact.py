@@ -17,13 +17,13 @@ from runs.ingest.keeping import RunDeleted
 from runs.ingest.removal import remove_project, remove_run, remove_series
 from runs.ingest.tags import tag_run, untag_run
 from runs.jobs import pace, rebuild, reestimate
-from runs.models import DailyUsage, Project, ProjectUsage, Run, TaggedUsage
+from runs.models import DailyUsage, MonthlyUsage, Project, ProjectUsage, Run, TaggedUsage
 from runs.models.usage import AMOUNTS
 from tests import people as cast
 from tests.wire import A100, Wire, batch, header, sample
 
 pytestmark = pytest.mark.django_db
-TABLES = (DailyUsage, TaggedUsage, ProjectUsage)
+TABLES = (DailyUsage, MonthlyUsage, TaggedUsage, ProjectUsage)
 METERED = A100 | {"basis": "counter"}
 
 
@@ -75,6 +75,7 @@ def test_a_rebuild_puts_wrong_rows_right_and_takes_needless_ones_away(wire, cata
     run_of(wire, 3.6e6, tags=["sweep"])
     before = rows()
     DailyUsage.objects.update(energy_kwh=0.1, runs=7)
+    MonthlyUsage.objects.update(energy_kwh=0.2, idle_kwh=3.0)
     ProjectUsage.objects.all().delete()
     row = TaggedUsage.objects.first()
     row.pk, row.tag = None, "nobody's"

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from hardware.models import HardwareProfile
 from runs.jobs import reestimate
-from runs.models import DailyUsage, Device, ProjectUsage, Run
+from runs.models import DailyUsage, Device, MonthlyUsage, ProjectUsage, Run
 from runs.selection.groups import grouped
 from runs.selection.run_totals import totals_of
 from tests.wire import CPU, Wire, batch, sample
@@ -36,14 +36,16 @@ def send(wire: Wire, samples, devices=(CPU,), overlaps=(), run_id=None, **change
 
 def counted_kwh() -> list[float]:
     """What the totals of the project and of its models have."""
-    return [sum(table.objects.values_list("energy_kwh", flat=True)) for table in (ProjectUsage, DailyUsage)]
+    return [
+        sum(table.objects.values_list("energy_kwh", flat=True)) for table in (ProjectUsage, DailyUsage, MonthlyUsage)
+    ]
 
 
 def test_a_run_keeps_its_own_figure_and_totals_count_a_joule_once(wire, catalogue):
     outer = send(wire, [shared(3600, 1800, 2 * HOUR_J, shares=(1800, 900, HOUR_J))], [METERED])
     inner = send(wire, [sample("cpu-0", 1800, 900, HOUR_J)], [METERED])
     assert (outer.energy_kwh, outer.shared_kwh, inner.shared_kwh) == (2.0, 1.0, 0.0)
-    assert counted_kwh() == [2.0, 2.0]
+    assert counted_kwh() == [2.0, 2.0, 2.0]
     assert outer.shared_kg == pytest.approx(outer.emissions_kg / 2)
 
 
@@ -111,10 +113,11 @@ def test_a_corrected_profile_and_a_rebuild_leave_it_exact(wire, catalogue):
     for run in Run.objects.all():
         assert sum(run.devices.values_list("shared_kwh", flat=True)) == pytest.approx(run.shared_kwh)
     counted = sum(run.counted_kwh for run in Run.objects.all())
-    assert counted_kwh() == [pytest.approx(counted, rel=1e-9)] * 2
+    assert counted_kwh() == [pytest.approx(counted, rel=1e-9)] * 3
     DailyUsage.objects.all().delete()
+    MonthlyUsage.objects.all().delete()
     call_command("rebuild_usage", verbosity=0)
-    assert counted_kwh() == [pytest.approx(counted, rel=1e-9)] * 2
+    assert counted_kwh() == [pytest.approx(counted, rel=1e-9)] * 3
 
 
 def test_an_older_agent_shares_nothing(wire, catalogue):

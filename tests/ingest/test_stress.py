@@ -27,7 +27,7 @@ from runs.ingest.removal import remove_project, remove_run
 from runs.ingest.tags import tag_run, untag_run
 from runs.jobs import housekeeping, reestimate
 from runs.jobs.rebuild import ALONE
-from runs.models import DailyUsage, EmissionFactor, Project, ProjectUsage, Run, TaggedUsage
+from runs.models import DailyUsage, EmissionFactor, MonthlyUsage, Project, ProjectUsage, Run, TaggedUsage
 from runs.models.usage import AMOUNTS
 from tests import people as cast
 from tests.wire import A100, CPU, Wire, batch
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS, UPLOADERS = 12.0, 8
 MODELS, TAGS = ("resnet", "bert", "whisper"), ("sweep", "night", "paper")
 BEGAN = datetime(2026, 11, 1, 23, 50, tzinfo=UTC)  # batches lie on both sides of midnight
-TABLES = (DailyUsage, TaggedUsage, ProjectUsage)
+TABLES = (DailyUsage, MonthlyUsage, TaggedUsage, ProjectUsage)
 #: What an agent may be answered: what it sent is stored, known, of a run that is gone, or of a token that is.
 ANSWERS = {200, 201, 401, 410}
 
@@ -202,7 +202,7 @@ def assert_exact() -> None:
     before = stored()
     assert {key: amounts for key, amounts in before.items() if not any(amounts) or min(amounts) < 0} == {}
     added = sum(run.counted_kwh for run in Run.objects.all())
-    for table in (DailyUsage, ProjectUsage):
+    for table in (DailyUsage, MonthlyUsage, ProjectUsage):
         assert sum(table.objects.values_list("energy_kwh", flat=True)) == pytest.approx(added, rel=1e-9)
     cache.delete(ALONE)  # as ten minutes after a rebuild that was killed
     # What a killed rebuild or an uncertain catalogue left, a rebuild that is left alone puts right …

@@ -19,6 +19,7 @@ from runs.models import (
     DeletedRun,
     Device,
     EmissionFactor,
+    MonthlyUsage,
     Project,
     ProjectUsage,
     Run,
@@ -34,7 +35,7 @@ from runs.models.usage import AMOUNTS
 from tests import people as cast
 from tests.wire import A100, CPU, Wire, batch, header, sample
 
-USAGE = (DailyUsage, TaggedUsage, ProjectUsage, RunUsage)
+USAGE = (DailyUsage, MonthlyUsage, TaggedUsage, ProjectUsage, RunUsage)
 
 
 def send(wire, kwh: float, **changes) -> Run:

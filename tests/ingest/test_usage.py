@@ -7,12 +7,13 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.core.management import call_command
+from django.db import connection
 
 from hardware.models import HardwareProfile
 from runs.ingest.removal import remove_run
 from runs.ingest.tags import tag_run, untag_run
 from runs.jobs import reestimate
-from runs.models import ApiToken, DailyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
+from runs.models import ApiToken, DailyUsage, MonthlyUsage, ProjectUsage, Run, RunUsage, TaggedUsage
 from runs.models.usage import AMOUNTS, KEY, PROJECT_KEY, RUN_KEY, TAGGED_KEY
 from tests.wire import A100, CPU, MEMORY, Wire, batch, sample
 
@@ -36,6 +37,7 @@ def _counts(amount: float) -> bool:
 
 def everything() -> dict[tuple, list[float]]:
     of_models = stored(DailyUsage, KEY) | stored(TaggedUsage, TAGGED_KEY)
+    of_models |= {("a month", *key): row for key, row in stored(MonthlyUsage, KEY).items()}
     return of_models | stored(ProjectUsage, PROJECT_KEY) | stored(RunUsage, RUN_KEY)
 
 
@@ -180,6 +182,7 @@ def test_the_migrations_count_what_was_there_before_them(mixed):
     expected = everything()
     TaggedUsage.objects.all().delete()
     ProjectUsage.objects.all().delete()
+    MonthlyUsage.objects.all().delete()
     DailyUsage.objects.update(failed_kwh=0.0, cancelled_kwh=0.0, carrying_s=0.0)
     gone = ("failed_kwh", "cancelled_kwh", "carrying_s")
     for run in Run.objects.all():
@@ -188,10 +191,22 @@ def test_the_migrations_count_what_was_there_before_them(mixed):
     RunUsage.objects.update(carrying_s=0.0)
     import_module("runs.migrations.0010_member_tags_and_waste").count_what_is_there(apps, None)
     import_module("runs.migrations.0022_figures_that_hold").count_what_carries(apps, None)
+    import_module("runs.migrations.0038_monthly_usage").fill(apps, connection.schema_editor())
     assert everything() == like(expected)
     for run in Run.objects.all():
         remove_run(run)
     assert everything() == {}
+
+
+def test_a_month_has_the_sum_of_its_days(wire, catalogue):
+    for start in ("2026-01-31T23:30:00Z", "2026-02-01T09:00:00Z", "2026-02-28T09:00:00Z"):
+        wire.whole_run([sample("gpu-0", 3600, 1800)], started_at=start, writer_started_at=start, tags=["a"])
+    days: dict[tuple, float] = defaultdict(float)
+    for *owner, day, kwh in DailyUsage.objects.values_list(*KEY, "energy_kwh"):
+        days[(*owner, day.replace(day=1))] += kwh
+    months = {tuple(key): kwh for *key, kwh in MonthlyUsage.objects.values_list(*KEY, "energy_kwh")}
+    assert {day.month for *_, day in months} == {1, 2}
+    assert months == {key: pytest.approx(kwh, rel=1e-12) for key, kwh in days.items()}
 
 
 @pytest.mark.parametrize("kind", ["training", "finetuning", "evaluation"])
@@ -231,6 +246,8 @@ def test_the_migration_takes_memory_and_services_out_of_what_was_counted_before(
         run.usage = [[key, amounts | (former if key[0] == "ram" else {})] for key, amounts in run.usage]
         run.save()
     import_module("runs.migrations.0016_how_runs_end").narrow_totals(apps, None)
+    MonthlyUsage.objects.all().delete()
+    import_module("runs.migrations.0038_monthly_usage").fill(apps, connection.schema_editor())
     assert everything() == like(expected)
     for run in Run.objects.all():
         remove_run(run)

@@ -2,13 +2,14 @@
 
 from datetime import date
 
-from runs.models import DailyUsage, Project, TrackedModel
+from runs.models import DailyUsage, MonthlyUsage, Project, TrackedModel
+from runs.models.usage import AMOUNTS, KEY
 
 DAY = date(2026, 11, 25)
 
 
 def usage(project: Project, model: str = "resnet-50", *, kg: float, kind: str = "training", day: date = DAY, **more):
-    """A day's emissions of a model with the energy that belongs to them, by default half of it measured."""
+    """A day's emissions of a model with their energy, by default half of it measured; they are in its month too."""
     kwh = 2 * kg
     amounts = {
         "emissions_kg": kg,
@@ -19,5 +20,8 @@ def usage(project: Project, model: str = "resnet-50", *, kg: float, kind: str = 
         "device_s": 3600.0,
         "hardware": "nvidia-tesla-t4",
     }
-    tracked = TrackedModel.named(project, model)
-    return DailyUsage.objects.create(project=project, tracked_model=tracked, kind=kind, day=day, **(amounts | more))
+    about = {"project": project, "tracked_model": TrackedModel.named(project, model), "kind": kind}
+    row = DailyUsage.objects.create(day=day, **(about | amounts | more))
+    key = (*(getattr(row, name) for name in KEY[:-1]), f"{day:%Y-%m}-01")
+    MonthlyUsage.objects.add({key: {name: getattr(row, name) for name in AMOUNTS}})
+    return row

@@ -20,7 +20,7 @@ from hardware.models import HardwareAlias, HardwareProfile
 from runs.demo.load import OWNER
 from runs.figures import units
 from runs.jobs import reestimate
-from runs.models import Badge, DailyUsage, EmissionFactor, Run, ShareLink, TrackedModel, User
+from runs.models import Badge, DailyUsage, EmissionFactor, MonthlyUsage, Run, ShareLink, TrackedModel, User
 from tests import people as cast
 from tests.screens.conftest import Reader
 from tests.screens.html import Element, Page
@@ -228,8 +228,9 @@ def _of_models(reader: Reader) -> Iterator[Said]:
         badge = reader.get(f"/badge/{Badge.make(model, 'x', owner).key}.svg").content.decode()
         yield Said(f"{name} emissions", "its badge", None, re.search(r"x: ([\d.,e-]+ \w+) CO", badge)[1])
         yield from _of_citations(reader, name, address)
-        used = DailyUsage.objects.filter(tracked_model=model)
-        yield Said(f"{name} energy", "the daily totals", sum(used.values_list("energy_kwh", flat=True)))
+        for table in (DailyUsage, MonthlyUsage):
+            used = table.objects.filter(tracked_model=model)
+            yield Said(f"{name} energy", f"{table.__name__}", sum(used.values_list("energy_kwh", flat=True)))
     for row in reader.read("/models/").root.all("tbody")[0].all("tr"):
         name = "model " + row.all("a")[0].attributes["href"].removeprefix("/models/").rstrip("/")
         cells = {cell.attributes.get("data-label", "").split(" (")[0]: cell for cell in row.all("td")}

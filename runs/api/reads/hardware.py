@@ -16,7 +16,7 @@ from runs.api.reads import hardware_shapes as shapes
 from runs.api.reads.paging import Amount, BySlug, checked_query
 from runs.figures import usage
 from runs.figures.candidates import LIMITS, Choice, named, rows, work_of
-from runs.models import ApiToken, DailyUsage, EmissionFactor, Run
+from runs.models import ApiToken, EmissionFactor, MonthlyUsage, Run
 
 
 class HardwareFilterSerializer(serializers.Serializer):
@@ -64,7 +64,7 @@ class HardwareDetailView(generics.GenericAPIView):
         profile = self.get_object()
         profile.seen = None
         if request.auth.allows(ApiToken.Scope.READ):
-            of_it = DailyUsage.objects.filter(project=request.auth.project, hardware=profile.slug)
+            of_it = MonthlyUsage.objects.filter(project=request.auth.project, hardware=profile.slug)
             profile.seen = usage.totals(of_it)
             profile.seen["mean_power_w"] = usage.mean_power_w(profile, profile.seen)
         return Response(shapes.HardwareWholeSerializer(profile).data)

@@ -35,9 +35,9 @@ class ProjectModelsView(generics.GenericAPIView):
 
     def get_queryset(self):
         return TrackedModel.objects.filter(project=self.request.auth.project).annotate(
-            runs=Sum("dailyusage__runs", default=0),
-            energy_kwh=Sum("dailyusage__energy_kwh", default=0.0),
-            emissions_kg=Sum("dailyusage__emissions_kg", default=0.0),
+            runs=Sum("monthlyusage__runs", default=0),
+            energy_kwh=Sum("monthlyusage__energy_kwh", default=0.0),
+            emissions_kg=Sum("monthlyusage__emissions_kg", default=0.0),
         )
 
 

@@ -248,7 +248,7 @@ class ModelWholeSerializer(ModelSummarySerializer):
     @extend_schema_field(SumsOfKindSerializer(many=True))
     def get_by_kind(self, model):
         return SumsOfKindSerializer(
-            model.dailyusage_set.values("kind").annotate(**SUMS).order_by("kind"), many=True
+            model.monthlyusage_set.values("kind").annotate(**SUMS).order_by("kind"), many=True
         ).data
 
     @extend_schema_field(ModelPartsSerializer)

@@ -9,11 +9,12 @@ from django.db import connection, transaction
 
 from runs.backup import totals
 from runs.ingest.folding.fold import fold_waiting
-from runs.models import DailyUsage, ProjectUsage, Run, RunSums, TaggedUsage
+from runs.models import DailyUsage, MonthlyUsage, ProjectUsage, Run, RunSums, TaggedUsage
 from runs.models.usage import AMOUNTS
 from runs.sql import run_sums
 
-COMPARED = {model._meta.db_table: dict.fromkeys(AMOUNTS, 0.0) for model in (DailyUsage, TaggedUsage, ProjectUsage)}
+DAILY = (DailyUsage, MonthlyUsage, TaggedUsage, ProjectUsage)
+COMPARED = {model._meta.db_table: dict.fromkeys(AMOUNTS, 0.0) for model in DAILY}
 OF_RUNS = ("energy_kwh", "energy_low_kwh", "energy_high_kwh", "measured_kwh", "emissions_kg", "duration_s")
 COMPARED[RunSums._meta.db_table] = dict.fromkeys(("runs", "energy_kwh", "emissions_kg", "duration_s"), 0.0)
 COMPARED[Run._meta.db_table] = dict.fromkeys(OF_RUNS, 0.0)

@@ -147,3 +147,36 @@ def test_the_spans_of_bars_lie_end_to_end_within_the_period(days):
     found = list(periods.spans(periods.buckets(first, TODAY), first, TODAY))
     assert (found[0][0], found[-1][1]) == (first, TODAY)
     assert all(end + timedelta(days=1) == start for (_, end), (start, _) in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "months", "around"),
+    [
+        ("2026-01-01", "2026-12-31", ("2026-01-01", "2026-12-31"), []),
+        ("2025-11-30", "2026-11-29", ("2025-12-01", "2026-10-31"), ["2025-11-30", "2026-11-01"]),
+        ("2026-01-31", "2026-03-01", ("2026-02-01", "2026-02-28"), ["2026-01-31", "2026-03-01"]),
+        ("2026-02-01", "2026-02-28", ("2026-02-01", "2026-02-28"), []),
+        ("2026-02-02", "2026-03-30", None, None),
+        ("2026-02-02", "2026-02-03", None, None),
+    ],
+)
+def test_a_period_is_its_whole_months_and_the_days_around_them(since, until, months, around):
+    asked = periods.between(date.fromisoformat(since), date.fromisoformat(until), date(2026, 12, 31))
+    whole = asked.whole_months
+    assert (whole and span(whole)) == months
+    if whole:
+        parts = asked.around(whole)
+        assert [span(part)[0] for part in parts] == around
+        assert sum((part.last - part.first).days + 1 for part in [whole, *parts]) == (asked.last - asked.first).days + 1
+
+
+def test_of_all_time_every_month_is_whole_as_nothing_comes_after_it():
+    ever = periods.period("all", date(2026, 11, 29))
+    assert ever.whole_months == ever
+    assert ever.around(ever) == []
+
+
+def test_an_open_beginning_has_whole_months_until_the_last_that_is_over():
+    asked = periods.between(None, date(2026, 11, 29), date(2026, 11, 29))
+    assert (asked.whole_months.first, asked.whole_months.last) == (None, date(2026, 10, 31))
+    assert [span(part) for part in asked.around(asked.whole_months)] == [("2026-11-01", "2026-11-29")]

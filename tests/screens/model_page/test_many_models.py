@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from django.db import connection
 
-from runs.models import DailyUsage, Project, TrackedModel
+from runs.models import DailyUsage, MonthlyUsage, Project, TrackedModel
 
 MANY = 10_000
 MOST_BYTES = 400_000
@@ -18,12 +18,14 @@ def many(people, wire) -> Project:
     models = TrackedModel.objects.bulk_create(
         TrackedModel(project=people.project, name=f"model {n:05}", slug=f"model-{n:05}") for n in range(MANY)
     )
-    about = {"project": people.project, "kind": "training", "day": date.today(), "hardware": "x", "device_kind": "gpu"}
+    about = {"project": people.project, "kind": "training", "hardware": "x", "device_kind": "gpu", "runs": 1}
+    today = date.today()
     for first in range(0, MANY, 1000):
-        DailyUsage.objects.bulk_create(
-            DailyUsage(tracked_model=models[n], runs=1, energy_kwh=n / 1000, emissions_kg=n / 2000, **about)
-            for n in range(first, first + 1000)
-        )
+        for table, day in ((DailyUsage, today), (MonthlyUsage, today.replace(day=1))):
+            table.objects.bulk_create(
+                table(tracked_model=models[n], energy_kwh=n / 1000, emissions_kg=n / 2000, day=day, **about)
+                for n in range(first, first + 1000)
+            )
         # PostgreSQL would do it for all at the test's end, for longer than a statement may take.
         connection.check_constraints()
     return people.project

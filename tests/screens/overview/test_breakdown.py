@@ -1,13 +1,16 @@
 """A period's footprint by model, hardware, kind and member."""
 
+from datetime import date, timedelta
+
 import pytest
 
 from hardware.models import HardwareProfile
 from runs.figures import usage
-from runs.figures.periods import period
-from runs.models import DailyUsage
+from runs.figures.periods import between
+from runs.models import DailyUsage, MonthlyUsage
 from runs.overview import breakdown
 from runs.selection.choices import Choices, Members, choices
+from runs.selection.usage_filters import UsageFilters, usage_in, usage_of
 from tests.screens.rows import DAY
 from tests.screens.rows import usage as add
 
@@ -20,7 +23,7 @@ def project(people):
 
 
 def sums():
-    return breakdown.sums_of(DailyUsage.objects.all(), period("all", DAY))
+    return breakdown.sums_of([DailyUsage.objects.all()])
 
 
 def test_by_model_it_is_what_footprints_give(project, people):
@@ -66,3 +69,15 @@ def test_too_many_rows_are_folded_and_nothing_is_lost(project):
     assert (rows[-1].name, rows[-1].value) == ("4 others", "")
     assert sum(row.kg for row in rows) == sum(row["kg"] for row in sums())
     assert sum(row.share for row in rows) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("filters", [UsageFilters(), UsageFilters(kind="training"), UsageFilters(model="digits/b")])
+def test_a_period_with_whole_months_has_the_sums_of_its_days(project, people, filters):
+    for number in range(100):
+        day = date(2026, 1, 5) + timedelta(days=number)
+        add(project, "ab"[number % 2], kg=1.0 + number, day=day, kind=("training", "inference")[number % 3 == 0])
+    asked, found = between(date(2026, 1, 20), date(2026, 4, 3), DAY), choices(people.alice)
+    parts = usage_in(found, filters, asked)
+    assert [part.model for part in parts] == [MonthlyUsage, DailyUsage, DailyUsage]
+    in_months = breakdown.by_model(breakdown.sums_of(parts), found)
+    assert in_months == breakdown.by_model(breakdown.sums_of([asked.days_of(usage_of(found, filters))]), found) != []
