@@ -29,6 +29,8 @@ from tests.fakes.portal import ROOT, FakePortal
 PYTHON = Path(os.environ.get("INTEGRATIONS_PYTHON", ROOT / ".venv-integrations" / "bin" / "python"))
 #: More threads only wait for each other where other tests run beside.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+#: A script that hangs; one with Ray takes 40 s alone, and 200 s where every core has three others to serve.
+STORY_S = 420
 #: No usage statistics to MLflow's makers.
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -61,7 +63,7 @@ def story(tmp_path_factory):
             settings = environment_in(folder, fake) | ONE_THREAD | more
             settings["PATH"] = f"{PYTHON.parent}:{settings['PATH']}"
             words = ["bash", "-c", line]
-            played = subprocess.run(words, env=settings, cwd=folder, capture_output=True, text=True, timeout=180)
+            played = subprocess.run(words, env=settings, cwd=folder, capture_output=True, text=True, timeout=STORY_S)
             assert played.returncode == 0, played.stderr
             fake.wait_for(lambda p: len([r for r in p.runs().values() if r["finishes"]]) >= runs, 20)
             stored = list(fake.runs().values())
