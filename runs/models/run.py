@@ -31,7 +31,7 @@ LIVED = ["tracked_model", "kind", "status", "started_at"]
 #: Columns of the index that finds the runs with the most idle accelerators without reading their rows.
 IDLED = ["project", "idle_kwh", "id", "started_at", "kind", "tracked_model", "member_id"]
 #: The same for the runs with the most energy that failed or were cancelled.
-WASTED = ["project", "started_at", "energy_kwh", "status", "kind", "tracked_model", "member_id"]
+WASTED = ["project", "energy_kwh", "id", "started_at", "status", "kind", "tracked_model", "member_id"]
 
 #: The columns that lists sort ended runs by, besides arrival.
 SORTED_BY = ["energy_kwh", "emissions_kg", "idle_kwh", "duration_s", "started_at", "name", "kind"]

@@ -106,13 +106,10 @@ def most_wasteful(
     largest = []
     if totals["failed_kwh"] or totals["cancelled_kwh"]:
         ended = found.ended_otherwise().filter(status__in=(Run.Status.FAILED, Run.Status.CANCELLED))
-        by_energy = ended.filter(kind__in=Run.WASTABLE).order_by("-energy_kwh", "-pk").values("pk")
-        largest.append(by_energy[:MOST_COMPARED])
+        by_energy = ended.filter(kind__in=Run.WASTABLE).order_by("-energy_kwh", "-pk")
+        largest += _first_of_each(by_energy, projects)
     if totals["idle_kwh"]:
-        # Almost every run idles: sorting them takes long, and each project has them in order in an index.
-        idling = found.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk").values("pk")
-        of_each = [idling.filter(project=pk) for pk in projects] if len(projects) <= MOST_MERGED else [idling]
-        largest += [part[: max(MOST_COMPARED // len(of_each), LEAST_COMPARED)] for part in of_each]
+        largest += _first_of_each(found.filter(idle_kwh__gt=0).order_by("-idle_kwh", "-pk"), projects)
     if not largest:
         return []
     wasteful = [_most(RunUsage.objects.filter(run__in=Run.objects.in_any(largest)), days)]
@@ -123,6 +120,14 @@ def most_wasteful(
     begun = on_days(ProjectUsage.objects.filter(project__in=projects), days).order_by()
     number = Subquery(begun.values(one=Value(1)).annotate(number=Sum("runs")).values("number"))
     return [*wasteful, _most(run_days.filter(LessThanOrEqual(number, MOST_ADDED_UP)), days)]
+
+
+def _first_of_each(runs: RunQuerySet, projects: list[int]) -> list[QuerySet]:
+    """Return the ids of the first of these runs, of each project by itself if these are few: an index has the runs of a
+    project in their order, and to sort a hundred thousand takes long."""
+    pks = runs.values("pk")
+    of_each = [pks.filter(project=pk) for pk in projects] if len(projects) <= MOST_MERGED else [pks]
+    return [part[: max(MOST_COMPARED // len(of_each), LEAST_COMPARED)] for part in of_each]
 
 
 def _most(rows: QuerySet, days: Days) -> QuerySet:
