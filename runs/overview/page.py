@@ -11,6 +11,7 @@ from runs.figures.corrections import Corrections, corrections
 from runs.figures.equivalences import Equivalence, equivalences
 from runs.figures.periods import Period
 from runs.models import Run
+from runs.models.run import RunQuerySet
 from runs.overview import breakdown
 from runs.overview.breakdown import Share
 from runs.overview.heat_map import HeatMap, heat_map
@@ -88,7 +89,7 @@ def overview(
     models, totals = breakdown.by_model(sums, found), totals_of(days, period)
     lost = lost_kwh(runs, period, now)
     wasteful = most_wasteful(run_days_of(found, filters), runs, period, found.project_ids, totals)
-    listed = _listed_runs(runs, wasteful, lost, period)
+    listed = _listed_runs(runs.running(now), wasteful, lost, period)
     active = active_runs(listed)
     return Overview(
         totals=totals,
@@ -128,12 +129,12 @@ def _splits(sums: list[dict], found: Choices, whole: str) -> list[tuple[str, lis
     ]
 
 
-def _listed_runs(runs, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
-    """Return the runs that may be shown as active or wasteful, read together, the last heard first."""
+def _listed_runs(running: RunQuerySet, wasteful: list[QuerySet], lost: dict[int, float], period: Period) -> list[Run]:
+    """Return the runs that are shown as active or may be as wasteful, read together, the last heard first."""
     by_silence = ("-last_seen_at", "-pk")
     # The indexes show which runs these are; asked for whole rows, SQLite uses another one and reads all runs.
-    unfinished = runs.unfinished().order_by(*by_silence).values("pk")[: 5 * ACTIVE_SHOWN]
-    which = [unfinished, *wasteful, *([list(lost)[:MOST_WASTED_RUNS]] if lost else [])]
+    active = running.order_by(*by_silence).values("pk")[: ACTIVE_SHOWN + 1]
+    which = [active, *wasteful, *([list(lost)[:MOST_WASTED_RUNS]] if lost else [])]
     found = Run.objects.filter(pk__in=Run.objects.in_any(which))
     return list(with_waste(found, period).with_names().order_by(*by_silence))
 

@@ -272,6 +272,16 @@ def test_a_run_that_fell_silent_is_wasted_not_active(alice, wire, profile):
     assert len(alice.read(links(page, "waste-title")["Lost runs"]).table()) == 1
 
 
+def test_a_run_that_reports_rarely_is_active_however_many_fell_silent_after_it(alice, wire):
+    wire.start(name="rare", flush_s=86400)
+    Run.objects.update(last_seen_at=datetime.now(UTC) - timedelta(hours=5))
+    for number in range(55):
+        wire.start(name=f"silent {number}")
+    Run.objects.exclude(name="rare").update(last_seen_at=datetime.now(UTC) - timedelta(hours=1))
+    (row,) = table(alice.read("/"), "active-title")
+    assert row[0].startswith("rare")
+
+
 @pytest.mark.parametrize(("added_up", "merged"), [(waste.MOST_ADDED_UP, waste.MOST_MERGED), (0, 10), (0, 0)])
 def test_wasted_energy_is_that_of_failed_and_cancelled_runs_and_of_idle_accelerators(
     alice, wire, profile, monkeypatch, added_up, merged
