@@ -186,7 +186,7 @@ class Tradeoff(NamedTuple):
 def tradeoff(model: TrackedModel, runs: list[RunLink], asked: PointsQuery) -> Tradeoff | None:
     """Return training runs by emissions and a metric that they logged; None if none logged any."""
     metrics = Metric.objects.filter(run__tracked_model=model, run__kind__in=TRAINING).order_by()
-    named = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("pk")).order_by("-runs", "name")
+    named = metrics.exclude(name__in=WORK).values_list("name").annotate(runs=Count("*")).order_by("-runs", "name")
     chosen_lower = MetricDirection.objects.filter(project=model.project_id, name=OuterRef("name")).values("lower")[:1]
     known = {name: (count, lower) for name, count, lower in named.annotate(chosen_lower=Subquery(chosen_lower))}
     if not known:
