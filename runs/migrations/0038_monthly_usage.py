@@ -1,4 +1,4 @@
-"""Totals by month, filled from those by day; two indexes of these move there, as what read them does."""
+"""Totals by month, filled from those by day; two indexes of these go, as what read them reads months now."""
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -89,10 +89,6 @@ class Migration(migrations.Migration):
             model_name='monthlyusage',
             name='tracked_model',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='runs.trackedmodel'),
-        ),
-        migrations.AddIndex(
-            model_name='monthlyusage',
-            index=models.Index(fields=['project', 'hardware'], name='monthly_usage_by_hardware'),
         ),
         migrations.AddIndex(
             model_name='monthlyusage',

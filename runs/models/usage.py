@@ -187,10 +187,7 @@ class MonthlyUsage(Usage):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=KEY, name="monthly_usage_once_per_key")]
-        indexes = [
-            models.Index(fields=["project", "hardware"], name="monthly_usage_by_hardware"),
-            models.Index(fields=FOOTPRINT, name="monthly_usage_footprint"),
-        ]
+        indexes = [models.Index(fields=FOOTPRINT, name="monthly_usage_footprint")]
         verbose_name_plural = "monthly usage"
 
 
