@@ -16,11 +16,13 @@ from runs.run_list.order import DEFAULT_SORT, OF_DAYS, PAGE_SIZE, page_by_use, p
 from runs.selection import finding, kept_sums, metric_columns
 from runs.selection.choices import Choices
 from runs.selection.groups import MOST_GROUPS, OVERLAPPING, Group, Spread, grouped, kept_groups
+from runs.selection.kept_sums import RunCounts
 from runs.selection.metric_columns import MetricColumn
 from runs.selection.run_days import Used, on_days, used_of, with_used
 from runs.selection.run_filters import RunFilters, matching, undated
 from runs.selection.run_totals import (
     MANY,
+    NOTHING,
     ListTotals,
     bounded_totals_of,
     bounded_totals_on_days,
@@ -109,7 +111,8 @@ def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | 
     """Return a page of the runs of these projects, with count, energy and emissions of all matches."""
     projects, runs = _matching(found, filters)
     known = kept_totals(projects, filters) if kept_sums.know_totals(filters) else None
-    archived = _archived(found, filters, known)
+    in_all = kept_sums.runs_in_all(found.project_ids) if filters.is_set else None
+    archived = _archived(found, filters, known, in_all)
     if look.group:
         groups = _groups(runs, projects, found, filters, look)
         is_sum = not filters.days.are_set and look.group not in OVERLAPPING
@@ -117,7 +120,7 @@ def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | 
         newest = page_of(runs, projects, DEFAULT_SORT, 1, totals)
         logged = Run.objects.filter(pk__in=list(newest.object_list)).values_list("params", flat=True)
         shown = {"groups": groups[:MOST_GROUPS], "group_count": len(groups), "params": most_common(logged)}
-        return _list(found, filters, totals, archived, **shown)
+        return _list(filters, totals, archived, in_all, **shown)
     if filters.days.are_set:
         totals = _totals_of_days(projects, found, filters, archived)
         current = _page_of_days(projects, found, filters, look, page, totals)
@@ -129,7 +132,7 @@ def run_list(found: Choices, filters: RunFilters, look: ListLayout, page: int | 
     pks = list(current.object_list)
     found_rows, metrics = rows(pks, found, filters, look), metric_columns.names_logged(pks)
     params = most_common(row.run.params for row in found_rows)
-    return _list(found, filters, totals, archived, rows=found_rows, page=current, params=params, metrics=metrics)
+    return _list(filters, totals, archived, in_all, rows=found_rows, page=current, params=params, metrics=metrics)
 
 
 def _groups(runs, projects: list[int], found: Choices, filters: RunFilters, look: ListLayout) -> list[Group]:
@@ -216,9 +219,10 @@ def live_rows(found: Choices, filters: RunFilters, look: ListLayout, run_ids: li
     addressed = Run.objects.filter(project__in=found.project_ids).addressed(run_ids[:PAGE_SIZE])
     shown = rows(list(addressed.values_list("pk", flat=True)), found, filters, look)
     known = kept_totals(projects, filters) if kept_sums.know_totals(filters) else None
-    archived = _archived(found, filters, known)
+    in_all = kept_sums.runs_in_all(found.project_ids) if filters.is_set else None
+    archived = _archived(found, filters, known, in_all)
     totals = _totals(runs, projects, found, filters, known, archived)
-    return _list(found, filters, totals, archived, rows=shown)
+    return _list(filters, totals, archived, in_all, rows=shown)
 
 
 def _matching(found: Choices, filters: RunFilters):
@@ -247,17 +251,20 @@ def _totals_of_groups(groups: list[Group]) -> ListTotals:
     )
 
 
-def _list(found: Choices, filters: RunFilters, totals: ListTotals, archived: ListTotals | None, **shown) -> RunList:
-    of_all = kept_sums.runs_in_all(found.project_ids) if filters.is_set else totals.runs
-    return RunList(totals, of_all, filters.days.are_set, archived, **shown)
+def _list(
+    filters: RunFilters, totals: ListTotals, archived: ListTotals | None, in_all: RunCounts | None, **shown
+) -> RunList:
+    return RunList(totals, in_all.shown if in_all else totals.runs, filters.days.are_set, archived, **shown)
 
 
-def _archived(found: Choices, filters: RunFilters, known: Known) -> ListTotals | None:
+def _archived(found: Choices, filters: RunFilters, known: Known, in_all: RunCounts | None) -> ListTotals | None:
     """Return the totals of matching archived runs, if the list leaves them out."""
     if filters.archived:
         return None
     if known:
         return known[1]
+    if in_all and not in_all.archived:
+        return NOTHING
     _, runs = _matching(found, filters._replace(archived="only"))
     return totals_of_used(with_used(runs, filters.days)) if filters.days.are_set else totals_of(runs)
 

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, Count, Subquery, Sum, Value, When
+from django.db.models import BooleanField, Case, Count, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from runs.models import Run, RunSums, TrackedModel
@@ -50,14 +50,34 @@ def sums_by(projects: Sequence[int], filters: RunFilters, facet: str, column: st
     return ((value, sums) for value, *sums in rows if sums[0] > 0)
 
 
-def runs_in_all(projects: Sequence[int]) -> int:
-    """Return how many runs of these projects are not archived, in one query."""
+class RunCounts(NamedTuple):
+    """The number of runs that are not archived, and of those that are."""
+
+    shown: int
+    archived: int
+
+
+def runs_in_all(projects: Sequence[int]) -> RunCounts:
+    """Count all runs of these projects, in one query."""
+    mine = Run.objects.filter(project__in=projects).order_by()
     if not are_kept():
-        return Run.objects.filter(project__in=projects, archived_at=None).count()
-    going_on = unfinished(projects, RunFilters()).order_by().values(one=Value(1)).annotate(number=Count("pk"))
-    ended = _rows(projects, RunFilters()).filter(facet="")
-    number = Coalesce(Sum("runs"), 0) + Coalesce(Subquery(going_on.values("number")), 0)
-    return ended.aggregate(number=number)["number"]
+        is_archived = Q(archived_at__isnull=False)
+        return RunCounts(
+            **mine.aggregate(shown=Count("pk", filter=~is_archived), archived=Count("pk", filter=is_archived))
+        )
+    ended = RunSums.objects.filter(project_id__in=projects, facet="")
+    return RunCounts(
+        **ended.aggregate(
+            shown=_counted(mine.filter(archived_at__isnull=True), is_archived=False),
+            archived=_counted(mine.filter(archived_at__isnull=False), is_archived=True),
+        )
+    )
+
+
+def _counted(runs, is_archived: bool):
+    """Return an aggregate over sums: how many of these runs there are, the unfinished ones included."""
+    going_on = runs.unfinished().values(one=Value(1)).annotate(number=Count("pk")).values("number")
+    return Coalesce(Sum("runs", filter=Q(is_archived=is_archived)), 0) + Coalesce(Subquery(going_on), 0)
 
 
 def _rows(projects: Sequence[int], filters: RunFilters):
