@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cases.conftest import metrics, status
 
 SHARED = """
@@ -277,24 +279,53 @@ def test_one_track_that_several_tasks_enter_ends_the_run_of_the_one_that_leaves(
     assert sorted(metrics(each)["seconds"] for each in arrived(3)) == [[0.2], [0.4], [0.6]]
 
 
-def test_a_child_that_is_forked_while_a_thread_first_starts_a_run_starts_its_own(run, processes, arrived):
-    """Web server: workers were forked while a background thread imported the tracker, and hung in their own import."""
-    out, _ = run("""
-        import os, threading, time, traceml_agent
+#: A background thread starts a run, and `DELAY` seconds later a worker is forked, which starts one too: its own, or a
+#: part of the parent's if that has begun by then.
+FORKED_MEANWHILE = """
+import os, sys, threading, time, traceml_agent
 
-        thread = threading.Thread(target=traceml_agent.start, args=["parent"])
-        thread.start()
-        time.sleep(0.005)  # the imports take about 20 ms
-        if not (child := os.fork()):
-            traceml_agent.start("child").stop()
-            os._exit(0)
-        until = time.monotonic() + 10
-        while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < until:
-            time.sleep(0.01)
-        print(time.monotonic() < until)
-        """)
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        time.sleep(LOADS_S.get(name, 0))
+
+LOADS_S = {}
+sys.meta_path.insert(0, Slow)
+thread = threading.Thread(target=traceml_agent.start, args=["parent"])
+thread.start()
+time.sleep(DELAY)
+if not (child := os.fork()):
+    traceml_agent.start("child").stop()
+    os._exit(0)
+until = time.monotonic() + 30
+while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < until:
+    time.sleep(0.01)
+print(time.monotonic() < until)
+if time.monotonic() > until:
+    os.kill(child, 9)
+"""
+
+
+def parents_run_has_ended(portal) -> bool:
+    stored = portal.runs().values()
+    return any(each["finishes"] and each["headers"][0]["model"] == "parent" for each in stored)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1])
+def test_a_child_that_is_forked_while_a_thread_first_starts_a_run_can_start_one(run, processes, portal, delay_s):
+    """Web server: workers were forked while a background thread imported the tracker, and hung in their own import."""
+    out, _ = run(FORKED_MEANWHILE.replace("DELAY", f"{delay_s}"))
     assert out == "True\n"
-    assert {each["headers"][0]["model"] for each in arrived(2)} == {"parent", "child"}
+    portal.wait_for(parents_run_has_ended, 10)
+
+
+@pytest.mark.parametrize("module", ["tracking.run", "sensors.cpu", "sensors.amd"])
+def test_a_fork_waits_for_a_module_that_loads_slowly(run, processes, portal, module):
+    """Cluster: environments on a busy network drive load a module in seconds, longer than a fork waits for a driver."""
+    slowly = FORKED_MEANWHILE.replace("LOADS_S = {}", f"LOADS_S = {{'traceml_agent.{module}': 3.0}}")
+    out, _ = run(slowly.replace("DELAY", "0.7"))
+    assert out == "True\n"
+    portal.wait_for(parents_run_has_ended, 10)
 
 
 def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arrived):

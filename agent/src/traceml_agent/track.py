@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 
+from traceml_agent.host import forks  # here, as a fork must wait from the first module on
 from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False  # the one in typing would cost its import
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _block: contextvars.ContextVar[RunInterface | None] = contextvars.ContextVar("traceml_run", default=None)
 #: The class for no run. The first call loads it, since nothing can be loaded while the interpreter shuts down.
 _inert_run = None
+#: What finds the run outside of a block. The first call loads it.
+_outside = None
 
 
 def _inert(model=None) -> RunInterface:
@@ -46,9 +49,9 @@ def start(
     agent/README.md (url, token, spool_dir, report_to …) and override the environment. In a notebook, the run that the
     same cell started before ends.
     """
+    with forks.loading:
+        from traceml_agent.tracking import current, notebook
     run = _begun(model, kind, name, tags, params, budget_kwh, budget_kg, on_budget, **settings)
-    from traceml_agent.tracking import current, notebook
-
     notebook.end_former(run, current.active())
     return run
 
@@ -58,9 +61,7 @@ def _begun(
     model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings
 ) -> RunInterface:
     """A run in progress: a new one, or the one by which an ancestor measures this process."""
-    from traceml_agent.host import forks
-
-    with forks.undivided:  # else a child that another thread forks meanwhile could never import these
+    with forks.loading:  # else a child that another thread forks meanwhile could never load these
         from traceml_agent import messages
         from traceml_agent.host import job
         from traceml_agent.inputs import config
@@ -69,7 +70,7 @@ def _begun(
         from traceml_agent.tracking.run import Run
 
         none = _inert(model)
-    chosen = config.load(**settings)
+        chosen = config.load(**settings)
     messages.raising |= chosen.strict
     if chosen.disabled:
         return none
@@ -85,7 +86,9 @@ def _begun(
         budget.only_warns("ranks of several hosts")
     block = _block.get()
     around = block.run_id if block is not None and block.is_measuring else ""
-    run = Run(model, kind, name, tags, params, chosen, budget, around=around).begin()
+    with forks.loading:
+        run = Run(model, kind, name, tags, params, chosen, budget, around=around)
+    run.begin()
     _report(run, chosen.report_to)
     return run
 
@@ -102,11 +105,13 @@ def _report(run: RunInterface, loggers: list) -> None:
 def current_run() -> RunInterface:
     """The run that the current code belongs to: the run of its block, else the run started last, else the run of the
     process that measures this one. Never None: if nothing is tracked, a run that keeps nothing and is false."""
-    from traceml_agent.tracking import handle
-    from traceml_agent.tracking.current import last
-
+    global _outside
+    if _outside is None:
+        with forks.loading:
+            from traceml_agent.tracking import handle
+        _outside = handle.last_or_outer
     block = _block.get()
-    return (block if block and block.is_open else None) or last() or handle.outer() or _inert()
+    return (block if block and block.is_open else None) or _outside() or _inert()
 
 
 class track:

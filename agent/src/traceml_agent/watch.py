@@ -6,6 +6,7 @@ and no sensor reading. `watching.patching` describes how a model comes to count;
 
 from __future__ import annotations
 
+from traceml_agent.host import forks
 from traceml_agent.messages import guarded, warn
 
 TYPE_CHECKING = False
@@ -98,8 +99,9 @@ def watch(model, name=None, run=None, **settings):
 @guarded()
 def _watch(model, name, run, settings):
     from traceml_agent.track import start
-    from traceml_agent.tracking import current
 
+    with forks.loading:
+        from traceml_agent.tracking import current
     target = run or current.last() or start(name or type_name(model), kind="inference", **settings)
     if not target:
         return model
@@ -108,8 +110,8 @@ def _watch(model, name, run, settings):
 
 def _counted(model, all_watched: list, board: Board | None = None):
     """The model, whose counts are added to `all_watched`; unchanged if they are there already."""
-    from traceml_agent.watching import patching, stand_ins
-
+    with forks.loading:
+        from traceml_agent.watching import patching, stand_ins
     bare = stand_ins.behind(model)
     if isinstance(bare, (type, str, bytes)) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):
         warn(f"watch needs an object with a method like predict, not {_described(bare)}. Nothing is counted.")

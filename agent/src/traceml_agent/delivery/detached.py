@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 
-from traceml_agent.host import endings
+from traceml_agent.host import endings, forks
 from traceml_agent.inputs import config
 
 START = """import os, sys
@@ -106,8 +106,8 @@ def _flags() -> list[str]:
 
 def _package_folders() -> list[str]:
     """The folders of the packages that the uploader imports."""
-    from importlib.machinery import PathFinder
-
+    with forks.loading:
+        from importlib.machinery import PathFinder
     specs = filter(None, map(PathFinder.find_spec, PACKAGES))
     places = [place for spec in specs for place in spec.submodule_search_locations or ()]
     return list(dict.fromkeys(map(os.path.dirname, map(os.path.abspath, places))))

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from traceml_agent.host import system
+from traceml_agent.host import forks, system
 from traceml_agent.host.allocation import Target
 from traceml_agent.sensors.modules import CPU, held_by, is_integrated
 from traceml_agent.sensors.sensor import MOST_GPU_W, Reading, Sensor, facts, most_gpu_w
@@ -64,7 +64,8 @@ def _library():
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
         leave_out("AMD GPU", f"amdsmi is installed, but {LIBRARY} is missing: install amd-smi-lib, or set ROCM_PATH")
         return None
-    import amdsmi
+    with forks.undivided:
+        import amdsmi
 
     return amdsmi
 

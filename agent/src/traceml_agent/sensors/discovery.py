@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from traceml_agent.host import job
+from traceml_agent.host import forks, job
 from traceml_agent.host.allocation import Target
 from traceml_agent.sensors import unmeasured
 from traceml_agent.sensors.sensor import Sensor
@@ -33,8 +33,8 @@ def of_host(scope: str = "job", target: Target | None = None) -> Iterator[Sensor
 
 def of_accelerators(scope: str = "job", target: Target | None = None, declared: Iterable = ()) -> Iterator[Sensor]:
     """GPUs and other accelerators, whose libraries may take seconds to load; then those declared and not measured."""
-    from traceml_agent.sensors import amd, apple, nvidia
-
+    with forks.loading:
+        from traceml_agent.sensors import amd, apple, nvidia
     for what in unmeasured.left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # from an earlier run
         del unmeasured.left_out[what]
     unmeasured.declared[:] = declared

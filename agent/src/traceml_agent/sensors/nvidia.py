@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from traceml_agent.host import system
+from traceml_agent.host import forks, system
 from traceml_agent.host.allocation import Target
 from traceml_agent.messages import warn
 from traceml_agent.sensors.modules import held_by
@@ -63,7 +63,8 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 def _started():
     """The module pynvml, with NVML initialised; None if that fails, with a warning if there may be a GPU."""
     try:
-        import pynvml
+        with forks.undivided:
+            import pynvml
     except ImportError as error:
         raise ImportError(f"{error}; to fix it: {REMEDY}") from error
     needed = ("nvmlInit", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "NVMLError")

@@ -315,6 +315,11 @@ def end_of_process() -> None:
         _scribes.popitem()[1].end()
 
 
+def last_or_outer() -> RunInterface | None:
+    """The run that code outside of all blocks belongs to: the latest of this process, or else the outer one."""
+    return current.last() or outer()
+
+
 def outer() -> Handle | None:
     """The run, if any, by which an ancestor measures this process: a worker of a run, or a command's script.
 

@@ -109,14 +109,17 @@ class Run(RunInterface):
 
     def begin(self) -> Run:
         """Start measuring. Everything that takes long happens on the sampler's thread."""
-        here = discovery.of_host(self.settings.scope, self._target)
-        self._sampler.meters = [Meter(sensor) for sensor in self.only] or self._meters(here)
+        with forks.loading:
+            here = discovery.of_host(self.settings.scope, self._target)
+            self._sampler.meters = [Meter(sensor) for sensor in self.only] or self._meters(here)
         endings.at_end_of_process(current.end_of_process)
         current.started.append(self)
         try:
             # Both happen here, not on the thread: a run that is killed at once still counts, and the user's code must
             # not see the process that starts the uploader.
-            self._spool.append("header", header(self))
+            with forks.loading:
+                told = header(self)
+            self._spool.append("header", told)
             self._hand_over()
             self._sampler.start(self._prepare)
             current.let_others_read(self)
@@ -134,7 +137,7 @@ class Run(RunInterface):
         return [Meter(sensor, self._neighbours.hold(sensor.facts)) for sensor in found]
 
     def _prepare(self) -> None:
-        with forks.undivided:
+        with forks.loading:
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace the files meanwhile)
         if self.only:
             return
