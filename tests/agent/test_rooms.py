@@ -135,6 +135,30 @@ def test_no_two_classes_have_the_same_name():
     assert {name for name, count in names.items() if count > 1} <= SAME_NAMES
 
 
+#: What they catch comes from other threads or processes than the training's, where Python runs no signal handler.
+ELSEWHERE = {"delivery.uploader_process", "watching.engine", "measuring.sampler", "cli"}
+PASSES_ON = {"let_handlers_through", "reason_of", "throw", "athrow"}
+
+
+def keeps_all(handler: ast.ExceptHandler) -> bool:
+    """Whether it catches every exception, also one that a signal handler raised, and passes none on."""
+    caught = {each.id for each in ast.walk(handler.type or ast.Tuple([])) if isinstance(each, ast.Name)}
+    inside = [each for statement in handler.body for each in ast.walk(statement)]
+    named = {getattr(each, "id", getattr(each, "attr", "")) for each in inside}
+    is_passed_on = named & PASSES_ON or any(isinstance(each, ast.Raise) for each in inside)
+    return bool(caught & {"Exception", "BaseException"}) and not is_passed_on
+
+
+def test_what_catches_every_exception_lets_those_of_signal_handlers_through():
+    kept = {
+        f"{name}, line {node.lineno}"
+        for name in MODULES.keys() - {f"traceml_agent.{each}" for each in ELSEWHERE}
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.ExceptHandler) and keeps_all(node)
+    }
+    assert kept == set()
+
+
 @pytest.mark.parametrize("name", PURE)
 def test_what_the_portal_imports_needs_the_standard_library_and_each_other_alone(name):
     others = {module for module in imports(name) if module not in PURE}

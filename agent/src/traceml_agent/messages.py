@@ -68,7 +68,7 @@ def guarded(default=None):
     return decorate
 
 
-def let_handlers_through(error: Exception) -> None:
+def let_handlers_through(error: BaseException) -> None:
     """Raise `error` again if a signal handler raised it, as time limits do: it is meant for the training.
 
     Call this wherever the agent catches every exception in the training's own thread.
@@ -82,7 +82,7 @@ def let_handlers_through(error: Exception) -> None:
         raise error
 
 
-def _codes(error: Exception):
+def _codes(error: BaseException):
     """The code of each frame that an exception passed through."""
     traceback = error.__traceback__
     while traceback is not None:
@@ -94,5 +94,6 @@ def _words(error: Exception) -> str:
     """An exception's type and text. The exception may be the user's own, and its text may fail."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001
+    except Exception as failure:  # noqa: BLE001
+        let_handlers_through(failure)
         return type(error).__name__

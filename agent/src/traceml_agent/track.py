@@ -49,7 +49,7 @@ def start(
     agent/README.md (url, token, spool_dir, report_to …) and override the environment. In a notebook, the run that the
     same cell started before ends.
     """
-    with forks.loading:
+    with forks.loading():
         from traceml_agent.tracking import current, notebook
     run = _begun(model, kind, name, tags, params, budget_kwh, budget_kg, on_budget, **settings)
     notebook.end_former(run, current.active())
@@ -61,7 +61,7 @@ def _begun(
     model, kind, name, tags, params, budget_kwh=None, budget_kg=None, on_budget="warn", **settings
 ) -> RunInterface:
     """A run in progress: a new one, or the one by which an ancestor measures this process."""
-    with forks.loading:  # else a child that another thread forks meanwhile could never load these
+    with forks.loading():  # else a child that another thread forks meanwhile could never load these
         from traceml_agent import messages
         from traceml_agent.host import job
         from traceml_agent.inputs import config
@@ -86,7 +86,7 @@ def _begun(
         budget.only_warns("ranks of several hosts")
     block = _block.get()
     around = block.run_id if block is not None and block.is_measuring else ""
-    with forks.loading:
+    with forks.loading():
         run = Run(model, kind, name, tags, params, chosen, budget, around=around)
     run.begin()
     _report(run, chosen.report_to)
@@ -96,8 +96,8 @@ def _begun(
 def _report(run: RunInterface, loggers: list) -> None:
     """Report the run to the user's loggers, if any: only then is the module loaded."""
     if loggers:
-        from traceml_agent.integrations import reporting
-
+        with forks.loading():
+            from traceml_agent.integrations import reporting
         reporting.report(run, loggers)
 
 
@@ -107,7 +107,7 @@ def current_run() -> RunInterface:
     process that measures this one. Never None: if nothing is tracked, a run that keeps nothing and is false."""
     global _outside
     if _outside is None:
-        with forks.loading:
+        with forks.loading():
             from traceml_agent.tracking import handle
         _outside = handle.last_or_outer
     block = _block.get()

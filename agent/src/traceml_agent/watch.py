@@ -7,7 +7,7 @@ and no sensor reading. `watching.patching` describes how a model comes to count;
 from __future__ import annotations
 
 from traceml_agent.host import forks
-from traceml_agent.messages import guarded, warn
+from traceml_agent.messages import guarded, let_handlers_through, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def watch(model, name=None, run=None, **settings):
 def _watch(model, name, run, settings):
     from traceml_agent.track import start
 
-    with forks.loading:
+    with forks.loading():
         from traceml_agent.tracking import current
     target = run or current.last() or start(name or type_name(model), kind="inference", **settings)
     if not target:
@@ -110,7 +110,7 @@ def _watch(model, name, run, settings):
 
 def _counted(model, all_watched: list, board: Board | None = None):
     """The model, whose counts are added to `all_watched`; unchanged if they are there already."""
-    with forks.loading:
+    with forks.loading():
         from traceml_agent.watching import patching, stand_ins
     bare = stand_ins.behind(model)
     if isinstance(bare, (type, str, bytes)) or not (callable(bare) or any(hasattr(bare, method) for method in METHODS)):
@@ -121,7 +121,8 @@ def _counted(model, all_watched: list, board: Board | None = None):
     watched = Watched(board)
     try:
         patching.patch(bare, watched, METHODS)
-    except Exception:  # noqa: BLE001 (its class can't be exchanged: some refuse a subclass, with whatever they like)
+    except Exception as error:  # noqa: BLE001 (its class can't be exchanged: some refuse a subclass, with whatever they like)
+        let_handlers_through(error)
         bare = stand_ins.stand_in(bare, watched, METHODS)
     all_watched.append(watched)
     return bare

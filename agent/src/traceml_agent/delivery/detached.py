@@ -106,7 +106,7 @@ def _flags() -> list[str]:
 
 def _package_folders() -> list[str]:
     """The folders of the packages that the uploader imports."""
-    with forks.loading:
+    with forks.loading():
         from importlib.machinery import PathFinder
     specs = filter(None, map(PathFinder.find_spec, PACKAGES))
     places = [place for spec in specs for place in spec.submodule_search_locations or ()]

@@ -15,7 +15,7 @@ import time
 
 from traceml_agent.delivery import detached
 from traceml_agent.delivery.channel import Channel
-from traceml_agent.host import endings
+from traceml_agent.host import endings, forks
 from traceml_agent.host.descriptors import above_standard
 from traceml_agent.messages import warn
 
@@ -142,7 +142,8 @@ def all_of_this_process() -> list[Uploader]:
 
 def launch(settings) -> Uploader | None:
     """Start the uploader's process; None, and a warning with the remedy, if that is not possible."""
-    import _socket
+    with forks.loading():
+        import _socket
 
     if getattr(sys, "frozen", False):  # its executable is the application, which would start a second time
         warn("a frozen application can't start the uploader. Deliver with `traceml-agent sync`.")
@@ -167,7 +168,8 @@ def launch(settings) -> Uploader | None:
 
 def _start_thread(theirs) -> None:
     """Upload from a thread, where `os.wait()` would see any process of ours. What it can't deliver stays."""
-    from traceml_agent.delivery.uploader_process import serve
+    with forks.loading():
+        from traceml_agent.delivery.uploader_process import serve
 
     line = Channel(theirs)
     threading.Thread(target=serve, args=(line,), name="traceml-uploader", daemon=True).start()

@@ -208,7 +208,7 @@ class _UploaderLoop:
             if not _listens(self.settings.url):
                 self._back_off(None, f"{self.settings.url} does not answer")
                 return False
-            with forks.undivided:
+            with forks.undivided():
                 from traceml_agent.delivery.client import Client
 
             self.client = Client(self.settings)

@@ -1,71 +1,88 @@
 """Keeps a fork from happening in the middle of something, which would stay unfinished in the child for ever.
 
 If the sampler's thread is importing a module during a fork, the child can never import that module. So a fork waits
-until such work is done, for a limited time.
+until such work of other threads is done, for a limited time, and none begins while it forks.
+
+There is no lock, since one could stay held: a signal's handler that raises, as time limits do, may strike between any
+two steps of `__enter__` or `__exit__`. What stays listed then is forgotten with its block, which alone keeps it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
+import weakref
 
 #: A driver may hang while it loads or is read. A fork waits no longer than this.
 MOST_S = 2.0
 #: Our own modules always load in the end, though from a busy network drive in many seconds; a child that was forked
 #: before would wait for them for ever.
 LONGEST_LOAD_S = 20.0
+LOOKS_EVERY_S = 0.001
 
 
-class _Undivided:
-    """A reentrant lock that such work and each fork hold.
+class Work:
+    """What a thread does in a `with` block, for which a fork waits up to `most_s`. Some may begin within some."""
 
-    If its holder hangs, only the first one waits for it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._hangs = False
-        #: Whether its holder loads modules of ours; more than once while one loads another.
-        self.loads = 0
-        self._of_thread = threading.local()
+    def __init__(self, most_s: float):
+        self.most_s = most_s
 
     def __enter__(self) -> None:
-        held = self._lock.acquire(timeout=0 if self._hangs else MOST_S)
-        if not held and self.loads:
-            held = self._lock.acquire(timeout=LONGEST_LOAD_S)
-        self._hangs = not held
-        vars(self._of_thread).setdefault("held", []).append(held)
+        self.thread, listed = threading.get_ident(), weakref.ref(self)
+        is_within = any(each.thread == self.thread for each in _in_progress())
+        until = time.monotonic() + MOST_S
+        _listed.add(listed)  # before it looks for a fork, which is listed before it looks for work
+        while not is_within and (others := _forking - {self.thread}):
+            _listed.discard(listed)
+            if time.monotonic() > until:  # the fork's end was interrupted, or another library holds it up
+                _forking.difference_update(others)
+            time.sleep(LOOKS_EVERY_S)
+            _listed.add(listed)
 
     def __exit__(self, *_) -> None:
-        if self._of_thread.held.pop():
-            self._lock.release()
-
-    def is_held(self) -> bool:
-        """Whether this thread holds it: it does not if it has waited in vain."""
-        return self._of_thread.held[-1]
+        _listed.discard(weakref.ref(self))
 
 
-undivided = _Undivided()
+def undivided() -> Work:
+    """Loading or reading a driver: work that a fork must not divide."""
+    return Work(MOST_S)
 
 
-class _Loading:
-    """The same for work that loads our own modules, for which a fork waits as long as it takes."""
-
-    def __enter__(self) -> None:
-        undivided.__enter__()
-        undivided.loads += undivided.is_held()
-
-    def __exit__(self, *_) -> None:
-        undivided.loads -= undivided.is_held()
-        undivided.__exit__()
+def loading() -> Work:
+    """The same for loading modules of ours."""
+    return Work(LONGEST_LOAD_S)
 
 
-loading = _Loading()
+#: Work begun and not left, and the threads that fork just now. Each call of a set's methods is atomic.
+_listed: set[weakref.ref[Work]] = set()
+_forking: set[int] = set()
 
 
-def _after_in_child() -> None:
-    undivided.__init__()  # type: ignore[misc]
+def _in_progress() -> list[Work]:
+    found = {listed: listed() for listed in _listed.copy()}
+    _listed.difference_update([listed for listed, work in found.items() if work is None])
+    return [work for work in found.values() if work is not None]
+
+
+def _before() -> None:
+    """Wait for the work of other threads. None of them keeps a second fork waiting if it hangs."""
+    thread, since = threading.get_ident(), time.monotonic()
+    while True:
+        _forking.add(thread)
+        waited_s = time.monotonic() - since
+        others = [work for work in _in_progress() if work.thread != thread]
+        if all(waited_s >= work.most_s for work in others):
+            break
+        _forking.discard(thread)  # meanwhile, work may begin
+        time.sleep(LOOKS_EVERY_S)
+    for work in others:
+        work.most_s = 0.0
+
+
+def _after() -> None:
+    _forking.discard(threading.get_ident())
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=undivided.__enter__, after_in_parent=undivided.__exit__, after_in_child=_after_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_forking.clear)

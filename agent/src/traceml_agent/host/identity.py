@@ -9,6 +9,7 @@ from itertools import islice
 
 from traceml_agent import limits
 from traceml_agent.inputs import metadata
+from traceml_agent.messages import let_handlers_through
 
 #: Packages whose version may explain a figure, by import name. Only looked up if they are loaded already.
 FRAMEWORKS = (
@@ -98,8 +99,8 @@ def _versions() -> Iterator[tuple[str, str]]:
             version = getattr(sys.modules.get(name), "__version__", None)
             if version:
                 yield name, str(version)[:50]
-        except Exception:  # noqa: BLE001, S112 (a module may compute its attributes, and fail)
-            continue
+        except Exception as error:  # noqa: BLE001 (a module may compute its attributes, and fail)
+            let_handlers_through(error)
 
 
 def _os_name() -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from traceml_agent.messages import warn
+from traceml_agent.messages import let_handlers_through, warn
 
 #: Per host. The portal accepts 64 devices per process, including processor, memory and measured ones.
 MOST = 48
@@ -36,11 +36,13 @@ def declared(given) -> list[Declared]:
     try:
         entries = list(_entries(given))
     except Exception as error:  # noqa: BLE001 (a mapping or list of the user's)
+        let_handlers_through(error)
         raise ValueError(f"must be names of devices, such as '8x TPU v5e' ({error})") from None
     for entry in entries:
         try:
             one = _one(entry)
         except Exception as error:  # noqa: BLE001 (the same)
+            let_handlers_through(error)
             warn(f"a declared device is ignored: {error}")
             continue
         room = MOST - sum(each.count for each in found)

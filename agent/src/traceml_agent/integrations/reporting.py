@@ -16,7 +16,7 @@ from typing import Protocol
 
 from traceml_agent.host.bell import Bell
 from traceml_agent.measuring.summary import Record
-from traceml_agent.messages import guarded, warn
+from traceml_agent.messages import guarded, let_handlers_through, warn
 from traceml_agent.tracking.interface import RunInterface
 
 #: The module for each name, and for the package that an object's class comes from.
@@ -174,6 +174,7 @@ class Report:
         try:
             call(*arguments)
         except Exception as error:  # noqa: BLE001 (a logger may raise anything; the training goes on)
+            let_handlers_through(error)
             if destination.is_over:  # since this moment: the training ended it
                 return
             if not self._has_failed:  # the words stay here: they may tell of servers, and differ each time

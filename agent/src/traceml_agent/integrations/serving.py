@@ -16,7 +16,7 @@ from traceml_agent.host import identity
 from traceml_agent.host.endings import began_at
 from traceml_agent.host.system import read
 from traceml_agent.inputs import config
-from traceml_agent.messages import guarded, warn
+from traceml_agent.messages import guarded, let_handlers_through, warn
 from traceml_agent.track import current_run, start
 from traceml_agent.tracking.interface import RunInterface
 from traceml_agent.watch import Counts, Watched
@@ -71,6 +71,7 @@ class Request:
         try:
             self._service.add(method, self.route, status, self.items, clock() - self._began - self.waited_s)
         except Exception as error:  # noqa: BLE001 (the service answers, whatever happens here)
+            let_handlers_through(error)
             warn(f"a request could not be counted ({type(error).__name__}: {error})")
 
     def log(self, work: dict) -> None:

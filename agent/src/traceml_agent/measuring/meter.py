@@ -8,6 +8,7 @@ from math import isfinite, nan
 from traceml_agent.host.neighbours import ALL, Hold, Shares
 from traceml_agent.inputs import metadata
 from traceml_agent.inputs.left_out import LeftOut
+from traceml_agent.messages import let_handlers_through
 from traceml_agent.sensors.sensor import Reading, Sensor
 from traceml_agent.spool.board import DEVICE, PART, PARTS, Board
 
@@ -47,6 +48,7 @@ class Meter:
         try:
             reading = self.sensor.read()
         except Exception as error:  # noqa: BLE001 (a vendor's library may raise anything; the training goes on)
+            let_handlers_through(error)
             self.failures += 1
             if self.failures == GIVE_UP_AFTER:
                 self.trouble = f"it can no longer be read ({type(error).__name__}: {error})"

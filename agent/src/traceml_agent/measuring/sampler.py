@@ -93,7 +93,7 @@ class Sampler:
             if self._bell.wait(self._pause_s()):
                 continue  # a stage or the end: the next sample is due earlier
             try:
-                with forks.undivided, self._lock:
+                with forks.undivided(), self._lock:
                     if not self._stopping:
                         self.tick(time.monotonic())
                 self._after_each()
@@ -180,7 +180,8 @@ class Sampler:
     def stop(self) -> None:
         """Stop, with a last reading of everything unless a sensor hangs."""
         deadline = time.monotonic() + FINAL_READ_S
-        if self._thread is not None and not self._ready.wait(FINAL_READ_S):
+        # A signal's handler may have kept the thread from starting: then there is nothing to wait for.
+        if self._thread is not None and self._thread.is_alive() and not self._ready.wait(FINAL_READ_S):
             self._left_out.note("a device", "its driver hangs, so it is not measured")
         is_free = self._lock.acquire(timeout=max(deadline - time.monotonic(), 0.01))
         self._stopping = True

@@ -54,8 +54,8 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 
 def _library():
     """The module amdsmi, or None. Without its library, importing it prints to stdout, so that is checked first."""
-    import importlib.util
-
+    with forks.loading():
+        import importlib.util
     found = sys.modules.get("amdsmi") or importlib.util.find_spec("amdsmi")
     if found is None:
         if _has_card() or "libamdhip64" in (system.read("proc", "self", "maps") or ""):
@@ -64,7 +64,7 @@ def _library():
     if not _library_is_there(getattr(found, "origin", None) or getattr(found, "__file__", None) or ""):
         leave_out("AMD GPU", f"amdsmi is installed, but {LIBRARY} is missing: install amd-smi-lib, or set ROCM_PATH")
         return None
-    with forks.undivided:
+    with forks.undivided():
         import amdsmi
 
     return amdsmi
@@ -89,8 +89,8 @@ def _library_is_there(module: str) -> bool:
     places = [os.path.join(root, "lib", LIBRARY) for root in roots if root]
     if any(map(os.path.exists, [*places, os.path.join(os.path.dirname(module), LIBRARY)])):
         return True
-    import ctypes
-
+    with forks.loading():
+        import ctypes
     try:
         return bool(ctypes.CDLL(LIBRARY))
     except OSError:

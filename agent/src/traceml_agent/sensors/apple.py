@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from traceml_agent.host import cpuinfo, system
+from traceml_agent.host import cpuinfo, forks, system
 from traceml_agent.host.allocation import Target
 from traceml_agent.sensors import rapl
 from traceml_agent.sensors.cpu import Cpu
@@ -34,7 +34,8 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
     if system.has_proc():  # a Linux
         return
     try:
-        from zeus_apple_silicon import AppleEnergyMonitor
+        with forks.undivided():
+            from zeus_apple_silicon import AppleEnergyMonitor
     except ImportError:
         if sys.platform == "darwin" and os.uname().machine == "arm64":
             leave_out("Apple GPU", "The Apple GPU is not measured: pip install zeus-apple-silicon")

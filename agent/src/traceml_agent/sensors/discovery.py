@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from traceml_agent.host import forks, job
 from traceml_agent.host.allocation import Target
+from traceml_agent.messages import let_handlers_through
 from traceml_agent.sensors import unmeasured
 from traceml_agent.sensors.sensor import Sensor
 
@@ -33,7 +34,7 @@ def of_host(scope: str = "job", target: Target | None = None) -> Iterator[Sensor
 
 def of_accelerators(scope: str = "job", target: Target | None = None, declared: Iterable = ()) -> Iterator[Sensor]:
     """GPUs and other accelerators, whose libraries may take seconds to load; then those declared and not measured."""
-    with forks.loading:
+    with forks.loading():
         from traceml_agent.sensors import amd, apple, nvidia
     for what in unmeasured.left_out.keys() - {NAMES["cpu"], NAMES["memory"]}:  # from an earlier run
         del unmeasured.left_out[what]
@@ -43,8 +44,8 @@ def of_accelerators(scope: str = "job", target: Target | None = None, declared: 
         measured.append(sensor)
         yield sensor
     if unmeasured.declared:
-        from traceml_agent.sensors import declaration
-
+        with forks.loading():
+            from traceml_agent.sensors import declaration
         yield from _found([declaration.probe], list(unmeasured.declared), measured)
 
 
@@ -53,5 +54,6 @@ def _found(probes: list[Callable[..., Iterator[Sensor]]], *about) -> Iterator[Se
         try:
             yield from probe(*about)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (vendors' libraries may raise anything; the run continues)
+            let_handlers_through(error)
             name = probe.__module__.rpartition(".")[2]
             unmeasured.leave_out(NAMES.get(name, name), f"{name} can't be read ({type(error).__name__}: {error})")

@@ -63,7 +63,7 @@ def probe(scope: str, target: Target) -> Iterator[Sensor]:
 def _started():
     """The module pynvml, with NVML initialised; None if that fails, with a warning if there may be a GPU."""
     try:
-        with forks.undivided:
+        with forks.undivided():
             import pynvml
     except ImportError as error:
         raise ImportError(f"{error}; to fix it: {REMEDY}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from traceml_agent.host import system
+from traceml_agent.host import forks, system
 from traceml_agent.messages import warn
 
 #: PCI vendors.
@@ -57,8 +57,8 @@ def devices() -> list[tuple[str, str]]:
     found = [*left_out.items(), *signs()]
     if not declared:
         return found
-    from traceml_agent.sensors import declaration
-
+    with forks.loading():
+        from traceml_agent.sensors import declaration
     makers = declaration.makers(declared)
     return [(what, reason) for what, reason in found if what.split()[0] not in makers]
 

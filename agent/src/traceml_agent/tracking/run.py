@@ -109,7 +109,7 @@ class Run(RunInterface):
 
     def begin(self) -> Run:
         """Start measuring. Everything that takes long happens on the sampler's thread."""
-        with forks.loading:
+        with forks.loading():
             here = discovery.of_host(self.settings.scope, self._target)
             self._sampler.meters = [Meter(sensor) for sensor in self.only] or self._meters(here)
         endings.at_end_of_process(current.end_of_process)
@@ -117,7 +117,7 @@ class Run(RunInterface):
         try:
             # Both happen here, not on the thread: a run that is killed at once still counts, and the user's code must
             # not see the process that starts the uploader.
-            with forks.loading:
+            with forks.loading():
                 told = header(self)
             self._spool.append("header", told)
             self._hand_over()
@@ -137,7 +137,7 @@ class Run(RunInterface):
         return [Meter(sensor, self._neighbours.hold(sensor.facts)) for sensor in found]
 
     def _prepare(self) -> None:
-        with forks.loading:
+        with forks.loading():
             from traceml_agent import catalogue, estimation  # noqa: F401 (an upgrade may replace the files meanwhile)
         if self.only:
             return

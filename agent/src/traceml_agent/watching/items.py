@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+from traceml_agent.messages import let_handlers_through
+
 #: Names of parameters for a batch, in the libraries whose methods `watch` knows.
 BATCHES = frozenset((
     "X", "x", "input", "inputs", "input_ids", "inputs_embeds", "input_values", "input_features", "input_feed",
@@ -28,7 +30,8 @@ def items_of(args, kwargs, parameters=()) -> int:
     """
     try:
         return _items(args, kwargs, parameters)
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        let_handlers_through(error)
         return 1
 
 

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from traceml_agent.messages import let_handlers_through
 from traceml_agent.watching import counting
 from traceml_agent.watching.stand_ins import is_function, stand_in
 
@@ -140,7 +141,8 @@ def _is_looked_up(model, name: str, raw) -> bool:
         return raw is not None
     try:
         return is_function(getattr(model, name, None))
-    except Exception:  # noqa: BLE001 (whatever `__getattr__` does)
+    except Exception as error:  # noqa: BLE001 (whatever `__getattr__` does)
+        let_handlers_through(error)
         return False
 
 
