@@ -9,8 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def browser_tests(**changes: str) -> subprocess.CompletedProcess:
-    """Run two of them on a machine without Chromium."""
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"CHROMIUM": "/nowhere"}
+    """Run two of them on a machine without Chromium, and on a database of their own."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "DATABASE_URL")}
+    environment = kept | {"CHROMIUM": "/nowhere"}
     command = [sys.executable, "-m", "pytest", "-q", "tests/browser/test_theme.py", "-k", "first or icon"]
     return subprocess.run(command, cwd=ROOT, env=environment | changes, capture_output=True, text=True, timeout=120)
 
