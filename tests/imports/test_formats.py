@@ -29,6 +29,20 @@ def test_of_the_rows_of_a_codecarbon_run_the_longest_counts(imported, release, k
     assert {device.basis for device in run.devices.all()} == {"reported"}
 
 
+@pytest.mark.parametrize(
+    ("release", "kwh", "devices"),
+    [("1.2.0", 4.7254109926230735e-05, {"cpu"}), ("2.0.0", 5.700058522773857e-05, {"cpu", "ram"})],
+)
+def test_each_row_of_a_first_codecarbon_is_a_run_of_its_project(imported, release, kwh, devices):
+    """Its file has no version; 1.x calls the run's id `experiment_id`, and has no energy by device."""
+    imported(f"codecarbon-{release}.csv")
+    again = imported(f"codecarbon-{release}.csv", "the same.csv")
+    assert (again.runs_added, Run.objects.count()) == (0, 2)
+    run = Run.objects.get(tracked_model__name="resnet50")
+    assert run.energy_kwh == pytest.approx(kwh) == run.reported_kwh
+    assert {device.kind for device in run.devices.all()} == devices
+
+
 def test_codecarbons_time_is_of_the_end_and_in_the_users_zone(imported):
     imported("codecarbon-2.8.4.csv", timezone="America/New_York")
     run = Run.objects.get()
@@ -104,6 +118,19 @@ def test_a_slurm_job_is_a_run_of_its_allocated_devices_estimated_by_the_catalogu
     assert devices["gpu-0"].busy_s is None  # SLURM's 180 % is of both together
     assert run.started_at == datetime(2026, 3, 1, 21, tzinfo=UTC)
     assert run.energy_low_kwh < run.energy_kwh < run.energy_high_kwh
+
+
+SHORT = "JobID|JobName|State|Start|Elapsed|AllocCPUS{more}\n7|train|COMPLETED|2026-03-01T22:00:00|01:00:00|4{cell}\n"
+
+
+def test_what_a_slurm_job_asked_for_counts_where_its_allocation_is_not_in_the_file(imported):
+    imported(SHORT.format(more="|ReqTRES", cell="|billing=4,cpu=4,gres/gpu:a100=2,mem=64G,node=1").encode())
+    assert [each.key for each in job("7").devices.order_by("key")] == ["cpu-0", "gpu-0", "gpu-1", "ram"]
+
+
+def test_the_preview_says_that_gpus_are_unknown_where_no_column_has_them(begun):
+    left = begun(SHORT.format(more="", cell="").encode()).preview["left_aside"]
+    assert left == [{"reason": "the job’s GPUs, if it had any: the file has no column AllocTRES", "count": 1}]
 
 
 def test_a_slurm_jobs_energy_lies_on_the_days_it_ran(cluster):

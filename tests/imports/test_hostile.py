@@ -34,6 +34,7 @@ ROW = f"2026-05-01T12:00:00,digits,{RUN_ID.format(1)},60,0.1,0.1,2.3.5\n"
         (gzip.compress(file((1, 60, 0.1)))[:-9], "not a complete gzip file"),
         (gzip.compress(b"x" * (MAX_UNPACKED_BYTES + 1)), "MB unpacked"),
         (HEADER.encode(), "No run was found"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4603a5\nsize 7\n", "Run `git lfs pull` first"),
     ],
 )
 def test_a_file_that_is_no_table_of_runs_is_refused_as_a_whole(begun, content, sentence):

@@ -1,4 +1,4 @@
-"""CodeCarbon's `emissions.csv` of all releases since 2.3, and its task files.
+"""CodeCarbon's `emissions.csv` of all releases, and its task files.
 
 Columns are read by name: releases reorder them and leave empty ones out. A row is cumulative, so of those with one
 run id the longest counts. 3.2.9 and 3.3.0 shift the values of appended rows to the left (mlco2/codecarbon#1304): such a
@@ -29,7 +29,7 @@ from runs.importers.rule import Rule
 from runs.importers.source import Row, Source, Table
 from traceml_agent import estimation
 
-NEEDED = ("timestamp", "project_name", "run_id", "duration", "emissions", "energy_consumed")
+NEEDED = ("timestamp", "project_name", "duration", "emissions", "energy_consumed")
 KNOWN = ("cpu_energy", "gpu_energy", "ram_energy", "codecarbon_version", "task_name")
 #: What an unconfigured client writes, so that neither says anything about the model.
 DEFAULT_EXPERIMENT, DEFAULT_PROJECT = "5b0fa12a-3dd7-45bb-9766-cc326314d9f1", "codecarbon"
@@ -113,12 +113,14 @@ def _sortable(text: str | None) -> float:
 
 
 def _key(row: Row) -> str:
-    """The run's id; where the client wrote none (3.2.9 to 3.3.2 with API output), what distinguishes the row."""
+    """The run's id, which 1.x called its experiment's; where the client wrote none (3.2.9 to 3.3.2 with API output),
+    what distinguishes the row."""
+    told = row.get("experiment_id") if row.get("run_id") is None else row.get("run_id")
     try:
-        return str(uuid.UUID(row.get("run_id") or ""))
+        return str(uuid.UUID(told or ""))
     except ValueError:
-        told = (row.get(name) or "" for name in ("timestamp", "project_name", "duration", "energy_consumed"))
-        return hashlib.sha256("\0".join(told).encode()).hexdigest()
+        cells_told = (row.get(name) or "" for name in ("timestamp", "project_name", "duration", "energy_consumed"))
+        return hashlib.sha256("\0".join(cells_told).encode()).hexdigest()
 
 
 def _run(row: Row, zone: tzinfo) -> FoundRun:

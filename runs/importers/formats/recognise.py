@@ -15,6 +15,8 @@ READERS = {
 }
 NAMES = {"codecarbon": "CodeCarbon", "carbontracker": "carbontracker", "eco2ai": "eco2AI", "slurm": "SLURM"}
 NAMES |= {"mlflow": "MLflow", "wandb": "Weights & Biases"}
+#: How a checkout without Git LFS shows a file that it keeps.
+LFS_POINTER = "version https://git-lfs."
 WHAT_WE_READ = (
     "CodeCarbon’s and eco2AI’s CSV files, carbontracker’s logs, the output of SLURM’s sacct, MLflow’s mlflow.db, and "
     "W&B’s .wandb files and CSV export"
@@ -29,6 +31,8 @@ def recognise(source: Source) -> str:
     if wandb.is_wandb(first):
         return "wandb"
     head = next(source.lines(), "")
+    if head.startswith(LFS_POINTER):
+        raise FileRefused("This file only points to the real one, which Git LFS keeps. Run `git lfs pull` first.")
     headers = [split_line(head, delimiter) for delimiter in ",;\t"]
     if any(map(codecarbon.is_codecarbon, headers)):
         return "codecarbon"

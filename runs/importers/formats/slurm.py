@@ -32,7 +32,9 @@ from traceml_agent import catalogue
 from traceml_agent.limits import MAX_RUN_DEVICES
 
 NEEDED = ("JobID", "State", "Start")
-ONE_OF = (("ElapsedRaw", "Elapsed"), ("AllocTRES", "AllocCPUS", "NCPUS"))
+#: What a job was allocated, else what it had asked for: the columns that name GPUs.
+TRES = ("AllocTRES", "ReqTRES")
+ONE_OF = (("ElapsedRaw", "Elapsed"), (*TRES, "AllocCPUS", "NCPUS"))
 DELIMITERS = "|;\t^,"
 COMMAND = (
     "sacct --allusers --parsable2 --format=JobID,JobName,User,Partition,State,Start,Elapsed,NNodes,AllocCPUS,"
@@ -61,6 +63,7 @@ UNENDED: tuple[str, ...] = (
 )
 UNENDED += ("REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD", "RECONFIG_FAIL")
 NOT_ENDED, NEVER_RAN = "the job has not ended", "the job never ran"
+GPUS_UNKNOWN = "the job’s GPUs, if it had any: the file has no column AllocTRES"
 #: SLURM writes 2^64 − 2 and the like for an energy that it does not know.
 MAX_JOULES = 1e15
 MOST_NODES = 64
@@ -121,12 +124,12 @@ class Reader:
                 continue
             if found[2] is None:
                 if job:
-                    yield self._run(job)
+                    yield from self._of(job)
                 job = _Job(line, row)
             elif job and job.cells["JobID"] == found[1]:
                 self._add_step(job, row, found[2])
         if job:
-            yield self._run(job)
+            yield from self._of(job)
 
     def _rows(self) -> Iterator[tuple[int, dict[str, str] | Refused]]:
         lines = self._source.lines()
@@ -152,11 +155,16 @@ class Reader:
         if step != "extern":
             job.steps_energy_j += _joules(row)
 
-    def _run(self, job: _Job) -> FoundRun | Refused | LeftAside:
+    def _of(self, job: _Job) -> Reading:
+        """What a job is, and what its file could not tell of it."""
         try:
-            return self._read_job(job)
+            found = self._read_job(job)
         except RowRefused as error:
-            return Refused(job.line, str(error))
+            yield Refused(job.line, str(error))
+            return
+        yield found
+        if isinstance(found, FoundRun) and not set(TRES) & set(self.header):
+            yield LeftAside(GPUS_UNKNOWN)
 
     def _read_job(self, job: _Job) -> FoundRun | LeftAside:
         row = job.cells
@@ -190,7 +198,7 @@ class Reader:
 
     def _devices(self, job: _Job, elapsed_s: float) -> list[FoundDevice]:
         row = job.cells
-        tres = row.get("AllocTRES", "")
+        tres = next((text for name in TRES if (text := row.get(name))), "")
         cores, memory_gb = cores_of(row, tres), memory_gb_of(row, tres)
         gpus = self._gpus(tres)
         energy_j = max(_joules(row), job.steps_energy_j) if self._rule.energy != "ignore" else 0.0
