@@ -169,6 +169,19 @@ def test_a_job_name_with_the_delimiter_is_read_whole(cluster):
     assert job("1005").name == "train|resnet-c"
 
 
+def test_a_pipe_in_the_command_of_a_job_does_not_shift_its_other_cells(imported):
+    columns, row = SHORT.format(more="|ReqTRES|SubmitLine", cell="|cpu=4|sbatch --wrap='a | b | c'").splitlines()
+    imported(f"{columns}\n{row}\n".encode())
+    run = job("7")
+    assert (run.name, run.status, run.duration_s) == ("train", "completed", 3600)
+
+
+def test_a_row_is_refused_where_nothing_tells_whose_text_has_the_delimiter(begun):
+    columns, row = SHORT.format(more="|Comment|SubmitLine", cell="|a | b|c").splitlines()
+    asked = begun(f"{columns}\n{row}\n{row.replace(' | ', ' ')}\n".encode())
+    assert (asked.preview["runs"], [row["line"] for row in asked.refused]) == (1, [2])
+
+
 def test_users_are_members_of_the_team_or_nobody(cluster, people):
     assert job("1001").member_id == people.alice.pk
     assert job("1002_1").member_id == people.bob.pk

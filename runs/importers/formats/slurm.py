@@ -1,16 +1,16 @@
 """SLURM accounting, as `sacct --parsable2` prints it: each finished job is a run that the catalogue estimates.
 
 A row is a job or a step of it (`123.batch`, `123.extern`, `123.0`); steps follow their job and add what only they know.
-Nothing escapes a `|` in the name of a job, so such a row has too many cells; they are joined again.
+Nothing escapes a `|` in the name of a job or in its command, so such a row has too many cells; they are joined again.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 
 from runs.importers import cells
+from runs.importers.formats.slurm_allocation import TRES, Gpus, cores_of, gpus_of, memory_gb_of
 from runs.importers.found import (
     CPU,
     GPU,
@@ -28,14 +28,13 @@ from runs.importers.found import (
 from runs.importers.rule import Rule, pairs
 from runs.importers.source import Source
 from runs.models import Run
-from traceml_agent import catalogue
 from traceml_agent.limits import MAX_RUN_DEVICES
 
 NEEDED = ("JobID", "State", "Start")
-#: What a job was allocated, else what it had asked for: the columns that name GPUs.
-TRES = ("AllocTRES", "ReqTRES")
 ONE_OF = (("ElapsedRaw", "Elapsed"), (*TRES, "AllocCPUS", "NCPUS"))
 DELIMITERS = "|;\t^,"
+#: Columns whose text is the user's, so that it may contain a delimiter.
+USERS_TEXTS = ("JobName", "SubmitLine", "Comment", "AdminComment", "SystemComment", "WorkDir")
 COMMAND = (
     "sacct --allusers --parsable2 --format=JobID,JobName,User,Partition,State,Start,Elapsed,NNodes,AllocCPUS,"
     "AllocTRES,TotalCPU,ConsumedEnergyRaw"
@@ -67,25 +66,13 @@ GPUS_UNKNOWN = "the job’s GPUs, if it had any: the file has no column AllocTRE
 #: SLURM writes 2^64 − 2 and the like for an energy that it does not know.
 MAX_JOULES = 1e15
 MOST_NODES = 64
-UNITS = {"": 1.0, "K": 1024.0, "M": 1024.0**2, "G": 1024.0**3, "T": 1024.0**4, "P": 1024.0**5}
-GB = 1e9
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([KMGTP]?)B?([nc]?)\Z", re.IGNORECASE)
-_MIG = re.compile(r"[._-]*(?:mig[._-]*)?([1-7])g[._](\d{1,3})gb\Z", re.IGNORECASE)
 _GPUUTIL = re.compile(r"gres/gpuutil=(\d{1,6})")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT")
 _STEP = re.compile(r"(\d{1,20}(?:_(?:\d{1,20}|\[[^\]]{0,400}\]))?(?:\+\d{1,6})?)(?:\.(.{1,60}))?\Z")
 
 
 def is_slurm(header: str) -> bool:
     return header.startswith("JobID") or ("JobID" in header and "State" in header and "Elapsed" in header)
-
-
-class Gpus(NamedTuple):
-    """GPUs of one type: how many, their name in the catalogue, and the part of each (1/7 steps for MIG)."""
-
-    number: int
-    type: str
-    name: str
-    share: float
 
 
 @dataclass(slots=True)
@@ -134,20 +121,19 @@ class Reader:
     def _rows(self) -> Iterator[tuple[int, dict[str, str] | Refused]]:
         lines = self._source.lines()
         delimiter, header, ends_with_one = _header(next(lines, ""))
-        self.header, width, named = header, len(header), header.index("JobName") if "JobName" in header else -1
+        self.header, width = header, len(header)
         for line, text in enumerate(lines, start=2):
             values = text.rstrip("\r\n").split(delimiter)
             if values == [""]:
                 continue
             if ends_with_one and not values[-1]:
                 values.pop()
-            if len(values) > width and named >= 0:
-                excess = len(values) - width
-                values[named : named + excess + 1] = [delimiter.join(values[named : named + excess + 1])]
-            if len(values) != width:
-                yield line, Refused(line, f"it has {len(values)} cells, but the header has {width}: it is shifted")
-            else:
+            if len(values) == width:
                 yield line, dict(zip(header, values, strict=True))
+            elif len(values) > width and (row := _joined(header, values, delimiter)):
+                yield line, row
+            else:
+                yield line, Refused(line, f"it has {len(values)} cells, but the header has {width}: it is shifted")
 
     def _add_step(self, job: _Job, row: dict[str, str], step: str) -> None:
         if percent := _GPUUTIL.search(row.get("TRESUsageInAve") or row.get("TRESUsageInTot") or ""):
@@ -251,6 +237,22 @@ def _header(line: str) -> tuple[str, list[str], bool]:
     return delimiter, header, ends_with_one
 
 
+def _joined(header: list[str], values: list[str], delimiter: str) -> dict[str, str] | None:
+    """The row, with the delimiters of a user's text in their column; None if it is not certain which column that is."""
+    several, rows = len(values) - len(header) + 1, []
+    for at in (header.index(name) for name in USERS_TEXTS if name in header):
+        joined = delimiter.join(values[at : at + several])
+        rows.append(dict(zip(header, [*values[:at], joined, *values[at + several :]], strict=True)))
+    certain = [row for row in rows if len(rows) == 1 or _is_a_row(row)]
+    return certain[0] if len(certain) == 1 else None
+
+
+def _is_a_row(row: dict[str, str]) -> bool:
+    state = row["State"].split()[:1] or [""]
+    is_started = cells.is_empty(row["Start"]) or bool(_MOMENT.match(row["Start"]))
+    return bool(is_started and _STEP.match(row["JobID"])) and (state[0].rstrip("+") in ENDED or state[0] in UNENDED)
+
+
 def _elapsed_s(row: dict[str, str]) -> float | None:
     if not cells.is_empty(row.get("ElapsedRaw")):
         return cells.number(row["ElapsedRaw"], "ElapsedRaw")
@@ -266,75 +268,6 @@ def _joules(row: dict[str, str]) -> float:
     """Energy in J from ConsumedEnergyRaw; 0 if the cluster does not gather it."""
     text = row.get("ConsumedEnergyRaw") or ""
     return float(text) if text.isdecimal() and len(text) < 20 and float(text) < MAX_JOULES else 0.0
-
-
-def cores_of(row: dict[str, str], tres: str) -> float:
-    text = _of_tres(tres, "cpu") or row.get("AllocCPUS") or row.get("NCPUS")
-    cores = cells.number(text, "the number of CPUs", 1e6)
-    if not cores:
-        raise RowRefused("the job has no CPUs")
-    return cores
-
-
-def memory_gb_of(row: dict[str, str], tres: str) -> float | None:
-    """GB allocated: of AllocTRES, else of ReqMem, which old releases give for each core (`c`) or node (`n`)."""
-    if text := _of_tres(tres, "mem"):
-        return _gb(text)[0]
-    text = row.get("ReqMem") or ""
-    if cells.is_empty(text) or text in ("0", "0n", "0c"):
-        return None
-    size_gb, per = _gb(text)
-    if per == "c":
-        return size_gb * cores_of(row, tres)
-    return size_gb * (cells.number(row.get("NNodes"), "NNodes", 1e6) or 1) if per == "n" else size_gb
-
-
-@lru_cache(maxsize=10_000)
-def _gb(text: str) -> tuple[float, str]:
-    found = _SIZE.match(text)
-    if not found:
-        raise RowRefused(f"the memory is {cells.quoted(text)}, which is not a size such as 64G")
-    # A size without a unit is in MB.
-    size_gb = float(found[1]) * UNITS[found[2].upper() or "M"] / GB
-    if size_gb > 1e7:
-        raise RowRefused(f"the memory is {cells.quoted(text)}, more than any machine has")
-    return size_gb, found[3].lower()
-
-
-def _of_tres(tres: str, name: str) -> str | None:
-    for part in tres.split(","):
-        key, _, value = part.partition("=")
-        if key == name:
-            return value
-    return None
-
-
-def gpus_of(tres: str, names: dict[str, str]) -> list[Gpus]:
-    """The GPUs of a job: `gres/gpu:TYPE=N` of each type, and of `gres/gpu=N` what no type accounts for."""
-    total, typed = 0, []
-    for part in tres.split(","):
-        key, _, value = part.partition("=")
-        if not key.startswith("gres/gpu") or key[8:9] not in ("", ":"):
-            continue  # gres/gpumem and the like are no GPUs
-        if not value.isdecimal() or int(value) > 100_000:
-            raise RowRefused(f"{cells.quoted(part)} is not a number of GPUs")
-        if key == "gres/gpu":
-            total = int(value)
-        else:
-            typed.append(_typed(int(value), key[9:], names))
-    rest = total - sum(each.number for each in typed)
-    return typed + ([_typed(rest, "", names)] if rest > 0 else [])
-
-
-def _typed(count: int, kind: str, names: dict[str, str]) -> Gpus:
-    """The GPUs of a type: by the user's list, else by the catalogue."""
-    mig = _MIG.search(kind)
-    base = kind[: mig.start()] if mig else kind
-    name = names.get(kind.lower()) or names.get(base.lower() or "gpu")
-    if name is None:
-        found, _ = catalogue.most_likely(base) if base else (None, [])
-        name = found.profile.name if found else (cells.words(base) or "GPU")
-    return Gpus(count, kind, name, int(mig[1]) / 7 if mig else 1.0)
 
 
 def _gpu_devices(gpus: list[Gpus], job: _Job, elapsed_s: float) -> list[FoundDevice]:
