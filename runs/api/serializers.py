@@ -17,6 +17,7 @@ from traceml_agent.limits import (
     MAX_NOTE,
     MAX_OVERLAPS,
     MAX_ROWS,
+    MAX_TOTAL,
     MAX_UUID,
 )
 
@@ -101,7 +102,7 @@ class StageFactsSerializer(serializers.Serializer):
     parent = Text(allow_blank=True, default="", max_length=64)
     start_s = Seconds()
     end_s = Seconds(allow_null=True, default=None)
-    total = serializers.IntegerField(allow_null=True, default=None, min_value=0, max_value=2**31 - 1)
+    total = serializers.IntegerField(allow_null=True, default=None, min_value=0, max_value=MAX_TOTAL)
 
     def validate(self, stage):
         if stage["end_s"] is not None and stage["end_s"] < stage["start_s"]:

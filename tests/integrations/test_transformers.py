@@ -79,6 +79,13 @@ train(again, True, folder=os.path.abspath("kept"), save_strategy="epoch", restor
 print("stored", os.environ["TRACEML_AGENT_TOKEN"] in open("kept/checkpoint-6/trainer_state.json").read())
 
 train([TraceMLCallback(name="named twice")], report_to="traceml")
+
+class Streamed(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(data * 9)
+
+steps = arguments(max_steps=6)
+Trainer(made(), steps, train_dataset=Streamed(), callbacks=[TraceMLCallback(name="streamed")]).train()
 trainer, _ = train([TraceMLCallback(name="budget", budget_kwh=0, on_budget="stop")])
 print("epochs", trainer.state.epoch)
 """
@@ -88,7 +95,7 @@ print("epochs", trainer.state.epoch)
 def told_and_runs(story):
     documented, by_name = LINES
     code = SETS_UP + "from traceml_agent import track\n" + STORY.format(documented=documented, by_name=by_name)
-    return story(code, 12)
+    return story(code, 13)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +185,13 @@ def test_a_resumed_training_continues_its_run_and_its_checkpoint_holds_no_token(
     assert [finish["status"] for finish in stored["finishes"]] == ["failed", "completed"]
     assert len({header["writer"] for header in stored["headers"]}) == 2
     assert told["stored"] == "False"
+
+
+def test_streamed_data_have_no_number_of_epochs(runs):
+    """The trainer says `sys.maxsize`, which no portal takes as the number of a series."""
+    (epoch,) = stages(runs["streamed"]).values()
+    assert "total" not in epoch
+    assert (sum(metrics(runs["streamed"])["samples"]), len(metrics(runs["streamed"])["loss"])) == (6 * 8, 3)
 
 
 def test_a_budget_stops_the_trainer(told, runs):

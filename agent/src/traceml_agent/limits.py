@@ -32,6 +32,8 @@ MAX_DEVICES = 64
 MAX_WRITERS = 2_048
 MAX_RUN_DEVICES = 2_048
 MAX_STAGES = 20_000
+#: Stages that a series may be said to have.
+MAX_TOTAL = 2**31 - 1
 #: Names of called methods per run.
 MAX_METHODS = 200
 #: Rows that say what a run did not keep.

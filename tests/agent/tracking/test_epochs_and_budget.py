@@ -72,6 +72,35 @@ def test_a_log_file_gets_no_line_but_the_last(script):
     assert len(script(FORECAST).stderr.splitlines()) == 1
 
 
+ENDLESS = """
+    import json, sys
+    from traceml_agent import track
+
+    class Streamed:
+        def __iter__(self):
+            return iter(range(3))
+        def __len__(self):
+            raise NotImplementedError
+
+    def looped(epochs):
+        for epoch in epochs:
+            if epoch == 2:
+                break
+        return epochs._run.forecast
+
+    with track("digits") as run:
+        found = [looped(run.epochs(each)) for each in (range(sys.maxsize), range(10**30), Streamed(), iter(range(9)))]
+    print(json.dumps([each["epochs"] == each["epochs_done"] == 2 for each in found]))
+"""
+
+
+def test_what_stands_for_no_end_is_no_number_of_epochs(script):
+    """Hugging Face says `sys.maxsize` for streamed data: a forecast of 10¹³ kWh, and stages that no portal takes."""
+    done = script(ENDLESS)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [True] * 4
+
+
 def test_over_budget_stop_ends_the_epochs(script):
     done = script("""
         from traceml_agent import track

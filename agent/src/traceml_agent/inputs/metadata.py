@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
+from operator import index
 
 from traceml_agent import limits
 from traceml_agent.inputs import plain
@@ -211,6 +212,16 @@ def _is_kept(name: str, names: set[str]) -> bool:
     if name not in names and len(names) < limits.MAX_METRIC_NAMES:
         names.add(name)
     return name in names
+
+
+def total(value) -> int | None:
+    """How many stages a series has; None for what says no such number, as `sys.maxsize` does where there is no end."""
+    try:
+        number_of_stages = index(value)
+    except Exception as error:  # noqa: BLE001 (an object of the user's)
+        let_handlers_through(error)
+        return None
+    return number_of_stages if 0 <= number_of_stages <= limits.MAX_TOTAL else None
 
 
 def _mapping(value) -> plain.Members | None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterable, Iterator
 
 from traceml_agent import figures
-from traceml_agent.inputs import config
+from traceml_agent.inputs import config, metadata
 from traceml_agent.measuring import summary as numbers
-from traceml_agent.messages import guarded
+from traceml_agent.messages import guarded, let_handlers_through
 from traceml_agent.tracking.stages import NoStage, Stage
 
 #: How long the last power is assumed to continue without a reading, since a busy interpreter delays them.
@@ -49,7 +49,7 @@ class Epochs:
         self._run, self._iterable, self._name = run, iterable, name
         self._energies_j: list[float] = []
         self._durations_s: list[float] = []
-        self._total = _length(iterable)
+        self._total = metadata.total(_length(iterable))
         self._stage: Stage | NoStage = NoStage()
         self._began = (0.0, 0.0)
 
@@ -151,7 +151,8 @@ class Epochs:
 def _length(iterable) -> int | None:
     try:
         return len(iterable)
-    except TypeError:
+    except Exception as error:  # noqa: BLE001 (a dataset of the user's, or a range longer than `len` can say)
+        let_handlers_through(error)
         return None
 
 

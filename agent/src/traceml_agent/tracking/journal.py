@@ -102,7 +102,7 @@ class Journal:
             self.left_out.note("stage", f"a run keeps the first {MAX_STAGES}")
             return NoStage()
         words = metadata.text(name, self.left_out, "a stage's name") or "stage"
-        return Stage(words, f"{self._prefix}{number}", self, telling, total)
+        return Stage(words, f"{self._prefix}{number}", self, telling, metadata.total(total))
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
