@@ -303,13 +303,16 @@ def _nothing(path: str) -> None:
 def _new_batches(pending: list[tuple[int, dict]]) -> Iterator[Batch]:
     """Batches of consecutive updates, up to the limits. A header or finish is a batch of its own."""
     first, last, size, rows = -1, -2, 0, 0
+    abouts: list[dict] = []
     for length, record in pending:
         n, weight = record["n"], _weight(record)
         fits = n == last + 1 and size + length <= MAX_BATCH_BYTES and rows + weight <= MAX_BATCH_ROWS
-        if not fits:
+        about = [record["body"]["about"]] if record["type"] == "update" and "about" in record["body"] else []
+        abouts = recording.joined(abouts + about)
+        if not fits or len(abouts) > 1:
             if first >= 0:
                 yield first, last
-            first, size, rows = n, 0, 0
+            first, size, rows, abouts = n, 0, 0, about
         last, size, rows = n, size + length, rows + weight
     if first >= 0:
         yield first, last

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from traceml_agent.host import endings
 from traceml_agent.host.descriptors import Descriptor, above_standard
 from traceml_agent.host.private import boards_folder
+from traceml_agent.limits import MAX_COUNT
 from traceml_agent.spool.files import ABANDONED_S
 from traceml_agent.spool.folder import board_of
 from traceml_agent.spool.names import BOARD_SUFFIX, SUFFIX, process_of
@@ -156,7 +157,12 @@ class Board:
             if kind == CALL:
                 totals[method] = [a + b for a, b in zip(totals.get(method, [0.0] * 3), values, strict=False)]
         return [
-            {"method": method, "calls": int(calls), "items": int(items), "busy_s": round(busy_s, 6)}
+            {
+                "method": method,
+                "calls": int(calls),
+                "items": min(int(items), MAX_COUNT),  # a dataset without an end may say any length
+                "busy_s": round(busy_s, 6),
+            }
             for method, (calls, items, busy_s) in totals.items()
             if calls
         ]

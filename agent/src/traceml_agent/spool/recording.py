@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
 
+from traceml_agent import limits
 from traceml_agent.host.private import open_regular
 
 VERSION = 1
 MAX_LINE_BYTES = 8 * 1024 * 1024
 TYPES = ("header", "update", "finish")
+#: Mappings that a run adds to as it goes on.
+MERGED = ("params", "environment")
 #: The lists that a body may have, each with the key that its rows must have as text.
 ROWS = {"samples": "device", "metrics": "name", "devices": "key", "stages": "id", "calls": "method"}
 #: Fields of a header for this machine only: the portal that the run is for, the writer whose child wrote the file, the
@@ -107,6 +110,31 @@ def sync_to_disk(descriptor: int) -> None:
 
 
 def enriched(former: dict, about: dict) -> dict:
-    """What was reported about a run, with what is reported now. Parameters and environment are merged."""
-    merged = {name: former.get(name, {}) | about[name] for name in ("params", "environment") if name in about}
-    return former | about | merged
+    """What was reported about a run, with what is reported now, as the portal adds to it: parameters and environment
+    are merged, tags are added, and a name stays."""
+    found = former | about
+    found |= {name: former.get(name, {}) | about[name] for name in MERGED if name in about}
+    if "tags" in about:
+        found["tags"] = list(dict.fromkeys([*former.get("tags", ()), *about["tags"]]))
+    return found | ({"name": former["name"]} if former.get("name") else {})
+
+
+def within_limits(about: dict) -> dict:
+    """What of this a portal takes at once."""
+    found = about | ({"tags": about["tags"][: limits.MAX_TAGS]} if "tags" in about else {})
+    for name in (name for name in MERGED if name in about):
+        excess = set(limits.excess_keys(about[name]))
+        found[name] = {key: value for key, value in about[name].items() if key not in excess}
+    return found
+
+
+def joined(abouts: Iterable[dict]) -> list[dict]:
+    """The same in as few pieces as the limits allow."""
+    pieces: list[dict] = []
+    for about in abouts:
+        both = enriched(pieces[-1], about) if pieces else about
+        if pieces and both == within_limits(both):
+            pieces[-1] = both
+        else:
+            pieces.append(about)
+    return pieces

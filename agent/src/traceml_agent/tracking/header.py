@@ -40,7 +40,7 @@ def header(run: Run) -> dict:
         "first_run": run.first_id,
         "turn": run._turn,
     } | ({"rank": run.rank} if job.size() > 1 else {})
-    return recording.enriched(found, run._journal.told_about)
+    return recording.within_limits(recording.enriched(found, run._journal.told_about))
 
 
 def first_run(origin: tuple) -> str:

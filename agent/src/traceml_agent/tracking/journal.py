@@ -12,7 +12,7 @@ from traceml_agent.inputs import metadata
 from traceml_agent.inputs.left_out import LeftOut
 from traceml_agent.measuring.summary import WORK
 from traceml_agent.spool.board import Board
-from traceml_agent.spool.recording import enriched
+from traceml_agent.spool.recording import enriched, joined, within_limits
 from traceml_agent.tracking.stages import NoStage, Stage
 
 #: Most rows of one kind in a record (several records make a batch), and most stages of a run: the portal's limits.
@@ -50,7 +50,7 @@ class Journal:
         self._metrics: deque[tuple[float, str, float]] = deque()
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
-        self._about: dict = {}
+        self._abouts: deque[dict] = deque()
         #: Everything that was told about the run, and the work of former days.
         self.told_about: dict = {}
         self._former_work = dict(self.work)
@@ -115,7 +115,8 @@ class Journal:
         """Note further names or parameters of the run."""
         if self._rank or not about:
             return
-        self._about, self.told_about = enriched(self._about, about), enriched(self.told_about, about)
+        self._abouts.append(about)
+        self.told_about = within_limits(enriched(self.told_about, about))
         self._on_news()
 
     def _write_what_is_much(self, rows: deque) -> None:
@@ -130,11 +131,12 @@ class Journal:
         metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
         metrics += self._work_done()
         stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
-        about, self._about = self._about, {}
-        body = first | ({"about": about} if about else {}) | self._left_out()
-        while body or metrics or stages:
+        abouts = joined(_drained(self._abouts))
+        body = first | self._left_out()
+        while body or metrics or stages or abouts:
             rows = {"metrics": metrics[:MAX_ROWS], "stages": stages[:MAX_ROWS]}
-            yield body | {name: some for name, some in rows.items() if some}
+            about = {"about": abouts.pop(0)} if abouts else {}
+            yield body | about | {name: some for name, some in rows.items() if some}
             body, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
 
     def _work_done(self) -> list[dict]:
