@@ -44,7 +44,8 @@ def folder(tmp_path) -> Path:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_works_as_it_stands(page, folder, people, catalogue, live_server):
-    environment = {
+    own = {name: os.environ[name] for name in ("TMPDIR", "TRACEML_AGENT_MEMORY")}  # where a spool may lie too
+    environment = own | {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "HOME": str(folder),
         "PYTHONPATH": str(ROOT / "agent" / "src"),

@@ -27,7 +27,8 @@ def shell(tmp_path, live_server, people):
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
         (programs / name).chmod(0o755)
     (tmp_path / "train.py").write_text(TRAINING)
-    environment = {
+    own = {name: os.environ[name] for name in ("TMPDIR", "TRACEML_AGENT_MEMORY")}  # where a spool may lie too
+    environment = own | {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "HOME": str(tmp_path),
         "TRACEML_AGENT_URL": live_server.url,
