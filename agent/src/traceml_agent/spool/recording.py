@@ -131,10 +131,21 @@ def within_limits(about: dict) -> dict:
 def joined(abouts: Iterable[dict]) -> list[dict]:
     """The same in as few pieces as the limits allow."""
     pieces: list[dict] = []
+    share = 0.0
     for about in abouts:
-        both = enriched(pieces[-1], about) if pieces else about
-        if pieces and both == within_limits(both):
-            pieces[-1] = both
+        share += _share_of_limits(about)
+        if pieces and share > 1.0:  # or less, if keys come again
+            share = _share_of_limits(enriched(pieces[-1], about))
+        if pieces and share <= 1.0:
+            pieces[-1] = enriched(pieces[-1], about)
         else:
             pieces.append(about)
+            share = _share_of_limits(about)
     return pieces
+
+
+def _share_of_limits(about: dict) -> float:
+    shares = [len(about.get("tags", ())) / limits.MAX_TAGS]
+    for mapping in (about[name] for name in MERGED if name in about):
+        shares += [len(mapping) / limits.MAX_KEYS, limits.metadata_bytes(mapping) / limits.MAX_METADATA_BYTES]
+    return max(shares)

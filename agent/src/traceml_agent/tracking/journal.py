@@ -52,13 +52,18 @@ class Journal:
         self._names: set[str] = set()
         self._abouts: deque[dict] = deque()
         #: Everything that was told about the run, and the work of former days.
-        self.told_about: dict = {}
+        self._told_about: dict = {}
         self._former_work = dict(self.work)
         self._open: set[str] = set()
 
     @property
     def has_open_stage(self) -> bool:
         return bool(self._open)
+
+    @property
+    def told_about(self) -> dict:
+        """Everything that was told about the run, as far as a portal takes it at once."""
+        return within_limits(self._told_about)
 
     def own_work(self) -> dict[str, float]:
         """Useful work that was logged here, of the run's day if it goes on for days."""
@@ -116,7 +121,7 @@ class Journal:
         if self._rank or not about:
             return
         self._abouts.append(about)
-        self.told_about = within_limits(enriched(self.told_about, about))
+        self._told_about = enriched(self._told_about, about)
         self._on_news()
 
     def _write_what_is_much(self, rows: deque) -> None:
