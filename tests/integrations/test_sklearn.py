@@ -208,7 +208,7 @@ def test_a_watched_estimator_is_not_asked_for_training_metrics(run, arrived):
 def test_an_interrupted_search_is_cancelled(start, arrived):
     slow = "import time\nfrom sklearn.tree import DecisionTreeClassifier\n"
     slow += "class Slow(DecisionTreeClassifier):\n    def fit(self, X, y):\n"
-    slow += "        print('fits', flush=True)\n        time.sleep(30)\nmodel = Slow()\n"
+    slow += "        print('fits', flush=True)\n        [time.sleep(0.1) for _ in range(300)]\nmodel = Slow()\n"
     process = start(SETS_UP + AUTOLOG + slow + SEARCH.replace("JOBS", "1"))
     process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)

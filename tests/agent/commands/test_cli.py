@@ -290,7 +290,7 @@ def test_every_command_has_help(agent):
 def test_a_command_that_is_interrupted_by_the_terminal_is_waited_for(environment, records):
     """Ctrl-C reaches the whole group: the command decides what it does, and the run is still written."""
     code = (
-        "import sys, time\ntry:\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "import sys, time\ntry:\n    print('ready', flush=True)\n    [time.sleep(0.1) for _ in range(600)]\n"
         "except KeyboardInterrupt:\n    sys.exit(9)"
     )
     words = [*AGENT, "run", "--", sys.executable, "-c", code]

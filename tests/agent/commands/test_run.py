@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +127,22 @@ with traceml_agent.track("resnet-50") as run:
     assert summary["work"]["samples"]["count"] == 400
     assert summary["work"]["samples"]["kwh_per_1000"] == pytest.approx(summary["energy_kwh"] / 0.4)
     assert summary["left_out"] == []
+
+
+def test_a_signal_that_comes_just_before_it_waits_reaches_the_command(tmp_path):
+    """A scheduler's SIGTERM on a busy node: Python would only look at it when the wait for the command is over."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler: the busy machine can't be made")
+    source = Path(__file__).parents[2] / "fakes" / "late_waitpid.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "late.so", source], check=True)
+    command = ["env", "-u", "LD_PRELOAD", "sh", "-c", "trap 'exit 5' TERM; echo ready; sleep 9 & wait"]
+    environment = {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path), "LD_PRELOAD": tmp_path / "late.so"}
+    words = [sys.executable, "-m", "traceml_agent", "run", "--", *command]
+    process = subprocess.Popen(words, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline() == b"ready\n"
+    began_s = time.monotonic()
+    process.terminate()
+    assert process.wait(timeout=60) == 5
+    assert time.monotonic() - began_s < 8.0
+    process.stdout.close()

@@ -130,18 +130,19 @@ class Child:
 
     def run(self, words: list[str]) -> int:
         """Start it and wait for its end. Raises OSError if it can't be started."""
+        bell = _bell_of_signals() if hasattr(os, "WUNTRACED") else -1
         # Descriptors that a shell opened for the command (`cat <(…)`) stay open; the agent's own are not inherited.
         self._process = subprocess.Popen(words, close_fds=False)
         for number in self._early:
             self._send(number)
-        if not hasattr(os, "WUNTRACED"):
-            return self._process.wait()
-        return self._wait(self._process)
+        return self._wait(self._process, bell) if bell >= 0 else self._process.wait()
 
-    def _wait(self, process: subprocess.Popen) -> int:
+    def _wait(self, process: subprocess.Popen, bell: int) -> int:
         while process.returncode is None:
-            _, status = os.waitpid(process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
+            pid, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
+            if pid == 0:
+                os.read(bell, 4096)
+            elif not os.WIFSTOPPED(status):
                 process.returncode = os.waitstatus_to_exitcode(status)
             elif os.WSTOPSIG(status) == signal.SIGTSTP and _has_the_terminal():
                 self._stop_as_well()
@@ -166,6 +167,19 @@ class Child:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
+
+
+def _bell_of_signals() -> int:
+    """A descriptor that can be read after each signal, among them the end and the stop of a child.
+
+    A handler of Python's runs between two steps of it: a signal that arrives just before `waitpid` blocks would be
+    passed on only when the command has ended. The system writes here at once, so that reading it never waits for that.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return reader
 
 
 def _has_the_terminal() -> bool:
