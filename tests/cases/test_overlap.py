@@ -72,6 +72,9 @@ def work():
     recursive(4)
 """,
 }
+#: Less than any of their blocks. A run is seen by another once it has written what it holds, after its first reading:
+#: milliseconds, more where a busy machine takes its processor away just then.
+CLOSE_S = 0.08
 
 
 def counters(run: dict, device: str = "cpu-0") -> dict[str, float]:
@@ -104,8 +107,8 @@ def test_runs_of_one_process_count_it_once(start, portal, processes, work):
     runs = list(portal.runs().values())
     (whole,) = [run for run in runs if run["headers"][0]["model"] == "whole"]
     mine = counters(whole)
-    assert total(runs, "counted_held_s") == pytest.approx(mine["held_s"], rel=0.01)
-    assert total(runs, "counted_busy_s") == pytest.approx(mine["busy_s"], rel=0.01)
+    assert total(runs, "counted_held_s") == pytest.approx(mine["held_s"], abs=CLOSE_S)
+    assert total(runs, "counted_busy_s") == pytest.approx(mine["busy_s"], abs=CLOSE_S)
     assert {"process"} == set(overlaps(whole).values())
     assert len(overlaps(whole)) == len(runs) - 1
     assert mine["held_s"] == pytest.approx(mine["elapsed_s"]), "its own figure is all that the process used"

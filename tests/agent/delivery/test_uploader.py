@@ -257,7 +257,8 @@ def test_a_broken_pipe_does_not_kill_a_script_that_made_sigpipe_deadly(parent):
 
 
 def test_ctrl_c_at_a_terminal_ends_the_training_and_not_the_uploader(portal, parent, place):
-    process = parent("made.append('update', update(1)); print(pid_of(handle), flush=True); [time.sleep(0.1) for _ in range(300)]")
+    naps = "[time.sleep(0.1) for _ in range(300)]"
+    process = parent(f"made.append('update', update(1)); print(pid_of(handle), flush=True); {naps}")
     pid = int(process.stdout.readline())
     portal.wait_for(lambda portal: portal.runs())
     assert os.getsid(pid) != os.getsid(process.pid)

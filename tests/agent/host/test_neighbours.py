@@ -160,3 +160,31 @@ def test_a_gpu_that_two_runs_of_a_process_measure_is_counted_once():
         measured(meter, 500.0)
     assert (outer.energy_j, outer.shared_energy_j) == (500.0, 500.0)
     assert (inner.energy_j, inner.shared_energy_j) == (500.0, 0.0)
+
+
+class SlowCard(Card):
+    """Its driver takes a moment, and `meanwhile` happens in it."""
+
+    def __init__(self, meanwhile):
+        super().__init__()
+        self.meanwhile = meanwhile
+
+    def read(self):
+        self.joules += 500.0
+        self.meanwhile()
+        return super().read()
+
+
+def test_a_run_that_begins_while_a_slow_device_is_read_has_its_part_of_that():
+    outer, inner = place("outer"), place("inner", outer="outer").device("GPU-1")
+    meter = Meter(SlowCard(lambda: None), outer.device("GPU-1"))
+    meter.read(1.0)
+
+    def begin():
+        inner.begin(time.monotonic())
+        time.sleep(0.2)
+
+    meter.sensor.meanwhile = begin
+    meter.read(1.0)
+    assert meter.shared_held_s == pytest.approx(meter.at - inner.record.began, abs=0.01)
+    assert meter.shared_held_s >= 0.2

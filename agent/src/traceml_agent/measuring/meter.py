@@ -41,7 +41,7 @@ class Meter:
 
     def read(self, interval_s: float) -> None:
         """Read the sensor and count what happened since its last reading. A failed read is no reading, never 0."""
-        part = self.hold.part(self.at, time.monotonic()) if self.hold is not None and self.at else ALL
+        part = self._part_until(time.monotonic())
         if part.held < 1.0:
             self.sensor.add_note(SHARED)
         self.sensor.idle_part = part.held
@@ -62,7 +62,11 @@ class Meter:
             self.hold.begin(at)
             if self.sensor.is_split is not None:
                 self.hold.keep(0.0 if self.sensor.is_split else 1.0)
-        self.take(at, reading, GAP_INTERVALS * interval_s, part)
+        # Asked again, since a run may have begun or ended while a slow device, or a busy machine, was being read.
+        self.take(at, reading, GAP_INTERVALS * interval_s, self._part_until(at))
+
+    def _part_until(self, at: float) -> Shares:
+        return self.hold.part(self.at, at) if self.hold is not None and self.at else ALL
 
     def anew(self, hold: Hold | None) -> Meter:
         """A meter that goes on from the last reading with counters of zero: no joule is lost or counted twice."""
