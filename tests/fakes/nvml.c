@@ -12,7 +12,8 @@
 
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 enum { UUID, NAME, MEMORY, LIMIT, ENERGY, POWER, UTILISATION, SLICES, ERROR, PROCESSES, FIELDS };
-static char line[4096], *fields[FIELDS];
+/* Of each thread, since NVML may be called by several at once. */
+static __thread char line[4096], *fields[FIELDS];
 
 static int load(long number) {
     FILE *file = fopen(getenv("FAKE_NVML") ? getenv("FAKE_NVML") : "", "r");
