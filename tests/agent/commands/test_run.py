@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
@@ -146,3 +148,30 @@ def test_a_signal_that_comes_just_before_it_waits_reaches_the_command(tmp_path):
     assert process.wait(timeout=60) == 5
     assert time.monotonic() - began_s < 8.0
     process.stdout.close()
+
+
+def test_ctrl_z_stops_the_command_and_fg_goes_on_with_both(tmp_path):
+    """The shell only knows the agent's process: it stops if the command does, and its status is the command's."""
+    shell, terminal = pty.fork()
+    if shell == 0:
+        words = {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path), "PS1": "", "ENV": ""}
+        os.execvpe("sh", ["sh", "-i"], os.environ | words)
+
+    def says(text: str) -> bool:
+        said, until = "", time.monotonic() + 30
+        while text not in said and select.select([terminal], [], [], until - time.monotonic())[0]:
+            said += os.read(terminal, 4096).decode()
+        return text in said
+
+    command = "echo be''gun; while [ ! -e go ]; do sleep 0.1; done; echo en''ded; exit 7"
+    os.write(terminal, f"cd {tmp_path}; {sys.executable} -m traceml_agent run -- sh -c '{command}'\n".encode())
+    assert says("begun")
+    os.write(terminal, b"\x1a")
+    assert says("Stopped")
+    (tmp_path / "go").touch()
+    os.write(terminal, b"fg\n")
+    assert says("ended")
+    os.write(terminal, b"echo status $?; exit\n")
+    assert says("status 7")
+    os.close(terminal)
+    os.waitpid(shell, 0)
