@@ -58,7 +58,7 @@ def model_notes(request, project, slug):
 
 @require_http_methods(["GET", "POST"])
 def delete_model(request, project, slug):
-    """Ask for confirmation, then move the run to the trash."""
+    """Ask for confirmation, then move the model with its runs to the trash."""
     model = model_or_404(request, project, slug)
     require(request, Right.CHANGE_RUNS, model.project_id)
     if request.method == "POST":
