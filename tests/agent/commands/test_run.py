@@ -150,6 +150,26 @@ def test_a_signal_that_comes_just_before_it_waits_reaches_the_command(tmp_path):
     process.stdout.close()
 
 
+LAUNCHER = "import os, signal, sys; {}; os.execvp(sys.argv[1], sys.argv[1:])"
+HIDES = {
+    "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})",
+    "ignored": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+}
+
+
+@pytest.mark.parametrize("hides", HIDES.values(), ids=HIDES)
+def test_it_sees_its_command_end_although_the_launcher_hides_the_end_of_children(tmp_path, hides):
+    """srun and mpirun start tasks with SIGCHLD blocked, some servers ignore it: wrappers that wait for it hang."""
+    code = "import signal, sys, time; time.sleep(0.5); print(signal.pthread_sigmask(signal.SIG_BLOCK, ())); sys.exit(3)"
+    run = [sys.executable, "-m", "traceml_agent", "run", "--", sys.executable, "-c", code]
+    environment = os.environ | {"TRACEML_AGENT_SPOOL_DIR": str(tmp_path), "HOME": str(tmp_path)}
+    how = {"env": environment, "capture_output": True, "timeout": 60, "check": False}
+    launch = [sys.executable, "-c", LAUNCHER.replace("{}", hides)]
+    alone, measured = subprocess.run([*launch, *run[5:]], **how), subprocess.run([*launch, *run], **how)
+    assert (measured.returncode, measured.stdout) == (alone.returncode, alone.stdout)
+    assert measured.returncode == 3
+
+
 def test_ctrl_z_stops_the_command_and_fg_goes_on_with_both(tmp_path):
     """The shell only knows the agent's process: it stops if the command does, and its status is the command's."""
     shell, terminal = pty.fork()
@@ -163,8 +183,16 @@ def test_ctrl_z_stops_the_command_and_fg_goes_on_with_both(tmp_path):
             said += os.read(terminal, 4096).decode()
         return text in said
 
-    command = "echo be''gun; while [ ! -e go ]; do sleep 0.1; done; echo en''ded; exit 7"
-    os.write(terminal, f"cd {tmp_path}; {sys.executable} -m traceml_agent run -- sh -c '{command}'\n".encode())
+    (tmp_path / "train.py").write_text("""
+import pathlib, sys, time
+print("begun", flush=True)
+while not pathlib.Path("go").exists():
+    time.sleep(0.1)
+print("ended", flush=True)
+sys.exit(7)
+""")
+    words = [sys.executable, "-m", "traceml_agent", "run", "--", sys.executable, "train.py"]
+    os.write(terminal, f"cd {tmp_path}; {' '.join(words)}\n".encode())
     assert says("begun")
     os.write(terminal, b"\x1a")
     assert says("Stopped")

@@ -138,6 +138,8 @@ class Child:
         return self._wait(self._process, bell) if bell >= 0 else self._process.wait()
 
     def _wait(self, process: subprocess.Popen, bell: int) -> int:
+        # Launchers such as srun and mpirun start their tasks with this signal blocked, as the command keeps it.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         while process.returncode is None:
             pid, status = os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)
             if pid == 0:
