@@ -209,7 +209,7 @@ def sampling(sensor, samples, interval_s=0.1):
 def test_what_counts_by_itself_wakes_nobody_between_two_samples():
     with sampling(Scripted(every_s=60.0), []) as (_, looks):
         time.sleep(1.3)
-    assert 5 <= len(looks) <= 13  # every 0.1 s
+    assert 2 <= len(looks) <= looks[-1] / 0.1 + 2  # every 0.1 s
 
 
 def test_an_instants_value_is_read_every_interval():
@@ -229,10 +229,12 @@ def test_a_stage_that_ends_is_sampled_at_once_where_the_last_sample_is_an_interv
 def test_stages_that_follow_each_other_fast_are_sampled_once_an_interval():
     samples: list[dict] = []
     with sampling(Scripted(every_s=60.0), samples) as (sampler, _):
+        began = time.monotonic()
         for _ in range(300):
             sampler.mark()
             time.sleep(0.002)
-    assert len(samples) <= 9  # in 0.6 s and a little, one at the start and one at the end
+        lasted_s = time.monotonic() - began
+    assert len(samples) <= lasted_s / 0.1 + 3  # one at the start, one at the end, and one that was due
 
 
 def test_samples_of_stages_put_off_no_regular_one():
