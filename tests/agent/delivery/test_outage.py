@@ -92,6 +92,7 @@ def test_in_an_outage_it_knocks_politely_however_often_it_is_woken(place, settin
     portal.mode("503:0")
     handle = launch(settings)
     handle.own(begun(place).path)
+    portal.wait_for(lambda portal: portal.requests())
     for _ in range(30):
         handle.wake()
         time.sleep(0.1)
@@ -123,6 +124,7 @@ def test_a_refused_token_is_warned_of_once_and_asked_for_again_later(place, sett
     portal.mode(mode)
     handle = launch(settings)
     handle.own(begun(place).path)
+    portal.wait_for(lambda portal: portal.requests())
     for _ in range(10):
         handle.wake()
         time.sleep(0.1)
