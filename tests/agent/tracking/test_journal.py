@@ -74,3 +74,15 @@ def test_a_stage_may_get_its_result_in_its_name_which_is_cleaned_as_any(journal)
     (told,) = body["stages"]
     assert told["name"].startswith("trial 3 (kernel=rbf , value=0.25)")
     assert len(told["name"]) == 200
+
+
+def test_what_the_next_days_run_takes_over_happened_at_its_start(journal):
+    """A thread may log, or end a part, in the moment in which the day's run ends: its own clock is the wrong one."""
+    journal.log((), {"loss": 0.5}, at=86_399.9)
+    stage = journal.stage("load", None)
+    stage.place(86_399.0, 86_402.0)
+    journal.begin_anew(86_400.0)
+    journal.log((), {"loss": 0.4}, at=86_401.0)
+    (body,) = journal.bodies({})
+    assert [row["t_s"] for row in body["metrics"]] == [0.0, 1.0]
+    assert [(row["start_s"], row["end_s"]) for row in body["stages"]] == [(0.0, 2.0)]

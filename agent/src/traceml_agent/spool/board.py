@@ -172,10 +172,15 @@ class Board:
         if (at := self.slot(f"{WORK}:{name}")) is not None:
             self.values[at] += amount
 
-    def keep_work(self, name: str, total: float, told: float) -> None:
-        """Keep how much the measuring process has done, and how much of it is in the spool."""
+    def keep_work(self, name: str, total: float) -> None:
+        """Keep how much the measuring process has done."""
         if (at := self.slot(f"{OWN_WORK}:{name}")) is not None:
-            self.values[at], self.values[at + 1] = total, told
+            self.values[at] = total
+
+    def tell_work(self, name: str, total: float) -> None:
+        """Keep how much of it is in the spool."""
+        if (at := self.slot(f"{OWN_WORK}:{name}")) is not None:
+            self.values[at + 1] = total
 
     def untold_work(self) -> dict[str, float]:
         """Work of the measuring process that is not in the spool, by name."""

@@ -47,7 +47,7 @@ class Journal:
         self._told_work = dict(self.work)
         self._told_left_out: list[dict] = []
         self._prefix, self._keys = prefix, itertools.count(1)
-        self._metrics: deque[tuple[float, str, float]] = deque()
+        self._metrics: deque[tuple[float, str, float]] = deque()  # with monotonic times
         self._stages: deque[Stage] = deque()
         self._names: set[str] = set()
         self._abouts: deque[dict] = deque()
@@ -71,20 +71,19 @@ class Journal:
 
     def begin_anew(self, started_at: float) -> None:
         """Go on as the journal of the next day's run. What was reported since the last record belongs to that."""
-        passed_s, self.started_at = started_at - self.started_at, started_at
-        self._metrics = deque((max(t_s - passed_s, 0.0), name, value) for t_s, name, value in _drained(self._metrics))
+        self.started_at = started_at
         self._former_work = dict(self._told_work)
         self.left_out.clear()
         self._told_left_out = []
 
     def log(self, given: tuple, named: dict, at: float | None = None) -> None:
         """Keep numbers with the time at which they were logged, or with `at`, a monotonic time."""
-        t_s = self._now() if at is None else round(at - self.started_at, 6)
+        at = time.monotonic() if at is None else at
         for name, value in metadata.metrics(given, named, self.left_out, self._names):
             if name in self.work:
                 self._add_work(name, value)
             elif not self._rank:
-                self._metrics.append((t_s, name, value))
+                self._metrics.append((at, name, value))
         self._on_news()
         self._write_what_is_much(self._metrics)
 
@@ -94,7 +93,7 @@ class Journal:
             if self._board is not None:
                 self._board.add_work(name, amount)
             if self._own is not None:
-                self._own.keep_work(name, self.work[name], self._told_work[name])
+                self._own.keep_work(name, self.work[name])
         else:
             self.left_out.note(f"metric {name!r}", "the amounts add up to more than a number can hold")
 
@@ -111,7 +110,7 @@ class Journal:
 
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
-        (self._open.add if stage.end_s is None else self._open.discard)(stage.key)
+        (self._open.add if stage.ended_at is None else self._open.discard)(stage.key)
         self._stages.append(stage)
         self._on_stage()
         self._write_what_is_much(self._stages)
@@ -128,13 +127,16 @@ class Journal:
         if len(rows) >= MAX_ROWS:
             self._write()
 
-    def _now(self) -> float:
-        return round(time.monotonic() - self.started_at, 6)
+    def seconds(self, at: float) -> float:
+        """A monotonic time as seconds of the run; what the next day's run takes over happened at its start."""
+        return max(round(at - self.started_at, 6), 0.0)
 
     def bodies(self, first: dict) -> Iterator[dict]:
-        """Everything kept, in as many records as the portal's limits require, the first including `first`."""
-        metrics = [{"t_s": t_s, "name": name, "value": value} for t_s, name, value in _drained(self._metrics)]
-        metrics += self._work_done()
+        """Everything kept, in as many records as the portal's limits require, the first including `first`.
+
+        One thread at a time may ask and write: with two, work would count twice, and a stage might stay open.
+        """
+        metrics = [self._metric(*row) for row in _drained(self._metrics)] + self._work_done()
         stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
         abouts = joined(_drained(self._abouts))
         body = first | self._left_out()
@@ -144,14 +146,18 @@ class Journal:
             yield body | about | {name: some for name, some in rows.items() if some}
             body, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
 
+    def _metric(self, at: float, name: str, value: float) -> dict:
+        return {"t_s": self.seconds(at), "name": name, "value": value}
+
     def _work_done(self) -> list[dict]:
         """Work since the last record, as metrics: one number each, however often it was logged."""
-        done = {name: total - self._told_work[name] for name, total in self.work.items()}
-        self._told_work = dict(self.work)
+        work = dict(self.work)  # in one step, since other threads go on adding
+        done = {name: total - self._told_work[name] for name, total in work.items() if total != self._told_work[name]}
+        self._told_work = work
         if self._own is not None:
-            for name in filter(done.get, done):
-                self._own.keep_work(name, self.work[name], self._told_work[name])
-        return [{"t_s": self._now(), "name": name, "value": value} for name, value in done.items() if value]
+            for name in done:
+                self._own.tell_work(name, work[name])
+        return [self._metric(time.monotonic(), name, amount) for name, amount in done.items()]
 
     def _left_out(self) -> dict:
         """Everything left out so far, if that has changed since the last record."""

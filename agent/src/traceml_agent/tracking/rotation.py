@@ -52,7 +52,8 @@ def rotate(run: Run) -> None:
     """End the run, and go on as the next day's. Called by the sampler's thread."""
     with run._ending:
         if run.is_measuring and not run._is_ending:
-            run._sampler.begin_anew(lambda: _next_day(run))
+            with run._writing:  # or another thread's record might come to the wrong day
+                run._sampler.begin_anew(lambda: _next_day(run))
 
 
 def _next_day(run: Run) -> tuple[float, list[Meter]]:

@@ -35,6 +35,8 @@ from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.ranks import Ranks
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
+#: How long a thread waits for another one to end the run.
+END_S = 10.0
 #: What a script may say about the run of the command that started it.
 ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 
@@ -70,6 +72,7 @@ class Run(RunInterface):
         self._summary: numbers.Summary | None = None
         self._stand_in: RunInterface | None = None
         self._ending, self._is_ending = threading.RLock(), False
+        self._writing = threading.RLock()
         left_out = LeftOut()
         self.begin_day(time.monotonic())
         self.first_id = self.run_id
@@ -174,16 +177,17 @@ class Run(RunInterface):
 
     def _write(self, samples: list[dict] | None = None) -> None:
         """Write everything since the last record, in as many records as the portal's limits require."""
-        first: dict = {}
-        if samples:
-            first = {"samples": samples, "devices": self._devices()}
-        calls = self.board.calls() if self.board else []
-        if calls != self._told_calls:
-            first["calls"] = self._told_calls = calls
-        if (overlaps := self._neighbours.overlaps()) != self._told_overlaps:
-            first["overlaps"] = self._told_overlaps = overlaps
-        for body in self._journal.bodies(first):
-            self._spool.append("update", body)
+        with self._writing:
+            first: dict = {}
+            if samples:
+                first = {"samples": samples, "devices": self._devices()}
+            calls = self.board.calls() if self.board else []
+            if calls != self._told_calls:
+                first["calls"] = self._told_calls = calls
+            if (overlaps := self._neighbours.overlaps()) != self._told_overlaps:
+                first["overlaps"] = self._told_overlaps = overlaps
+            for body in self._journal.bodies(first):
+                self._spool.append("update", body)
 
     def _devices(self) -> list[dict]:
         """The devices as the portal accepts them, whatever their drivers say."""
@@ -283,11 +287,16 @@ class Run(RunInterface):
 
     @guarded()
     def _end(self, status, exception, unsure: bool = False) -> None:
-        """End the run once. Other threads wait for the end; a signal handler that interrupts it does not."""
-        with self._ending:
+        """End the run once. Other threads wait for the end, but not for ever: it may wait for what a signal handler
+        interrupted to end the run as well. A handler that interrupts the end itself does not wait."""
+        if not self._ending.acquire(timeout=END_S):
+            return
+        try:
             if not self._is_ending:
                 self._is_ending = True
                 self._end_now(status, exception, unsure)
+        finally:
+            self._ending.release()
 
     def _end_now(self, status, exception, unsure: bool) -> None:
         self._sampler.stop()

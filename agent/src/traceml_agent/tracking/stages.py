@@ -18,20 +18,21 @@ class Stage:
     itself; a pickle becomes a new stage of the same name and run.
     """
 
-    __slots__ = ("_journal", "_telling", "_token", "end_s", "key", "name", "parent", "start_s", "total")
+    __slots__ = ("_journal", "_telling", "_token", "began_at", "ended_at", "key", "name", "parent", "total")
 
     def __init__(self, name: str, key: str, journal, telling, total: int | None = None):
         self.name, self.key, self.total = name, key, total
         self._journal, self._telling = journal, telling
         self.parent = ""
-        self.start_s: float | None = None
-        self.end_s: float | None = None
+        #: Monotonic times; None before it has begun or ended.
+        self.began_at: float | None = None
+        self.ended_at: float | None = None
         self._token: contextvars.Token | None = None
 
     def place(self, began_at: float, ended_at: float) -> None:
         """Record a part that is known only afterwards, by two monotonic times, inside the stage of the current code."""
         self.parent = self._outer()
-        self.start_s, self.end_s = began_at - self._journal.started_at, ended_at - self._journal.started_at
+        self.began_at, self.ended_at = began_at, ended_at
         self._journal.report(self)
 
     def _outer(self) -> str:
@@ -41,7 +42,7 @@ class Stage:
     def __enter__(self) -> Stage:
         self.parent = self._outer()
         self._token = _current.set(self)
-        self.start_s = time.monotonic() - self._journal.started_at
+        self.began_at = time.monotonic()
         self._journal.report(self)
         return self
 
@@ -50,7 +51,7 @@ class Stage:
         self.name = metadata.text(name) or self.name
 
     def __exit__(self, *exception) -> None:
-        self.end_s = time.monotonic() - self._journal.started_at
+        self.ended_at = time.monotonic()
         try:
             if self._token is not None:
                 _current.reset(self._token)
@@ -60,8 +61,9 @@ class Stage:
 
     def as_wire(self) -> dict:
         """The stage as docs/wire.md describes it."""
-        end_s = None if self.end_s is None else round(self.end_s, 6)
-        start_s = round(self.start_s or 0.0, 6)
+        began_at, ended_at = self.began_at, self.ended_at  # another thread may end it meanwhile
+        start_s = 0.0 if began_at is None else self._journal.seconds(began_at)
+        end_s = None if ended_at is None else self._journal.seconds(ended_at)
         wire = {"id": self.key, "name": self.name, "parent": self.parent, "start_s": start_s, "end_s": end_s}
         return wire if self.total is None else wire | {"total": self.total}
 
@@ -82,7 +84,7 @@ def _stage_of(telling, name: str):
 class NoStage:
     """The stage of a run that measures nothing: leaves no trace."""
 
-    name, key, parent, start_s, end_s = "", "", "", None, None
+    name, key, parent, began_at, ended_at = "", "", "", None, None
 
     def __enter__(self) -> NoStage:
         return self
