@@ -93,6 +93,38 @@ def test_a_value_that_was_logged_before_a_flood_of_others_is_kept(run, arrived):
     assert stored["finishes"][-1]["dropped_records"] == 0
 
 
+@pytest.mark.parametrize("after_s", [0.2, 0.35, 0.5])
+def test_a_handler_that_ends_the_run_amid_a_flood_keeps_all_of_it_and_the_end(start, arrived, after_s):
+    """Schedulers warn a job by SIGTERM, and its handler ends the run (wandb 7590, where that works most of the time).
+    The signal comes while values are being written down: all of them arrive, in order, and so does the end."""
+    process = start("""
+        import signal, sys, traceml_agent
+
+        def end(number, frame):
+            run.stop("cancelled")
+            print(logged, flush=True)
+            sys.exit(0)
+
+        logged = 0
+        run = traceml_agent.start("x")
+        signal.signal(signal.SIGTERM, end)
+        print("ready", flush=True)
+        while True:
+            run.log(loss=logged)
+            logged += 1
+    """)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(after_s)
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, "lost" in err) == (0, False), err
+    (stored,) = arrived(seconds=60)
+    found = metrics(stored)["loss"]
+    assert len(found) - int(out) in (0, 1)  # the signal may come before the count
+    assert found == [float(number) for number in range(len(found))]
+    assert status(stored) == "cancelled"
+
+
 def test_stages_beyond_what_a_run_keeps_are_counted_and_said(run, arrived):
     """The same with stages, one for each step of a long training: the first of them stay, among them the long ones
     around, and how many there is no room for is said in the log and on the run's page."""

@@ -68,12 +68,11 @@ class Watched:
     """The counts of one watched object, on the board of its run if it has one."""
 
     def __init__(self, board: Board | None = None):
-        if board is None:
-            from traceml_agent.spool.board import Board
+        from traceml_agent.spool.board import Board
 
-            board = Board()
-        board.is_counted_on = True
-        self._board = board
+        board = board or Board()
+        board.is_counted_on = True  # from now on it stays open
+        self._board = Board() if board.is_closed else board
         self._counts: dict[str, Counts] = {}
 
     def counts(self, method: str) -> Counts:
@@ -104,6 +103,9 @@ def _watch(model, name, run, settings):
         from traceml_agent.tracking import current
     target = run or current.last() or start(name or type_name(model), kind="inference", **settings)
     if not target:
+        return model
+    if not target.is_open:
+        warn("watch: the run has ended, so no calls are counted. Start another one, or let watch start it.")
         return model
     return _counted(model, target.watched, target.board)
 

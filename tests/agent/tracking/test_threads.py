@@ -77,18 +77,18 @@ def test_the_work_of_all_threads_counts_once(told_by_three, run, updates):
 def test_a_stage_that_ends_while_another_thread_writes_its_beginning_does_not_stay_open(run, updates):
     append, begun, written = run._spool.append, threading.Event(), threading.Event()
 
-    def slowly(kind, body):
+    def slowly(*record):
         """The disk is slow with the record of the beginning; a later one may not overtake it."""
         run._spool.append = append
         begun.set()
         written.wait(0.5)
-        return append(kind, body)
+        return append(*record)
 
     run._spool.append = slowly
     with run.stage("load"):
         writer = threading.Thread(target=run._write)
         writer.start()
-        begun.wait()
+        begun.wait(10)
     for number in range(1000):
         run.log(loss=number)
     written.set()
@@ -109,10 +109,10 @@ def test_a_handler_that_ends_the_run_amid_a_record_does_not_wait_for_a_thread_th
         worker.join(0.2)
         run.stop()
 
-    def interrupted(kind, body):
+    def interrupted(*record):
         run._spool.append = append
         signal.raise_signal(signal.SIGUSR1)
-        return append(kind, body)
+        return append(*record)
 
     before = signal.signal(signal.SIGUSR1, end)
     try:

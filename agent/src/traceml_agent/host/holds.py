@@ -188,21 +188,23 @@ def short(text: str) -> str:
 
 
 _here: Holds | None = None
-_making = threading.Lock()
+_making = threading.RLock()  # a signal's handler may start a run while the code that it interrupted does so
 
 
 def of_this_host() -> Holds:
     global _here
     if _here is None:
         with _making:
-            _here = _here or Holds()
+            if _here is None:
+                made = Holds()
+                _here = _here or made
     return _here
 
 
 def _in_child() -> None:
     """A forked child has none of its parent's holds."""
     global _here, _making
-    _here, _making = None, threading.Lock()
+    _here, _making = None, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,8 +11,12 @@ from traceml_agent.spool.names import writer_of
 
 def bodies(path: str, kind: str | None = None) -> Iterator[dict]:
     """The bodies of a file's records, one by one, since a spool may be larger than memory."""
+    seen = set()
     for _, record in recording.read(path):
-        if record and kind in (None, record["type"]):
+        if record is None or record["n"] in seen:  # one that a signal's handler interrupted may be there twice
+            continue
+        seen.add(record["n"])
+        if kind in (None, record["type"]):
             yield record["body"]
 
 

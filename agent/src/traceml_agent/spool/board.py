@@ -89,6 +89,10 @@ class Board:
             finally:
                 os.close(number)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._memory.closed
+
     def close(self) -> None:
         """Release the memory and its descriptor now, not when Python collects it; unless a model counts here."""
         if not self.is_counted_on and (self._descriptor is None or self._descriptor.is_ours):
@@ -142,12 +146,13 @@ class Board:
         return self._memory[start : start + NAME_BYTES].rstrip(b"\0").decode(errors="replace")
 
     def rows(self) -> Iterator[tuple[str, list[float]]]:
-        """Name and values of each slot in use."""
-        # They are taken in order, except for the last.
-        taken = itertools.takewhile(self._memory.__getitem__, STARTS[:-1])
-        for start in (*taken, *filter(self._memory.__getitem__, STARTS[-1:])):
-            first = (start + NAME_BYTES) // 8
-            yield self._name(start), list(self.values[first : first + VALUES])
+        """Name and values of each slot in use; none any more once a signal's handler has closed it."""
+        with contextlib.suppress(ValueError):
+            # They are taken in order, except for the last.
+            taken = itertools.takewhile(self._memory.__getitem__, STARTS[:-1])
+            for start in (*taken, *filter(self._memory.__getitem__, STARTS[-1:])):
+                first = (start + NAME_BYTES) // 8
+                yield self._name(start), list(self.values[first : first + VALUES])
 
     def calls(self) -> list[dict]:
         """Calls of watched models by method, summed over all processes that share the board, as in docs/wire.md."""
@@ -174,13 +179,18 @@ class Board:
 
     def keep_work(self, name: str, total: float) -> None:
         """Keep how much the measuring process has done."""
-        if (at := self.slot(f"{OWN_WORK}:{name}")) is not None:
-            self.values[at] = total
+        self._keep(f"{OWN_WORK}:{name}", 0, total)
 
     def tell_work(self, name: str, total: float) -> None:
         """Keep how much of it is in the spool."""
-        if (at := self.slot(f"{OWN_WORK}:{name}")) is not None:
-            self.values[at + 1] = total
+        self._keep(f"{OWN_WORK}:{name}", 1, total)
+
+    def _keep(self, name: str, place: int, value: float) -> None:
+        try:
+            if (at := self.slot(name)) is not None:
+                self.values[at + place] = value
+        except ValueError:
+            pass  # a signal's handler has closed it
 
     def untold_work(self) -> dict[str, float]:
         """Work of the measuring process that is not in the spool, by name."""

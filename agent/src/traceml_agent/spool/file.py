@@ -6,6 +6,7 @@ killed process loses nothing that was appended. As long as the process lives, it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -39,10 +40,11 @@ class Spool:
         self._n = 0
         self._pid = os.getpid()
         self._lock = threading.RLock()
-        self._draining = self._torn = self._closed = False
+        self.is_closed = False
         self._limit_bytes = limit_bytes
         self._others_bytes = 0
         self._written_bytes = 0
+        self._whole_bytes = 0  # the size at which the file is known to end with a line
         self._updates = 0
         self._waiting: list[bytes] = []
         self._synced_at = time.monotonic()
@@ -59,22 +61,27 @@ class Spool:
             limit_bytes = min(limit_bytes, MEMORY_LIMIT_BYTES)
         return cls(place, run_id, writer, limit_bytes)
 
-    def append(self, kind: str, body: dict) -> bool:
+    def next_number(self) -> int:
+        """The number of a further record."""
+        number, self._n = self._n, self._n + 1
+        return number
+
+    def append(self, kind: str, body: dict, number: int | None = None) -> bool:
         """Write a record; False if it has to wait or is left out. A forked child never writes. Nothing is written after
         `close`, or a delivered file would come back."""
         if os.getpid() != self._pid:
             return False
         with self._lock:
-            if self._closed:
+            if self.is_closed:
                 return False
             kept = self._thinned(body) if kind == "update" else body
-            if kept is None or (line := self._line(kind, kept)) is None:
+            number = self.next_number() if number is None else number
+            if kept is None or (line := self._line(number, kind, kept)) is None:
                 return False
             self._waiting.append(line)
             return self._drain() and kept is body
 
-    def _line(self, kind: str, body: dict) -> bytes | None:
-        number, self._n = self._n, self._n + 1  # first, so that a signal handler that logs in between gets another one
+    def _line(self, number: int, kind: str, body: dict) -> bytes | None:
         try:
             line = recording.encode({"v": recording.VERSION, "n": number, "type": kind, "body": body})
         except (ValueError, TypeError, RecursionError) as error:
@@ -112,15 +119,14 @@ class Spool:
         return once or None
 
     def _drain(self) -> bool:
-        """Write what is waiting, oldest first. On a full disk, keep it in memory up to the limit."""
-        if self._draining:
-            return False  # a signal handler came in between; the call that it interrupted writes this one too
-        self._draining = True
-        try:
-            while self._waiting and self._write(self._waiting[0]):
-                self._waiting.pop(0)
-        finally:
-            self._draining = False
+        """Write what is waiting, oldest first. On a full disk, keep it in memory up to the limit.
+
+        A signal's handler may come in between anywhere and write all of it, or even close the file. At worst a line is
+        there twice, under one number.
+        """
+        while self._waiting and self._write(line := self._waiting[0]):
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(line)
         self._shed()
         if time.monotonic() - self._synced_at > SYNC_EVERY_S:
             self.flush_to_disk()
@@ -129,30 +135,31 @@ class Spool:
     def _write(self, line: bytes) -> bool:
         """Write one whole line or nothing: a short write (full disk) is cut off again, so that no two lines merge."""
         try:
-            if not (self._is_open() or self._open(line)):
+            descriptor = self._descriptor
+            if not self._is_usable(descriptor):
+                if self.is_closed or not self._open(line):
+                    return False
+                descriptor = self._descriptor
+            number, size = descriptor.number, os.fstat(descriptor.number).st_size  # type: ignore[union-attr]
+            if size not in (0, self._whole_bytes) and os.pread(number, 1, size - 1) != b"\n":
+                line = b"\n" + line  # after a rest that could not be cut off
+            if self._descriptor is not descriptor:
                 return False
-            number = self._descriptor.number  # type: ignore[union-attr]
-            line = b"\n" + line if self._torn else line
-            done = os.write(number, line)
+            done = os.write(number, line)  # right after the question, or the number might be another file's
             if done == len(line):
-                # Nobody else writes, so the size is read only after a rest that could not be cut off.
-                self._written_bytes = os.fstat(number).st_size if self._torn else self._written_bytes + done
-                self._torn = False
+                self._written_bytes = self._whole_bytes = size + done
                 return True
-            self._torn = True  # until it is cut off; else the next line starts with an end of line
-            os.ftruncate(number, self._written_bytes)
-            self._torn = False
+            if os.fstat(number).st_size == size + done and self._descriptor is descriptor:
+                os.ftruncate(number, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
-            warn(f"the spool can't be written ({error.strerror}); records are kept in memory")
+            if not self.is_closed:
+                warn(f"the spool can't be written ({error.strerror}); records are kept in memory")
         return False
 
-    def _is_open(self) -> bool:
-        """Whether the descriptor is still ours and the file still has its name: the user's code may change both."""
-        if self._descriptor is None or not self._descriptor.is_ours:
-            self._descriptor = None
-            return False
-        return os.fstat(self._descriptor.number).st_nlink > 0
+    def _is_usable(self, descriptor: Descriptor | None) -> bool:
+        """Whether a descriptor is still ours and the file still has its name: the user's code may change both."""
+        return descriptor is not None and descriptor.is_ours and os.fstat(descriptor.number).st_nlink > 0
 
     def _open(self, line: bytes) -> bool:
         """Open and lock the file. A file that is made again gets the header first, or it would be useless."""
@@ -164,19 +171,20 @@ class Spool:
         # Opened for reading too, which a shared lock over NFS needs.
         with above_standard():
             self._descriptor = Descriptor(open_regular(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT))
+        number = self._descriptor.number
         if fcntl is not None:
             try:
-                fcntl.flock(self._descriptor.number, fcntl.LOCK_SH)
+                fcntl.flock(number, fcntl.LOCK_SH)
             except OSError:
                 pass  # no locks on this file system; a file's age is used instead
-        if line != self._header and not os.fstat(self._descriptor.number).st_size:
-            os.write(self._descriptor.number, self._header)
-        self._measure()
+        if line != self._header and not os.fstat(number).st_size:
+            os.write(number, self._header)
+        self._measure(number)
         return True
 
-    def _measure(self) -> None:
+    def _measure(self, number: int) -> None:
         """Read the sizes again, since other runs share the space."""
-        self._written_bytes = os.fstat(self._descriptor.number).st_size  # type: ignore[union-attr]
+        self._written_bytes = os.fstat(number).st_size
         self._others_bytes = max(0, size_of(os.path.dirname(self.path or "")) - self._written_bytes)
 
     def _shed(self) -> None:
@@ -190,19 +198,20 @@ class Spool:
 
     def flush_to_disk(self) -> None:
         """Write everything to disk, so that it survives a power loss."""
-        self._synced_at = time.monotonic()
-        if self._descriptor is None or os.getpid() != self._pid:
+        self._synced_at, descriptor = time.monotonic(), self._descriptor
+        if descriptor is None or os.getpid() != self._pid:
             return
         try:
-            if self._is_open():
-                recording.sync_to_disk(self._descriptor.number)
-                self._measure()
+            if self._is_usable(descriptor):
+                recording.sync_to_disk(descriptor.number)
+                self._measure(descriptor.number)
         except OSError as error:
-            warn(f"the spool can't be synced ({error.strerror})")
+            if not self.is_closed:
+                warn(f"the spool can't be synced ({error.strerror})")
 
     def close(self) -> bool:
         """Close the file. Returns whether everything appended was written."""
-        self._closed = True
+        self.is_closed = True
         if os.getpid() != self._pid:
             return False
         if self._descriptor is not None:

@@ -207,7 +207,6 @@ class Scribe:
         self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
         self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
         self._run = path if is_here else ""
-        self._told_calls: list[dict] = []
         self.checks: list[Callable[[], None]] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
         # Durations use this machine's monotonic clock; on another machine the wall clock has to do.
@@ -264,10 +263,7 @@ class Scribe:
         if self._ended:
             return
         calls = self.board.calls() if self._tells_calls else []
-        first = {"calls": calls} if calls != self._told_calls else {}
-        self._told_calls = calls
-        for body in self.journal.bodies(first):
-            self._spool.append("update", body)
+        self.journal.write_to(self._spool, {}, {"calls": calls})
 
     def end(self) -> None:
         """Write the rest, and that this is the end."""

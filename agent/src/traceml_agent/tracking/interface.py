@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from traceml_agent.inputs import metadata
 from traceml_agent.measuring import summary as numbers
-from traceml_agent.messages import guarded
+from traceml_agent.messages import guarded, warn
 from traceml_agent.spool.board import Board
 from traceml_agent.tracking.budget import Budget
 from traceml_agent.tracking.epochs import Epochs
@@ -60,7 +60,7 @@ class RunInterface:
 
         `total` is the number of stages in its series, if known.
         """
-        journal = self.journal()
+        journal = self._open_journal()
         self._tell_reports()
         return journal.stage(name, self, total) if journal else NoStage()
 
@@ -79,7 +79,7 @@ class RunInterface:
         `samples`, `tokens` and `prompt_tokens` are work done since the last call. They are added up over all ranks of a
         job, and the summary gives the energy per thousand.
         """
-        journal = self.journal()
+        journal = self._open_journal()
         if journal:
             journal.log(given, metrics)
         self._tell_reports()
@@ -87,10 +87,17 @@ class RunInterface:
     @guarded()
     def log_params(self, *given, **params) -> None:
         """Add or replace parameters: `run.log_params(lr=0.1)`, or `run.log_params({"lr": 0.1})`."""
-        journal = self.journal()
+        journal = self._open_journal()
         if journal:
             for each in (*given, params):
                 journal.tell({"params": kept} if (kept := metadata.params(each, journal.left_out)) else {})
+
+    def _open_journal(self) -> Journal | None:
+        """The journal, and a warning if there is none any more."""
+        journal = self.journal()
+        if journal is None and self:
+            warn("the run has ended, so nothing more of it is kept. Report before its block ends, or before `stop()`.")
+        return journal
 
     def _tell_reports(self) -> None:
         for each in self.reports:

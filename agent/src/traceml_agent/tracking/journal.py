@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import isfinite
 
 from traceml_agent.inputs import metadata
@@ -20,8 +21,26 @@ MAX_ROWS = 1000
 MAX_STAGES = 20_000
 
 
+class Batch:
+    """What was reported until the next batch began. From then on its records stay the same: whoever is interrupted
+    while writing them, or interrupts that, writes them again under the same numbers, and readers keep one of each."""
+
+    def __init__(self) -> None:
+        self.metrics: deque[tuple[float, str, float]] = deque()  # with monotonic times
+        self.stages: deque[Stage] = deque()
+        self.abouts: deque[dict] = deque()
+        self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
+        self.others: dict = {}
+        self.bodies: list[dict] = []
+        self.numbers: list[int] = []
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.metrics or self.stages or self.abouts or self.others or any(self.work.values()))
+
+
 class Journal:
-    """Keeps what is reported in memory until `bodies` hands it over. A call that fills a record writes it itself.
+    """Keeps what is reported in memory until `write_to` writes it. A call that fills a record has it written.
 
     `write` writes a record now; `on_stage` is called when a stage begins or ends, `on_news` on everything else. Only
     the first rank of a job reports, but the work of all counts. `prefix` marks this process's stages among the run's
@@ -44,13 +63,12 @@ class Journal:
         self.work: dict[str, float] = dict.fromkeys(WORK, 0.0)
         self._rank, self._write, self._on_stage, self._on_news = rank, write, on_stage, on_news
         self._board, self._own = board, own  # of the run whose child's journal this is; of the run whose own it is
-        self._told_work = dict(self.work)
-        self._told_left_out: list[dict] = []
+        #: What adds up over the run, as it was last written: calls, overlaps, what was left out.
+        self.told: dict[str, list[dict]] = {}
         self._prefix, self._keys = prefix, itertools.count(1)
-        self._metrics: deque[tuple[float, str, float]] = deque()  # with monotonic times
-        self._stages: deque[Stage] = deque()
+        #: The last one takes what is reported; the others are being written.
+        self._batches: deque[Batch] = deque([Batch()])
         self._names: set[str] = set()
-        self._abouts: deque[dict] = deque()
         #: Everything that was told about the run, and the work of former days.
         self._told_about: dict = {}
         self._former_work = dict(self.work)
@@ -72,9 +90,11 @@ class Journal:
     def begin_anew(self, started_at: float) -> None:
         """Go on as the journal of the next day's run. What was reported since the last record belongs to that."""
         self.started_at = started_at
-        self._former_work = dict(self._told_work)
+        self._former_work = {name: self._work_told(name) for name in self.work}
+        for batch in self._batches:
+            batch.numbers.clear()  # they were the former file's
         self.left_out.clear()
-        self._told_left_out = []
+        self.told = {}
 
     def log(self, given: tuple, named: dict, at: float | None = None) -> None:
         """Keep numbers with the time at which they were logged, or with `at`, a monotonic time."""
@@ -83,13 +103,15 @@ class Journal:
             if name in self.work:
                 self._add_work(name, value)
             elif not self._rank:
-                self._metrics.append((at, name, value))
+                self._batches[-1].metrics.append((at, name, value))
         self._on_news()
-        self._write_what_is_much(self._metrics)
+        if len(self._batches[-1].metrics) >= MAX_ROWS:
+            self._write()
 
     def _add_work(self, name: str, amount: float) -> None:
         if isfinite(self.work[name] + amount):
             self.work[name] += amount
+            self._batches[-1].work[name] += amount
             if self._board is not None:
                 self._board.add_work(name, amount)
             if self._own is not None:
@@ -111,67 +133,64 @@ class Journal:
     def report(self, stage: Stage) -> None:
         """Note that a stage began or ended."""
         (self._open.add if stage.ended_at is None else self._open.discard)(stage.key)
-        self._stages.append(stage)
+        self._batches[-1].stages.append(stage)
         self._on_stage()
-        self._write_what_is_much(self._stages)
+        if len(self._batches[-1].stages) >= MAX_ROWS:
+            self._write()
 
     def tell(self, about: dict) -> None:
         """Note further names or parameters of the run."""
         if self._rank or not about:
             return
-        self._abouts.append(about)
+        self._batches[-1].abouts.append(about)
         self._told_about = enriched(self._told_about, about)
         self._on_news()
-
-    def _write_what_is_much(self, rows: deque) -> None:
-        if len(rows) >= MAX_ROWS:
-            self._write()
 
     def seconds(self, at: float) -> float:
         """A monotonic time as seconds of the run; what the next day's run takes over happened at its start."""
         return max(round(at - self.started_at, 6), 0.0)
 
-    def bodies(self, first: dict) -> Iterator[dict]:
-        """Everything kept, in as many records as the portal's limits require, the first including `first`.
+    def write_to(self, spool, counters: dict, totals: dict[str, list[dict]]) -> None:
+        """Write everything reported, in as many records as the portal's limits require: with it samples and devices,
+        if there are new ones, and those of the `totals` that have changed.
 
-        One thread at a time may ask and write: with two, work would count twice, and a stage might stay open.
+        One thread at a time may call this. A signal's handler that ends the run in the midst of it may, too.
         """
-        metrics = [self._metric(*row) for row in _drained(self._metrics)] + self._work_done()
-        stages = list({stage.key: stage.as_wire() for stage in _drained(self._stages)}.values())
-        abouts = joined(_drained(self._abouts))
-        body = first | self._left_out()
-        while body or metrics or stages or abouts:
+        totals = totals | {"left_out": self.left_out.rows()}
+        changed = {name: rows for name, rows in totals.items() if rows != self.told.get(name, [])}
+        self._batches[-1].others |= counters | changed
+        if not self._batches[-1].is_empty:
+            self._batches.append(Batch())
+        while len(self._batches) > 1 and not spool.is_closed:
+            batch = self._batches[0]
+            bodies = batch.bodies or self._bodies(batch)
+            batch.bodies = bodies = batch.bodies or bodies  # a handler that came in between may have made them
+            for place, body in enumerate(bodies):
+                if place == len(batch.numbers):
+                    batch.numbers.append(spool.next_number())
+                spool.append("update", body, batch.numbers[place])
+            with contextlib.suppress(ValueError):
+                self._batches.remove(batch)
+        self.told = totals
+        if self._own is not None:
+            for name in filter(self.work.get, self.work):
+                self._own.tell_work(name, self._work_told(name))
+
+    def _bodies(self, batch: Batch) -> list[dict]:
+        metrics = [self._metric(*row) for row in batch.metrics]
+        metrics += [self._metric(time.monotonic(), name, amount) for name, amount in batch.work.items() if amount]
+        stages = list({stage.key: stage.as_wire() for stage in batch.stages}.values())
+        abouts, others, found = joined(batch.abouts), batch.others, []
+        while metrics or stages or abouts or others:
             rows = {"metrics": metrics[:MAX_ROWS], "stages": stages[:MAX_ROWS]}
             about = {"about": abouts.pop(0)} if abouts else {}
-            yield body | about | {name: some for name, some in rows.items() if some}
-            body, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
+            found.append(others | about | {name: some for name, some in rows.items() if some})
+            others, metrics, stages = {}, metrics[MAX_ROWS:], stages[MAX_ROWS:]
+        return found
 
     def _metric(self, at: float, name: str, value: float) -> dict:
         return {"t_s": self.seconds(at), "name": name, "value": value}
 
-    def _work_done(self) -> list[dict]:
-        """Work since the last record, as metrics: one number each, however often it was logged."""
-        work = dict(self.work)  # in one step, since other threads go on adding
-        done = {name: total - self._told_work[name] for name, total in work.items() if total != self._told_work[name]}
-        self._told_work = work
-        if self._own is not None:
-            for name in done:
-                self._own.tell_work(name, work[name])
-        return [self._metric(time.monotonic(), name, amount) for name, amount in done.items()]
-
-    def _left_out(self) -> dict:
-        """Everything left out so far, if that has changed since the last record."""
-        rows = self.left_out.rows()
-        if rows == self._told_left_out:
-            return {}
-        self._told_left_out = rows
-        return {"left_out": rows}
-
-
-def _drained(rows: deque) -> Iterator:
-    """All items of a deque that other threads may fill meanwhile."""
-    while rows:
-        try:
-            yield rows.popleft()
-        except IndexError:  # another thread took the last
-            return
+    def _work_told(self, name: str) -> float:
+        """How much of the work is written."""
+        return self.work[name] - sum(batch.work[name] for batch in list(self._batches))

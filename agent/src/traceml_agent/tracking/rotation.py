@@ -64,7 +64,7 @@ def _next_day(run: Run) -> tuple[float, list[Meter]]:
             meter.hold.end(meter.at)
     run._neighbours.end(time.monotonic())
     run._write()
-    if board is None or not board.begin_anew(run._told_calls):
+    if board is None or not board.begin_anew(journal.told["calls"]):
         warn("the run goes on for another day: there is no room for its next day's calls")
         return run._started_at, former
     at = min((meter.at for meter in former if meter.at), default=time.monotonic())

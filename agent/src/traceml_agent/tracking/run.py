@@ -35,8 +35,8 @@ from traceml_agent.tracking.journal import Journal
 from traceml_agent.tracking.ranks import Ranks
 
 STATUSES = ("completed", "failed", "cancelled", "stopped")
-#: How long a thread waits for another one to end the run.
-END_S = 10.0
+#: How long a thread waits for another one to end the run, and the sampler for another's record.
+END_S, TURN_S = 10.0, 0.5
 #: What a script may say about the run of the command that started it.
 ABOUT = ["model", "kind", "name", "tags", "params", "environment"]
 
@@ -71,8 +71,7 @@ class Run(RunInterface):
         self.budget, self._gauge = budget or Budget(), Gauge()
         self._summary: numbers.Summary | None = None
         self._stand_in: RunInterface | None = None
-        self._ending, self._is_ending = threading.RLock(), False
-        self._writing = threading.RLock()
+        self._ending, self._writing, self._is_ending = threading.RLock(), threading.RLock(), False
         left_out = LeftOut()
         self.begin_day(time.monotonic())
         self.first_id = self.run_id
@@ -101,8 +100,6 @@ class Run(RunInterface):
         self.writer = new_writer()
         self._spool = Spool.create(self.settings, self.run_id, self.writer)
         self.url = f"{self.settings.url}/runs/{self.run_id}/" if self.settings.url else None
-        self._told_calls: list[dict] = []
-        self._told_overlaps: list[dict] = []
         self._neighbours = neighbours.Neighbours(self.run_id, self.writer, self.settings, self._target, self._around)
 
     @property
@@ -178,16 +175,9 @@ class Run(RunInterface):
     def _write(self, samples: list[dict] | None = None) -> None:
         """Write everything since the last record, in as many records as the portal's limits require."""
         with self._writing:
-            first: dict = {}
-            if samples:
-                first = {"samples": samples, "devices": self._devices()}
-            calls = self.board.calls() if self.board else []
-            if calls != self._told_calls:
-                first["calls"] = self._told_calls = calls
-            if (overlaps := self._neighbours.overlaps()) != self._told_overlaps:
-                first["overlaps"] = self._told_overlaps = overlaps
-            for body in self._journal.bodies(first):
-                self._spool.append("update", body)
+            counters = {"samples": samples, "devices": self._devices()} if samples else {}
+            totals = {"calls": self.board.calls() if self.board else [], "overlaps": self._neighbours.overlaps()}
+            self._journal.write_to(self._spool, counters, totals)
 
     def _devices(self) -> list[dict]:
         """The devices as the portal accepts them, whatever their drivers say."""
@@ -201,7 +191,12 @@ class Run(RunInterface):
                 self._journal.left_out.note(*answer)
             if each.is_gone:
                 self._hand_over()
-        self._write(samples)
+        # A signal's handler may wait for this thread amid a record of the main one; the next record has all, then.
+        if self._writing.acquire(timeout=TURN_S):
+            try:
+                self._write(samples)
+            finally:
+                self._writing.release()
         self._tell_ranks()
 
     def _after_each(self) -> None:
@@ -287,14 +282,16 @@ class Run(RunInterface):
 
     @guarded()
     def _end(self, status, exception, unsure: bool = False) -> None:
-        """End the run once. Other threads wait for the end, but not for ever: it may wait for what a signal handler
-        interrupted to end the run as well. A handler that interrupts the end itself does not wait."""
+        """End the run once. Others wait, but not for ever: a signal handler may have interrupted what the end needs."""
         if not self._ending.acquire(timeout=END_S):
             return
         try:
-            if not self._is_ending:
+            if not (self._is_ending or self._summary):
                 self._is_ending = True
                 self._end_now(status, exception, unsure)
+        except BaseException:
+            self._is_ending = False  # a signal handler raised: the end of the process does the rest
+            raise
         finally:
             self._ending.release()
 
@@ -309,24 +306,25 @@ class Run(RunInterface):
         self._journal.tell({"environment": since} if since else {})
         self._write()
         self._tell_ranks()
-        self._summary = self._so_far()
-        if self in current.started:
-            current.started.remove(self)
-            job.tell_children(current.last())
-        finish = self._finish(status, exception, self._summary.duration_s)
+        summary = self._so_far()
+        finish = self._finish(status, exception, summary.duration_s)
         self._spool.append("finish", finish | ({"unsure": True} if unsure else {}))
         self._spool.flush_to_disk()
         if self._spool.close():
             discard(self._spool.path or "")  # everything on its board is written
+        if self in current.started:
+            current.started.remove(self)
+            job.tell_children(current.last())
+        self._summary = summary
         if self.board:
             self.board.close()
         self._ranks.release()
         for each in uploader.all_of_this_process():
             each.wake()
-        self._end_reports(self._summary)  # when all else is kept, since it may take a moment
-        self._summary["left_out"] = numbers.left_out(self._journal.left_out, self._spool.dropped)
+        self._end_reports(summary)  # when all else is kept, since it may take a moment
+        summary["left_out"] = numbers.left_out(self._journal.left_out, self._spool.dropped)
         if self.rank == 0:
-            numbers.conclude(self, self._summary)
+            numbers.conclude(self, summary)
 
     def _finish(self, status, exception, duration_s: float) -> dict:
         words = metadata.text(exception)
