@@ -106,9 +106,9 @@ def run(start):
 
 @pytest.fixture
 def arrived(portal):
-    """Waits for so many runs to have arrived whole, within the seconds that a person looks at the page; gives them."""
+    """Waits for so many runs to have arrived whole, and gives them."""
 
-    def wait(count=1, seconds=10.0) -> list[dict]:
+    def wait(count=1, seconds=30.0) -> list[dict]:
         portal.wait_for(lambda p: len([r for r in p.runs().values() if r["finishes"]]) >= count, seconds)
         runs = list(portal.runs().values())
         assert len(runs) == count

@@ -25,7 +25,7 @@ def test_a_rank_that_fails_says_nothing_of_those_that_go_on(start, portal, proce
     shorter = start(SHARED, "40", "3", **shared)
     assert shorter.wait(20) == 3
     assert longer.wait(20) == 0
-    portal.wait_for(lambda p: {longer.pid} <= {pid for pid, _ in ends(p)}, 10)
+    portal.wait_for(lambda p: {longer.pid} <= {pid for pid, _ in ends(p)})
     assert (longer.pid, "failed") not in ends(portal)
     assert (shorter.pid, "failed") in ends(portal)
     (run,) = portal.runs().values()
@@ -44,7 +44,7 @@ def test_an_exit_code_is_known_although_the_portal_was_away(start, portal, proce
     script = start("import sys, traceml_agent\ntraceml_agent.start('model').log(loss=1)\nsys.exit(3)")
     assert script.wait(20) == 3
     portal.start()
-    portal.wait_for(lambda p: any(status(run) == "failed" for run in p.runs().values() if run["finishes"]), 30)
+    portal.wait_for(lambda p: any(status(run) == "failed" for run in p.runs().values() if run["finishes"]))
 
 
 def test_a_child_forked_while_another_thread_starts_a_run_starts_its_own(run, processes, arrived):
@@ -316,7 +316,7 @@ def test_a_child_that_is_forked_while_a_thread_first_starts_a_run_can_start_one(
     """Web server: workers were forked while a background thread imported the tracker, and hung in their own import."""
     out, _ = run(FORKED_MEANWHILE.replace("DELAY", f"{delay_s}"))
     assert out == "True\n"
-    portal.wait_for(parents_run_has_ended, 10)
+    portal.wait_for(parents_run_has_ended)
 
 
 @pytest.mark.parametrize("module", ["tracking.run", "sensors.cpu", "sensors.amd"])
@@ -325,7 +325,7 @@ def test_a_fork_waits_for_a_module_that_loads_slowly(run, processes, portal, mod
     slowly = FORKED_MEANWHILE.replace("LOADS_S = {}", f"LOADS_S = {{'traceml_agent.{module}': 3.0}}")
     out, _ = run(slowly.replace("DELAY", "0.7"))
     assert out == "True\n"
-    portal.wait_for(parents_run_has_ended, 10)
+    portal.wait_for(parents_run_has_ended)
 
 
 def test_a_worker_starts_its_run_while_its_parents_run_ends(run, processes, arrived):

@@ -65,7 +65,7 @@ def test_four_threads_that_each_track_have_four_whole_runs(run, arrived, place):
     runs = arrived(4)
     assert {status(stored) for stored in runs} == {"completed"}
     assert sorted(metrics(stored)["number"] for stored in runs) == [[0.0], [1.0], [2.0], [3.0]]
-    assert 2.5 < min(map(last_t_s, runs)) < 6.0
+    assert 2.5 < min(map(last_t_s, runs)) < 15.0
     assert not list(place.glob("*.spool"))
 
 
@@ -269,7 +269,7 @@ def test_a_run_on_a_machine_whose_clock_is_wrong_arrives(run, arrived, environme
     run("import time, traceml_agent\nwith traceml_agent.track('x') as run:\n    run.log(loss=1)\n    time.sleep(0.5)")
     (stored,) = arrived()
     assert metrics(stored) == {"loss": [1.0]}
-    assert 0.4 < last_t_s(stored) < 5.0
+    assert 0.4 < last_t_s(stored) < 15.0
     assert stored["finishes"][-1]["sent_at"] and stored["headers"][0]["sent_at"]
 
 

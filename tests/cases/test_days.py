@@ -54,7 +54,7 @@ def test_each_day_of_a_service_is_a_run_and_their_sums_are_those_of_its_whole_li
         run.stop()
         print(time.monotonic() - began)
     """)
-    portal.wait_for(lambda p: sum(bool(run["finishes"]) for run in p.runs().values()) >= 3, 10)
+    portal.wait_for(lambda p: sum(bool(run["finishes"]) for run in p.runs().values()) >= 3)
     runs = by_day(list(portal.runs().values()))
     assert len(runs) in (3, 4)
     headers = [stored["headers"][0] for stored in runs]
@@ -126,5 +126,5 @@ def test_a_stage_is_not_torn_by_the_end_of_the_day(run, arrived):
     """)
     first, second = by_day(arrived(2))
     (stage,) = {row["name"]: row for batch in first["batches"].values() for row in batch["stages"]}.values()
-    assert 2.4 < stage["end_s"] - stage["start_s"] < 4.0
+    assert 2.4 < stage["end_s"] - stage["start_s"] < 8.0
     assert not any(batch["stages"] for batch in second["batches"].values())

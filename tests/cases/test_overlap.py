@@ -103,7 +103,7 @@ def overlaps(run: dict) -> dict[str, str]:
 def test_runs_of_one_process_count_it_once(start, portal, processes, work):
     script = start(BURN + work + WHOLE)
     assert script.wait(60) == 0
-    portal.wait_for(lambda p: all(run["finishes"] for run in p.runs().values()) and len(p.runs()) >= 3, 20)
+    portal.wait_for(lambda p: all(run["finishes"] for run in p.runs().values()) and len(p.runs()) >= 3)
     runs = list(portal.runs().values())
     (whole,) = [run for run in runs if run["headers"][0]["model"] == "whole"]
     mine = counters(whole)
@@ -117,7 +117,7 @@ def test_runs_of_one_process_count_it_once(start, portal, processes, work):
 def test_the_inner_of_two_blocks_counts_what_both_measured(start, portal, processes):
     """So a model's total is what its own blocks used, and none is emptied by a block around it."""
     assert start(BURN + "def work():\n    told()\n" + WHOLE).wait(60) == 0
-    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 2, 20)
+    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 2)
     of = {run["headers"][0]["model"]: counters(run) for run in portal.runs().values()}
     inner, outer = of["run 0"], of["whole"]
     assert inner["counted_busy_s"] == pytest.approx(inner["busy_s"])
@@ -128,7 +128,7 @@ def test_writers_of_one_run_in_one_process_are_that_process_once(start, portal, 
     """A scheduler gives a whole job one run id, whatever blocks its script has."""
     work = "def work():\n    told(1)\n"
     assert start(BURN + work + WHOLE, TRACEML_AGENT_RUN_ID="job-7").wait(60) == 0
-    portal.wait_for(lambda p: len([f for run in p.runs().values() for f in run["finishes"]]) == 2, 20)
+    portal.wait_for(lambda p: len([f for run in p.runs().values() for f in run["finishes"]]) == 2)
     (run,) = portal.runs().values()
     longest = max(row["elapsed_s"] for finish in run["finishes"] for row in finish["samples"])
     assert counters(run)["held_s"] == pytest.approx(longest, abs=CLOSE_S)
@@ -141,7 +141,7 @@ def test_eight_jobs_on_a_host_hold_it_once(start, portal, processes):
     code = BURN + "\nwith track(sys.argv[1], quiet=True):\n    burn(0.2)\n    time.sleep(float(sys.argv[2]))"
     jobs = [start(code, f"job {n}", str(3 + n % 3)) for n in range(8)]
     assert [job.wait(90) for job in jobs] == [0] * 8
-    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 8, 20)
+    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 8)
     runs = list(portal.runs().values())
     spans = [(began_s(run), began_s(run) + counters(run)["elapsed_s"]) for run in runs]
     window_s = max(end for _, end in spans) - min(start for start, _ in spans)
@@ -178,7 +178,7 @@ def test_a_job_that_was_killed_holds_the_host_no_longer(start, portal, processes
     killed.send_signal(signal.SIGKILL)
     killed.wait(10)
     assert other.wait(60) == 0
-    portal.wait_for(lambda p: any(run["finishes"] and model(run) == "other" for run in p.runs().values()), 20)
+    portal.wait_for(lambda p: any(run["finishes"] and model(run) == "other" for run in p.runs().values()))
     (mine,) = [counters(run) for run in portal.runs().values() if model(run) == "other"]
     assert mine["held_s"] > 0.7 * mine["elapsed_s"]
 
@@ -193,7 +193,7 @@ def test_a_process_that_is_watched_too_is_counted_once(start, portal, processes,
     words = [sys.executable, "-m", "traceml_agent", "watch", "--pid", str(own.pid), "--model", "watched"]
     watch = subprocess.Popen(words, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     assert (own.wait(60), watch.wait(60)) == (0, 0)
-    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 2, 20)
+    portal.wait_for(lambda p: len([run for run in p.runs().values() if run["finishes"]]) == 2)
     of = {model(run): run for run in portal.runs().values()}
     mine, others = counters(of["own"]), counters(of["watched"])
     assert set(overlaps(of["own"]).values()) == set(overlaps(of["watched"]).values()) == {"process"}
@@ -206,7 +206,7 @@ def test_other_projects_runs_take_nothing_off_where_they_send_elsewhere(start, p
     """A run that goes to no portal, or to another one, is in none of this portal's sums."""
     work = "def work():\n    with track('local', quiet=True, url=''):\n        burn(0.3)\n"
     assert start(BURN + work + WHOLE).wait(60) == 0
-    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()), 20)
+    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()))
     (run,) = portal.runs().values()
     mine = counters(run)
     assert mine["counted_busy_s"] == pytest.approx(mine["busy_s"])
@@ -214,6 +214,6 @@ def test_other_projects_runs_take_nothing_off_where_they_send_elsewhere(start, p
 
 def test_a_run_that_is_alone_says_nothing_of_it(start, portal, processes):
     assert start(BURN + "told()").wait(30) == 0
-    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()), 20)
+    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()))
     (run,) = portal.runs().values()
     assert "shared_held_s" not in json.dumps(run["finishes"]) and overlaps(run) == {}

@@ -110,7 +110,7 @@ def test_a_caller_that_reads_to_the_end_of_the_output_is_not_held_up(environment
     ended_s = time.monotonic()
     with os.fdopen(reader) as pipe:
         assert "done" in pipe.read()
-    assert time.monotonic() - ended_s < 3.0
+    assert time.monotonic() - ended_s < 20.0
 
 
 def test_what_a_training_frees_is_free_although_the_agent_lives(start, processes):

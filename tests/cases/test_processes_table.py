@@ -220,7 +220,7 @@ def test_what_a_child_tells_of_a_run_that_is_over_arrives_and_changes_no_end(run
             in_child(library.told_by, run, 1)
         """
     )
-    portal.wait_for(lambda p: numbers(p.runs().values()) == [1], 10)
+    portal.wait_for(lambda p: numbers(p.runs().values()) == [1])
     (stored,) = arrived()
     assert {finish["status"] for finish in stored["finishes"]} == {"completed"}
 

@@ -83,7 +83,7 @@ def test_a_gevent_worker_that_starts_commands_answers_and_counts_every_call(envi
     time.sleep(1.5)
     server.terminate()
     server.wait(timeout=60)
-    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()), 10)
+    portal.wait_for(lambda p: any(run["finishes"] for run in p.runs().values()))
     (stored,) = portal.runs().values()
     rows = [row for batch in stored["batches"].values() for row in batch.get("calls", [])]
     assert max(row["calls"] for row in rows) == 30

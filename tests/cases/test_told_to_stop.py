@@ -90,7 +90,7 @@ def test_a_service_that_is_told_to_stop_has_completed_with_every_call(serve, por
     forked workers count where nobody looks, and the run shows as lost. Within ten seconds each run is completed, and
     of 200 answers all 200 calls have arrived."""
     serve(words)
-    portal.wait_for(is_whole, 10)
+    portal.wait_for(is_whole)
     assert {status(run) for run in portal.runs().values()} == {"completed"}
 
 
@@ -115,5 +115,5 @@ def test_a_script_that_uses_a_model_and_is_told_to_stop_has_completed(start, pro
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == -15
-    portal.wait_for(is_whole, 10)
+    portal.wait_for(is_whole)
     assert {status(run) for run in portal.runs().values()} == {"completed"}

@@ -179,4 +179,4 @@ def test_the_end_of_a_script_is_the_end_of_its_run(start, processes, portal, las
     process.communicate(timeout=30)
     assert process.returncode == ended[1]
     # A code is known later than the end of the code.
-    portal.wait_for(lambda p: [status(run) for run in p.runs().values() if run["finishes"]] == [ended[0]], 10)
+    portal.wait_for(lambda p: [status(run) for run in p.runs().values() if run["finishes"]] == [ended[0]])

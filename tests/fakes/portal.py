@@ -276,7 +276,7 @@ class FakePortal:
             run["samples"] = [sample for body in run["batches"].values() for sample in body.get("samples", ())]
         return store.runs
 
-    def wait_for(self, condition, seconds: float = 15.0) -> None:
+    def wait_for(self, condition, seconds: float = 30.0) -> None:
         """Wait until `condition(self)` holds; an AssertionError with the last requests where it does not in time."""
         deadline = time.monotonic() + seconds
         while not condition(self):

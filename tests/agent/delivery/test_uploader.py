@@ -64,9 +64,9 @@ def test_a_live_run_is_announced_at_once_and_its_samples_each_interval(place, se
     made.append("update", update(1))
     began = time.monotonic()
     launch(settings).own(made.path)
-    portal.wait_for(lambda portal: portal.runs(), seconds=3.0)
+    portal.wait_for(lambda portal: portal.runs())
     portal.wait_for(is_stored(made, 1))
-    assert 1.5 < time.monotonic() - began < 6.0
+    assert 1.5 < time.monotonic() - began < 20.0
     made.append("update", update(2))
     portal.wait_for(is_stored(made, 2))
 
@@ -78,7 +78,7 @@ def test_woken_it_delivers_at_once(place, settings, portal, launch):
     portal.wait_for(lambda portal: portal.runs())
     made.append("update", update(1))
     handle.wake()
-    portal.wait_for(is_stored(made, 1), seconds=3.0)
+    portal.wait_for(is_stored(made, 1), seconds=settings.upload_s / 2)
 
 
 def test_finish_returns_when_all_is_delivered_and_then_the_process_ends(place, settings, portal, launch):
