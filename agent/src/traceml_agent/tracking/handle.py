@@ -205,7 +205,8 @@ class Scribe:
         shared = left_by(path) if is_here else None
         self._tells_calls = shared is None
         self.board = shared or Board(board_of(self._spool.path) if self._spool.path else "", self._spool.path or "")
-        self._news, self._over, self._lock, self._ended = Bell(), Bell(), threading.RLock(), False
+        self._news, self._over, self._lock = Bell(), Bell(), threading.RLock()
+        self._is_writing = self._ended = False
         self._run = path if is_here else ""
         self.checks: list[Callable[[], None]] = []
         self._began_at, self._written_at_once = time.monotonic(), 0
@@ -245,25 +246,22 @@ class Scribe:
     def _hear(self) -> None:
         """Write what was just reported, or leave it to the thread if there is much."""
         most = AT_ONCE + AT_ONCE_PER_S * (time.monotonic() - self._began_at)
-        if self._written_at_once < most and self._lock.acquire(blocking=False):
-            try:
-                self._written_at_once += 1
-                self._write_it()
-            finally:
-                self._lock.release()
+        if self._written_at_once < most and not self._is_writing:
+            self._written_at_once += 1
+            self.write()
         else:
             self._news.ring()
 
     def write(self) -> None:
         """Write what was reported since the last time."""
-        with self._lock:
-            self._write_it()
-
-    def _write_it(self) -> None:
-        if self._ended:
-            return
-        calls = self.board.calls() if self._tells_calls else []
-        self.journal.write_to(self._spool, {}, {"calls": calls})
+        with self._lock:  # as a block: a signal's handler that raises right after `acquire()` would leave it locked
+            try:
+                self._is_writing = True
+                if not self._ended:
+                    calls = self.board.calls() if self._tells_calls else []
+                    self.journal.write_to(self._spool, {}, {"calls": calls})
+            finally:
+                self._is_writing = False
 
     def end(self) -> None:
         """Write the rest, and that this is the end."""
