@@ -107,7 +107,7 @@ def test_a_handler_that_tracks_a_run_while_the_first_one_starts_waits_for_nothin
     assert [line.split(": ")[1] for line in said.splitlines() if line.startswith("TraceML")] == ["inner", "outer"]
 
 
-@pytest.mark.parametrize("module", ["tracking/budget.py", "inputs/metadata.py", "spool/board.py"])
+@pytest.mark.parametrize("module", ["tracking/budget.py", "inputs/metadata.py", "host/endings.py", "host/identity.py"])
 def test_a_handler_that_comes_while_the_first_start_loads_its_modules_gets_no_exception(tmp_path, module):
     """Modules that are half loaded can't be used: the handler's run keeps nothing, and the training's keeps all."""
     assert "TraceML: outer" in _with_a_handler(tmp_path, module, "<module>")

@@ -50,13 +50,14 @@ class _NotYet:
 
 def _inert(model=None) -> RunInterface:
     global _inert_run
-    if _inert_run is None:
-        try:
+    try:
+        if _inert_run is None:
             from traceml_agent.tracking.inert import InertRun
-        except ImportError:
-            return _NotYet()  # type: ignore[return-value]
-        _inert_run = InertRun
-    return _inert_run(model)
+
+            _inert_run = InertRun
+        return _inert_run(model)
+    except (ImportError, AttributeError):
+        return _NotYet()  # type: ignore[return-value]
 
 
 @guarded(_inert)

@@ -33,6 +33,9 @@ class InertRun(Run):
     def stop(self, status: str = "completed", exception: str = "") -> numbers.Summary:
         return self.summary
 
+    def __exit__(self, *exception) -> None:
+        pass
+
     def __bool__(self) -> bool:
         return False
 
