@@ -1,4 +1,4 @@
-"""A signal's handler may come between any two steps of writing a record: it ends the run, or it raises.
+"""Promise PA28: a signal's handler may come between any two steps of writing a record, and end the run or raise.
 
 Schedulers send SIGTERM some time before they kill a job, and people end their runs in its handler (wandb 7590). What
 was logged until then is in the file once, and the end is there, wherever the signal came.
