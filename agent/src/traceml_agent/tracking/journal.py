@@ -90,9 +90,11 @@ class Journal:
     def begin_anew(self, started_at: float) -> None:
         """Go on as the journal of the next day's run. What was reported since the last record belongs to that."""
         self.started_at = started_at
-        self._former_work = {name: self._work_told(name) for name in self.work}
-        for batch in self._batches:
-            batch.numbers.clear()  # they were the former file's
+        self._former_work = dict(self.work)
+        for batch in list(self._batches):
+            batch.bodies, batch.numbers = [], []  # they were for the former file
+            for name, amount in batch.work.items():
+                self._former_work[name] -= amount
         self.left_out.clear()
         self.told = {}
 
@@ -161,6 +163,9 @@ class Journal:
         self._batches[-1].others |= counters | changed
         if not self._batches[-1].is_empty:
             self._batches.append(Batch())
+        if self._own is not None:  # now: whoever is killed while writing loses a little, and counts nothing twice
+            for name in filter(self.work.get, self.work):
+                self._own.tell_work(name, self.work[name] - self._batches[-1].work[name])
         while len(self._batches) > 1 and not spool.is_closed:
             batch = self._batches[0]
             bodies = batch.bodies or self._bodies(batch)
@@ -172,9 +177,6 @@ class Journal:
             with contextlib.suppress(ValueError):
                 self._batches.remove(batch)
         self.told = totals
-        if self._own is not None:
-            for name in filter(self.work.get, self.work):
-                self._own.tell_work(name, self._work_told(name))
 
     def _bodies(self, batch: Batch) -> list[dict]:
         metrics = [self._metric(*row) for row in batch.metrics]
@@ -190,7 +192,3 @@ class Journal:
 
     def _metric(self, at: float, name: str, value: float) -> dict:
         return {"t_s": self.seconds(at), "name": name, "value": value}
-
-    def _work_told(self, name: str) -> float:
-        """How much of the work is written."""
-        return self.work[name] - sum(batch.work[name] for batch in list(self._batches))
