@@ -68,6 +68,7 @@ def counted(request, objects: QuerySet, *parts: QuerySet) -> tuple:
 class TeamAdmin(admin.ModelAdmin):
     list_display = ["name", "slug", "created_at"]
     search_fields = ["name", "slug"]
+    ordering = ["name", "pk"]
     inlines = [MembershipInline]
 
     def get_queryset(self, request):

@@ -50,6 +50,15 @@ def test_a_team_is_not_left_without_an_owner(people, admin_client, roles):
     assert told(team) == []
 
 
+def test_the_team_of_a_project_is_chosen_from_a_sorted_list_with_each_team_once(people, admin_client):
+    """A list in no order may show a team on two of its pages, and another one on none."""
+    Team.objects.bulk_create([Team(name=f"team {number:02}", slug=f"t-{number}") for number in reversed(range(50))])
+    asked = {"app_label": "runs", "model_name": "project", "field_name": "team"}
+    pages = [admin_client.get("/admin/autocomplete/", asked | {"page": page}).json()["results"] for page in (1, 2, 3)]
+    names = [choice["text"] for page in pages for choice in page]
+    assert names == list(Team.objects.filter(bin_of=None).order_by("name").values_list("name", flat=True))
+
+
 def test_one_owner_follows_another_in_one_step(people, admin_client):
     team = people.project.team
     token = ApiToken.issue(people.project, "laptop", ["ingest"], people.alice)[0]
