@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.agent.spooling import wait_until
 from tests.fakes.engines import VLLM, FakeEngine
 from traceml_agent.commands.watch import is_alive, name_of, see_its_gpus
 from traceml_agent.host.allocation import Target
@@ -59,10 +60,13 @@ def test_a_shell_is_measured_with_its_children_until_it_ends(watch, bodies):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("kind", ["inference", "training"])
-def test_a_signal_ends_the_watching_and_not_the_target_and_what_was_watched_is_complete(watch, bodies, number, kind):
+def test_a_signal_ends_the_watching_and_not_the_target_and_what_was_watched_is_complete(
+    watch, bodies, tmp_path, number, kind
+):
     with subprocess.Popen(["sleep", "60"]) as target:
         watching = watch("--pid", str(target.pid), "--kind", kind)
-        time.sleep(1.5)
+        wait_until(lambda: list(tmp_path.glob("spool/*.spool")) and len(bodies()) > 1)  # it has begun to measure
+        time.sleep(1)
         watching.send_signal(number)
         watching.communicate(timeout=30)
         assert (target.poll(), watching.returncode) == (None, 0)
@@ -151,7 +155,7 @@ def test_tokens_and_requests_of_a_server_become_those_of_the_run(watch, bodies):
         while not server.headers and time.monotonic() < deadline:
             time.sleep(0.05)
         server.tokens, server.prompt, server.requests = 1600, 180, 9
-        time.sleep(0.5)
+        time.sleep(1.5)
         watching.send_signal(signal.SIGINT)
         watching.communicate(timeout=30)
         target.kill()
