@@ -20,7 +20,7 @@ def card(number=0, name="AMD Instinct MI300X", ticks=1_000_000, power_w=120, **m
 @pytest.fixture
 def cards(monkeypatch, tmp_path):
     """Lays down the cards that amdsmi shows, on a machine with driver and library."""
-    for place in ("sys/module/amdgpu", "rocm/lib"):
+    for place in ("sys/module/amdgpu", "rocm/lib", "proc"):
         (tmp_path / place).mkdir(parents=True)
     (tmp_path / "rocm/lib" / amd.LIBRARY).touch()
     monkeypatch.setenv("TRACEML_AGENT_ROOT", str(tmp_path))
@@ -29,6 +29,7 @@ def cards(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "amdsmi", amdsmi)
     monkeypatch.setattr("traceml_agent.messages._said", {})
+    monkeypatch.setattr("traceml_agent.host.processes._trees", {})
 
     def show(*laid):
         monkeypatch.setattr(amdsmi, "CARDS", list(laid))
@@ -291,7 +292,7 @@ def test_where_nothing_is_installed_there_is_nothing(monkeypatch, cards, caplog)
 
 def test_a_job_that_uses_hip_without_amdsmi_is_told_the_remedy(monkeypatch, cards, caplog, tmp_path):
     monkeypatch.delitem(sys.modules, "amdsmi")
-    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir()
     (tmp_path / "proc/self/maps").write_text("7f00-7f01 r-xp 0 08:01 5 /opt/rocm/lib/libamdhip64.so.6\n")
     assert found() == []
     assert [record.getMessage() for record in caplog.records] == [f"TraceML: {amd.REMEDY}"]

@@ -30,7 +30,7 @@ def tree():
 def test_cpu_time_of_this_process_is_counted(tree):
     before = tree.cpu_s()
     burn(0.2)
-    assert tree.cpu_s() - before == pytest.approx(0.2, abs=0.05)
+    assert 0.19 < tree.cpu_s() - before < 0.5  # another test's pool may have ended meanwhile
 
 
 def test_memory_is_read_on_where_the_job_closed_all_descriptors_and_opened_others(tree):
@@ -56,7 +56,8 @@ def test_a_descriptor_that_is_another_files_by_now_is_neither_read_nor_closed(tr
         os.close(descriptor)
 
 
-def test_a_forked_child_keeps_none_of_its_parents_descriptors():
+def test_a_forked_child_keeps_none_of_its_parents_descriptors(monkeypatch):
+    monkeypatch.setattr(processes, "_trees", {})
     tree = processes.processes()
     tree.used_gb()
     number = tree._statm.number
@@ -80,12 +81,13 @@ def test_cpu_time_of_children_that_ended_is_kept(tree):
 
 def test_cpu_time_of_a_living_grandchild_is_counted(tree):
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '''{BURN.format(seconds=0.3)}\ninput()'''])"
+    others = set(tree.descendants())  # another test's pool, say
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-    before, deadline = tree.cpu_s(), time.monotonic() + 10
+    before, deadline = tree.cpu_s(), time.monotonic() + 30
     while tree.cpu_s() - before < 0.3 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert tree.cpu_s() - before >= 0.3
-    assert len(tree.descendants()) == 2
+    assert len(tree.descendants() - others) == 2
     child.communicate(b"\n")
 
 
